@@ -1,0 +1,312 @@
+//! The checked project: every name resolved, every member spelled out. Code behind `config` meets nothing unchecked.
+
+use std::path::PathBuf;
+
+use chrono_tz::Tz;
+use indexmap::IndexMap;
+
+use crate::{
+    connector::{ConnectionConfig, generate::config::Generate, sink::SinkSpec, source::SourceSpec},
+    model::{
+        delivery::Delivery,
+        name::{Facts, JobKind, JobName, Member, Track},
+        time::Span,
+        unit::SliceLimit,
+    },
+    workbook::spec::{Chart, SheetColumn},
+};
+
+/// A folder of TOML, proved for one profile.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The folder, absolute.
+    pub root: PathBuf,
+    /// Part of every record kept in a sink.
+    pub name: String,
+    /// Whose days and months reports speak of.
+    pub zone: Tz,
+    /// Of workbooks and the bot.
+    pub language: Language,
+    /// `default` unless told.
+    pub profile: String,
+    /// Where the two state files lie, absolute.
+    pub state: PathBuf,
+    /// Bytes that the SQL engine may hold before it spills.
+    pub memory: u64,
+    /// Runs at once.
+    pub parallel: usize,
+    /// Matrices by name: members with their facts (`title`).
+    pub matrix: IndexMap<String, IndexMap<String, IndexMap<String, String>>>,
+    /// Connections of this profile by full name, `{region}` spelled out.
+    pub connections: IndexMap<String, ConnectionConfig>,
+    /// Pipelines of this profile, in order of name.
+    pub pipelines: IndexMap<JobName, Pipeline>,
+    /// Marts of this profile, in order of name.
+    pub marts: IndexMap<JobName, Mart>,
+}
+
+/// A language of workbooks and the bot.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Language {
+    Ru,
+    #[default]
+    En,
+}
+
+/// What pipelines and marts have in common.
+#[derive(Debug, Clone)]
+pub struct JobInfo {
+    /// Its file's path under its folder.
+    pub name: JobName,
+    /// Pipeline or mart.
+    pub kind: JobKind,
+    /// The file, relative to the project's folder.
+    pub path: PathBuf,
+    /// For people.
+    pub description: Option<String>,
+    /// For people: who answers for it.
+    pub owner: Option<String>,
+    /// What `tag:crm` selects.
+    pub tags: Vec<String>,
+    /// The name it had before: its tracks go on from there.
+    pub was: Option<JobName>,
+    /// When it runs by itself; `None` = by hand.
+    pub schedule: Option<Schedule>,
+    /// What happens when the world fails.
+    pub retry: Retry,
+    /// Matrices it fans out over, in order.
+    pub matrix: Vec<String>,
+}
+
+/// When a job runs by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    /// What starts it.
+    pub trigger: Trigger,
+    /// After downtime.
+    pub misfire: Misfire,
+    /// While the last run still goes.
+    pub concurrency: Concurrency,
+}
+
+/// What starts a scheduled run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trigger {
+    /// At fixed distances.
+    Every(Span),
+    /// By a cron expression in a zone; checked.
+    Cron {
+        /// The expression, as written.
+        expression: String,
+        /// Its zone.
+        zone: Tz,
+    },
+    /// After every job that it reads from, member by member.
+    AfterInputs,
+    /// After these jobs.
+    After(Vec<JobName>),
+    /// All the time.
+    Continuous,
+}
+
+/// What to do with the runs that were missed.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Misfire {
+    /// Run once for all of them.
+    #[default]
+    Once,
+    /// Leave them out.
+    Skip,
+    /// Run each.
+    All,
+}
+
+/// What to do when a run is due while the last one still goes.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Concurrency {
+    /// Leave it out, and count it.
+    #[default]
+    Skip,
+    /// Run it afterwards.
+    Queue,
+}
+
+/// What happens when the world fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries of one unit, the first included.
+    pub attempts: u32,
+    /// Before the second try; doubled for each further one, with jitter, up to ten minutes.
+    pub wait: Span,
+    /// Of one run.
+    pub timeout: Span,
+}
+
+/// One source, optional SQL, one sink; a member per matrix value.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// What it has in common with marts.
+    pub info: JobInfo,
+    /// At least one; exactly one where there is no matrix.
+    pub members: Vec<PipelineMember>,
+}
+
+/// What moves: one member of a pipeline.
+#[derive(Debug, Clone)]
+pub struct PipelineMember {
+    /// Its matrix values.
+    pub member: Member,
+    /// What `:region` and `:region.title` stand for in its SQL.
+    pub facts: Facts,
+    /// Where rows come from.
+    pub source: SourceKind,
+    /// SQL over `source`; `None` = rows as they are.
+    pub transform: Option<Sql>,
+    /// Where rows go.
+    pub sink: SinkSpec,
+    /// When a merged row is a deletion: an SQL condition over the transformed rows.
+    pub delete_when: Option<Sql>,
+    /// What becomes of rows that do not decode or do not fit.
+    pub bad_rows: BadRows,
+    /// How big a slice may be.
+    pub slice: SliceLimit,
+    /// What it promises.
+    pub delivery: Delivery,
+}
+
+/// Where a pipeline's rows come from.
+#[derive(Debug, Clone)]
+pub enum SourceKind {
+    /// A table of a connection.
+    Table(SourceSpec),
+    /// Made up.
+    Generate {
+        /// What to make.
+        spec: Box<Generate>,
+        /// Specifications of its ancestors by pipeline name.
+        parents: IndexMap<String, Generate>,
+    },
+}
+
+/// SQL and where it stands, for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sql {
+    /// The text, as the engine sees it.
+    pub text: String,
+    /// The file it stands in, relative to the project's folder.
+    pub path: PathBuf,
+}
+
+/// What becomes of bad rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BadRows {
+    /// What to do with one.
+    pub policy: BadRowPolicy,
+    /// The share of a run's rows that may be bad, judged once 1,000 rows were seen; `None` = any.
+    pub max_share: Option<f64>,
+}
+
+/// What to do with a bad row.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum BadRowPolicy {
+    /// Stop before the slice is written.
+    #[default]
+    Stop,
+    /// Put it aside, so that it can be mended and replayed.
+    DeadLetter,
+    /// Leave it out: counted and shown.
+    Skip,
+}
+
+/// A named query, materialized.
+#[derive(Debug, Clone)]
+pub struct Mart {
+    /// What it has in common with pipelines.
+    pub info: JobInfo,
+    /// At least one; exactly one where there is no matrix.
+    pub members: Vec<MartMember>,
+}
+
+/// One member of a mart.
+#[derive(Debug, Clone)]
+pub struct MartMember {
+    /// Its matrix values.
+    pub member: Member,
+    /// What `:region` and `:region.title` stand for in its SQL.
+    pub facts: Facts,
+    /// What it makes.
+    pub output: MartOutput,
+}
+
+/// What a mart makes.
+#[derive(Debug, Clone)]
+pub enum MartOutput {
+    /// A table, by `replace` or `merge`.
+    Table {
+        /// The query.
+        sql: Sql,
+        /// Where its rows go.
+        sink: Box<SinkSpec>,
+    },
+    /// An Excel workbook.
+    Workbook(Box<Workbook>),
+}
+
+/// An Excel workbook: sheets of queries.
+#[derive(Debug, Clone)]
+pub struct Workbook {
+    /// The file, absolute.
+    pub file: PathBuf,
+    /// Named parameters with their defaults, as `[with]` says: relative periods (`period = "last_month"`) give `:period.from`, `:period.until`, `:period.last`; others are plain values.
+    pub with: IndexMap<String, With>,
+    /// At least one, in order.
+    pub sheets: Vec<Sheet>,
+}
+
+/// A parameter's default.
+#[derive(Debug, Clone, PartialEq)]
+pub enum With {
+    /// A relative or fixed range of days (see [`Period::parse`](crate::model::time::Period::parse)).
+    Period(String),
+    /// A plain value.
+    Value(crate::model::value::Value),
+}
+
+/// One sheet of a workbook.
+#[derive(Debug, Clone)]
+pub struct Sheet {
+    /// Its tab, as people read it.
+    pub name: String,
+    /// The query.
+    pub sql: Sql,
+    /// How columns look; columns that are not named look as their type does.
+    pub columns: IndexMap<String, SheetColumn>,
+    /// Charts beside the rows.
+    pub charts: Vec<Chart>,
+}
+
+impl Project {
+    /// The track of a member.
+    pub fn track(&self, job: &JobName, member: &Member) -> Track {
+        Track::new(&self.name, job, member)
+    }
+
+    /// What every job has in common, pipelines first.
+    pub fn jobs(&self) -> impl Iterator<Item = &JobInfo> {
+        let pipelines = self.pipelines.values().map(|pipeline| &pipeline.info);
+        pipelines.chain(self.marts.values().map(|mart| &mart.info))
+    }
+}

@@ -1,0 +1,182 @@
+//! What the world did to a connector: one error type, one kind, one policy per kind.
+
+use std::fmt;
+
+/// The result of every connector call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure in a place. Messages are lower case, name the thing, carry no secrets and no cell values.
+#[derive(Debug)]
+pub struct Error {
+    /// What sort of failure: decides about retries and the hint.
+    pub kind: ErrorKind,
+    /// What failed, and where: `table "actions" of connection "crm_mrf1"`, then what happened.
+    pub message: String,
+    /// What to do, where it is better than the kind's own hint.
+    pub hint: Option<String>,
+    /// The cause.
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The sorts of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// No answer, connection refused or lost.
+    Unreachable,
+    /// Took too long.
+    Timeout,
+    /// Held by somebody else for now (a locked database).
+    Busy,
+    /// Rights are missing; a read-only place.
+    Denied,
+    /// No such file, database, table or column.
+    NotFound,
+    /// Content that cannot be what it claims to be.
+    Corrupt,
+    /// No space left.
+    Full,
+    /// Source or target has other columns than were agreed on.
+    SchemaChanged,
+    /// The position belongs to another source, or the source was made again or shrank.
+    SourceChanged,
+    /// The target holds rows and no record says where they came from.
+    NoRecord,
+    /// Somebody else moved this track's record.
+    Conflict,
+    /// The rows are bad in a way that no row policy covers (a NULL in a cursor, too many bad rows, failing SQL).
+    BadData,
+    /// A limit of the place or of ours was passed.
+    Limit,
+    /// What the place cannot do.
+    Unsupported,
+    /// Asked to stop.
+    Cancelled,
+    /// A failing disk or an I/O error that fits none of the above.
+    Io,
+    /// Our mistake.
+    Internal,
+}
+
+/// What to do about a kind of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether trying again may help.
+    pub retry: bool,
+    /// Whether the world is at fault (exit code 3) or the project and its data (1).
+    pub world: bool,
+    /// What a user can do.
+    pub hint: &'static str,
+}
+
+impl ErrorKind {
+    /// The one place that decides about retries, exit codes and hints.
+    pub fn policy(self) -> Policy {
+        let (retry, world, hint) = match self {
+            Self::Unreachable => (true, true, "check that the place is up and reachable"),
+            Self::Timeout => (true, true, "the place is slow or overloaded; a longer timeout may help"),
+            Self::Busy => (true, true, "somebody else holds it; it is tried again"),
+            Self::Denied => (false, true, "check the rights of the user that runs Vitrina"),
+            Self::NotFound => (false, false, "check the name, and that it exists by now"),
+            Self::Corrupt => (false, true, "restore it from a backup; nothing was written"),
+            Self::Full => (true, true, "free some space; nothing was lost"),
+            Self::SchemaChanged => (false, false, "change the contract, or set `on_schema_change`"),
+            Self::SourceChanged => (
+                false,
+                false,
+                "see where it stands with `vitrina position show`, then `position set` or `position reset`",
+            ),
+            Self::NoRecord => {
+                (false, false, "say what the rows are: `vitrina position adopt`, `set` or `reset`")
+            }
+            Self::Conflict => (true, true, "another process writes this track; the record is read again"),
+            Self::BadData => (false, false, "mend the data, or say what to do with bad rows: `bad_rows`"),
+            Self::Limit => (false, false, "make the slices smaller"),
+            Self::Unsupported => (false, false, "choose another mode or connection"),
+            Self::Cancelled => (false, true, "run it again: it goes on where it stopped"),
+            Self::Io => (true, true, "check the disk"),
+            Self::Internal => (false, true, "this is a mistake in Vitrina: please report it"),
+        };
+        Policy { retry, world, hint }
+    }
+}
+
+impl Error {
+    /// An error without a cause.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None, source: None }
+    }
+
+    /// With its cause.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// With a better hint than its kind's.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What a user can do about it.
+    pub fn advice(&self) -> &str {
+        self.hint.as_deref().unwrap_or(self.kind.policy().hint)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        let mut cause: Option<&dyn std::error::Error> = self.source.as_deref().map(|e| e as _);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+impl From<datafusion::error::DataFusionError> for Error {
+    /// Errors that a connector sent through an Arrow stream come out as they went in.
+    fn from(error: datafusion::error::DataFusionError) -> Self {
+        use datafusion::error::DataFusionError;
+        match error {
+            DataFusionError::External(inner) => match inner.downcast::<Self>() {
+                Ok(ours) => *ours,
+                Err(other) => Self::new(ErrorKind::Internal, "the SQL engine failed").caused_by(other),
+            },
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Self::from(*inner),
+            DataFusionError::ResourcesExhausted(message) => {
+                Self::new(ErrorKind::Limit, format!("the SQL engine ran out of memory: {message}"))
+                    .hint("raise `memory` in [daemon]")
+            }
+            other => Self::new(ErrorKind::BadData, format!("SQL failed: {}", other.strip_backtrace())),
+        }
+    }
+}
+
+impl From<Error> for datafusion::error::DataFusionError {
+    fn from(error: Error) -> Self {
+        Self::External(Box::new(error))
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        match error {
+            arrow::error::ArrowError::ExternalError(inner) => match inner.downcast::<Self>() {
+                Ok(ours) => *ours,
+                Err(other) => Self::new(ErrorKind::Internal, "arrow failed").caused_by(other),
+            },
+            other => Self::new(ErrorKind::BadData, "rows do not convert").caused_by(other),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Places where rows come from and go to: the three traits, and the one registry of connectors.
+//!
+//! Invariant: only the `match` in [`open`] and in [`ConnectionConfig`] list the connectors.
+//! Invariant: a connector imports only `model`, `failpoint` and the traits; never another connector.
+
+use std::{path::PathBuf, sync::Arc};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub mod connection;
+pub mod delta;
+pub mod error;
+pub mod generate;
+pub mod memory;
+pub mod sink;
+pub mod source;
+pub mod sqlite;
+
+use connection::Connection;
+use error::Result;
+
+/// A named place where rows live.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ConnectionConfig {
+    /// SQLite database files.
+    Sqlite(sqlite::config::Config),
+    /// A folder of Delta tables.
+    Delta(delta::config::Config),
+    /// Tables in memory, gone with the process: for tests.
+    #[schemars(skip)]
+    Memory(memory::Config),
+}
+
+/// What every connection is opened with.
+#[derive(Debug, Clone)]
+pub struct OpenContext {
+    /// The connection's name, for messages.
+    pub name: String,
+    /// The project's folder: relative paths begin here.
+    pub root: PathBuf,
+    /// Where temporary data may lie.
+    pub scratch: PathBuf,
+}
+
+/// Opens a connection. Cheap: nothing is connected to before it is needed.
+pub fn open(config: &ConnectionConfig, context: OpenContext) -> Result<Arc<dyn Connection>> {
+    Ok(match config {
+        ConnectionConfig::Sqlite(config) => sqlite::open(config, context)?,
+        ConnectionConfig::Delta(config) => delta::open(config, context)?,
+        ConnectionConfig::Memory(config) => memory::open(config, context),
+    })
+}
+
+impl ConnectionConfig {
+    /// The name of its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Delta(_) => "delta",
+            Self::Memory(_) => "memory",
+        }
+    }
+
+    /// What a source on it can promise.
+    pub fn source_facts(&self, spec: &source::SourceSpec) -> crate::model::delivery::SourceFacts {
+        match self {
+            Self::Sqlite(config) => config.source_facts(spec),
+            Self::Delta(config) => config.source_facts(spec),
+            Self::Memory(config) => config.source_facts(spec),
+        }
+    }
+
+    /// What a sink on it can promise.
+    pub fn sink_facts(&self, spec: &sink::SinkSpec) -> crate::model::delivery::SinkFacts {
+        match self {
+            Self::Sqlite(config) => config.sink_facts(spec),
+            Self::Delta(config) => config.sink_facts(spec),
+            Self::Memory(config) => config.sink_facts(spec),
+        }
+    }
+
+    /// The schemas (database files, folders) that tables may be in; empty where there is only one.
+    pub fn schemas(&self) -> Vec<String> {
+        match self {
+            Self::Sqlite(config) => config.schemas(),
+            Self::Delta(_) | Self::Memory(_) => vec![],
+        }
+    }
+
+    /// Whether its tables are logs: appended only, read by offset.
+    pub fn is_log(&self) -> bool {
+        match self {
+            Self::Sqlite(config) => config.log,
+            Self::Delta(_) | Self::Memory(_) => false,
+        }
+    }
+}

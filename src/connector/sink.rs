@@ -1,0 +1,183 @@
+//! A place that rows go to.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use datafusion::{catalog::TableProvider, execution::SendableRecordBatchStream};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{delta, error::Result};
+use crate::model::{
+    column::ColumnType,
+    delivery::Mode,
+    name::{AttemptId, Track},
+    unit::{Record, Unit},
+};
+
+/// Where rows go, as a pipeline or mart says it, with every name resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SinkSpec {
+    /// The connection's name, for messages.
+    pub connection: String,
+    /// The schema (database file) of the table; `None` = the connection's default.
+    pub schema: Option<String>,
+    /// The table, topic, sheet or file set.
+    pub table: String,
+    /// How rows are taken.
+    pub mode: Mode,
+    /// Columns that tell rows apart, for merge.
+    pub key: Vec<String>,
+    /// What a deleted row leaves behind, for merges whose rows carry [`DELETED`](crate::model::unit::DELETED).
+    pub delete: Option<DeleteHow>,
+    /// What happens when the rows' columns are not the target's.
+    pub on_schema_change: OnSchemaChange,
+    /// Types and descriptions of target columns; the others come from the rows.
+    pub columns: IndexMap<String, SinkColumn>,
+    /// `column = value` that all rows of this writer share, where several members write one table: what `replace` is limited to.
+    pub partition: Vec<(String, String)>,
+    /// What only one kind of place understands.
+    pub options: SinkOptions,
+}
+
+/// What a merge does with a deleted key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeleteHow {
+    /// The row goes.
+    Hard,
+    /// The row stays, with `_deleted` = true.
+    Soft,
+}
+
+/// What happens when the rows' columns are not the target's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnSchemaChange {
+    /// The run fails before anything is written.
+    #[default]
+    Fail,
+    /// New columns are added, types widened; a column that is gone stays, filled with NULL.
+    Evolve,
+    /// New columns are left out, and counted.
+    Ignore,
+}
+
+/// One column of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkColumn {
+    /// Its type; `None` = as the rows have it.
+    pub kind: Option<ColumnType>,
+    /// What it means, for people.
+    pub description: Option<String>,
+}
+
+/// Sub-tables of a sink, each acting only where the connection is of its kind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SinkOptions {
+    /// `[sink.delta]`
+    pub delta: Option<delta::config::SinkOptions>,
+}
+
+/// What a sink says when it is asked to be written to.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The track's record: the truth.
+    pub record: Option<Record>,
+    /// A unit whose writing was begun and must be finished before any other.
+    pub pending: Option<Unit>,
+    /// What staged rows must look like: the target's columns that this track fills, in order, with its types. A merge with deletes adds [`DELETED`](crate::model::unit::DELETED) as the last column.
+    pub schema: SchemaRef,
+    /// Columns of the rows that the target does not take (`on_schema_change = "ignore"`).
+    pub left_out: Vec<String>,
+}
+
+/// The rows of a unit on their way into a sink.
+pub enum Rows {
+    /// Batches of exactly [`Claim::schema`]; for a merge, by rising source position.
+    Stream(SendableRecordBatchStream),
+    /// SQL that this place runs itself.
+    Sql(String),
+}
+
+/// Who writes a unit, and when.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Goes into the record.
+    pub id: AttemptId,
+    /// Goes into the record.
+    pub at: DateTime<Utc>,
+}
+
+/// A place rows go to. Knows its target table; one `Sink` may serve several tracks of that table.
+///
+/// - **Atomic**: a reader sees a unit's rows and its record both or neither, or, where the place cannot, every row is there once after recovery (see `delivery`).
+/// - **Once**: a unit commits only on the record that was claimed (`expected → committed`); a second commit of the same attempt is `Already`; anything else is `Conflict`.
+/// - **Nothing on drop**: a dropped [`Staged`], a failed stage or a killed process leaves no row visible; left-overs are swept by `maintain` or the next claim.
+/// - **Durable**: when `commit` returns, the rows and the record survive a loss of power.
+/// - **Refusal**: a target that holds rows while no track has a record for it is [`NoRecord`](super::error::ErrorKind::NoRecord) in `claim`.
+/// - **Several writers**: tracks that share a table neither block each other's staging nor see each other's records.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// The track's record, for looking only: disturbs no one, makes nothing.
+    async fn peek(&self, track: &Track) -> Result<Option<Record>>;
+
+    /// Called when there is something to write: makes target and record store where they are missing (`schema` = the rows' schema; evolves the target
+    /// as `on_schema_change` says), shuts older owners out where compare-and-swap alone cannot, and returns the truth.
+    async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim>;
+
+    /// Puts the unit's rows where no reader sees them.
+    async fn stage(
+        &self,
+        track: &Track,
+        claim: &Claim,
+        unit: &Unit,
+        attempt: &Attempt,
+        rows: Rows,
+    ) -> Result<Box<dyn Staged>>;
+
+    /// Sets the record without writing rows, by compare-and-swap on the sequence number of the one that is there (`None` = none):
+    /// for `position set|reset|adopt` and renames. Makes the record store where it is missing.
+    async fn set_record(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<()>;
+
+    /// The target's columns as they are now; `None` = there is no target yet.
+    async fn target(&self) -> Result<Option<SchemaRef>>;
+
+    /// Small files, old records, left-overs of dead attempts. Called after some commits and by `maintain`; stops when the time is used up.
+    async fn maintain(&self, budget: std::time::Duration) -> Result<()>;
+}
+
+/// A unit's rows, where no reader sees them. Dropped = nothing happened.
+#[async_trait]
+pub trait Staged: Send {
+    /// Rows that are staged.
+    fn rows(&self) -> u64;
+
+    /// The staged rows, as checks read them (`this`); `None` = this place cannot be checked before the commit.
+    fn table(&self) -> Option<Arc<dyn TableProvider>>;
+
+    /// Makes rows and record visible, by compare-and-swap on the record. What others changed beside us (another member's commit to the same table) is
+    /// retried inside. An unknown outcome (lost answer) is an error of a kind that is retried: claim, look, then retry.
+    async fn commit(self: Box<Self>) -> Result<Committed>;
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// The record now in the sink.
+    Now(Record),
+    /// This very attempt was committed before; the record it left.
+    Already(Record),
+}
+
+impl Committed {
+    /// The record that holds.
+    pub fn record(&self) -> &Record {
+        match self {
+            Self::Now(record) | Self::Already(record) => record,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Vitrina: a data platform daemon. Data engineers write TOML; Vitrina moves rows as Arrow
+//! batches exactly once, transforms them with DataFusion SQL and builds marts and dashboards.
+//!
+//! `ARCHITECTURE.md` has the bird's view and the code map.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod connector;
+pub mod engine;
+pub mod failpoint;
+pub mod model;
+pub mod run;
+pub mod schedule;
+pub mod state;
+pub mod workbook;

@@ -1,5 +1,6 @@
 //! Files → raw TOML with spans → resolved → checked [`Project`](project::Project), or every problem at once.
 
+pub mod lineage;
 pub mod project;
 
 use std::path::PathBuf;

@@ -1,0 +1,234 @@
+//! Who reads what whom writes: pure over the checked project. Gives the order of runs, cycles and graphs.
+
+use std::collections::BTreeSet;
+
+use datafusion::{
+    common::TableReference,
+    sql::{parser::DFParserBuilder, resolve::resolve_table_references},
+};
+
+use super::project::{JobInfo, MartMember, MartOutput, PipelineMember, Project, SourceKind, Trigger};
+use crate::{
+    connector::sink::SinkSpec,
+    model::name::{JobKind, JobName, Member},
+};
+
+/// A table of a connection; `schema` is `None` where the connection has only one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Table {
+    /// The connection's name.
+    pub connection: String,
+    /// The schema (database file).
+    pub schema: Option<String>,
+    /// The table.
+    pub table: String,
+}
+
+/// What a member reads: a table, or the relation of another job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A table of a connection.
+    Table(Table),
+    /// `pipeline.NAME` or `mart.NAME`.
+    Job(JobKind, JobName),
+}
+
+/// One member of one job.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The pipeline or mart.
+    pub job: JobName,
+    /// Which of them.
+    pub kind: JobKind,
+    /// Its matrix values.
+    pub member: Member,
+    /// The table that it writes; `None` for a workbook.
+    pub writes: Option<Table>,
+    /// What it reads.
+    pub reads: Vec<Input>,
+    /// Nodes that it comes after, by index, each once, rising.
+    pub upstream: Vec<usize>,
+}
+
+/// All members of all jobs and their order.
+#[derive(Debug, Clone)]
+pub struct Lineage {
+    /// Pipelines first, in the project's order.
+    pub nodes: Vec<Node>,
+}
+
+/// Every member of the project with what it reads and whom it comes after.
+pub fn lineage(project: &Project) -> Lineage {
+    let mut nodes = Vec::new();
+    for pipeline in project.pipelines.values() {
+        nodes.extend(pipeline.members.iter().map(|member| pipeline_node(project, &pipeline.info, member)));
+    }
+    for mart in project.marts.values() {
+        nodes.extend(mart.members.iter().map(|member| mart_node(project, &mart.info, member)));
+    }
+    let upstream: Vec<Vec<usize>> =
+        (0..nodes.len()).map(|reader| upstream_of(project, &nodes, reader)).collect();
+    for (node, upstream) in nodes.iter_mut().zip(upstream) {
+        node.upstream = upstream;
+    }
+    Lineage { nodes }
+}
+
+impl Lineage {
+    /// The node of a member.
+    pub fn find(&self, job: &JobName, member: &Member) -> Option<usize> {
+        self.nodes.iter().position(|node| node.job == *job && node.member == *member)
+    }
+
+    /// Every node after those that it comes after; `Err` = the nodes of one cycle, in its order.
+    pub fn order(&self) -> Result<Vec<usize>, Vec<usize>> {
+        let mut walk =
+            Walk { lineage: self, done: vec![false; self.nodes.len()], path: vec![], order: vec![] };
+        for node in 0..self.nodes.len() {
+            walk.visit(node)?;
+        }
+        Ok(walk.order)
+    }
+
+    /// All nodes that come after this one, at any distance, without itself.
+    pub fn downstream(&self, node: usize) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut left = vec![node];
+        while let Some(next) = left.pop() {
+            for (reader, candidate) in self.nodes.iter().enumerate() {
+                if candidate.upstream.contains(&next) && found.insert(reader) {
+                    left.push(reader);
+                }
+            }
+        }
+        found.remove(&node);
+        found
+    }
+}
+
+struct Walk<'a> {
+    lineage: &'a Lineage,
+    done: Vec<bool>,
+    path: Vec<usize>,
+    order: Vec<usize>,
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, node: usize) -> Result<(), Vec<usize>> {
+        if self.done[node] {
+            return Ok(());
+        }
+        if let Some(start) = self.path.iter().position(|other| *other == node) {
+            return Err(self.path[start..].to_vec());
+        }
+        self.path.push(node);
+        for &before in &self.lineage.nodes[node].upstream {
+            self.visit(before)?;
+        }
+        self.path.pop();
+        self.done[node] = true;
+        self.order.push(node);
+        Ok(())
+    }
+}
+
+fn pipeline_node(project: &Project, info: &JobInfo, member: &PipelineMember) -> Node {
+    let mut reads = Vec::new();
+    if let SourceKind::Table(spec) = &member.source {
+        reads.push(Input::Table(table(project, &spec.connection, spec.schema.as_deref(), &spec.table)));
+    }
+    if let Some(sql) = &member.transform {
+        reads.extend(sql_inputs(project, &sql.text));
+    }
+    node(info, &member.member, Some(sink_table(project, &member.sink)), reads)
+}
+
+fn mart_node(project: &Project, info: &JobInfo, member: &MartMember) -> Node {
+    match &member.output {
+        MartOutput::Table { sql, sink } => {
+            let reads = sql_inputs(project, &sql.text);
+            node(info, &member.member, Some(sink_table(project, sink)), reads)
+        }
+        MartOutput::Workbook(workbook) => {
+            let reads = workbook.sheets.iter().flat_map(|sheet| sql_inputs(project, &sheet.sql.text));
+            node(info, &member.member, None, reads.collect())
+        }
+    }
+}
+
+fn node(info: &JobInfo, member: &Member, writes: Option<Table>, reads: Vec<Input>) -> Node {
+    let mut unique: Vec<Input> = Vec::with_capacity(reads.len());
+    for read in reads {
+        if !unique.contains(&read) {
+            unique.push(read);
+        }
+    }
+    Node {
+        job: info.name.clone(),
+        kind: info.kind,
+        member: member.clone(),
+        writes,
+        reads: unique,
+        upstream: vec![],
+    }
+}
+
+fn upstream_of(project: &Project, nodes: &[Node], reader: usize) -> Vec<usize> {
+    let node = &nodes[reader];
+    let after = project.jobs().find(|info| info.name == node.job).and_then(|info| match &info.schedule {
+        Some(schedule) => match &schedule.trigger {
+            Trigger::After(jobs) => Some(jobs.as_slice()),
+            _ => None,
+        },
+        None => None,
+    });
+    let comes_after = |other: &Node| {
+        let read = node.reads.iter().any(|input| match input {
+            Input::Table(table) => other.writes.as_ref() == Some(table),
+            Input::Job(kind, job) => {
+                other.kind == *kind && other.job == *job && node.member.agrees_with(&other.member)
+            }
+        });
+        let told = after.is_some_and(|jobs| jobs.contains(&other.job));
+        read || (told && node.member.agrees_with(&other.member))
+    };
+    let found = nodes.iter().enumerate().filter(|(_, other)| comes_after(other));
+    found.map(|(index, _)| index).collect()
+}
+
+fn sink_table(project: &Project, sink: &SinkSpec) -> Table {
+    table(project, &sink.connection, sink.schema.as_deref(), &sink.table)
+}
+
+/// A table by its full name: a schema counts only where the connection has several.
+fn table(project: &Project, connection: &str, schema: Option<&str>, table: &str) -> Table {
+    let schemas = project.connections.get(connection).map(|config| config.schemas()).unwrap_or_default();
+    let schema = match schema {
+        _ if schemas.is_empty() => None,
+        Some(schema) => Some(schema.to_owned()),
+        None => schemas.into_iter().next(),
+    };
+    Table { connection: connection.to_owned(), schema, table: table.to_owned() }
+}
+
+/// What a query reads, `source` and `this` left out; nothing where it does not parse.
+fn sql_inputs(project: &Project, sql: &str) -> Vec<Input> {
+    let statement = DFParserBuilder::new(sql).build().and_then(|mut parser| parser.parse_statement());
+    let Ok(statement) = statement else { return vec![] };
+    let Ok((tables, _)) = resolve_table_references(&statement, false) else { return vec![] };
+    tables.into_iter().filter_map(|reference| input(project, &reference)).collect()
+}
+
+fn input(project: &Project, reference: &TableReference) -> Option<Input> {
+    match reference {
+        TableReference::Bare { .. } => None,
+        TableReference::Partial { schema, table: name } => match schema.as_ref() {
+            "pipeline" => Some(Input::Job(JobKind::Pipeline, JobName::new(name))),
+            "mart" => Some(Input::Job(JobKind::Mart, JobName::new(name))),
+            connection => Some(Input::Table(table(project, connection, None, name))),
+        },
+        TableReference::Full { catalog, schema, table: name } => {
+            Some(Input::Table(table(project, catalog, Some(schema), name)))
+        }
+    }
+}

@@ -145,7 +145,7 @@ fn pipeline_node(project: &Project, info: &JobInfo, member: &PipelineMember) -> 
 
 fn mart_node(project: &Project, info: &JobInfo, member: &MartMember) -> Node {
     match &member.output {
-        MartOutput::Table { sql, sink } => {
+        MartOutput::Table { sql, sink, .. } => {
             let reads = sql_inputs(project, &sql.text);
             node(info, &member.member, Some(sink_table(project, sink)), reads)
         }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use arrow::datatypes::SchemaRef;
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
@@ -182,6 +183,9 @@ pub struct PipelineMember {
     pub slice: SliceLimit,
     /// What it promises.
     pub delivery: Delivery,
+    /// The columns that it writes, where they can be told from the files alone: what readers of a table that
+    /// is not there yet are given.
+    pub output: Option<SchemaRef>,
 }
 
 /// Where a pipeline's rows come from.
@@ -260,6 +264,8 @@ pub enum MartOutput {
         sql: Sql,
         /// Where its rows go.
         sink: Box<SinkSpec>,
+        /// The columns that it writes, where they can be told from the files alone.
+        output: Option<SchemaRef>,
     },
     /// An Excel workbook.
     Workbook(Box<Workbook>),

@@ -93,7 +93,8 @@ impl ConnectionConfig {
     pub fn is_log(&self) -> bool {
         match self {
             Self::Sqlite(config) => config.log,
-            Self::Delta(_) | Self::Memory(_) => false,
+            Self::Memory(config) => config.log,
+            Self::Delta(_) => false,
         }
     }
 }

@@ -1,0 +1,144 @@
+//! Who may import whom.
+
+use super::lexer;
+
+/// What the files of a folder may name of ours, besides their own folder. The first rule that fits a file counts.
+const RULES: &[(&str, &[&str])] = &[
+    ("model/", &[]),
+    ("failpoint.rs", &[]),
+    ("clock.rs", &["model"]),
+    ("state/", &["model"]),
+    ("workbook/", &["model"]),
+    ("schedule/", &["model", "config::project"]),
+    (
+        "engine/",
+        &["model", "connector::connection", "connector::error", "connector::sink", "connector::source"],
+    ),
+    (
+        "config/",
+        &[
+            "model",
+            "workbook::spec",
+            "engine::typing",
+            "schedule",
+            "connector::ConnectionConfig",
+            "connector::sink",
+            "connector::source",
+            "connector::*::config",
+        ],
+    ),
+    ("run/", &["model", "connector", "engine", "state", "config::project", "workbook", "failpoint", "clock"]),
+    ("connector/mod.rs", &["model", "connector"]),
+    ("connector/sink.rs", &["model", "connector"]),
+    (
+        "connector/",
+        &[
+            "model",
+            "failpoint",
+            "connector::OpenContext",
+            "connector::connection",
+            "connector::error",
+            "connector::sink",
+            "connector::source",
+        ],
+    ),
+];
+
+/// What a file of `src` (its path from there) imports and may not.
+pub(super) fn violations(path: &str, text: &str) -> Vec<String> {
+    let Some((_, allowed)) = RULES.iter().find(|(place, _)| path.starts_with(place)) else {
+        return vec![]; // main.rs, lib.rs, cli: they join everything.
+    };
+    let own = own_place(path);
+    let fits = |import: &str| is_under(import, &own) || allowed.iter().any(|rule| matches(rule, import));
+    let imports = imports(path, text).into_iter().filter(|import| !fits(import));
+    imports.map(|import| format!("src/{path}: may not import `crate::{import}`")).collect()
+}
+
+/// The folder whose files may always import each other: a connector's, or the top one.
+fn own_place(path: &str) -> String {
+    let parts: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
+    let depth = if parts[0] == "connector" { 2.min(parts.len()) } else { 1 };
+    parts[..depth].join("::")
+}
+
+fn is_under(import: &str, place: &str) -> bool {
+    import == place || import.strip_prefix(place).is_some_and(|rest| rest.starts_with("::"))
+}
+
+fn matches(rule: &str, import: &str) -> bool {
+    let mut parts = import.split("::");
+    rule.split("::").all(|wanted| parts.next().is_some_and(|part| wanted == "*" || wanted == part))
+}
+
+/// Every path of ours that a file names outside its tests, from the crate's root.
+fn imports(path: &str, text: &str) -> Vec<String> {
+    let code = lexer::code_only(text);
+    let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut module: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
+    if module.last() == Some(&"mod") {
+        module.pop();
+    }
+    let mut found = vec![];
+    for (at, _) in code.match_indices("crate::") {
+        expand("", &code[at + "crate::".len()..], &mut found);
+    }
+    for (at, _) in code.match_indices("super::") {
+        if code[..at].ends_with("super::") {
+            continue; // Counted with the first of them.
+        }
+        let mut rest = &code[at..];
+        let mut parent = module.clone();
+        while let Some(after) = rest.strip_prefix("super::") {
+            (rest, _) = (after, parent.pop());
+        }
+        expand(&parent.join("::"), rest, &mut found);
+    }
+    found
+}
+
+/// Adds the paths of `a::{b, c::{d}}` under `prefix`; returns how much of `code` was taken.
+fn expand(prefix: &str, code: &str, found: &mut Vec<String>) -> usize {
+    let end = code.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':' && c != '*');
+    let end = end.unwrap_or(code.len());
+    let path = code[..end].trim_end_matches(':');
+    let joined =
+        [prefix, path].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("::");
+    if !code[end..].starts_with('{') {
+        found.push(joined);
+        return end;
+    }
+    let mut at = end + 1;
+    loop {
+        at += code[at..].find(|c: char| !c.is_whitespace() && c != ',').unwrap_or(code.len() - at);
+        if at >= code.len() || code[at..].starts_with('}') {
+            return (at + 1).min(code.len());
+        }
+        let taken = expand(&joined, &code[at..], found);
+        let name = code[at + taken..].find([',', '}', '{']).unwrap_or(0); // ` as x`
+        at += (taken + name).max(1);
+    }
+}
+
+#[test]
+fn finds_paths() {
+    let text = "use crate::{a::b, c::{self, d::*}};\nuse super::{error::E, super::run as other};\nfn f() { crate::g::h() }";
+    let found = imports("connector/sqlite/read.rs", text);
+    let expected = ["a::b", "c::self", "c::d::*", "g::h", "connector::sqlite::error::E"];
+    assert!(expected.iter().all(|path| found.iter().any(|found| found == path)), "{found:?}");
+}
+
+#[test]
+fn judges_paths() {
+    let refused = |path: &str, text: &str| !violations(path, text).is_empty();
+    assert!(refused("model/unit.rs", "use crate::clock::SystemClock;"));
+    assert!(refused("connector/sqlite/read.rs", "use crate::connector::delta::config::Config;"));
+    assert!(refused("connector/sqlite/read.rs", "use super::super::delta::open;"));
+    assert!(refused("config/resolve.rs", "use crate::connector::sqlite::open;"));
+    assert!(!refused("config/resolve.rs", "use crate::connector::sqlite::config::Config;"));
+    assert!(!refused(
+        "connector/sqlite/read.rs",
+        "use super::types::{a, b}; use crate::connector::error::Result;"
+    ));
+    assert!(!refused("connector/delta/mod.rs", "use super::{OpenContext, connection::Connection};"));
+}

@@ -8,6 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub mod cells;
 pub mod connection;
 pub mod delta;
 pub mod error;

@@ -10,6 +10,7 @@ pub mod connector;
 pub mod engine;
 pub mod failpoint;
 pub mod model;
+pub mod project_template;
 pub mod run;
 pub mod schedule;
 pub mod state;

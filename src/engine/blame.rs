@@ -1,0 +1,179 @@
+//! An error of the planner → a finding at its place, in our words.
+
+use std::ops::{ControlFlow, Range};
+
+use datafusion::{
+    common::{Column, DataFusionError, SchemaError},
+    sql::sqlparser::ast::{Expr, Spanned, Value, VisitMut, visit_expressions_mut},
+};
+
+use super::{
+    parse::{Places, lowered},
+    reads::Reads,
+    typing::{Finding, quoted},
+};
+use crate::model::problem::nearest;
+
+/// What the planner means, and where.
+pub(super) fn blame(error: &DataFusionError, sql: &str, names: &Reads) -> Finding {
+    let places = Places::new(sql);
+    let diagnostic = error.diagnostic();
+    let place = diagnostic.and_then(|diagnostic| diagnostic.span).map(|span| places.common_range(span));
+    let root = first(error);
+    match root {
+        DataFusionError::SchemaError(schema, _) => schema_mistake(schema, place, &places, sql),
+        other => {
+            let text = other.strip_backtrace();
+            let message = cleaned(&text);
+            let place = place.or_else(|| function_in(&text, names)).unwrap_or_else(|| places.whole());
+            let mut finding = Finding::new(place, code(&message), message);
+            let help = diagnostic.and_then(|d| {
+                let helps = d.helps.iter().map(|help| help.message.as_str());
+                helps.chain(d.notes.iter().map(|note| note.message.as_str())).next()
+            });
+            finding.hint = help.map(lowered);
+            finding
+        }
+    }
+}
+
+/// The innermost error; of several, the first.
+fn first(error: &DataFusionError) -> &DataFusionError {
+    match error.find_root() {
+        DataFusionError::Collection(errors) => errors.first().map_or(error, first),
+        root => root,
+    }
+}
+
+fn schema_mistake(
+    mistake: &SchemaError,
+    place: Option<Range<usize>>,
+    places: &Places<'_>,
+    sql: &str,
+) -> Finding {
+    let own = |column: &Column| column.spans.first().map(|span| places.common_range(span));
+    let place = |column: Option<&Column>| {
+        place
+            .clone()
+            .or_else(|| column.and_then(own))
+            .or_else(|| column.and_then(|column| word(sql, &column.name)))
+    };
+    let whole = places.whole();
+    match mistake {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let span = place(Some(field)).unwrap_or(whole);
+            let message = format!("there is no column `{}`", field.flat_name());
+            let mut finding = Finding::new(span, "sql-unknown-column", message);
+            finding.hint = column_hint(field, valid_fields);
+            finding
+        }
+        SchemaError::AmbiguousReference { field } => {
+            let span = place(Some(field)).unwrap_or(whole);
+            let message = format!("column `{}` is in more than one table", field.name);
+            Finding::new(span, "sql-ambiguous-column", message).hint("put the table's name before it")
+        }
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
+            let message = format!("the result has two columns `{name}`");
+            Finding::new(word(sql, name).unwrap_or(whole), "sql-duplicate-column", message)
+                .hint("give one of them another name with AS")
+        }
+    }
+}
+
+fn column_hint(field: &Column, valid: &[Column]) -> Option<String> {
+    let table = field.relation.as_ref();
+    let fits = |column: &&Column| {
+        table.is_none_or(|table| column.relation.as_ref().is_some_and(|r| r.resolved_eq(table)))
+    };
+    let same_table: Vec<&Column> = valid.iter().filter(fits).collect();
+    if table.is_some() && same_table.is_empty() {
+        let mut tables: Vec<String> =
+            valid.iter().filter_map(|column| column.relation.as_ref().map(ToString::to_string)).collect();
+        tables.dedup();
+        let wanted = table.map(ToString::to_string).unwrap_or_default();
+        return match nearest(&wanted, tables.iter().map(String::as_str)) {
+            Some(near) => Some(format!("there is no table `{wanted}` in this query; did you mean `{near}`?")),
+            None => Some(format!("there is no table `{wanted}` in this query")),
+        };
+    }
+    let names: Vec<&str> = same_table.iter().map(|column| column.name.as_str()).collect();
+    if let Some(near) = nearest(&field.name, names.iter().copied()) {
+        return Some(format!("did you mean `{}`?", quoted(near)));
+    }
+    let mut listed: Vec<String> = names.iter().map(|name| format!("`{}`", quoted(name))).collect();
+    listed.dedup();
+    match listed.len() {
+        0 => None,
+        1..=12 => Some(format!("there are {}", listed.join(", "))),
+        more => Some(format!("there are {} and {} more", listed[..12].join(", "), more - 12)),
+    }
+}
+
+/// Where a name stands in the text, if it does.
+fn word(sql: &str, name: &str) -> Option<Range<usize>> {
+    let letter = |c: char| c.is_alphanumeric() || c == '_';
+    sql.match_indices(name)
+        .map(|(at, _)| at..at + name.len())
+        .find(|place| !sql[..place.start].ends_with(letter) && !sql[place.end..].starts_with(letter))
+}
+
+/// The place of a function that the message names.
+fn function_in(message: &str, names: &Reads) -> Option<Range<usize>> {
+    let named = |name: &str| word(&message.to_lowercase(), name).is_some();
+    names.functions.iter().find(|(name, _)| named(name)).map(|(_, place)| place.clone())
+}
+
+fn code(message: &str) -> &'static str {
+    const TYPES: [&str; 7] = ["coerc", "type", "cast", "incompatible", "signature", "takes a", "takes one"];
+    let message = message.to_lowercase();
+    if message.starts_with("there is no table") {
+        "sql-unknown-table"
+    } else if message.contains("not allowed") && message.contains("d") && message.contains("ddl") {
+        "sql-not-a-query"
+    } else if TYPES.iter().any(|word| message.contains(word)) {
+        "sql-type"
+    } else {
+        "sql-invalid"
+    }
+}
+
+/// The message without the engine's own brackets around it.
+fn cleaned(message: &str) -> String {
+    const PREFIXES: [&str; 8] = [
+        "Error during planning: ",
+        "This feature is not implemented: ",
+        "Schema error: ",
+        "Execution error: ",
+        "Optimizer rule 'simplify_expressions' failed",
+        "type_coercion\ncaused by\n",
+        "Arrow error: ",
+        "SQL error: ",
+    ];
+    let mut text = message.trim();
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+        text = rest.trim_start();
+    }
+    let text = text.split("\nThis issue was likely caused by a bug").next().unwrap_or(text);
+    let text = text.split(" No function matches the given name").next().unwrap_or(text);
+    lowered(text.trim_end_matches('.')).replace('\n', " ")
+}
+
+/// Thinks the last wrong name away, so that the next mistake shows. Whether there was something to replace.
+pub(super) fn replace_by_null(tree: &mut impl VisitMut, sql: &str, findings: &[Finding]) -> bool {
+    let places = Places::new(sql);
+    let Some(wrong) = findings.last().map(|finding| finding.span.clone()) else {
+        return false;
+    };
+    let mut replaced = false;
+    let _: ControlFlow<()> = visit_expressions_mut(tree, |expr| {
+        let name = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let place = places.range(expr.span());
+        if name && place.is_some_and(|place| place.start <= wrong.start && wrong.end <= place.end) {
+            *expr = Expr::Value(Value::Null.into());
+            replaced = true;
+        }
+        ControlFlow::Continue(())
+    });
+    replaced
+}

@@ -1,0 +1,130 @@
+//! SQL judged without running it: names, types and every mistake with its place. Pure: no tables are opened.
+
+use std::{fmt, ops::Range};
+
+use arrow::datatypes::{DataType, SchemaRef};
+use chrono_tz::Tz;
+use indexmap::IndexMap;
+
+/// What is known of an SQL text.
+#[derive(Debug, Clone, Default)]
+pub struct Typed {
+    /// Columns of its result; `None` where a table's columns are unknown or something is wrong.
+    pub schema: Option<SchemaRef>,
+    /// Tables that it reads, in the order they stand; a name may come again.
+    pub tables: Vec<TableUse>,
+    /// Parameters that it names, in the order they stand; a name may come again.
+    pub parameters: Vec<(String, Range<usize>)>,
+    /// Every mistake, in the order of their places.
+    pub findings: Vec<Finding>,
+}
+
+/// One mention of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableUse {
+    /// As written.
+    pub name: TableName,
+    /// Bytes of the SQL text.
+    pub span: Range<usize>,
+}
+
+/// A table's name as written: `source`, `warehouse.actions`, `warehouse.public.actions`, `mart.revenue`,
+/// `pipeline."finance/revenue"`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TableName {
+    /// One to three names, without quotes.
+    pub parts: Vec<String>,
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Bytes of the SQL text.
+    pub span: Range<usize>,
+    /// `sql-syntax`, `sql-not-a-query`, `sql-unknown-table`, `sql-unknown-column`, `sql-ambiguous-column`,
+    /// `sql-duplicate-column`, `sql-unknown-function`, `sql-unknown-parameter`, `sql-type`, `sql-not-row-wise`, `sql-invalid`.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What was probably meant.
+    pub hint: Option<String>,
+}
+
+/// What is known of a table.
+#[derive(Debug, Clone)]
+pub enum Known {
+    /// Its columns.
+    Schema(SchemaRef),
+    /// It may be there; its columns are not known, so nothing is said about columns.
+    Unknown,
+    /// There is no such table.
+    Missing {
+        /// The nearest name that there is.
+        hint: Option<String>,
+    },
+}
+
+/// Types of parameters by name: `region`, `region.title`, `period.from`.
+pub type ParamTypes = IndexMap<String, DataType>;
+
+impl Finding {
+    pub(super) fn new(span: Range<usize>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { span, code, message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl TableName {
+    /// From its parts.
+    pub fn new<T: Into<String>>(parts: impl IntoIterator<Item = T>) -> Self {
+        Self { parts: parts.into_iter().map(Into::into).collect() }
+    }
+}
+
+impl fmt::Display for TableName {
+    /// As it has to be written in SQL: quoted where it must be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, part) in self.parts.iter().enumerate() {
+            if at > 0 {
+                f.write_str(".")?;
+            }
+            f.write_str(&quoted(part))?;
+        }
+        Ok(())
+    }
+}
+
+/// A name as it has to be written in SQL: in double quotes where it is more than letters, digits and `_`.
+pub fn quoted(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// Judges a query: syntax, tables, columns, functions, parameters, types. `tables` says what is known of a table;
+/// dates are days of `zone`.
+pub fn check_sql(sql: &str, tables: &dyn Fn(&TableName) -> Known, params: &ParamTypes, zone: Tz) -> Typed {
+    super::check::query(sql, tables, params, zone)
+}
+
+/// Judges the SQL of a pipeline: as [`check_sql`], and that it reads `source` exactly once, row by row, so that its result never depends
+/// on where slices end. Aggregates, DISTINCT, ORDER BY, LIMIT, window functions, UNION over `source` and functions that
+/// answer differently each time are refused; filters, projections and joins that keep `source` (INNER, LEFT
+/// from it, SEMI, ANTI) are fine, and so is anything over other tables.
+pub fn check_row_wise(
+    sql: &str,
+    tables: &dyn Fn(&TableName) -> Known,
+    params: &ParamTypes,
+    zone: Tz,
+) -> Typed {
+    super::check::row_wise(sql, tables, params, zone)
+}
+
+/// Judges a condition over the columns of `schema` (`delete.when`): it reads no tables and is true, false or NULL.
+pub fn check_condition(sql: &str, schema: &SchemaRef, params: &ParamTypes, zone: Tz) -> Typed {
+    super::check::condition(sql, schema, params, zone)
+}

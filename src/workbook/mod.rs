@@ -23,7 +23,6 @@ mod tally;
 mod target;
 
 pub use book::{Book, BookMeta, ROW_LIMIT, Written};
-pub use check::{parse_cell, total_fits, validate_number_format, validate_sheet_name};
 pub use error::{Error, Result};
 pub use labels::Labels;
 pub use record::read_record;

@@ -1,4 +1,6 @@
-//! What users write about sheets: columns, totals, charts.
+//! What users write about sheets: columns, totals, charts; and the checks that need no rows.
+
+pub use super::check::{parse_cell, total_fits, validate_number_format, validate_sheet_name};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

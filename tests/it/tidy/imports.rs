@@ -8,7 +8,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("failpoint.rs", &[]),
     ("clock.rs", &["model"]),
     ("state/", &["model"]),
-    ("workbook/", &["model"]),
+    ("workbook/", &["model", "failpoint"]),
     ("schedule/", &["model", "config::project"]),
     (
         "engine/",

@@ -1,15 +1,31 @@
 //! The SQL engine: one DataFusion session over all connections. A leaf for `config` (typing SQL offline), `run` and `cli`.
+//!
+//! - [`typing`]: SQL judged without running it; every mistake at its place.
+//! - [`session`]: [`Engine`](session::Engine), which runs queries.
+//! - [`transform`], [`condition`]: a pipeline's SQL over the unit at hand.
+//! - [`relations`]: `mart.NAME` and `pipeline.NAME`.
+//! - [`params`]: values that SQL names with a colon.
+//!
+//! Invariant: only queries are ever run, and a parameter's value never becomes SQL text.
 
+pub mod condition;
 pub mod params;
+pub mod relations;
+pub mod session;
+pub mod transform;
 pub mod typing;
 
 mod blame;
+mod carry;
 mod check;
 mod dates;
 mod functions;
 mod local_time;
 mod parse;
 mod planner;
+mod probe_source;
 mod reads;
+mod resolve;
 mod row_wise;
+mod source_scan;
 mod state;

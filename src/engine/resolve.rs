@@ -1,0 +1,172 @@
+//! A table's name → the table: `connection.table`, `connection.schema.table`, `mart.name`, `pipeline.name`, and what one query alone
+//! knows (`source`, `this`).
+
+use std::sync::Arc;
+
+use datafusion::{catalog::TableProvider, common::TableReference};
+use indexmap::IndexMap;
+
+use super::{
+    relations::{Opened, Part, Relation, RelationMember, Relations, unite},
+    session::Extra,
+    typing::{TableName, quoted},
+};
+use crate::{
+    connector::{
+        connection::Connection,
+        error::{Error, ErrorKind, Result},
+    },
+    model::problem::nearest,
+};
+
+/// Everything that names may mean.
+#[derive(Default)]
+pub(super) struct Places {
+    pub(super) connections: IndexMap<String, Arc<dyn Connection>>,
+    pub(super) relations: IndexMap<String, Arc<dyn Relations>>,
+}
+
+impl Places {
+    /// Looks a table up, as it is now.
+    pub(super) async fn table(
+        &self,
+        name: &TableName,
+        extra: &[Extra<'_>],
+    ) -> Result<Arc<dyn TableProvider>> {
+        let parts: Vec<&str> = name.parts.iter().map(String::as_str).collect();
+        match parts.as_slice() {
+            [table] => match extra.iter().find(|(known, _)| known == table) {
+                Some((_, provider)) => Ok(Arc::clone(provider)),
+                None => Err(bare(name, extra)),
+            },
+            [kind, job] if self.relations.contains_key(*kind) => self.relation(kind, job).await,
+            [connection, table] => {
+                let open = self.connection(connection)?;
+                let schema = open.default_schema();
+                self.existing(&RelationMember::at(connection, Some(schema), table), name).await
+            }
+            [connection, schema, table] => {
+                self.connection(connection)?;
+                self.existing(&RelationMember::at(connection, Some((*schema).to_owned()), table), name).await
+            }
+            _ => Err(Error::new(ErrorKind::NotFound, format!("{name} is not a table's name"))
+                .hint("tables are named connection.table or connection.schema.table")),
+        }
+    }
+
+    fn connection(&self, name: &str) -> Result<&Arc<dyn Connection>> {
+        self.connections.get(name).ok_or_else(|| {
+            let known = self.connections.keys().chain(self.relations.keys()).map(String::as_str);
+            let error = Error::new(ErrorKind::NotFound, format!("there is no connection `{name}`"));
+            match nearest(name, known.clone()) {
+                Some(near) => error.hint(format!("did you mean `{}`?", quoted(near))),
+                None => error.hint(format!("there are {}", listed(known.map(str::to_owned).collect()))),
+            }
+        })
+    }
+
+    /// A table that must be there.
+    async fn existing(&self, at: &RelationMember, name: &TableName) -> Result<Arc<dyn TableProvider>> {
+        if let Some(table) = self.open(at).await? {
+            return Ok(table);
+        }
+        let error = Error::new(ErrorKind::NotFound, format!("there is no table {name}"));
+        let catalog = self.connection(&at.connection)?.catalog();
+        let wanted = at.schema.as_deref().unwrap_or_default();
+        let Some(schema) = catalog.schema(wanted) else {
+            let names = catalog.schema_names();
+            let near = nearest(wanted, names.iter().map(String::as_str)).map(quoted);
+            return Err(match near {
+                Some(near) => error.hint(format!("there is no schema `{wanted}`; did you mean `{near}`?")),
+                None => error.hint(format!("there is no schema `{wanted}`; there are {}", listed(names))),
+            });
+        };
+        let names = schema.table_names();
+        Err(match nearest(&at.table, names.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean `{}`?", quoted(near))),
+            None if names.is_empty() => {
+                error.hint(format!("connection `{}` has no tables yet", at.connection))
+            }
+            None => error.hint(format!("there are {}", listed(names))),
+        })
+    }
+
+    /// A table, if it is there.
+    async fn open(&self, at: &RelationMember) -> Result<Option<Arc<dyn TableProvider>>> {
+        let connection = self.connection(&at.connection)?;
+        let schema = at.schema.clone().unwrap_or_else(|| connection.default_schema());
+        let Some(schema) = connection.catalog().schema(&schema) else {
+            return Ok(None);
+        };
+        match schema.table(&at.table).await.map_err(Error::from) {
+            Ok(table) => Ok(table),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn relation(&self, kind: &str, job: &str) -> Result<Arc<dyn TableProvider>> {
+        let relations = &self.relations[kind];
+        let Some(relation) = relations.get(job) else {
+            let names = relations.names();
+            let error = Error::new(ErrorKind::NotFound, format!("there is no {kind} `{job}`"));
+            return Err(match nearest(job, names.iter().map(String::as_str)) {
+                Some(near) => error.hint(format!("did you mean `{}`?", quoted(near))),
+                None if names.is_empty() => error,
+                None => error.hint(format!("there are {}", listed(names))),
+            });
+        };
+        let mut opened = vec![];
+        for (member, shared) in distinct(&relation) {
+            let table = self.open(member).await?;
+            let columns = table.as_ref().map(|table| table.schema()).or_else(|| member.planned.clone());
+            let constants = if shared { vec![] } else { member.member.clone() };
+            let reference = TableReference::partial(member.connection.as_str(), member.table.as_str());
+            opened.push(Opened { reference, part: Part { columns, constants }, table });
+        }
+        unite(job, &opened)
+    }
+}
+
+impl RelationMember {
+    fn at(connection: &str, schema: Option<String>, table: &str) -> Self {
+        let (connection, table) = (connection.to_owned(), table.to_owned());
+        Self { member: vec![], connection, schema, table, planned: None }
+    }
+}
+
+/// Each table once, and whether several members share it.
+fn distinct(relation: &Relation) -> Vec<(&RelationMember, bool)> {
+    let mut tables: Vec<(&RelationMember, bool)> = vec![];
+    let place =
+        |member: &RelationMember| (member.connection.clone(), member.schema.clone(), member.table.clone());
+    for member in &relation.members {
+        match tables.iter_mut().find(|(other, _)| place(other) == place(member)) {
+            Some((_, shared)) => *shared = true,
+            None => tables.push((member, false)),
+        }
+    }
+    tables
+}
+
+fn bare(name: &TableName, extra: &[Extra<'_>]) -> Error {
+    let error = Error::new(ErrorKind::NotFound, format!("there is no table {name}"));
+    let known: Vec<String> = extra.iter().map(|(known, _)| format!("`{known}`")).collect();
+    if known.is_empty() {
+        return error.hint("tables are named connection.table, mart.name or pipeline.name");
+    }
+    error.hint(format!("here are {}, connection.table, mart.name and pipeline.name", known.join(", ")))
+}
+
+fn listed(mut names: Vec<String>) -> String {
+    const MOST: usize = 12;
+    names.sort();
+    let more = names.len().saturating_sub(MOST);
+    names.truncate(MOST);
+    let shown: Vec<String> = names.iter().map(|name| format!("`{}`", quoted(name))).collect();
+    match (shown.is_empty(), more) {
+        (true, _) => "none".to_owned(),
+        (_, 0) => shown.join(", "),
+        (_, more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}

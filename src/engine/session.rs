@@ -1,0 +1,251 @@
+//! The engine: one DataFusion session over all connections, with a memory limit past which it spills to disk.
+//!
+//! Tables are looked up when a query is planned, so that tables made later are found and every query sees a table as it is
+//! now. Nothing but queries is ever run.
+
+use std::{path::PathBuf, sync::Arc};
+
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use datafusion::{
+    catalog::TableProvider,
+    common::DataFusionError,
+    datasource::provider_as_source,
+    execution::{
+        SendableRecordBatchStream, SessionState, memory_pool::FairSpillPool, runtime_env::RuntimeEnvBuilder,
+    },
+    logical_expr::LogicalPlan,
+    physical_plan::{ExecutionPlan, displayable, execute_stream},
+    sql::sqlparser::ast,
+};
+use indexmap::IndexMap;
+
+use super::{
+    blame::blame,
+    params::Params,
+    parse::{self, Parsed},
+    planner::{self, Tables},
+    probe_source,
+    reads::{Reads, reads},
+    relations::Relations,
+    resolve::Places,
+    state,
+    typing::{Finding, Known, TableName, Typed, check_sql},
+};
+use crate::connector::{
+    connection::Connection,
+    error::{Error, ErrorKind, Result},
+};
+
+/// What an engine is built with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bytes that all queries together may hold before they spill.
+    pub memory: u64,
+    /// The folder that they spill into; made where it is missing.
+    pub spill: PathBuf,
+    /// Whose days dates are.
+    pub zone: Tz,
+    /// Threads of one query.
+    pub threads: usize,
+}
+
+/// SQL over everything that a project knows.
+pub struct Engine {
+    pub(super) zone: Tz,
+    pub(super) state: SessionState,
+    /// One thread, rows in order.
+    pub(super) transforms: SessionState,
+    pub(super) places: Places,
+}
+
+/// A table that only one query knows, by the name it has there: `this`.
+pub type Extra<'a> = (&'a str, Arc<dyn TableProvider>);
+
+impl Engine {
+    /// An engine that knows no connections yet.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        std::fs::create_dir_all(&settings.spill).map_err(|e| {
+            let message = format!("spill folder {} cannot be made", settings.spill.display());
+            Error::new(ErrorKind::Io, message).caused_by(e)
+        })?;
+        let memory = usize::try_from(settings.memory).unwrap_or(usize::MAX);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
+            .with_temp_file_path(&settings.spill)
+            .build_arc()?;
+        let zone = settings.zone;
+        let threads = settings.threads.max(1);
+        let state = state::builder(zone, state::config(threads), Arc::clone(&runtime)).build();
+        let transforms = state::builder(zone, state::config(1), runtime)
+            .with_physical_optimizer_rules(probe_source::rules())
+            .build();
+        Ok(Self { zone, state, transforms, places: Places::default() })
+    }
+
+    /// Makes a connection's tables known as `name.table` and `name.schema.table`.
+    pub fn register_connection(&mut self, name: impl Into<String>, connection: Arc<dyn Connection>) {
+        self.places.connections.insert(name.into(), connection);
+    }
+
+    /// Makes relations known as `kind.name`; kinds are `mart` and `pipeline`.
+    pub fn register_relations(&mut self, kind: impl Into<String>, relations: Arc<dyn Relations>) {
+        self.places.relations.insert(kind.into(), relations);
+    }
+
+    /// Runs a query. `now` is what `now()` says.
+    pub async fn query(
+        &self,
+        sql: &str,
+        params: &Params,
+        now: DateTime<Utc>,
+    ) -> Result<SendableRecordBatchStream> {
+        self.query_over(sql, params, now, &[]).await
+    }
+
+    /// Runs a query that also knows these tables.
+    pub async fn query_over(
+        &self,
+        sql: &str,
+        params: &Params,
+        now: DateTime<Utc>,
+        extra: &[Extra<'_>],
+    ) -> Result<SendableRecordBatchStream> {
+        let state = self.state_at(now);
+        let plan = self.physical(&state, sql, params, extra).await?;
+        Ok(execute_stream(plan, state.task_ctx())?)
+    }
+
+    /// The columns that a query gives, as tables are now.
+    pub async fn schema(&self, sql: &str, params: &Params, now: DateTime<Utc>) -> Result<SchemaRef> {
+        let state = self.state_at(now);
+        Ok(self.physical(&state, sql, params, &[]).await?.schema())
+    }
+
+    /// How a query would be run, for people.
+    pub async fn explain(&self, sql: &str, params: &Params, now: DateTime<Utc>) -> Result<String> {
+        let state = self.state_at(now);
+        let plan = self.physical(&state, sql, params, &[]).await?;
+        Ok(displayable(plan.as_ref()).indent(false).to_string())
+    }
+
+    /// Every mistake in a query, as tables are now.
+    pub async fn check(&self, sql: &str, params: &Params) -> Result<Typed> {
+        let parsed = match parse::query(sql) {
+            Ok(parsed) => parsed,
+            Err(finding) => return Ok(Typed { findings: vec![finding], ..Typed::default() }),
+        };
+        let mut known: IndexMap<TableName, Known> = IndexMap::new();
+        for table in reads(&parsed.tree, sql).tables {
+            let found = match self.places.table(&table.name, &[]).await {
+                Ok(provider) => Known::Schema(provider.schema()),
+                Err(error) if error.kind == ErrorKind::NotFound => Known::Missing { hint: error.hint },
+                Err(error) => return Err(error),
+            };
+            known.insert(table.name, found);
+        }
+        let look = |name: &TableName| known.get(name).cloned().unwrap_or(Known::Unknown);
+        Ok(check_sql(sql, &look, &params.types(), self.zone))
+    }
+
+    async fn physical(
+        &self,
+        state: &SessionState,
+        sql: &str,
+        params: &Params,
+        extra: &[Extra<'_>],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let parsed = parse::query(sql).map_err(|finding| mistake(sql, &finding))?;
+        let names = reads(&parsed.tree, sql);
+        let tables = self.places.tables(&names, extra).await?;
+        let plan = self.plan(state, sql, parsed, &tables, params)?;
+        state.create_physical_plan(&plan).await.map_err(|error| failed(error, sql, &names))
+    }
+
+    /// A logical plan, its parameters bound.
+    pub(super) fn plan(
+        &self,
+        state: &SessionState,
+        sql: &str,
+        parsed: Parsed<ast::Query>,
+        tables: &Tables,
+        params: &Params,
+    ) -> Result<LogicalPlan> {
+        let types = params.types();
+        if let Some((name, place)) = parsed.parameters.iter().find(|(name, _)| !types.contains_key(name)) {
+            let message = format!("there is no parameter `:{name}`");
+            return Err(mistake(sql, &Finding::new(place.clone(), "sql-unknown-parameter", message)));
+        }
+        let names = reads(&parsed.tree, sql);
+        planner::query(state, self.zone, tables, parsed.tree, &types, &params.values())
+            .map_err(|error| failed(error, sql, &names))
+    }
+
+    /// A session whose `now()` is this instant.
+    pub(super) fn state_at(&self, now: DateTime<Utc>) -> SessionState {
+        state_at(self.state.clone(), now)
+    }
+}
+
+/// The tables that a query names, in the order they stand, each once; empty where it does not parse.
+pub fn tables_read(sql: &str) -> Vec<TableName> {
+    let Ok(parsed) = parse::query(sql) else {
+        return vec![];
+    };
+    let mut names: Vec<TableName> = vec![];
+    for table in reads(&parsed.tree, sql).tables {
+        if !names.contains(&table.name) {
+            names.push(table.name);
+        }
+    }
+    names
+}
+
+pub(super) fn state_at(mut state: SessionState, now: DateTime<Utc>) -> SessionState {
+    let options = Arc::clone(state.config_options());
+    let properties = state.execution_props_mut();
+    properties.mark_start_execution(options);
+    properties.query_execution_start_time = Some(now);
+    state
+}
+
+/// A mistake in SQL as an error: where it stands, what it is.
+pub(super) fn mistake(sql: &str, finding: &Finding) -> Error {
+    let before = &sql[..finding.span.start.min(sql.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let kind = match finding.code {
+        "sql-unknown-table" | "sql-unknown-column" => ErrorKind::NotFound,
+        _ => ErrorKind::BadData,
+    };
+    let error = Error::new(kind, format!("SQL, line {line}, column {column}: {}", finding.message));
+    error.hint(finding.hint.as_deref().unwrap_or("mend the SQL"))
+}
+
+/// An error while planning: a connector's own, or a mistake in the SQL.
+pub(super) fn failed(error: DataFusionError, sql: &str, names: &Reads) -> Error {
+    let ours = |error: &DataFusionError| {
+        matches!(error, DataFusionError::ResourcesExhausted(_) | DataFusionError::IoError(_))
+            || matches!(error, DataFusionError::External(inner) if inner.is::<Error>())
+    };
+    if ours(error.find_root()) || ours(&error) {
+        Error::from(error)
+    } else {
+        mistake(sql, &blame(&error, sql, names))
+    }
+}
+
+impl Places {
+    /// Sources of every table that a query names.
+    pub(super) async fn tables(&self, names: &Reads, extra: &[Extra<'_>]) -> Result<Tables> {
+        let mut tables = Tables::new();
+        for table in &names.tables {
+            if !tables.contains_key(&table.name) {
+                let provider = self.table(&table.name, extra).await?;
+                tables.insert(table.name.clone(), provider_as_source(provider));
+            }
+        }
+        Ok(tables)
+    }
+}

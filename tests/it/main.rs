@@ -1,3 +1,6 @@
 //! The one integration binary: a module per subject.
 
+mod contract;
+mod contract_memory;
+mod support;
 mod tidy;

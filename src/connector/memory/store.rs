@@ -6,7 +6,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
-use arrow::{compute::concat_batches, datatypes::SchemaRef, record_batch::RecordBatch};
+use arrow::{
+    array::BooleanArray,
+    compute::{concat_batches, filter_record_batch},
+    datatypes::SchemaRef,
+    record_batch::RecordBatch,
+};
 use tokio::sync::watch;
 
 use super::columns;
@@ -160,14 +165,15 @@ impl Store {
         table.whole().ok()
     }
 
-    /// Takes the newest rows off a table.
-    pub fn delete_newest(&self, table: impl Into<TableName>, count: usize) -> Result<()> {
+    /// Deletes the rows for which this is true of a batch of one row.
+    pub fn delete(&self, table: impl Into<TableName>, gone: impl Fn(&RecordBatch) -> bool) -> Result<()> {
         let name = table.into();
         self.change(|state| {
             let old = table_of(state, &name)?;
-            let left = old.rows().saturating_sub(count);
-            let rows = old.whole()?.slice(0, left);
-            state.put(&name, old.schema.clone(), vec![rows]);
+            let (rows, schema) = (old.whole()?, old.schema.clone());
+            let kept: BooleanArray =
+                (0..rows.num_rows()).map(|row| Some(!gone(&rows.slice(row, 1)))).collect();
+            state.put(&name, schema, vec![filter_record_batch(&rows, &kept)?]);
             Ok(())
         })
     }

@@ -1,0 +1,5 @@
+//! Rows, specifications and answers that several subjects make the same way.
+
+pub(crate) mod rows;
+pub(crate) mod specs;
+pub(crate) mod sql;

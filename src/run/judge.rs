@@ -1,0 +1,169 @@
+//! Row judgement: what becomes of rows that do not decode or do not fit, by the pipeline's policy.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
+
+use arrow::{
+    array::{Array, RecordBatch, UInt64Array},
+    util::display::{ArrayFormatter, FormatOptions},
+};
+use serde_json::{Map, Value as Json};
+
+use super::fit::Misfit;
+use crate::{
+    config::project::{BadRowPolicy, BadRows},
+    connector::{
+        error::{Error, ErrorKind, Result},
+        source::{BadRow, Chunk},
+    },
+};
+
+/// Rows that must have been seen before `max_bad` is judged.
+pub(super) const JUDGED_FROM: u64 = 1_000;
+
+/// Counts of one run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    /// Source rows, bad ones included.
+    pub rows: u64,
+    /// Bad rows.
+    pub bad: u64,
+}
+
+/// Judges the rows of one unit. Shared by the stream that feeds the sink and the story that commits.
+pub(super) struct Judge {
+    rules: BadRows,
+    what: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    seen: Seen,
+    letters: Vec<BadRow>,
+    recent: VecDeque<(UInt64Array, RecordBatch)>,
+}
+
+impl Judge {
+    /// A judge over one unit; `before` = what the run saw in earlier, committed units.
+    pub(super) fn new(rules: BadRows, what: String, before: Seen) -> Self {
+        Self { rules, what, state: Mutex::new(State { seen: before, ..State::default() }) }
+    }
+
+    /// Takes in a chunk as it was read: counts, keeps its rows until they have come out of the SQL, judges those that did not decode.
+    pub(super) fn read(&self, chunk: &Chunk) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.seen.rows += (chunk.batch.num_rows() + chunk.bad.len()) as u64;
+        if self.rules.policy == BadRowPolicy::DeadLetter && chunk.batch.num_rows() > 0 {
+            state.recent.push_back((chunk.ordinals.clone(), chunk.batch.clone()));
+        }
+        chunk.bad.iter().try_for_each(|row| self.bad(&mut state, || row.clone()))
+    }
+
+    /// Takes in rows that came out of the SQL and do not fit; `ordinals` are those of the whole batch that came out.
+    pub(super) fn fitted(&self, ordinals: &UInt64Array, misfits: &[Misfit]) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for misfit in misfits {
+            let ordinal = ordinals.value(misfit.row);
+            let row = source_row(&state.recent, ordinal);
+            let (column, reason) = (Some(misfit.column.clone()), misfit.reason.clone());
+            self.bad(&mut state, || BadRow { ordinal, column, reason, row })?;
+        }
+        if let Some(last) = ordinals.iter().flatten().last() {
+            let passed = |rows: &UInt64Array| rows.value(rows.len() - 1) <= last;
+            // The last chunk that came out may still have rows on their way, where a join makes several of one.
+            while state.recent.len() > 1 && passed(&state.recent[0].0) {
+                state.recent.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    /// What was seen so far, earlier units included.
+    pub(super) fn seen(&self) -> Seen {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).seen
+    }
+
+    /// The dead letters gathered since they were last taken, once they are at least `least`.
+    pub(super) fn take_letters(&self, least: usize) -> Vec<BadRow> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.letters.len() < least { vec![] } else { std::mem::take(&mut state.letters) }
+    }
+
+    fn bad(&self, state: &mut State, row: impl FnOnce() -> BadRow) -> Result<()> {
+        state.seen.bad += 1;
+        match self.rules.policy {
+            BadRowPolicy::Stop => Err(self.stopped(&row())),
+            BadRowPolicy::Skip => self.share(state),
+            BadRowPolicy::DeadLetter => {
+                let row = row();
+                state.letters.push(row);
+                self.share(state)
+            }
+        }
+    }
+
+    fn stopped(&self, row: &BadRow) -> Error {
+        let column = row.column.as_ref().map_or(String::new(), |column| format!(" column `{column}`"));
+        let reason = &row.reason;
+        Error::new(
+            ErrorKind::BadData,
+            format!("a bad row in {} (row {} of this unit):{column} {reason}", self.what, row.ordinal + 1),
+        )
+        .hint("mend the row, or set `bad_rows = \"dead_letter\"` or `\"skip\"` in [source]")
+    }
+
+    fn share(&self, state: &State) -> Result<()> {
+        let Some(most) = self.rules.max_share else { return Ok(()) };
+        let Seen { rows, bad } = state.seen;
+        if rows < JUDGED_FROM || (bad as f64) <= most * (rows as f64) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::BadData,
+            format!(
+                "too many bad rows in {}: {bad} of {rows}, more than max_bad = \"{}%\"",
+                self.what,
+                most * 100.0
+            ),
+        )
+        .hint("look at them with `vitrina dead-letters list`, mend the source or raise `max_bad`"))
+    }
+}
+
+/// The source row of an ordinal, as JSON.
+fn source_row(recent: &VecDeque<(UInt64Array, RecordBatch)>, ordinal: u64) -> Map<String, Json> {
+    let found = recent
+        .iter()
+        .find_map(|(ordinals, batch)| ordinals.values().binary_search(&ordinal).ok().map(|row| (batch, row)));
+    found.map(|(batch, row)| row_as_json(batch, row)).unwrap_or_default()
+}
+
+/// A row with exact numbers: integers and doubles as numbers, everything else as text.
+fn row_as_json(batch: &RecordBatch, row: usize) -> Map<String, Json> {
+    let options = FormatOptions::new().with_display_error(true);
+    let cell = |array: &dyn Array| -> Json {
+        if array.is_null(row) {
+            return Json::Null;
+        }
+        let text = match ArrayFormatter::try_new(array, &options) {
+            Ok(formatter) => formatter.value(row).to_string(),
+            Err(error) => return Json::String(error.to_string()),
+        };
+        match array.data_type() {
+            kind if kind.is_integer() => text.parse().map_or(Json::String(text), Json::Number),
+            kind if kind.is_floating() => text
+                .parse::<f64>()
+                .ok()
+                .and_then(serde_json::Number::from_f64)
+                .map_or(Json::String(text), Json::Number),
+            arrow::datatypes::DataType::Boolean => Json::Bool(text == "true"),
+            _ => Json::String(text),
+        }
+    };
+    let schema = batch.schema_ref();
+    let columns = schema.fields().iter().zip(batch.columns());
+    columns.map(|(field, array)| (field.name().clone(), cell(array.as_ref()))).collect()
+}

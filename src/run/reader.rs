@@ -1,0 +1,128 @@
+//! Reads a source unit by unit on a task of its own, so that the next slice is read while one is committed.
+//!
+//! Plans go on from the last planned unit, committed or not. When the record turns out to be elsewhere, or a unit must be
+//! tried again, the reader is dropped and another one started from the record.
+
+use std::sync::Arc;
+
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinHandle,
+};
+
+use crate::{
+    connector::{
+        error::{Error, ErrorKind, Result},
+        source::{Chunk, Source},
+    },
+    model::{
+        position::Position,
+        unit::{SliceLimit, Unit},
+    },
+};
+
+/// Chunks that are read ahead of what is staged.
+const CHUNKS_AHEAD: usize = 4;
+
+enum Message {
+    Unit(Unit),
+    Chunk(Chunk),
+    End,
+}
+
+/// The rows of one unit on their way.
+pub(super) type Chunks = BoxStream<'static, Result<Chunk>>;
+
+type Inbox = Arc<Mutex<mpsc::Receiver<Result<Message>>>>;
+
+/// A source being read from one position up to the run's head.
+pub(super) struct Reader {
+    inbox: Inbox,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Reader {
+    /// Begins to read behind `from`, up to `head`.
+    pub(super) fn start(
+        source: Arc<dyn Source>,
+        from: Option<Position>,
+        head: Position,
+        limit: SliceLimit,
+    ) -> Self {
+        let (outbox, inbox) = mpsc::channel(CHUNKS_AHEAD);
+        let task = tokio::spawn(async move {
+            if let Err(error) = read_all(&*source, from, &head, limit, &outbox).await {
+                // Nobody listens any more: the run has ended, with an error of its own.
+                let _ = outbox.send(Err(error)).await;
+            }
+        });
+        Self { inbox: Arc::new(Mutex::new(inbox)), task }
+    }
+
+    /// The next unit and its rows; `None` at the head. The one before must have been read to its end.
+    pub(super) async fn next(&mut self) -> Result<Option<(Unit, Chunks)>> {
+        match self.inbox.lock().await.recv().await.transpose()? {
+            None => Ok(None),
+            Some(Message::Unit(unit)) => Ok(Some((unit, chunks(Arc::clone(&self.inbox))))),
+            Some(Message::Chunk(_) | Message::End) => {
+                Err(Error::new(ErrorKind::Internal, "a unit was left before its end"))
+            }
+        }
+    }
+}
+
+async fn read_all(
+    source: &dyn Source,
+    mut from: Option<Position>,
+    head: &Position,
+    limit: SliceLimit,
+    outbox: &mpsc::Sender<Result<Message>>,
+) -> Result<()> {
+    while let Some(unit) = source.plan(from.as_ref(), head, limit).await? {
+        from = unit.after.position().cloned();
+        if !send_unit(source, unit, outbox).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// `false` = nobody listens any more.
+async fn send_unit(source: &dyn Source, unit: Unit, outbox: &mpsc::Sender<Result<Message>>) -> Result<bool> {
+    if outbox.send(Ok(Message::Unit(unit.clone()))).await.is_err() {
+        return Ok(false);
+    }
+    let mut chunks = source.read(&unit).await?;
+    while let Some(chunk) = chunks.next().await {
+        if outbox.send(Ok(Message::Chunk(chunk?))).await.is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(outbox.send(Ok(Message::End)).await.is_ok())
+}
+
+/// The chunks of the unit at hand; an error where the reader stopped before its end.
+fn chunks(inbox: Inbox) -> Chunks {
+    let next = |inbox: Inbox| async move {
+        let message = inbox.lock().await.recv().await;
+        match message {
+            Some(Ok(Message::Chunk(chunk))) => Some((Ok(chunk), inbox)),
+            Some(Ok(Message::End)) => None,
+            Some(Err(error)) => Some((Err(error), inbox)),
+            Some(Ok(Message::Unit(_))) | None => {
+                Some((Err(Error::new(ErrorKind::Internal, "the reader stopped inside a unit")), inbox))
+            }
+        }
+    };
+    stream::unfold(inbox, next).boxed()
+}

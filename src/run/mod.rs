@@ -1,7 +1,154 @@
-//! A pipeline run and a mart run, told as one story each.
+//! A pipeline run and a mart run, told as one story each; what both need around them is [`Runtime`].
 
 pub mod event;
 mod fit;
 mod judge;
+mod letters;
+mod mart;
+mod member;
+mod order;
+mod params;
+mod pipeline;
+pub mod position;
+pub mod preview;
 mod reader;
+mod refresh;
+mod relations;
+mod replay;
 mod retry;
+mod scratch;
+mod tally;
+mod unit;
+mod workbook;
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{
+        lineage::{Lineage, lineage},
+        project::Project,
+    },
+    connector::{
+        self, OpenContext,
+        connection::Connection,
+        error::{Error, ErrorKind, Result},
+    },
+    engine::{Engine, Settings},
+    model::{
+        name::{JobKind, JobName, Member},
+        time::Clock,
+    },
+    state::{history::History, records::Records},
+};
+use event::{Observer, Outcome};
+use scratch::Scratch;
+
+/// A project with everything opened that its runs need. Nothing is connected to before it is needed.
+pub struct Runtime {
+    project: Arc<Project>,
+    lineage: Lineage,
+    clock: Arc<dyn Clock>,
+    connections: IndexMap<String, Arc<dyn Connection>>,
+    engine: Engine,
+    history: Arc<History>,
+    records: Arc<Records>,
+    _scratch: Scratch,
+}
+
+/// How a run is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Reads everything again and replaces the target at once.
+    pub full_refresh: bool,
+    /// Parameters of workbooks, by hand.
+    pub with: IndexMap<String, String>,
+    /// Reads dead letters again instead of the source.
+    pub replay: bool,
+}
+
+impl Runtime {
+    /// Opens a checked project.
+    pub fn open(project: Arc<Project>, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        let scratch = Scratch::make(&project.state.join("scratch"))?;
+        let engine = Engine::new(Settings {
+            memory: project.memory,
+            spill: scratch.path().join("sql"),
+            zone: project.zone,
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+        })?;
+        let mut connections = IndexMap::new();
+        for (name, config) in &project.connections {
+            let context = OpenContext {
+                name: name.clone(),
+                root: project.root.clone(),
+                scratch: scratch.path().to_owned(),
+            };
+            let connection = connector::open(config, context)?;
+            engine.register_connection(name, &connection)?;
+            connections.insert(name.clone(), connection);
+        }
+        for (schema, kind) in [("pipeline", JobKind::Pipeline), ("mart", JobKind::Mart)] {
+            let relations = relations::ProjectRelations { project: Arc::clone(&project), kind };
+            engine.register_relations(schema, Arc::new(relations))?;
+        }
+        Ok(Arc::new(Self {
+            lineage: lineage(&project),
+            history: Arc::new(History::open(&project.state).map_err(Error::from)?),
+            records: Arc::new(Records::open(&project.state).map_err(Error::from)?),
+            project,
+            clock,
+            connections,
+            engine,
+            _scratch: scratch,
+        }))
+    }
+
+    /// The project.
+    pub fn project(&self) -> &Arc<Project> {
+        &self.project
+    }
+
+    /// Who reads what whom writes.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// The SQL engine over all connections.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// What ran before.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// Dead letters.
+    pub fn records(&self) -> &Arc<Records> {
+        &self.records
+    }
+
+    /// Connections by name.
+    pub fn connections(&self) -> &IndexMap<String, Arc<dyn Connection>> {
+        &self.connections
+    }
+
+    /// Runs members until there is nothing new, each after those that it reads from, `parallel` at once.
+    pub async fn run(
+        self: &Arc<Self>,
+        selection: &[(JobName, Member)],
+        options: &RunOptions,
+        observer: &Arc<dyn Observer>,
+        cancel: &CancellationToken,
+    ) -> Vec<Outcome> {
+        order::run(self, selection, options, observer, cancel).await
+    }
+
+    fn connection(&self, name: &str) -> Result<&Arc<dyn Connection>> {
+        let missing = || Error::new(ErrorKind::NotFound, format!("there is no connection `{name}`"));
+        self.connections.get(name).ok_or_else(missing)
+    }
+}

@@ -10,6 +10,7 @@ use super::{
     judge::{Judge, Seen},
     letters::{self, Letters},
     reader::{Chunks, Reader},
+    refresh::Whole,
     retry::wait_after,
     tally::Tally,
     unit::{Shape, Way, unless_cancelled},
@@ -27,7 +28,7 @@ use crate::{
         name::{AttemptId, Track},
         position::Position,
         time::Clock,
-        unit::{Progress, Record, Unit},
+        unit::{Record, Unit},
     },
     state::records::Records,
 };
@@ -45,6 +46,8 @@ pub(super) struct PipelineRun<'a> {
     pub track: Track,
     pub source: Arc<dyn Source>,
     pub sink: Arc<dyn Sink>,
+    /// Reads everything again, as one unit.
+    pub refresh: bool,
     pub engine: &'a Engine,
     pub params: Params,
     pub records: Arc<Records>,
@@ -123,6 +126,10 @@ impl PipelineRun<'_> {
     }
 
     fn reader(&self, record: Option<&Record>, head: &Position) -> Reader {
+        if self.refresh {
+            let whole = Arc::new(Whole::new(Arc::clone(&self.source)));
+            return Reader::start(whole, None, head.clone(), self.member.slice);
+        }
         let from = record.and_then(|record| record.progress.position()).cloned();
         Reader::start(Arc::clone(&self.source), from, head.clone(), self.member.slice)
     }
@@ -191,14 +198,5 @@ impl PipelineRun<'_> {
 
     fn note(&self, text: &str) {
         self.observer.event(&self.track, &Event::Note(text.to_owned()));
-    }
-}
-
-/// Where a record says that a track is, for people.
-pub(super) fn describe(progress: &Progress) -> String {
-    match progress {
-        Progress::Start => "the beginning".to_owned(),
-        Progress::Position(position) => position.to_string(),
-        Progress::Build(build) => format!("build {}", &build.fingerprint[..build.fingerprint.len().min(12)]),
     }
 }

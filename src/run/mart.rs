@@ -1,0 +1,124 @@
+//! A mart run, as one story: query → claim → fit → stage → commit. The whole table is one snapshot; readers see the old rows or the new.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use datafusion::{
+    error::DataFusionError, execution::SendableRecordBatchStream, physical_plan::stream::RecordBatchStreamAdapter,
+};
+use futures::{StreamExt, future};
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    event::{Event, Observer},
+    fit::fit,
+    judge::Seen,
+    retry::wait_after,
+    tally::Tally,
+    unit::unless_cancelled,
+};
+use crate::{
+    config::project::{JobInfo, Sql},
+    connector::{
+        error::{Error, ErrorKind, Result},
+        sink::{Attempt, Rows, Sink},
+    },
+    engine::{Engine, Params},
+    failpoint,
+    model::{
+        name::{AttemptId, Track},
+        time::Clock,
+        unit::{Build, Progress, Scope, Unit},
+    },
+};
+
+/// One build of one member of a mart.
+pub(super) struct MartRun<'a> {
+    pub info: &'a JobInfo,
+    pub sql: &'a Sql,
+    pub track: Track,
+    pub sink: Arc<dyn Sink>,
+    pub engine: &'a Engine,
+    pub params: Params,
+    /// Sequence numbers of the tracks that it reads, by track key.
+    pub inputs: BTreeMap<String, u64>,
+    pub clock: Arc<dyn Clock>,
+    pub observer: Arc<dyn Observer>,
+    pub cancel: CancellationToken,
+}
+
+impl MartRun<'_> {
+    /// Builds the table anew; retries what the world fails.
+    pub(super) async fn run(&self, tally: &mut Tally) -> Result<()> {
+        let mut failed = 0;
+        loop {
+            let Err(error) = self.build(tally).await else { return Ok(()) };
+            failed += 1;
+            let Some(wait) = wait_after(&error, failed, self.info.retry) else { return Err(error) };
+            let event = Event::Retrying { error: error.to_string(), wait, attempt: failed };
+            self.observer.event(&self.track, &event);
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.cancel.cancelled() => return Err(error),
+            }
+        }
+    }
+
+    async fn build(&self, tally: &mut Tally) -> Result<()> {
+        self.observer.event(&self.track, &Event::Planned { rows: None });
+        let attempt = Attempt { id: AttemptId::fresh(), at: self.clock.now() };
+        let query = self.engine.query(&self.sql.text, &self.params).await?;
+        let schema = query.schema();
+        let claim = self.sink.claim(&self.track, &schema).await?;
+        let unit = Unit {
+            scope: Scope::Snapshot,
+            after: Progress::Build(Build {
+                fingerprint: fingerprint(&self.sql.text, &self.params),
+                inputs: self.inputs.clone(),
+            }),
+            schema,
+            rows: None,
+        };
+        let rows = Rows::Stream(self.fitted(query, &claim.schema));
+        let stage = self.sink.stage(&self.track, &claim, &unit, &attempt, rows);
+        let staged = unless_cancelled(&self.cancel, std::time::Duration::ZERO, stage).await?;
+        failpoint::pass("run.mart.staged");
+        let committed = staged.commit().await?;
+        let record = committed.record();
+        tally.committed(record, Seen { rows: record.rows, bad: 0 });
+        self.observer.event(&self.track, &Event::Committed { seq: record.seq, rows: record.rows });
+        Ok(())
+    }
+
+    /// The query's rows with the target's types; one that does not fit fails the build.
+    fn fitted(&self, query: SendableRecordBatchStream, target: &arrow::datatypes::SchemaRef) -> SendableRecordBatchStream {
+        let goal = Arc::clone(target);
+        let (observer, track) = (Arc::clone(&self.observer), self.track.clone());
+        let rows = query.map(move |batch| {
+            let batch = batch?;
+            let rows = batch.num_rows() as u64;
+            let fitted = fit(&batch, &goal)?;
+            if let Some(misfit) = fitted.misfits.first() {
+                let what = format!("mart `{}`: column `{}` {}", track.name(), misfit.column, misfit.reason);
+                return Err(DataFusionError::from(Error::new(ErrorKind::BadData, what)));
+            }
+            observer.event(&track, &Event::Read { rows, bad: 0 });
+            Ok(fitted.batch)
+        });
+        let nonempty = rows.filter(|batch| future::ready(batch.as_ref().map_or(true, |b| b.num_rows() > 0)));
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(target), nonempty))
+    }
+}
+
+/// Digest of a query and its parameters.
+pub(super) fn fingerprint(sql: &str, params: &Params) -> String {
+    let mut digest = Sha256::new();
+    digest.update(sql.as_bytes());
+    for (name, value) in params {
+        digest.update([0]);
+        digest.update(name.as_bytes());
+        digest.update([0]);
+        digest.update(value.to_string().as_bytes());
+    }
+    digest.finalize().iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}

@@ -1,0 +1,355 @@
+//! One member's run from its begin in the history to its end: opens source and sink, picks the story, counts.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::NaiveDate;
+use indexmap::IndexMap;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    RunOptions, Runtime,
+    event::{Event, Observer, Outcome, RunState},
+    mart::MartRun,
+    params, pipeline::PipelineRun,
+    replay, tally::Tally, unit::Shape,
+    workbook::WorkbookRun,
+};
+use crate::{
+    config::{
+        lineage::Input,
+        project::{JobInfo, Mart, MartMember, MartOutput, Pipeline, PipelineMember, SourceKind},
+    },
+    connector::{
+        error::{Error, ErrorKind, Result},
+        generate,
+        sink::{Sink, SinkSpec},
+        source::Source,
+    },
+    engine::{Engine, Params},
+    model::{
+        delivery::Mode,
+        name::{JobName, Member, Track},
+        unit::DELETED,
+    },
+    state::history::{Ending, RunCounts, RunStatus},
+};
+use arrow::datatypes::SchemaRef;
+
+/// A member that is there, with its job.
+pub(super) enum Found<'a> {
+    Pipeline(&'a Pipeline, &'a PipelineMember),
+    Mart(&'a Mart, &'a MartMember),
+}
+
+impl Found<'_> {
+    pub(super) fn info(&self) -> &JobInfo {
+        match self {
+            Found::Pipeline(pipeline, _) => &pipeline.info,
+            Found::Mart(mart, _) => &mart.info,
+        }
+    }
+}
+
+/// What one member's run is given.
+#[derive(Clone)]
+struct Order {
+    track: Track,
+    options: RunOptions,
+    observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
+}
+
+impl Runtime {
+    /// Runs one member; its failure is in the outcome.
+    pub(super) async fn run_member(
+        &self,
+        job: &JobName,
+        member: &Member,
+        options: &RunOptions,
+        observer: &Arc<dyn Observer>,
+        cancel: &CancellationToken,
+    ) -> Outcome {
+        let track = self.project.track(job, member);
+        let started = self.clock.now();
+        // The history may be lost, so a failing one never stops rows.
+        let run = self.history.begin(&track, started).unwrap_or_default();
+        observer.event(&track, &Event::Started);
+        let order = Order {
+            track: track.clone(),
+            options: options.clone(),
+            observer: Arc::clone(observer),
+            cancel: cancel.clone(),
+        };
+        let mut tally = Tally::default();
+        let result = self.tell(job, member, order, &mut tally).await;
+        let state = match &result {
+            Ok(()) => RunState::Done,
+            Err(error) if error.kind == ErrorKind::Cancelled || cancel.is_cancelled() => RunState::Cancelled,
+            Err(_) => RunState::Failed,
+        };
+        let outcome = Outcome {
+            run,
+            state,
+            units: tally.units,
+            read: tally.read,
+            written: tally.written,
+            bad: tally.bad,
+            started,
+            finished: self.clock.now(),
+            target: self.target(job, member),
+            error: result.err(),
+            notes: tally.notes,
+            track,
+        };
+        self.remember(&outcome);
+        observer.event(&outcome.track, &Event::Finished);
+        outcome
+    }
+
+    /// A member that was not started, because one that it reads from did not end well.
+    pub(super) fn blocked(&self, job: &JobName, member: &Member, by: &Track) -> Outcome {
+        let now = self.clock.now();
+        Outcome {
+            run: String::new(),
+            track: self.project.track(job, member),
+            state: RunState::Blocked,
+            units: 0,
+            read: 0,
+            written: 0,
+            bad: 0,
+            started: now,
+            finished: now,
+            target: self.target(job, member),
+            error: None,
+            notes: vec![format!("blocked by `{}`", by.name())],
+        }
+    }
+
+    fn remember(&self, outcome: &Outcome) {
+        let ending = Ending {
+            state: match outcome.state {
+                RunState::Done => RunStatus::Done,
+                RunState::Cancelled => RunStatus::Cancelled,
+                RunState::Running | RunState::Failed | RunState::Blocked => RunStatus::Failed,
+            },
+            finished: outcome.finished,
+            counts: RunCounts {
+                units: outcome.units,
+                read: outcome.read,
+                written: outcome.written,
+                bad: outcome.bad,
+            },
+            error: outcome.error.as_ref().map(ToString::to_string),
+            target: outcome.target.clone(),
+        };
+        if let Err(error) = self.history.finish(&outcome.run, &ending) {
+            tracing::warn!("the run history could not be written: {error}");
+        }
+    }
+
+    async fn tell(&self, job: &JobName, member: &Member, order: Order, tally: &mut Tally) -> Result<()> {
+        let found = self.find(job, member)?;
+        let timeout = found.info().retry.timeout;
+        let story = async {
+            match found {
+                Found::Pipeline(pipeline, member) => self.tell_pipeline(pipeline, member, order, tally).await,
+                Found::Mart(mart, member) => self.tell_mart(mart, member, order, tally).await,
+            }
+        };
+        tokio::time::timeout(timeout.get(), story).await.unwrap_or_else(|_| {
+            let message = format!("the run took longer than its timeout of {timeout}");
+            Err(Error::new(ErrorKind::Timeout, message)
+                .hint("what was committed stays; raise `retry.timeout` or make the slices smaller"))
+        })
+    }
+
+    async fn tell_pipeline(
+        &self,
+        pipeline: &Pipeline,
+        member: &PipelineMember,
+        order: Order,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let mut spec = member.sink.clone();
+        let mut source = self.source(pipeline, member).await?;
+        let mut track = order.track;
+        if order.options.replay {
+            source = replay::source(self, member, source, &track).await?;
+            track = replay::track(&track);
+        }
+        if order.options.full_refresh {
+            self.allow_full_refresh(&track, &spec)?;
+            spec.mode = Mode::Replace;
+        }
+        let run = PipelineRun {
+            pipeline,
+            member,
+            track,
+            source,
+            sink: self.sink(&spec).await?,
+            refresh: order.options.full_refresh,
+            engine: &self.engine,
+            params: params::of_member(&member.facts),
+            records: Arc::clone(&self.records),
+            clock: Arc::clone(&self.clock),
+            observer: order.observer,
+            cancel: order.cancel,
+        };
+        run.run(tally).await
+    }
+
+    async fn tell_mart(&self, mart: &Mart, member: &MartMember, order: Order, tally: &mut Tally) -> Result<()> {
+        let mut params = params::of_member(&member.facts);
+        match &member.output {
+            MartOutput::Table { sql, sink, .. } => {
+                let run = MartRun {
+                    info: &mart.info,
+                    sql,
+                    inputs: self.inputs(&mart.info.name, &member.member).await,
+                    track: order.track,
+                    sink: self.sink(sink).await?,
+                    engine: &self.engine,
+                    params,
+                    clock: Arc::clone(&self.clock),
+                    observer: order.observer,
+                    cancel: order.cancel,
+                };
+                run.run(tally).await
+            }
+            MartOutput::Workbook(workbook) => {
+                let (with, period) = params::of_with(&workbook.with, &order.options.with, self.today())?;
+                params.extend(with);
+                let run = WorkbookRun {
+                    info: &mart.info,
+                    workbook,
+                    inputs: self.inputs(&mart.info.name, &member.member).await,
+                    track: order.track,
+                    engine: &self.engine,
+                    params,
+                    period,
+                    project: &self.project,
+                    clock: Arc::clone(&self.clock),
+                    observer: order.observer,
+                    cancel: order.cancel,
+                };
+                run.run(tally).await
+            }
+        }
+    }
+
+    pub(super) fn find(&self, job: &JobName, member: &Member) -> Result<Found<'_>> {
+        let pipeline = self.project.pipelines.get(job).and_then(|pipeline| {
+            let member = pipeline.members.iter().find(|m| m.member == *member)?;
+            Some(Found::Pipeline(pipeline, member))
+        });
+        let mart = || {
+            let mart = self.project.marts.get(job)?;
+            let member = mart.members.iter().find(|m| m.member == *member)?;
+            Some(Found::Mart(mart, member))
+        };
+        let missing = || {
+            let track = self.project.track(job, member);
+            Error::new(ErrorKind::NotFound, format!("there is no pipeline or mart `{}`", track.name()))
+        };
+        pipeline.or_else(mart).ok_or_else(missing)
+    }
+
+    pub(super) async fn source(&self, pipeline: &Pipeline, member: &PipelineMember) -> Result<Arc<dyn Source>> {
+        match &member.source {
+            SourceKind::Table(spec) => self.connection(&spec.connection)?.source(spec).await,
+            SourceKind::Generate { spec, parents } => generate::open(
+                spec,
+                &pipeline.info.name,
+                &member.member,
+                parents,
+                self.project.zone,
+                Arc::clone(&self.clock),
+            ),
+        }
+    }
+
+    pub(super) async fn sink(&self, spec: &SinkSpec) -> Result<Arc<dyn Sink>> {
+        self.connection(&spec.connection)?.sink(spec).await
+    }
+
+    /// Today in the project's zone.
+    pub(super) fn today(&self) -> NaiveDate {
+        self.clock.now().with_timezone(&self.project.zone).date_naive()
+    }
+
+    /// Where each track that a member reads from stands; those that never ran are left out.
+    async fn inputs(&self, job: &JobName, member: &Member) -> BTreeMap<String, u64> {
+        let mut inputs = BTreeMap::new();
+        let Some(node) = self.lineage.find(job, member) else { return inputs };
+        for &before in &self.lineage.nodes[node].upstream {
+            let before = &self.lineage.nodes[before];
+            if let Ok(Some(record)) = self.record_of(&before.job, &before.member).await {
+                inputs.insert(self.project.track(&before.job, &before.member).key(), record.seq);
+            }
+        }
+        inputs
+    }
+
+    /// Where a member's rows lie, for people.
+    fn target(&self, job: &JobName, member: &Member) -> String {
+        let table = |sink: &SinkSpec| {
+            let kind = self.project.connections.get(&sink.connection).map_or("", |config| config.kind());
+            let schema = sink.schema.as_ref().map_or(String::new(), |schema| format!("{schema}."));
+            format!("{}.{schema}{} ({kind})", sink.connection, sink.table)
+        };
+        match self.find(job, member) {
+            Ok(Found::Pipeline(_, member)) => table(&member.sink),
+            Ok(Found::Mart(_, member)) => match &member.output {
+                MartOutput::Table { sink, .. } => table(sink),
+                MartOutput::Workbook(workbook) => {
+                    let file = workbook.file.strip_prefix(&self.project.root).unwrap_or(&workbook.file);
+                    file.display().to_string()
+                }
+            },
+            Err(_) => String::new(),
+        }
+    }
+
+    /// A full refresh replaces the whole target: not where others write it too, not a log.
+    fn allow_full_refresh(&self, track: &Track, sink: &SinkSpec) -> Result<()> {
+        let refuse = |why: &str| {
+            Err(Error::new(ErrorKind::Unsupported, format!("`{}` cannot be refreshed whole: {why}", track.name())))
+        };
+        if self.project.connections.get(&sink.connection).is_some_and(|config| config.is_log()) {
+            return refuse("its target is a log, which is only appended to");
+        }
+        if sink.mode == Mode::Merge {
+            return refuse("it merges; `position reset` reads everything again and merges it");
+        }
+        let writes = |input: &&crate::config::lineage::Node| {
+            input.writes.as_ref().is_some_and(|table| {
+                table.connection == sink.connection && table.table == sink.table
+            })
+        };
+        if self.lineage.nodes.iter().filter(writes).count() > 1 {
+            return refuse("several write its table");
+        }
+        Ok(())
+    }
+}
+
+/// How rows of a source schema become rows of the sink: the pipeline's SQL with its condition for deletions, compiled.
+pub(super) async fn shape(
+    engine: &Engine,
+    member: &PipelineMember,
+    params: &Params,
+    source: &SchemaRef,
+) -> Result<Shape> {
+    let transform = match effective_sql(member) {
+        Some(sql) => Some(engine.transform(&sql, params, source).await?),
+        None => None,
+    };
+    Ok(Shape { source: Arc::clone(source), transform })
+}
+
+fn effective_sql(member: &PipelineMember) -> Option<String> {
+    let sql = member.transform.as_ref().map(|sql| sql.text.as_str());
+    let Some(when) = &member.delete_when else { return sql.map(str::to_owned) };
+    let rows = sql.unwrap_or("SELECT * FROM source");
+    Some(format!("SELECT *, coalesce(({}\n), false) AS \"{DELETED}\" FROM (\n{rows}\n) AS rows", when.text))
+}

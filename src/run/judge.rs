@@ -6,7 +6,9 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, RecordBatch, UInt64Array},
+    array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array},
+    compute::cast,
+    datatypes::{DataType, Float64Type, Int64Type},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use serde_json::{Map, Value as Json};
@@ -15,6 +17,7 @@ use super::fit::Misfit;
 use crate::{
     config::project::{BadRowPolicy, BadRows},
     connector::{
+        cells::{Cell, cell_as_json},
         error::{Error, ErrorKind, Result},
         source::{BadRow, Chunk},
     },
@@ -141,29 +144,33 @@ fn source_row(recent: &VecDeque<(UInt64Array, RecordBatch)>, ordinal: u64) -> Ma
     found.map(|(batch, row)| row_as_json(batch, row)).unwrap_or_default()
 }
 
-/// A row with exact numbers: integers and doubles as numbers, everything else as text.
+/// A row as a dead letter keeps it: what has no cell of its own kind as text.
 fn row_as_json(batch: &RecordBatch, row: usize) -> Map<String, Json> {
-    let options = FormatOptions::new().with_display_error(true);
-    let cell = |array: &dyn Array| -> Json {
-        if array.is_null(row) {
-            return Json::Null;
-        }
-        let text = match ArrayFormatter::try_new(array, &options) {
-            Ok(formatter) => formatter.value(row).to_string(),
-            Err(error) => return Json::String(error.to_string()),
-        };
-        match array.data_type() {
-            kind if kind.is_integer() => text.parse().map_or(Json::String(text), Json::Number),
-            kind if kind.is_floating() => text
-                .parse::<f64>()
-                .ok()
-                .and_then(serde_json::Number::from_f64)
-                .map_or(Json::String(text), Json::Number),
-            arrow::datatypes::DataType::Boolean => Json::Bool(text == "true"),
-            _ => Json::String(text),
-        }
-    };
     let schema = batch.schema_ref();
     let columns = schema.fields().iter().zip(batch.columns());
-    columns.map(|(field, array)| (field.name().clone(), cell(array.as_ref()))).collect()
+    columns.map(|(field, array)| (field.name().clone(), cell_of(array, row))).collect()
+}
+
+fn cell_of(array: &ArrayRef, row: usize) -> Json {
+    if array.is_null(row) {
+        return Json::Null;
+    }
+    let plain = match array.data_type() {
+        DataType::Boolean => return cell_as_json(Cell::Bool(array.as_boolean().value(row))),
+        DataType::Binary => return cell_as_json(Cell::Bytes(array.as_binary::<i32>().value(row))),
+        kind if kind.is_signed_integer() => Some(DataType::Int64),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => Some(DataType::Int64),
+        kind if kind.is_floating() => Some(DataType::Float64),
+        _ => None,
+    };
+    let cast = plain.and_then(|plain| cast(&array.slice(row, 1), &plain).ok());
+    if let Some(integers) = cast.as_ref().and_then(|cast| cast.as_primitive_opt::<Int64Type>()) {
+        return cell_as_json(Cell::Int(integers.value(0)));
+    }
+    if let Some(reals) = cast.as_ref().and_then(|cast| cast.as_primitive_opt::<Float64Type>()) {
+        return cell_as_json(Cell::Real(reals.value(0)));
+    }
+    let options = FormatOptions::new().with_display_error(true);
+    let text = ArrayFormatter::try_new(array.as_ref(), &options).map(|cells| cells.value(row).to_string());
+    cell_as_json(Cell::Text(&text.unwrap_or_default()))
 }

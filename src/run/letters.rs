@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
+use super::blocking;
 use crate::{
     connector::{
-        error::{Error, ErrorKind, Result},
+        error::Result,
+        sink::Attempt,
         source::BadRow,
     },
     model::{
-        name::{AttemptId, Track},
+        name::Track,
         unit::Record,
     },
     state::records::{Letter, Records},
@@ -19,12 +23,12 @@ pub(super) struct Letters {
     records: Arc<Records>,
     track: Track,
     seq: u64,
-    attempt: AttemptId,
+    attempt: Attempt,
 }
 
 impl Letters {
     /// None yet.
-    pub(super) fn new(records: Arc<Records>, track: Track, seq: u64, attempt: AttemptId) -> Self {
+    pub(super) fn new(records: Arc<Records>, track: Track, seq: u64, attempt: Attempt) -> Self {
         Self { records, track, seq, attempt }
     }
 
@@ -36,8 +40,8 @@ impl Letters {
         let (records, track, attempt, seq) =
             (Arc::clone(&self.records), self.track.clone(), self.attempt.clone(), self.seq);
         blocking(move || {
-            let letters: Vec<Letter> = rows.into_iter().map(letter).collect();
-            records.add(&track, seq, &attempt, &letters)
+            let letters: Vec<Letter> = rows.into_iter().map(|row| letter(row, attempt.at)).collect();
+            records.add(&track, seq, &attempt.id, &letters)
         })
         .await
     }
@@ -46,7 +50,8 @@ impl Letters {
     pub(super) async fn confirm(&self) -> Result<()> {
         let (records, track, attempt, seq) =
             (Arc::clone(&self.records), self.track.clone(), self.attempt.clone(), self.seq);
-        blocking(move || records.confirm(&track, seq, &attempt)).await
+        blocking(move || records.confirm(&track, seq, &attempt.id)).await?;
+        Ok(())
     }
 }
 
@@ -57,15 +62,6 @@ pub(super) async fn reconcile(records: &Arc<Records>, track: &Track, record: Opt
     blocking(move || records.reconcile(&track, named.as_ref().map(|(seq, attempt)| (*seq, attempt)))).await
 }
 
-fn letter(row: BadRow) -> Letter {
-    Letter { ordinal: row.ordinal, column: row.column, reason: row.reason, row: row.row }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::result::Result<T, crate::state::StateError> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(Error::from),
-        Err(panic) => Err(Error::new(ErrorKind::Internal, "writing dead letters failed").caused_by(panic)),
-    }
+fn letter(row: BadRow, at: DateTime<Utc>) -> Letter {
+    Letter { ordinal: row.ordinal, column: row.column, reason: row.reason, row: row.row, at }
 }

@@ -23,7 +23,7 @@ use crate::{
         error::{Error, ErrorKind, Result},
         sink::{Attempt, Rows, Sink},
     },
-    engine::{Engine, Params},
+    engine::{Engine, params::Params},
     failpoint,
     model::{
         name::{AttemptId, Track},
@@ -114,7 +114,7 @@ impl MartRun<'_> {
 pub(super) fn fingerprint(sql: &str, params: &Params) -> String {
     let mut digest = Sha256::new();
     digest.update(sql.as_bytes());
-    for (name, value) in params {
+    for (name, value) in params.iter() {
         digest.update([0]);
         digest.update(name.as_bytes());
         digest.update([0]);

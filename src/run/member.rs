@@ -25,7 +25,7 @@ use crate::{
         sink::{Sink, SinkSpec},
         source::Source,
     },
-    engine::{Engine, Params},
+    engine::{Engine, params::Params},
     model::{
         delivery::Mode,
         name::{JobName, Member, Track},
@@ -170,36 +170,65 @@ impl Runtime {
         order: Order,
         tally: &mut Tally,
     ) -> Result<()> {
-        let mut spec = member.sink.clone();
-        let mut source = self.source(pipeline, member).await?;
-        let mut track = order.track;
         if order.options.replay {
-            source = replay::source(self, member, source, &track).await?;
-            track = replay::track(&track);
+            return self.tell_replay(pipeline, member, order, tally).await;
         }
+        let mut spec = member.sink.clone();
         if order.options.full_refresh {
-            self.allow_full_refresh(&track, &spec)?;
+            self.allow_full_refresh(&order.track, &spec)?;
             spec.mode = Mode::Replace;
         }
-        let run = PipelineRun {
+        let source = self.source(pipeline, member).await?;
+        let sink = self.sink(&spec).await?;
+        self.pipeline_run(pipeline, member, order, source, sink).run(tally).await
+    }
+
+    /// Dead letters instead of the source, on a track of their own.
+    async fn tell_replay(
+        &self,
+        pipeline: &Pipeline,
+        member: &PipelineMember,
+        mut order: Order,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let of = order.track;
+        order.track = replay::track(&of);
+        let sink = self.sink(&member.sink).await?;
+        replay::settle(&self.records, &of, sink.peek(&order.track).await?.as_ref()).await?;
+        let source = self.source(pipeline, member).await?;
+        let letters = replay::source(self, member, source, &of).await?;
+        let track = order.track.clone();
+        let run = self.pipeline_run(pipeline, member, order, letters, Arc::clone(&sink));
+        let result = run.run(tally).await;
+        replay::settle(&self.records, &of, sink.peek(&track).await?.as_ref()).await?;
+        result
+    }
+
+    fn pipeline_run<'a>(
+        &'a self,
+        pipeline: &'a Pipeline,
+        member: &'a PipelineMember,
+        order: Order,
+        source: Arc<dyn Source>,
+        sink: Arc<dyn Sink>,
+    ) -> PipelineRun<'a> {
+        PipelineRun {
             pipeline,
             member,
-            track,
+            track: order.track,
             source,
-            sink: self.sink(&spec).await?,
+            sink,
             refresh: order.options.full_refresh,
             engine: &self.engine,
-            params: params::of_member(&member.facts),
+            params: Params::of_facts(&member.facts),
             records: Arc::clone(&self.records),
             clock: Arc::clone(&self.clock),
             observer: order.observer,
             cancel: order.cancel,
-        };
-        run.run(tally).await
+        }
     }
 
     async fn tell_mart(&self, mart: &Mart, member: &MartMember, order: Order, tally: &mut Tally) -> Result<()> {
-        let mut params = params::of_member(&member.facts);
         match &member.output {
             MartOutput::Table { sql, sink, .. } => {
                 let run = MartRun {
@@ -209,7 +238,7 @@ impl Runtime {
                     track: order.track,
                     sink: self.sink(sink).await?,
                     engine: &self.engine,
-                    params,
+                    params: Params::of_facts(&member.facts),
                     clock: Arc::clone(&self.clock),
                     observer: order.observer,
                     cancel: order.cancel,
@@ -217,8 +246,8 @@ impl Runtime {
                 run.run(tally).await
             }
             MartOutput::Workbook(workbook) => {
-                let (with, period) = params::of_with(&workbook.with, &order.options.with, self.today())?;
-                params.extend(with);
+                let (params, period) =
+                    params::of_workbook(&member.facts, &workbook.with, &order.options.with, self.today())?;
                 let run = WorkbookRun {
                     info: &mart.info,
                     workbook,

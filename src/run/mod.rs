@@ -41,7 +41,11 @@ use crate::{
         name::{JobKind, JobName, Member},
         time::Clock,
     },
-    state::{history::History, records::Records},
+    state::{
+        error::{StateError, StateErrorKind},
+        history::History,
+        records::Records,
+    },
 };
 use event::{Observer, Outcome};
 use scratch::Scratch;
@@ -150,5 +154,31 @@ impl Runtime {
     fn connection(&self, name: &str) -> Result<&Arc<dyn Connection>> {
         let missing = || Error::new(ErrorKind::NotFound, format!("there is no connection `{name}`"));
         self.connections.get(name).ok_or_else(missing)
+    }
+}
+
+/// Runs blocking work of the state folder beside the async tasks.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StateError> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(Error::from),
+        Err(panic) => {
+            Err(Error::new(ErrorKind::Internal, "a task of the state folder failed").caused_by(panic))
+        }
+    }
+}
+
+impl From<StateError> for Error {
+    fn from(error: StateError) -> Self {
+        let kind = match error.kind() {
+            StateErrorKind::Busy => ErrorKind::Busy,
+            StateErrorKind::Denied => ErrorKind::Denied,
+            StateErrorKind::Full => ErrorKind::Full,
+            StateErrorKind::Corrupt => ErrorKind::Corrupt,
+            StateErrorKind::Newer => ErrorKind::Unsupported,
+            StateErrorKind::Io => ErrorKind::Io,
+        };
+        Self::new(kind, error.to_string()).hint(error.hint())
     }
 }

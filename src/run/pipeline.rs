@@ -22,7 +22,7 @@ use crate::{
         sink::{Attempt, Claim, Rows, Sink},
         source::Source,
     },
-    engine::{Engine, Params},
+    engine::{Engine, params::Params},
     failpoint,
     model::{
         name::{AttemptId, Track},
@@ -164,7 +164,7 @@ impl PipelineRun<'_> {
         let before = Seen { rows: tally.read, bad: tally.bad };
         let judge = Judge::new(self.member.bad_rows, format!("`{}`", self.track.name()), before);
         let letters =
-            Letters::new(Arc::clone(&self.records), self.track.clone(), seq, attempt.id.clone());
+            Letters::new(Arc::clone(&self.records), self.track.clone(), seq, attempt.clone());
         let way = Arc::new(Way {
             track: self.track.clone(),
             judge: Arc::new(judge),

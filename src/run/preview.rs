@@ -17,7 +17,7 @@ use crate::{
         error::{Error, Result},
         source::BadRow,
     },
-    engine::Params,
+    engine::params::Params,
     model::{
         name::{JobName, Member},
         unit::{ORDINAL, SliceLimit},
@@ -76,7 +76,7 @@ impl Runtime {
             Some(unit) => Arc::clone(&unit.schema),
             None => source.schema().await?,
         };
-        let shape = shape(&self.engine, member, &params::of_member(&member.facts), &source_schema).await?;
+        let shape = shape(&self.engine, member, &Params::of_facts(&member.facts), &source_schema).await?;
         let mut preview = Preview { title: String::new(), schema: shape.rows_schema(), batches: vec![], bad: vec![] };
         let Some(unit) = unit else { return Ok(preview) };
         let mut chunks = source.read(&unit).await?;
@@ -112,12 +112,11 @@ impl Runtime {
         limit: usize,
         by_hand: &indexmap::IndexMap<String, String>,
     ) -> Result<Vec<Preview>> {
-        let mut params = params::of_member(&member.facts);
-        let queries: Vec<(String, &Sql)> = match &member.output {
-            MartOutput::Table { sql, .. } => vec![(String::new(), sql)],
+        let (params, queries): (Params, Vec<(String, &Sql)>) = match &member.output {
+            MartOutput::Table { sql, .. } => (Params::of_facts(&member.facts), vec![(String::new(), sql)]),
             MartOutput::Workbook(workbook) => {
-                params.extend(params::of_with(&workbook.with, by_hand, self.today())?.0);
-                workbook.sheets.iter().map(|sheet| (sheet.name.clone(), &sheet.sql)).collect()
+                let (params, _) = params::of_workbook(&member.facts, &workbook.with, by_hand, self.today())?;
+                (params, workbook.sheets.iter().map(|sheet| (sheet.name.clone(), &sheet.sql)).collect())
             }
         };
         let mut previews = Vec::with_capacity(queries.len());

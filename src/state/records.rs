@@ -204,19 +204,38 @@ impl Records {
         rows.into_iter().map(|row| self.told(row)).collect()
     }
 
-    /// Letters of a track that wait and whose id is past `after`, oldest first: what a replay reads.
-    pub fn read_after(&self, track: &Track, after: i64, limit: u32) -> Result<Vec<StoredLetter>> {
+    /// Letters of these tracks that wait and whose id is past `after` and at most `until`, oldest first, at most `limit`: what a replay reads.
+    pub fn waiting_between(
+        &self,
+        tracks: &[String],
+        after: i64,
+        until: i64,
+        limit: u32,
+    ) -> Result<Vec<StoredLetter>> {
         let rows = self.database.with(|connection| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM letters
-                 WHERE track = ?1 AND state = 'confirmed' AND id > ?2 ORDER BY id LIMIT ?3"
+                 WHERE track IN (SELECT value FROM json_each(?1)) AND state = 'confirmed'
+                   AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4"
             );
             let mut statement = connection.prepare_cached(&sql)?;
             statement
-                .query_map(params![track.key(), after, limit], stored)?
+                .query_map(params![keys(Some(tracks)), after, until, limit], stored)?
                 .collect::<rusqlite::Result<Vec<_>>>()
         })?;
         rows.into_iter().map(|row| self.told(row)).collect()
+    }
+
+    /// The newest letter of these tracks that waits.
+    pub fn last_waiting(&self, tracks: &[String]) -> Result<Option<i64>> {
+        self.database.with(|connection| {
+            connection.query_row(
+                "SELECT max(id) FROM letters
+                 WHERE track IN (SELECT value FROM json_each(?1)) AND state = 'confirmed'",
+                params![keys(Some(tracks))],
+                |row| row.get(0),
+            )
+        })
     }
 
     /// How many letters each track has; of these track keys, or of every track.
@@ -264,14 +283,13 @@ impl Records {
         })
     }
 
-    /// These letters were read again, and what they gave is committed.
-    pub fn mark_replayed(&self, ids: &[i64]) -> Result<u64> {
-        let ids = serde_json::json!(ids).to_string();
+    /// Letters of these tracks up to this id were read again, and what they gave is committed. Gives how many they were.
+    pub fn mark_replayed_until(&self, tracks: &[String], until: i64) -> Result<u64> {
         self.database.with(|connection| {
             let marked = connection.execute(
                 "UPDATE letters SET state = 'replayed'
-                 WHERE state = 'confirmed' AND id IN (SELECT value FROM json_each(?1))",
-                [ids],
+                 WHERE state = 'confirmed' AND track IN (SELECT value FROM json_each(?1)) AND id <= ?2",
+                params![keys(Some(tracks)), until],
             )?;
             Ok(marked as u64)
         })

@@ -69,6 +69,19 @@ pub struct Policy {
 }
 
 impl ErrorKind {
+    /// The kind of an I/O failure.
+    pub fn of_io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind as Io;
+        match error.kind() {
+            Io::NotFound => Self::NotFound,
+            Io::PermissionDenied | Io::ReadOnlyFilesystem => Self::Denied,
+            Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => Self::Full,
+            Io::TimedOut => Self::Timeout,
+            Io::ResourceBusy | Io::WouldBlock => Self::Busy,
+            _ => Self::Io,
+        }
+    }
+
     /// The one place that decides about retries, exit codes and hints.
     pub fn policy(self) -> Policy {
         let (retry, world, hint) = match self {

@@ -257,6 +257,7 @@ impl Runtime {
                     params,
                     period,
                     project: &self.project,
+                    scratch: self.scratch.path(),
                     clock: Arc::clone(&self.clock),
                     observer: order.observer,
                     cancel: order.cancel,

@@ -46,6 +46,7 @@ use crate::{
         history::History,
         records::Records,
     },
+    workbook as workbook_file,
 };
 use event::{Observer, Outcome};
 use scratch::Scratch;
@@ -59,7 +60,7 @@ pub struct Runtime {
     engine: Engine,
     history: Arc<History>,
     records: Arc<Records>,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 /// How a run is asked for.
@@ -106,7 +107,7 @@ impl Runtime {
             clock,
             connections,
             engine,
-            _scratch: scratch,
+            scratch,
         }))
     }
 
@@ -180,5 +181,18 @@ impl From<StateError> for Error {
             StateErrorKind::Io => ErrorKind::Io,
         };
         Self::new(kind, error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<workbook_file::Error> for Error {
+    fn from(error: workbook_file::Error) -> Self {
+        use workbook_file::Error as Wrong;
+        let kind = match &error {
+            Wrong::Spec { .. } | Wrong::CellTooLong { .. } | Wrong::Rows { .. } => ErrorKind::BadData,
+            Wrong::Io { source, .. } => ErrorKind::of_io(source),
+            Wrong::Corrupt { .. } => ErrorKind::Corrupt,
+            Wrong::Internal(_) => ErrorKind::Internal,
+        };
+        Self::new(kind, error.to_string())
     }
 }

@@ -21,12 +21,8 @@ impl Scratch {
     /// Makes one below `parent`, and removes those that dead processes left there.
     pub(super) fn make(parent: &Path) -> Result<Self> {
         let failed = |error: io::Error| {
-            let kind = match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
-                io::ErrorKind::StorageFull => ErrorKind::Full,
-                _ => ErrorKind::Io,
-            };
-            Error::new(kind, format!("cannot make a scratch folder in {}", parent.display())).caused_by(error)
+            let message = format!("cannot make a scratch folder in {}", parent.display());
+            Error::new(ErrorKind::of_io(&error), message).caused_by(error)
         };
         sweep(parent);
         let path = parent.join(uuid::Uuid::now_v7().simple().to_string());

@@ -9,7 +9,7 @@ use datafusion::{
 
 use super::project::{JobInfo, MartMember, MartOutput, PipelineMember, Project, SourceKind, Trigger};
 use crate::{
-    connector::sink::SinkSpec,
+    connector::{ConnectionConfig, sink::SinkSpec},
     model::name::{JobKind, JobName, Member},
 };
 
@@ -202,7 +202,7 @@ fn sink_table(project: &Project, sink: &SinkSpec) -> Table {
 
 /// A table by its full name: a schema counts only where the connection has several.
 fn table(project: &Project, connection: &str, schema: Option<&str>, table: &str) -> Table {
-    let schemas = project.connections.get(connection).map(|config| config.schemas()).unwrap_or_default();
+    let schemas = project.connections.get(connection).map(ConnectionConfig::schemas).unwrap_or_default();
     let schema = match schema {
         _ if schemas.is_empty() => None,
         Some(schema) => Some(schema.to_owned()),

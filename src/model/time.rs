@@ -96,7 +96,7 @@ impl FromStr for Span {
             total = total.checked_add(Duration::from_millis(part)).ok_or(SpanError::TooLong)?;
             rest = rest[letters..].trim_start();
         }
-        if total > Duration::from_secs(36_500 * 86_400) {
+        if total > Duration::from_hours(36_500 * 24) {
             return Err(SpanError::TooLong);
         }
         Ok(Self(total))

@@ -125,9 +125,9 @@ fn may_round(from: &DataType, to: &DataType) -> bool {
             after < before
         }
         (Decimal128(_, scale) | Decimal256(_, scale), to) => to.is_integer() && *scale > 0,
-        (Timestamp(before, _), Timestamp(after, _)) => before > after,
+        (Timestamp(before, _), Timestamp(after, _))
+        | (Time32(before) | Time64(before), Time32(after) | Time64(after)) => before > after,
         (Timestamp(..), Date32 | Date64) => true,
-        (Time32(before) | Time64(before), Time32(after) | Time64(after)) => before > after,
         _ => false,
     }
 }

@@ -6,15 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::blocking;
 use crate::{
-    connector::{
-        error::Result,
-        sink::Attempt,
-        source::BadRow,
-    },
-    model::{
-        name::Track,
-        unit::Record,
-    },
+    connector::{error::Result, sink::Attempt, source::BadRow},
+    model::{name::Track, unit::Record},
     state::records::{Letter, Records},
 };
 

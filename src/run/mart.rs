@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion::{
-    error::DataFusionError, execution::SendableRecordBatchStream, physical_plan::stream::RecordBatchStreamAdapter,
+    error::DataFusionError, execution::SendableRecordBatchStream,
+    physical_plan::stream::RecordBatchStreamAdapter,
 };
 use futures::{StreamExt, future};
 use sha2::{Digest, Sha256};
@@ -13,7 +14,7 @@ use super::{
     event::{Event, Observer},
     fit::fit,
     judge::Seen,
-    retry::wait_after,
+    retry::Tries,
     tally::Tally,
     unit::unless_cancelled,
 };
@@ -50,17 +51,11 @@ pub(super) struct MartRun<'a> {
 impl MartRun<'_> {
     /// Builds the table anew; retries what the world fails.
     pub(super) async fn run(&self, tally: &mut Tally) -> Result<()> {
-        let mut failed = 0;
+        let mut tries = Tries::new(self.info.retry, &self.track, &self.observer, &self.cancel);
         loop {
+            let units = tally.units;
             let Err(error) = self.build(tally).await else { return Ok(()) };
-            failed += 1;
-            let Some(wait) = wait_after(&error, failed, self.info.retry) else { return Err(error) };
-            let event = Event::Retrying { error: error.to_string(), wait, attempt: failed };
-            self.observer.event(&self.track, &event);
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.cancel.cancelled() => return Err(error),
-            }
+            tries.failed(error, tally.units > units).await?;
         }
     }
 
@@ -91,7 +86,11 @@ impl MartRun<'_> {
     }
 
     /// The query's rows with the target's types; one that does not fit fails the build.
-    fn fitted(&self, query: SendableRecordBatchStream, target: &arrow::datatypes::SchemaRef) -> SendableRecordBatchStream {
+    fn fitted(
+        &self,
+        query: SendableRecordBatchStream,
+        target: &arrow::datatypes::SchemaRef,
+    ) -> SendableRecordBatchStream {
         let goal = Arc::clone(target);
         let (observer, track) = (Arc::clone(&self.observer), self.track.clone());
         let rows = query.map(move |batch| {

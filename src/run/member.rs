@@ -3,23 +3,23 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::NaiveDate;
-use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     RunOptions, Runtime,
     event::{Event, Observer, Outcome, RunState},
     mart::MartRun,
-    params, pipeline::PipelineRun,
-    replay, tally::Tally, unit::Shape,
+    params,
+    pipeline::PipelineRun,
+    replay,
+    tally::Tally,
+    unit::Shape,
     workbook::WorkbookRun,
 };
 use crate::{
-    config::{
-        lineage::Input,
-        project::{JobInfo, Mart, MartMember, MartOutput, Pipeline, PipelineMember, SourceKind},
-    },
+    config::project::{JobInfo, Mart, MartMember, MartOutput, Pipeline, PipelineMember, SourceKind},
     connector::{
+        ConnectionConfig,
         error::{Error, ErrorKind, Result},
         generate,
         sink::{Sink, SinkSpec},
@@ -228,7 +228,13 @@ impl Runtime {
         }
     }
 
-    async fn tell_mart(&self, mart: &Mart, member: &MartMember, order: Order, tally: &mut Tally) -> Result<()> {
+    async fn tell_mart(
+        &self,
+        mart: &Mart,
+        member: &MartMember,
+        order: Order,
+        tally: &mut Tally,
+    ) -> Result<()> {
         match &member.output {
             MartOutput::Table { sql, sink, .. } => {
                 let run = MartRun {
@@ -284,13 +290,17 @@ impl Runtime {
         pipeline.or_else(mart).ok_or_else(missing)
     }
 
-    pub(super) async fn source(&self, pipeline: &Pipeline, member: &PipelineMember) -> Result<Arc<dyn Source>> {
+    pub(super) async fn source(
+        &self,
+        pipeline: &Pipeline,
+        member: &PipelineMember,
+    ) -> Result<Arc<dyn Source>> {
         match &member.source {
             SourceKind::Table(spec) => self.connection(&spec.connection)?.source(spec).await,
             SourceKind::Generate { spec, parents } => generate::open(
-                spec,
                 &pipeline.info.name,
                 &member.member,
+                spec,
                 parents,
                 self.project.zone,
                 Arc::clone(&self.clock),
@@ -343,18 +353,22 @@ impl Runtime {
     /// A full refresh replaces the whole target: not where others write it too, not a log.
     fn allow_full_refresh(&self, track: &Track, sink: &SinkSpec) -> Result<()> {
         let refuse = |why: &str| {
-            Err(Error::new(ErrorKind::Unsupported, format!("`{}` cannot be refreshed whole: {why}", track.name())))
+            Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("`{}` cannot be refreshed whole: {why}", track.name()),
+            ))
         };
-        if self.project.connections.get(&sink.connection).is_some_and(|config| config.is_log()) {
+        if self.project.connections.get(&sink.connection).is_some_and(ConnectionConfig::is_log) {
             return refuse("its target is a log, which is only appended to");
         }
         if sink.mode == Mode::Merge {
             return refuse("it merges; `position reset` reads everything again and merges it");
         }
         let writes = |input: &&crate::config::lineage::Node| {
-            input.writes.as_ref().is_some_and(|table| {
-                table.connection == sink.connection && table.table == sink.table
-            })
+            input
+                .writes
+                .as_ref()
+                .is_some_and(|table| table.connection == sink.connection && table.table == sink.table)
         };
         if self.lineage.nodes.iter().filter(writes).count() > 1 {
             return refuse("several write its table");

@@ -51,7 +51,8 @@ pub(super) async fn run(
 fn in_order(runtime: &Runtime, selection: &[(JobName, Member)]) -> Vec<usize> {
     let lineage = runtime.lineage();
     let order = lineage.order().unwrap_or_else(|cycle| cycle);
-    let selected = |node: &Node| selection.iter().any(|(job, member)| *job == node.job && *member == node.member);
+    let selected =
+        |node: &Node| selection.iter().any(|(job, member)| *job == node.job && *member == node.member);
     order.into_iter().filter(|node| selected(&lineage.nodes[*node])).collect()
 }
 

@@ -45,10 +45,8 @@ fn unknown_parameter(name: &str, with: &IndexMap<String, With>) -> Error {
     let error = Error::new(ErrorKind::Unsupported, format!("there is no parameter `{name}` in [with]"));
     match nearest(name, with.keys().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint(format!(
-            "parameters: {}",
-            with.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-        )),
+        None => error
+            .hint(format!("parameters: {}", with.keys().map(String::as_str).collect::<Vec<_>>().join(", "))),
     }
 }
 
@@ -67,9 +65,8 @@ fn days(day: NaiveDate) -> i32 {
 
 /// A value by hand, of the type that the default has.
 fn typed(name: &str, text: &str, like: &Value) -> Result<Value> {
-    let wrong = |what: &str| {
-        Error::new(ErrorKind::Unsupported, format!("parameter `{name}`: `{text}` is no {what}"))
-    };
+    let wrong =
+        |what: &str| Error::new(ErrorKind::Unsupported, format!("parameter `{name}`: `{text}` is no {what}"));
     Ok(match like {
         Value::Int(_) | Value::UInt(_) => Value::Int(text.parse().map_err(|_| wrong("whole number"))?),
         Value::Float(_) => Value::Float(text.parse::<f64>().map_err(|_| wrong("number"))?.into()),
@@ -120,11 +117,15 @@ mod tests {
     fn mistakes_are_told() {
         let today = "2026-03-31".parse().unwrap();
         let wrong = |name: &str, value: &str| {
-            let error = of_workbook(&facts(), &with(), &[(name.to_owned(), value.to_owned())].into(), today).unwrap_err();
+            let error = of_workbook(&facts(), &with(), &[(name.to_owned(), value.to_owned())].into(), today)
+                .unwrap_err();
             format!("{error}; {}", error.advice())
         };
         assert_eq!(wrong("perod", "2026"), "there is no parameter `perod` in [with]; did you mean `period`?");
-        assert_eq!(wrong("top", "many").split(';').next(), Some("parameter `top`: `many` is no whole number"));
+        assert_eq!(
+            wrong("top", "many").split(';').next(),
+            Some("parameter `top`: `many` is no whole number")
+        );
         assert!(wrong("period", "someday").starts_with("parameter `period`: `someday` is no period; a day"));
     }
 }

@@ -9,9 +9,10 @@ use super::{
     event::{Event, Observer},
     judge::{Judge, Seen},
     letters::{self, Letters},
+    member::shape,
     reader::{Chunks, Reader},
     refresh::Whole,
-    retry::wait_after,
+    retry::Tries,
     tally::Tally,
     unit::{Shape, Way, unless_cancelled},
 };
@@ -66,18 +67,11 @@ impl PipelineRun<'_> {
     /// Moves everything up to the head that is seen first; retries what the world fails.
     pub(super) async fn run(&self, tally: &mut Tally) -> Result<()> {
         let mut head: Option<Position> = None;
-        let mut failed = 0;
+        let mut tries = Tries::new(self.pipeline.info.retry, &self.track, &self.observer, &self.cancel);
         loop {
             let units = tally.units;
             let Err(error) = self.until_head(&mut head, tally).await else { return Ok(()) };
-            failed = if tally.units > units { 1 } else { failed + 1 };
-            let Some(wait) = wait_after(&error, failed, self.pipeline.info.retry) else { return Err(error) };
-            let event = Event::Retrying { error: error.to_string(), wait, attempt: failed };
-            self.observer.event(&self.track, &event);
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.cancel.cancelled() => return Err(error),
-            }
+            tries.failed(error, tally.units > units).await?;
         }
     }
 
@@ -135,7 +129,7 @@ impl PipelineRun<'_> {
     }
 
     async fn claim(&self, unit: &Unit, tally: &mut Tally) -> Result<Ready> {
-        let shape = super::shape(self.engine, self.member, &self.params, &unit.schema).await?;
+        let shape = shape(self.engine, self.member, &self.params, &unit.schema).await?;
         let claim = self.sink.claim(&self.track, &shape.rows_schema()).await?;
         for column in &claim.left_out {
             let note = format!("column `{column}` is not in the target and is left out");
@@ -163,8 +157,7 @@ impl PipelineRun<'_> {
         let seq = Record::next_seq(ready.claim.record.as_ref());
         let before = Seen { rows: tally.read, bad: tally.bad };
         let judge = Judge::new(self.member.bad_rows, format!("`{}`", self.track.name()), before);
-        let letters =
-            Letters::new(Arc::clone(&self.records), self.track.clone(), seq, attempt.clone());
+        let letters = Letters::new(Arc::clone(&self.records), self.track.clone(), seq, attempt.clone());
         let way = Arc::new(Way {
             track: self.track.clone(),
             judge: Arc::new(judge),

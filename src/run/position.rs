@@ -114,13 +114,15 @@ impl Runtime {
 
 fn mart_progress(job: &JobName, change: &Change) -> Result<Progress> {
     match change {
-        Change::Adopt => {
-            Ok(Progress::Build(Build { fingerprint: "adopted".to_owned(), inputs: std::collections::BTreeMap::default() }))
-        }
+        Change::Adopt => Ok(Progress::Build(Build {
+            fingerprint: "adopted".to_owned(),
+            inputs: std::collections::BTreeMap::default(),
+        })),
         Change::Reset => Ok(Progress::Start),
-        Change::Set(_) => {
-            Err(Error::new(ErrorKind::Unsupported, format!("mart `{job}` is built whole: it has no position to set")))
-        }
+        Change::Set(_) => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("mart `{job}` is built whole: it has no position to set"),
+        )),
     }
 }
 
@@ -145,7 +147,8 @@ fn moved(head: &Position, text: &str) -> Result<Position> {
 /// A value of the type that another one has.
 fn typed(text: &str, like: &Value) -> Result<Value> {
     let wrong = |what: &str| {
-        Error::new(ErrorKind::Unsupported, format!("`{text}` is no {what}")).hint(format!("for example: {like}"))
+        Error::new(ErrorKind::Unsupported, format!("`{text}` is no {what}"))
+            .hint(format!("for example: {like}"))
     };
     Ok(match like {
         Value::Int(_) => Value::Int(text.parse().map_err(|_| wrong("whole number"))?),
@@ -191,7 +194,10 @@ mod tests {
         assert_eq!(moved(pair.clone(), "2024-01-31").unwrap(), "2024-01-31");
         assert_eq!(moved(pair, "2024-01-31 / 7").unwrap(), "2024-01-31 / 7");
         let wrong = moved(vec![Value::Int(9)], "five").unwrap_err();
-        assert_eq!((wrong.to_string().as_str(), wrong.advice()), ("`five` is no whole number", "for example: 9"));
+        assert_eq!(
+            (wrong.to_string().as_str(), wrong.advice()),
+            ("`five` is no whole number", "for example: 9")
+        );
         assert!(moved(vec![Value::Int(9)], "1 / 2").is_err());
     }
 }

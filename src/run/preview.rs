@@ -77,7 +77,8 @@ impl Runtime {
             None => source.schema().await?,
         };
         let shape = shape(&self.engine, member, &Params::of_facts(&member.facts), &source_schema).await?;
-        let mut preview = Preview { title: String::new(), schema: shape.rows_schema(), batches: vec![], bad: vec![] };
+        let mut preview =
+            Preview { title: String::new(), schema: shape.rows_schema(), batches: vec![], bad: vec![] };
         let Some(unit) = unit else { return Ok(preview) };
         let mut chunks = source.read(&unit).await?;
         let hidden = with_ordinal(&source_schema);
@@ -89,8 +90,15 @@ impl Runtime {
                 None => vec![batch],
                 Some(transform) => {
                     let one = stream::once(std::future::ready(Ok(batch)));
-                    let input = datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(Arc::clone(&hidden), one);
-                    transform.run(Box::pin(input), self.clock.now())?.try_collect().await.map_err(Error::from)?
+                    let input = datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(
+                        Arc::clone(&hidden),
+                        one,
+                    );
+                    transform
+                        .run(Box::pin(input), self.clock.now())?
+                        .try_collect()
+                        .await
+                        .map_err(Error::from)?
                 }
             };
             for batch in results {
@@ -126,7 +134,13 @@ impl Runtime {
         Ok(previews)
     }
 
-    async fn preview_query(&self, title: String, sql: &Sql, params: &Params, limit: usize) -> Result<Preview> {
+    async fn preview_query(
+        &self,
+        title: String,
+        sql: &Sql,
+        params: &Params,
+        limit: usize,
+    ) -> Result<Preview> {
         let mut query = self.engine.query(&sql.text, params).await?;
         let schema = query.schema();
         let mut batches = Vec::new();
@@ -143,7 +157,9 @@ impl Runtime {
 
 fn visible(batch: &RecordBatch) -> Result<RecordBatch> {
     let fields = batch.schema_ref().fields().iter().enumerate();
-    let shown: Vec<usize> =
-        fields.filter(|(_, field)| field.name() != ORDINAL && field.name() != crate::model::unit::DELETED).map(|(index, _)| index).collect();
+    let shown: Vec<usize> = fields
+        .filter(|(_, field)| field.name() != ORDINAL && field.name() != crate::model::unit::DELETED)
+        .map(|(index, _)| index)
+        .collect();
     Ok(batch.project(&shown)?)
 }

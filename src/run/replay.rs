@@ -86,7 +86,12 @@ impl Source for Letters {
         Ok(self.position(last.unwrap_or(0)))
     }
 
-    async fn plan(&self, from: Option<&Position>, head: &Position, limit: SliceLimit) -> Result<Option<Unit>> {
+    async fn plan(
+        &self,
+        from: Option<&Position>,
+        head: &Position,
+        limit: SliceLimit,
+    ) -> Result<Option<Unit>> {
         let until = letter_id(head).unwrap_or(0);
         let letters = self.letters(from.and_then(letter_id).unwrap_or(0), until, limit.rows).await?;
         let Some(last) = letters.last() else { return Ok(None) };
@@ -116,17 +121,14 @@ impl Source for Letters {
     }
 
     async fn changed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
 impl Letters {
     fn position(&self, id: i64) -> Position {
-        let source = SourceIdentity {
-            kind: "dead_letters".to_owned(),
-            place: self.of.key(),
-            order: "id".to_owned(),
-        };
+        let source =
+            SourceIdentity { kind: "dead_letters".to_owned(), place: self.of.key(), order: "id".to_owned() };
         let bound = Bound::at(vec![Value::Int(id)]);
         Position { source, partitions: BTreeMap::from([(String::new(), bound)]) }
     }

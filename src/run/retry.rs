@@ -1,16 +1,56 @@
 //! When a unit is tried again: by the error's kind, with doubling waits and jitter.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rand::Rng;
+use tokio_util::sync::CancellationToken;
 
-use crate::{config::project::Retry, connector::error::Error};
+use super::event::{Event, Observer};
+use crate::{
+    config::project::Retry,
+    connector::error::{Error, Result},
+    model::name::Track,
+};
 
 /// The longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
+/// The tries of one run.
+pub(super) struct Tries<'a> {
+    policy: Retry,
+    track: &'a Track,
+    observer: &'a Arc<dyn Observer>,
+    cancel: &'a CancellationToken,
+    failed: u32,
+}
+
+impl<'a> Tries<'a> {
+    /// None failed yet.
+    pub(super) fn new(
+        policy: Retry,
+        track: &'a Track,
+        observer: &'a Arc<dyn Observer>,
+        cancel: &'a CancellationToken,
+    ) -> Self {
+        Self { policy, track, observer, cancel, failed: 0 }
+    }
+
+    /// A try failed: waits until the next one is due, or gives the error back where there is none.
+    /// A try that had committed something counts as the first of the next unit.
+    pub(super) async fn failed(&mut self, error: Error, progressed: bool) -> Result<()> {
+        self.failed = if progressed { 1 } else { self.failed + 1 };
+        let Some(wait) = wait_after(&error, self.failed, self.policy) else { return Err(error) };
+        let event = Event::Retrying { error: error.to_string(), wait, attempt: self.failed };
+        self.observer.event(self.track, &event);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.cancel.cancelled() => Err(error),
+        }
+    }
+}
 
 /// The wait before the next try; `None` = give up. `failed` counts the tries of this unit that failed, from 1.
-pub(super) fn wait_after(error: &Error, failed: u32, policy: Retry) -> Option<Duration> {
+fn wait_after(error: &Error, failed: u32, policy: Retry) -> Option<Duration> {
     if !error.kind.policy().retry || failed >= policy.attempts {
         return None;
     }

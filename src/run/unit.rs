@@ -7,7 +7,8 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type},
 };
 use datafusion::{
-    error::DataFusionError, execution::SendableRecordBatchStream, physical_plan::stream::RecordBatchStreamAdapter,
+    error::DataFusionError, execution::SendableRecordBatchStream,
+    physical_plan::stream::RecordBatchStreamAdapter,
 };
 use futures::{Stream, StreamExt, TryStreamExt, future};
 
@@ -49,7 +50,8 @@ impl Shape {
             Some(transform) => transform.schema(),
             None => Arc::clone(&self.source),
         };
-        let fields = schema.fields().iter().filter(|field| field.name() != DELETED && field.name() != ORDINAL);
+        let fields =
+            schema.fields().iter().filter(|field| field.name() != DELETED && field.name() != ORDINAL);
         Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
     }
 }
@@ -70,7 +72,12 @@ pub(super) struct Way {
 
 impl Way {
     /// The unit's rows as the sink wants them, judged as they pass.
-    pub(super) fn rows(self: &Arc<Self>, shape: &Shape, claim: &Claim, chunks: Chunks) -> Result<SendableRecordBatchStream> {
+    pub(super) fn rows(
+        self: &Arc<Self>,
+        shape: &Shape,
+        claim: &Claim,
+        chunks: Chunks,
+    ) -> Result<SendableRecordBatchStream> {
         let target = Arc::clone(&claim.schema);
         let read = self.read(chunks);
         let way = Arc::clone(self);
@@ -79,7 +86,9 @@ impl Way {
             None => read
                 .map_err(DataFusionError::from)
                 .and_then(move |chunk| {
-                    future::ready(way.fitted(&chunk.batch, &chunk.ordinals, &goal).map_err(DataFusionError::from))
+                    future::ready(
+                        way.fitted(&chunk.batch, &chunk.ordinals, &goal).map_err(DataFusionError::from),
+                    )
                 })
                 .boxed(),
             Some(transform) => {

@@ -11,7 +11,7 @@ use super::{
     event::{Event, Observer},
     judge::Seen,
     mart::fingerprint,
-    retry::wait_after,
+    retry::Tries,
     tally::Tally,
 };
 use crate::{
@@ -57,17 +57,11 @@ enum Step {
 impl WorkbookRun<'_> {
     /// Writes the file anew; retries what the world fails.
     pub(super) async fn run(&self, tally: &mut Tally) -> Result<()> {
-        let mut failed = 0;
+        let mut tries = Tries::new(self.info.retry, &self.track, &self.observer, &self.cancel);
         loop {
+            let units = tally.units;
             let Err(error) = self.write(tally).await else { return Ok(()) };
-            failed += 1;
-            let Some(wait) = wait_after(&error, failed, self.info.retry) else { return Err(error) };
-            let event = Event::Retrying { error: error.to_string(), wait, attempt: failed };
-            self.observer.event(&self.track, &event);
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.cancel.cancelled() => return Err(error),
-            }
+            tries.failed(error, tally.units > units).await?;
         }
     }
 
@@ -82,7 +76,9 @@ impl WorkbookRun<'_> {
         drop(steps);
         let written = match writer.await {
             Ok(written) => written?,
-            Err(panic) => return Err(Error::new(ErrorKind::Internal, "writing a workbook failed").caused_by(panic)),
+            Err(panic) => {
+                return Err(Error::new(ErrorKind::Internal, "writing a workbook failed").caused_by(panic));
+            }
         };
         sent?;
         let Some(written) = written else {
@@ -95,7 +91,10 @@ impl WorkbookRun<'_> {
     /// Every sheet's rows, in order. Ends early where the writing thread has failed: its own error says why.
     async fn send(&self, steps: &mpsc::Sender<Step>) -> Result<()> {
         for sheet in &self.workbook.sheets {
-            let named = |error: Error| Error { message: format!("sheet \"{}\": {}", sheet.name, error.message), ..error };
+            let named = |error: Error| Error {
+                message: format!("sheet \"{}\": {}", sheet.name, error.message),
+                ..error
+            };
             let mut rows = self.engine.query(&sheet.sql.text, &self.params).await.map_err(named)?;
             if steps.send(Step::Sheet(Box::new(sheet.clone()), rows.schema())).await.is_err() {
                 return Ok(());
@@ -133,8 +132,9 @@ impl WorkbookRun<'_> {
     }
 
     fn meta(&self, record: &Record) -> Result<BookMeta> {
-        let record = serde_json::to_string(record)
-            .map_err(|error| Error::new(ErrorKind::Internal, "a record cannot be written").caused_by(error))?;
+        let record = serde_json::to_string(record).map_err(|error| {
+            Error::new(ErrorKind::Internal, "a record cannot be written").caused_by(error)
+        })?;
         Ok(BookMeta {
             title: self.info.description.clone().unwrap_or_else(|| self.track.name()),
             labels: match self.project.language {
@@ -172,7 +172,11 @@ pub(super) fn record(file: &Path) -> Result<Option<Record>> {
 }
 
 /// On a thread of its own: takes steps until `Finish`; `None` = the sender left before, and the old file stays.
-fn write_book(file: &Path, meta: BookMeta, mut inbox: mpsc::Receiver<Step>) -> workbook::Result<Option<Written>> {
+fn write_book(
+    file: &Path,
+    meta: BookMeta,
+    mut inbox: mpsc::Receiver<Step>,
+) -> workbook::Result<Option<Written>> {
     let mut book = Book::create(file, meta)?;
     while let Some(step) = inbox.blocking_recv() {
         match step {

@@ -24,7 +24,7 @@ use crate::{
         error::{Error, ErrorKind, Result},
         sink::{Attempt, Rows, Sink},
     },
-    engine::{Engine, params::Params},
+    engine::{params::Params, session::Engine},
     failpoint,
     model::{
         name::{AttemptId, Track},
@@ -62,7 +62,7 @@ impl MartRun<'_> {
     async fn build(&self, tally: &mut Tally) -> Result<()> {
         self.observer.event(&self.track, &Event::Planned { rows: None });
         let attempt = Attempt { id: AttemptId::fresh(), at: self.clock.now() };
-        let query = self.engine.query(&self.sql.text, &self.params).await?;
+        let query = self.engine.query(&self.sql.text, &self.params, attempt.at).await?;
         let schema = query.schema();
         let claim = self.sink.claim(&self.track, &schema).await?;
         let unit = Unit {

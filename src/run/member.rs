@@ -17,7 +17,7 @@ use super::{
     workbook::WorkbookRun,
 };
 use crate::{
-    config::project::{JobInfo, Mart, MartMember, MartOutput, Pipeline, PipelineMember, SourceKind},
+    config::project::{JobInfo, Mart, MartMember, MartOutput, Pipeline, PipelineMember, SourceKind, Sql},
     connector::{
         ConnectionConfig,
         error::{Error, ErrorKind, Result},
@@ -25,11 +25,10 @@ use crate::{
         sink::{Sink, SinkSpec},
         source::Source,
     },
-    engine::{Engine, params::Params},
+    engine::{params::Params, session::Engine},
     model::{
         delivery::Mode,
         name::{JobName, Member, Track},
-        unit::DELETED,
     },
     state::history::{Ending, RunCounts, RunStatus},
 };
@@ -377,23 +376,16 @@ impl Runtime {
     }
 }
 
-/// How rows of a source schema become rows of the sink: the pipeline's SQL with its condition for deletions, compiled.
+/// How rows of a source schema become rows of the sink: the pipeline's SQL and its condition for deletions, compiled.
 pub(super) async fn shape(
-    engine: &Engine,
+    engine: &Arc<Engine>,
     member: &PipelineMember,
     params: &Params,
     source: &SchemaRef,
 ) -> Result<Shape> {
-    let transform = match effective_sql(member) {
-        Some(sql) => Some(engine.transform(&sql, params, source).await?),
-        None => None,
-    };
-    Ok(Shape { source: Arc::clone(source), transform })
-}
-
-fn effective_sql(member: &PipelineMember) -> Option<String> {
     let sql = member.transform.as_ref().map(|sql| sql.text.as_str());
-    let Some(when) = &member.delete_when else { return sql.map(str::to_owned) };
-    let rows = sql.unwrap_or("SELECT * FROM source");
-    Some(format!("SELECT *, coalesce(({}\n), false) AS \"{DELETED}\" FROM (\n{rows}\n) AS rows", when.text))
+    let transform = engine.transform(sql, params, source).await?;
+    let condition = |when: &Sql| engine.condition(&when.text, params, transform.schema());
+    let delete = member.delete_when.as_ref().map(condition).transpose()?;
+    Ok(Shape { source: Arc::clone(source), transform, delete })
 }

@@ -36,7 +36,7 @@ use crate::{
         connection::Connection,
         error::{Error, ErrorKind, Result},
     },
-    engine::{Engine, Settings},
+    engine::session::{Engine, Settings},
     model::{
         name::{JobKind, JobName, Member},
         time::Clock,
@@ -57,7 +57,7 @@ pub struct Runtime {
     lineage: Lineage,
     clock: Arc<dyn Clock>,
     connections: IndexMap<String, Arc<dyn Connection>>,
-    engine: Engine,
+    engine: Arc<Engine>,
     history: Arc<History>,
     records: Arc<Records>,
     scratch: Scratch,
@@ -78,7 +78,7 @@ impl Runtime {
     /// Opens a checked project.
     pub fn open(project: Arc<Project>, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         let scratch = Scratch::make(&project.state.join("scratch"))?;
-        let engine = Engine::new(Settings {
+        let mut engine = Engine::new(&Settings {
             memory: project.memory,
             spill: scratch.path().join("sql"),
             zone: project.zone,
@@ -92,12 +92,12 @@ impl Runtime {
                 scratch: scratch.path().to_owned(),
             };
             let connection = connector::open(config, context)?;
-            engine.register_connection(name, &connection)?;
+            engine.register_connection(name, Arc::clone(&connection));
             connections.insert(name.clone(), connection);
         }
         for (schema, kind) in [("pipeline", JobKind::Pipeline), ("mart", JobKind::Mart)] {
             let relations = relations::ProjectRelations { project: Arc::clone(&project), kind };
-            engine.register_relations(schema, Arc::new(relations))?;
+            engine.register_relations(schema, Arc::new(relations));
         }
         Ok(Arc::new(Self {
             lineage: lineage(&project),
@@ -106,7 +106,7 @@ impl Runtime {
             project,
             clock,
             connections,
-            engine,
+            engine: Arc::new(engine),
             scratch,
         }))
     }
@@ -122,7 +122,7 @@ impl Runtime {
     }
 
     /// The SQL engine over all connections.
-    pub fn engine(&self) -> &Engine {
+    pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 

@@ -23,7 +23,7 @@ use crate::{
         sink::{Attempt, Claim, Rows, Sink},
         source::Source,
     },
-    engine::{Engine, params::Params},
+    engine::{params::Params, session::Engine},
     failpoint,
     model::{
         name::{AttemptId, Track},
@@ -49,7 +49,7 @@ pub(super) struct PipelineRun<'a> {
     pub sink: Arc<dyn Sink>,
     /// Reads everything again, as one unit.
     pub refresh: bool,
-    pub engine: &'a Engine,
+    pub engine: &'a Arc<Engine>,
     pub params: Params,
     pub records: Arc<Records>,
     pub clock: Arc<dyn Clock>,
@@ -59,7 +59,7 @@ pub(super) struct PipelineRun<'a> {
 
 /// What is ready for slices of one source schema.
 struct Ready {
-    shape: Shape,
+    shape: Arc<Shape>,
     claim: Claim,
 }
 
@@ -130,14 +130,14 @@ impl PipelineRun<'_> {
 
     async fn claim(&self, unit: &Unit, tally: &mut Tally) -> Result<Ready> {
         let shape = shape(self.engine, self.member, &self.params, &unit.schema).await?;
-        let claim = self.sink.claim(&self.track, &shape.rows_schema()).await?;
+        let claim = self.sink.claim(&self.track, shape.transform.schema()).await?;
         for column in &claim.left_out {
             let note = format!("column `{column}` is not in the target and is left out");
             if tally.note(&note) {
                 self.note(&note);
             }
         }
-        Ok(Ready { shape, claim })
+        Ok(Ready { shape: Arc::new(shape), claim })
     }
 
     /// Finishes what a dead writer began, and says whether the record is elsewhere than was thought.
@@ -156,16 +156,15 @@ impl PipelineRun<'_> {
         let attempt = Attempt { id: AttemptId::fresh(), at: self.clock.now() };
         let seq = Record::next_seq(ready.claim.record.as_ref());
         let before = Seen { rows: tally.read, bad: tally.bad };
-        let judge = Judge::new(self.member.bad_rows, format!("`{}`", self.track.name()), before);
-        let letters = Letters::new(Arc::clone(&self.records), self.track.clone(), seq, attempt.clone());
         let way = Arc::new(Way {
             track: self.track.clone(),
-            judge: Arc::new(judge),
-            letters: Arc::new(letters),
+            shape: Arc::clone(&ready.shape),
+            judge: Judge::new(self.member.bad_rows, format!("`{}`", self.track.name()), before),
+            letters: Letters::new(Arc::clone(&self.records), self.track.clone(), seq, attempt.clone()),
             observer: Arc::clone(&self.observer),
             now: attempt.at,
         });
-        let rows = Rows::Stream(way.rows(&ready.shape, &ready.claim, chunks)?);
+        let rows = Rows::Stream(way.rows(&ready.claim, chunks).await?);
         let stage = self.sink.stage(&self.track, &ready.claim, &unit, &attempt, rows);
         let staged = unless_cancelled(&self.cancel, CANCEL_GRACE, stage).await?;
         way.put_letters(1).await?;

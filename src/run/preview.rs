@@ -3,24 +3,28 @@
 use std::sync::Arc;
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
     Runtime,
     member::{Found, shape},
     params,
-    unit::{numbered, with_ordinal},
+    unit::Shape,
 };
 use crate::{
     config::project::{MartMember, MartOutput, Pipeline, PipelineMember, Sql},
     connector::{
         error::{Error, Result},
-        source::BadRow,
+        source::{BadRow, Chunk},
     },
-    engine::params::Params,
+    engine::{
+        params::Params,
+        transform::{put_ordinals, take_ordinals},
+    },
     model::{
         name::{JobName, Member},
-        unit::{ORDINAL, SliceLimit},
+        unit::SliceLimit,
     },
 };
 
@@ -77,32 +81,15 @@ impl Runtime {
             None => source.schema().await?,
         };
         let shape = shape(&self.engine, member, &Params::of_facts(&member.facts), &source_schema).await?;
-        let mut preview =
-            Preview { title: String::new(), schema: shape.rows_schema(), batches: vec![], bad: vec![] };
+        let schema = Arc::clone(shape.transform.schema());
+        let mut preview = Preview { title: String::new(), schema, batches: vec![], bad: vec![] };
         let Some(unit) = unit else { return Ok(preview) };
         let mut chunks = source.read(&unit).await?;
-        let hidden = with_ordinal(&source_schema);
         let mut rows = 0;
         while let Some(chunk) = chunks.next().await.transpose()? {
-            preview.bad.extend(chunk.bad.iter().take(limit.saturating_sub(preview.bad.len())).cloned());
-            let batch = numbered(&chunk, &hidden)?;
-            let results = match &shape.transform {
-                None => vec![batch],
-                Some(transform) => {
-                    let one = stream::once(std::future::ready(Ok(batch)));
-                    let input = datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(
-                        Arc::clone(&hidden),
-                        one,
-                    );
-                    transform
-                        .run(Box::pin(input), self.clock.now())?
-                        .try_collect()
-                        .await
-                        .map_err(Error::from)?
-                }
-            };
-            for batch in results {
-                let batch = visible(&batch)?;
+            let room = limit.saturating_sub(preview.bad.len());
+            preview.bad.extend(chunk.bad.iter().take(room).cloned());
+            for batch in self.transformed(&shape, &chunk).await? {
                 let batch = batch.slice(0, batch.num_rows().min(limit - rows));
                 rows += batch.num_rows();
                 preview.batches.push(batch);
@@ -112,6 +99,15 @@ impl Runtime {
             }
         }
         Ok(preview)
+    }
+
+    async fn transformed(&self, shape: &Shape, chunk: &Chunk) -> Result<Vec<RecordBatch>> {
+        let batch = put_ordinals(&chunk.batch, &chunk.ordinals)?;
+        let schema = batch.schema();
+        let input = RecordBatchStreamAdapter::new(schema, stream::iter([Ok(batch)]));
+        let results = shape.transform.run(Box::pin(input), self.clock.now()).await?;
+        let results: Vec<RecordBatch> = results.try_collect().await?;
+        results.iter().map(|batch| Ok(take_ordinals(batch)?.0)).collect()
     }
 
     async fn preview_mart(
@@ -141,7 +137,7 @@ impl Runtime {
         params: &Params,
         limit: usize,
     ) -> Result<Preview> {
-        let mut query = self.engine.query(&sql.text, params).await?;
+        let mut query = self.engine.query(&sql.text, params, self.clock.now()).await?;
         let schema = query.schema();
         let mut batches = Vec::new();
         let mut rows = 0;
@@ -153,13 +149,4 @@ impl Runtime {
         }
         Ok(Preview { title, schema, batches, bad: vec![] })
     }
-}
-
-fn visible(batch: &RecordBatch) -> Result<RecordBatch> {
-    let fields = batch.schema_ref().fields().iter().enumerate();
-    let shown: Vec<usize> = fields
-        .filter(|(_, field)| field.name() != ORDINAL && field.name() != crate::model::unit::DELETED)
-        .map(|(index, _)| index)
-        .collect();
-    Ok(batch.project(&shown)?)
 }

@@ -2,15 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arrow::{
-    array::{AsArray, RecordBatch, UInt64Array},
-    datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type},
-};
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use chrono::{DateTime, Utc};
 use datafusion::{
     error::DataFusionError, execution::SendableRecordBatchStream,
     physical_plan::stream::RecordBatchStreamAdapter,
 };
-use futures::{Stream, StreamExt, TryStreamExt, future};
+use futures::{Stream, TryStreamExt, future};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     event::{Event, Observer},
@@ -25,118 +24,102 @@ use crate::{
         sink::Claim,
         source::Chunk,
     },
-    engine::transform::Transform,
-    model::{
-        name::Track,
-        unit::{DELETED, ORDINAL},
+    engine::{
+        condition::Condition,
+        transform::{Transform, put_ordinals, take_ordinals, with_ordinal_field},
     },
+    model::{name::Track, unit::DELETED},
 };
 
 /// Dead letters that are held before they are written.
 const LETTERS_HELD: usize = 1_000;
 
-/// How rows of one source schema become rows of the sink.
+/// How rows of one source schema become rows of the sink; compiled.
 pub(super) struct Shape {
     /// The source's schema that it was made for.
     pub source: SchemaRef,
-    /// SQL, compiled; `None` = rows as they are.
-    pub transform: Option<Transform>,
-}
-
-impl Shape {
-    /// The schema of the rows that the sink is asked to take: without hidden columns.
-    pub(super) fn rows_schema(&self) -> SchemaRef {
-        let schema = match &self.transform {
-            Some(transform) => transform.schema(),
-            None => Arc::clone(&self.source),
-        };
-        let fields =
-            schema.fields().iter().filter(|field| field.name() != DELETED && field.name() != ORDINAL);
-        Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
-    }
+    /// The pipeline's SQL.
+    pub transform: Transform,
+    /// Which of its rows are deletions.
+    pub delete: Option<Condition>,
 }
 
 /// Everything that the rows of one unit meet on their way.
 pub(super) struct Way {
     /// Whose rows.
     pub track: Track,
+    /// How they change.
+    pub shape: Arc<Shape>,
     /// Judges them.
-    pub judge: Arc<Judge>,
+    pub judge: Judge,
     /// Takes the bad ones.
-    pub letters: Arc<Letters>,
+    pub letters: Letters,
     /// Is told of them.
     pub observer: Arc<dyn Observer>,
     /// What the unit takes for now.
-    pub now: chrono::DateTime<chrono::Utc>,
+    pub now: DateTime<Utc>,
 }
 
 impl Way {
     /// The unit's rows as the sink wants them, judged as they pass.
-    pub(super) fn rows(
+    pub(super) async fn rows(
         self: &Arc<Self>,
-        shape: &Shape,
         claim: &Claim,
         chunks: Chunks,
     ) -> Result<SendableRecordBatchStream> {
-        let target = Arc::clone(&claim.schema);
-        let read = self.read(chunks);
-        let way = Arc::clone(self);
-        let goal = Arc::clone(&target);
-        let fitted = match &shape.transform {
-            None => read
-                .map_err(DataFusionError::from)
-                .and_then(move |chunk| {
-                    future::ready(
-                        way.fitted(&chunk.batch, &chunk.ordinals, &goal).map_err(DataFusionError::from),
-                    )
-                })
-                .boxed(),
-            Some(transform) => {
-                let schema = with_ordinal(&shape.source);
-                let batches = read
-                    .and_then({
-                        let schema = Arc::clone(&schema);
-                        move |chunk| future::ready(numbered(&chunk, &schema))
-                    })
-                    .map_err(DataFusionError::from);
-                let source = Box::pin(RecordBatchStreamAdapter::new(schema, batches));
-                let results = transform.run(source, self.now)?;
-                results
-                    .and_then(move |batch| {
-                        let fitted = without_ordinal(&batch)
-                            .and_then(|(batch, ordinals)| way.fitted(&batch, &ordinals, &goal));
-                        future::ready(fitted.map_err(DataFusionError::from))
-                    })
-                    .boxed()
-            }
-        };
+        let numbered = self.read(chunks).map_err(DataFusionError::from);
+        let schema = with_ordinal_field(&self.shape.source);
+        let source = Box::pin(RecordBatchStreamAdapter::new(schema, numbered));
+        let results = self.shape.transform.run(source, self.now).await?;
+        let (way, target) = (Arc::clone(self), Arc::clone(&claim.schema));
+        let fitted = results
+            .and_then(move |batch| future::ready(way.fitted(&batch, &target).map_err(DataFusionError::from)));
         let nonempty = fitted.try_filter(|batch| future::ready(batch.num_rows() > 0));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(target, nonempty)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&claim.schema), nonempty)))
     }
 
     /// Counts and judges chunks as they are read; puts dead letters down before too many are held.
-    fn read(self: &Arc<Self>, chunks: Chunks) -> impl Stream<Item = Result<Chunk>> + Send + use<> {
+    fn read(self: &Arc<Self>, chunks: Chunks) -> impl Stream<Item = Result<RecordBatch>> + Send + use<> {
         let way = Arc::clone(self);
         chunks.and_then(move |chunk| {
             let way = Arc::clone(&way);
-            async move {
-                way.judge.read(&chunk)?;
-                let (rows, bad) = (chunk.batch.num_rows() as u64, chunk.bad.len() as u64);
-                way.observer.event(&way.track, &Event::Read { rows, bad });
-                way.put_letters(LETTERS_HELD).await?;
-                Ok(chunk)
-            }
+            async move { way.take(&chunk).await }
         })
     }
 
-    fn fitted(&self, batch: &RecordBatch, ordinals: &UInt64Array, target: &SchemaRef) -> Result<RecordBatch> {
-        let fitted = fit(batch, target)?;
-        self.judge.fitted(ordinals, &fitted.misfits)?;
+    async fn take(&self, chunk: &Chunk) -> Result<RecordBatch> {
+        self.judge.read(chunk)?;
+        let (rows, bad) = (chunk.batch.num_rows() as u64, chunk.bad.len() as u64);
+        self.observer.event(&self.track, &Event::Read { rows, bad });
+        self.put_letters(LETTERS_HELD).await?;
+        put_ordinals(&chunk.batch, &chunk.ordinals)
+    }
+
+    fn fitted(&self, batch: &RecordBatch, target: &SchemaRef) -> Result<RecordBatch> {
+        let (batch, ordinals) = take_ordinals(batch)?;
+        let batch = self.with_deletions(batch)?;
+        let fitted = fit(&batch, target)?;
+        self.judge.fitted(&ordinals, &fitted.misfits)?;
         if !fitted.misfits.is_empty() {
             let bad = fitted.misfits.len() as u64;
             self.observer.event(&self.track, &Event::Read { rows: 0, bad });
         }
         Ok(fitted.batch)
+    }
+
+    /// With [`DELETED`] as the last column, where the merge has deletions.
+    fn with_deletions(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        let Some(condition) = &self.shape.delete else { return Ok(batch) };
+        let deleted = condition.holds(&batch, self.now)?;
+        let mut columns: Vec<(String, arrow::array::ArrayRef)> = batch
+            .schema_ref()
+            .fields()
+            .iter()
+            .zip(batch.columns())
+            .map(|(field, column)| (field.name().clone(), Arc::clone(column)))
+            .collect();
+        columns.push((DELETED.to_owned(), Arc::new(deleted)));
+        Ok(RecordBatch::try_from_iter(columns)?)
     }
 
     /// Puts dead letters down once at least `least` are held.
@@ -145,30 +128,9 @@ impl Way {
     }
 }
 
-/// The source's schema with the hidden row number behind it.
-pub(super) fn with_ordinal(schema: &SchemaRef) -> SchemaRef {
-    let hidden = Arc::new(Field::new(ORDINAL, DataType::UInt64, false));
-    let fields = schema.fields().iter().cloned().chain([hidden]).collect::<Vec<_>>();
-    Arc::new(Schema::new(fields))
-}
-
-/// A chunk's batch with its row numbers as the hidden column.
-pub(super) fn numbered(chunk: &Chunk, schema: &SchemaRef) -> Result<RecordBatch> {
-    let mut columns = chunk.batch.columns().to_vec();
-    columns.push(Arc::new(chunk.ordinals.clone()));
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
-}
-
-fn without_ordinal(batch: &RecordBatch) -> Result<(RecordBatch, UInt64Array)> {
-    let index = batch.schema_ref().index_of(ORDINAL)?;
-    let ordinals = batch.column(index).as_primitive::<UInt64Type>().clone();
-    let others: Vec<usize> = (0..batch.num_columns()).filter(|column| *column != index).collect();
-    Ok((batch.project(&others)?, ordinals))
-}
-
 /// Waits for work that a cancelled run may still finish: for `grace` after the cancellation, then drops it.
 pub(super) async fn unless_cancelled<T>(
-    cancel: &tokio_util::sync::CancellationToken,
+    cancel: &CancellationToken,
     grace: Duration,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {

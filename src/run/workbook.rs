@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     config::project::{JobInfo, Language, Project, Sheet, Workbook},
     connector::error::{Error, ErrorKind, Result},
-    engine::{Engine, params::Params},
+    engine::{params::Params, session::Engine},
     model::{
         name::{AttemptId, Track},
         time::{Clock, Period},
@@ -72,7 +73,7 @@ impl WorkbookRun<'_> {
         let (steps, inbox) = mpsc::channel(BATCHES_AHEAD);
         let file = self.workbook.file.clone();
         let writer = tokio::task::spawn_blocking(move || write_book(&file, meta, inbox));
-        let sent = self.send(&steps).await;
+        let sent = self.send(&steps, record.at).await;
         drop(steps);
         let written = match writer.await {
             Ok(written) => written?,
@@ -89,13 +90,13 @@ impl WorkbookRun<'_> {
     }
 
     /// Every sheet's rows, in order. Ends early where the writing thread has failed: its own error says why.
-    async fn send(&self, steps: &mpsc::Sender<Step>) -> Result<()> {
+    async fn send(&self, steps: &mpsc::Sender<Step>, now: DateTime<Utc>) -> Result<()> {
         for sheet in &self.workbook.sheets {
             let named = |error: Error| Error {
                 message: format!("sheet \"{}\": {}", sheet.name, error.message),
                 ..error
             };
-            let mut rows = self.engine.query(&sheet.sql.text, &self.params).await.map_err(named)?;
+            let mut rows = self.engine.query(&sheet.sql.text, &self.params, now).await.map_err(named)?;
             if steps.send(Step::Sheet(Box::new(sheet.clone()), rows.schema())).await.is_err() {
                 return Ok(());
             }
@@ -132,7 +133,7 @@ impl WorkbookRun<'_> {
     }
 
     fn meta(&self, record: &Record) -> Result<BookMeta> {
-        let record = serde_json::to_string(record).map_err(|error| {
+        let text = serde_json::to_string(record).map_err(|error| {
             Error::new(ErrorKind::Internal, "a record cannot be written").caused_by(error)
         })?;
         Ok(BookMeta {
@@ -141,10 +142,10 @@ impl WorkbookRun<'_> {
                 Language::Ru => Labels::RUSSIAN,
                 Language::En => Labels::ENGLISH,
             },
-            generated_at: self.clock.now(),
+            generated_at: record.at,
             zone: self.project.zone,
             period: self.period,
-            record,
+            record: text,
             scratch: self.scratch.to_owned(),
         })
     }

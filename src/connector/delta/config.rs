@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
-    model::delivery::{SinkFacts, SourceFacts},
+    model::delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
 };
 
 /// A folder of Delta tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The folder, relative to the project's; each table is a folder in it.
+    /// The folder, relative to the project's; each table is a folder in it. Made when first written to.
     pub path: String,
 }
 
@@ -20,17 +20,36 @@ pub struct Config {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkOptions {
-    /// Columns that part the table's files into folders.
+    /// Columns that part the table's files into folders, when the table is made: few values each (a region, a day).
+    /// Unless told, a table that members replace part by part is partitioned by their columns, any other by none.
     #[serde(default)]
     pub partition_by: Vec<String>,
 }
 
 impl Config {
-    pub fn source_facts(&self, _: &SourceSpec) -> SourceFacts {
-        todo!()
+    /// What a source on it can promise.
+    pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
+        let order = match &spec.cursor {
+            // Versions of a table never come out of order.
+            None => Order::Sure,
+            Some(cursor) if cursor.overlap.is_some() => Order::Overlap,
+            Some(cursor) => {
+                let what = match &cursor.tie {
+                    Some(tie) => format!("(`{}`, `{tie}`)", cursor.column),
+                    None => format!("`{}`", cursor.column),
+                };
+                Order::Assuming(format!("{what} of a new row is greater than that of every row before it"))
+            }
+        };
+        SourceFacts { reading: Reading::Ranges(order), replays: true }
     }
 
+    /// What a sink on it can promise.
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
-        todo!()
+        SinkFacts {
+            weak: None,
+            assuming: vec![],
+            modes: vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window],
+        }
     }
 }

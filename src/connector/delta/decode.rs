@@ -1,0 +1,313 @@
+//! Rows of a table against their contract: what does not decode is a bad row, never a silent NULL or a rounded value.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        Array as _, ArrayRef, AsArray as _, BooleanArray, RecordBatch, RecordBatchOptions, StringArray,
+        UInt64Array,
+    },
+    compute::{
+        CastOptions, can_cast_types, cast_with_options, filter, filter_record_batch, is_not_null,
+        kernels::cmp, not,
+    },
+    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit},
+    json::{WriterBuilder, writer::LineDelimited},
+};
+use chrono_tz::Tz;
+
+use super::{
+    super::{
+        error::{Error, ErrorKind, Result},
+        source::{BadRow, Chunk},
+    },
+    table::Location,
+    types::takes,
+};
+use crate::model::column::{Contract, Unlisted};
+
+/// Decodes a table's rows.
+#[derive(Debug, Clone)]
+pub(super) struct Decoder {
+    /// Columns as the table has them.
+    pub(super) source: SchemaRef,
+    /// Columns as the rows come out: the first ones of `source`, in its order.
+    pub(super) target: SchemaRef,
+    null_values: Vec<String>,
+    zone: Tz,
+    /// A column that the contract does not name, where that makes every row bad.
+    unlisted: Option<String>,
+}
+
+impl Decoder {
+    /// Rows of `declared` against a contract; without one they come as they are.
+    pub(super) fn new(
+        location: &Location,
+        declared: &SchemaRef,
+        contract: Option<&Contract>,
+        zone: Tz,
+    ) -> Result<Self> {
+        let Some(contract) = contract else {
+            let source = declared.clone();
+            return Ok(Self { target: source.clone(), source, null_values: vec![], zone, unlisted: None });
+        };
+        let (mut source, mut target): (Vec<FieldRef>, Vec<FieldRef>) = (vec![], vec![]);
+        for (name, column) in &contract.columns {
+            let Ok(field) = declared.field_with_name(name) else {
+                return Err(missing(location, name, declared));
+            };
+            let to = column.kind.arrow();
+            if !can_cast_types(field.data_type(), to) {
+                let what =
+                    format!("column `{name}` is {} and cannot be read as {}", field.data_type(), column.kind);
+                return Err(location.error(ErrorKind::SchemaChanged, what).hint("change the contract"));
+            }
+            source.push(Arc::new(field.clone()));
+            target.push(Arc::new(Field::new(name, to.clone(), column.nullable)));
+        }
+        let others = declared.fields().iter().filter(|field| !contract.columns.contains_key(field.name()));
+        let mut unlisted = None;
+        for field in others {
+            match contract.unlisted {
+                Unlisted::Drop => {}
+                Unlisted::Keep => {
+                    source.push(field.clone());
+                    target.push(field.clone());
+                }
+                Unlisted::Bad => unlisted = unlisted.or_else(|| Some(field.name().clone())),
+            }
+        }
+        Ok(Self {
+            source: Arc::new(Schema::new(source)),
+            target: Arc::new(Schema::new(target)),
+            null_values: contract.null_values.clone(),
+            zone,
+            unlisted,
+        })
+    }
+
+    /// Decodes a batch of `source`; its first row has the number `first` in its unit.
+    pub(super) fn decode(&self, batch: &RecordBatch, first: u64) -> Result<Chunk> {
+        let rows = batch.num_rows();
+        let mut bad: Vec<Option<(Option<String>, String)>> = match &self.unlisted {
+            None => vec![None; rows],
+            Some(column) => {
+                vec![Some((Some(column.clone()), "the contract does not name it".to_owned())); rows]
+            }
+        };
+        let mut columns = vec![];
+        for (column, (from, to)) in
+            batch.columns().iter().zip(self.source.fields().iter().zip(self.target.fields()))
+        {
+            let (decoded, lost) = self.column(column, to.data_type())?;
+            for row in 0..rows {
+                let reason = if lost.as_ref().is_some_and(|lost| lost.value(row)) {
+                    format!("{} in a column of type {}", from.data_type(), to.data_type())
+                } else if !to.is_nullable() && decoded.is_null(row) {
+                    "NULL in a column that is not nullable".to_owned()
+                } else {
+                    continue;
+                };
+                bad[row].get_or_insert((Some(to.name().clone()), reason));
+            }
+            columns.push(decoded);
+        }
+        self.chunk(batch, columns, bad, first)
+    }
+
+    fn chunk(
+        &self,
+        batch: &RecordBatch,
+        columns: Vec<ArrayRef>,
+        bad: Vec<Option<(Option<String>, String)>>,
+        first: u64,
+    ) -> Result<Chunk> {
+        let ordinals = UInt64Array::from_iter_values(first..first + batch.num_rows() as u64);
+        let options = |rows| RecordBatchOptions::new().with_row_count(Some(rows));
+        if bad.iter().all(Option::is_none) {
+            let decoded =
+                RecordBatch::try_new_with_options(self.target.clone(), columns, &options(batch.num_rows()))?;
+            return Ok(Chunk { batch: decoded, ordinals, bad: vec![] });
+        }
+        let good: BooleanArray = bad.iter().map(|bad| Some(bad.is_none())).collect();
+        let columns = columns.iter().map(|column| filter(column, &good)).collect::<Result<Vec<_>, _>>()?;
+        let decoded =
+            RecordBatch::try_new_with_options(self.target.clone(), columns, &options(good.true_count()))?;
+        let sources = raw_rows(&filter_record_batch(batch, &not(&good)?)?)?;
+        let found = bad.into_iter().enumerate().filter_map(|(row, bad)| Some((row, bad?)));
+        let bad = found.zip(sources).map(|((row, (column, reason)), row_of_source)| BadRow {
+            ordinal: first + row as u64,
+            column,
+            reason,
+            row: row_of_source,
+        });
+        Ok(Chunk {
+            batch: decoded,
+            ordinals: filter(&ordinals, &good)?.as_primitive().clone(),
+            bad: bad.collect(),
+        })
+    }
+
+    /// A column in another type, and for each row whether its value did not come through.
+    fn column(&self, column: &ArrayRef, to: &DataType) -> Result<(ArrayRef, Option<BooleanArray>)> {
+        let column = self.without_null_values(column)?;
+        let from = column.data_type().clone();
+        if from == *to {
+            return Ok((column, None));
+        }
+        let mut decoded = column.clone();
+        for step in self.steps(&from, to) {
+            decoded = lenient(&decoded, &step)?;
+        }
+        let mut lost: BooleanArray =
+            (0..column.len()).map(|row| Some(column.is_valid(row) && decoded.is_null(row))).collect();
+        if from == DataType::Utf8 {
+            if let Some(cut) = cut_text(&column, &decoded, to)? {
+                lost = arrow::compute::or(&lost, &cut)?;
+            }
+        } else if *to != DataType::Utf8 && !takes(to, &from) {
+            let back = lenient(&decoded, &from)?;
+            let changed = cmp::distinct(&back, &column)?;
+            lost = arrow::compute::or(&lost, &arrow::compute::and(&changed, &is_not_null(&column)?)?)?;
+        }
+        Ok((decoded, Some(lost)))
+    }
+
+    /// Types on the way: texts and wall-clock times become instants by way of the project's zone.
+    fn steps(&self, from: &DataType, to: &DataType) -> Vec<DataType> {
+        let without_zone = matches!(from, DataType::Utf8 | DataType::Timestamp(_, None));
+        match to {
+            DataType::Timestamp(unit, Some(_)) if without_zone => {
+                vec![DataType::Timestamp(*unit, Some(self.zone.name().into())), to.clone()]
+            }
+            _ => vec![to.clone()],
+        }
+    }
+
+    fn without_null_values(&self, column: &ArrayRef) -> Result<ArrayRef> {
+        if self.null_values.is_empty() || column.data_type() != &DataType::Utf8 {
+            return Ok(column.clone());
+        }
+        let texts = column.as_string::<i32>().iter();
+        let texts = texts.map(|text| text.filter(|text| !self.null_values.iter().any(|null| null == text)));
+        Ok(Arc::new(texts.collect::<StringArray>()))
+    }
+}
+
+fn missing(location: &Location, name: &str, declared: &SchemaRef) -> Error {
+    let error = location.error(ErrorKind::SchemaChanged, format!("has no column `{name}`"));
+    let names = declared.fields().iter().map(|field| field.name().as_str());
+    match crate::model::problem::nearest(name, names) {
+        Some(near) => error.hint(format!("is `{near}` meant?")),
+        None => error,
+    }
+}
+
+/// A cast that makes NULL of what does not fit; the caller tells those from NULLs that were there.
+fn lenient(column: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    Ok(cast_with_options(column, to, &CastOptions { safe: true, ..CastOptions::default() })?)
+}
+
+/// For each text whether digits of it were cut: `1.239` read as decimal(12,2), microseconds read as seconds.
+fn cut_text(texts: &ArrayRef, decoded: &ArrayRef, to: &DataType) -> Result<Option<BooleanArray>> {
+    match to {
+        DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => {
+            let digits = usize::try_from(*scale).unwrap_or_default();
+            let cut = |text: &str| {
+                let fraction =
+                    text.split_once('.').map_or("", |(_, fraction)| fraction.trim_end_matches('0'));
+                fraction.len() > digits
+            };
+            Ok(Some(texts.as_string::<i32>().iter().map(|text| Some(text.is_some_and(cut))).collect()))
+        }
+        DataType::Timestamp(_, zone) => {
+            let fine = DataType::Timestamp(TimeUnit::Nanosecond, zone.clone());
+            let (exact, read) =
+                (lenient(texts, &DataType::Timestamp(TimeUnit::Nanosecond, None))?, lenient(decoded, &fine)?);
+            let of = |column: &ArrayRef| {
+                column.as_primitive::<arrow::datatypes::TimestampNanosecondType>().clone()
+            };
+            let (exact, read) = (of(&exact), of(&read));
+            let second = 1_000_000_000;
+            let cut = exact.iter().zip(read.iter()).map(|pair| match pair {
+                (Some(exact), Some(read)) => Some(exact.rem_euclid(second) != read.rem_euclid(second)),
+                _ => Some(false),
+            });
+            Ok(Some(cut.collect()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Rows as they were in the source, column by column.
+fn raw_rows(batch: &RecordBatch) -> Result<Vec<serde_json::Map<String, serde_json::Value>>> {
+    // Decimals go as text: numbers in JSON are read as doubles.
+    let columns = batch.columns().iter().map(|column| match column.data_type() {
+        DataType::Decimal128(..) | DataType::Decimal256(..) => lenient(column, &DataType::Utf8),
+        _ => Ok(column.clone()),
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let fields = batch.schema_ref().fields().iter().zip(&columns);
+    let fields: Vec<Field> =
+        fields.map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true)).collect();
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(vec![]);
+    writer.write(&batch)?;
+    writer.finish()?;
+    let lines =
+        serde_json::Deserializer::from_slice(&writer.into_inner()).into_iter().collect::<Result<_, _>>();
+    lines.map_err(|error| Error::new(ErrorKind::Internal, "bad rows cannot be written down").caused_by(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Float64Array, Int64Array};
+
+    use super::*;
+    use crate::model::column::ContractColumn;
+
+    fn decode(column: ArrayRef, kind: &str, nullable: bool) -> Chunk {
+        let location = Location::new("warehouse", std::path::Path::new("/nowhere"), "t").unwrap();
+        let declared: SchemaRef =
+            Arc::new(Schema::new(vec![Field::new("Знач", column.data_type().clone(), true)]));
+        let contract = Contract {
+            columns: [("Знач".to_owned(), ContractColumn { kind: kind.parse().unwrap(), nullable })].into(),
+            unlisted: Unlisted::Drop,
+            null_values: vec!["NA".to_owned()],
+        };
+        let zone: Tz = "Europe/Moscow".parse().unwrap();
+        let decoder = Decoder::new(&location, &declared, Some(&contract), zone).unwrap();
+        decoder.decode(&RecordBatch::try_new(declared, vec![column]).unwrap(), 10).unwrap()
+    }
+
+    fn bad(chunk: &Chunk) -> Vec<u64> {
+        chunk.bad.iter().map(|bad| bad.ordinal).collect()
+    }
+
+    #[test]
+    fn nothing_is_rounded_or_lost() {
+        let numbers: ArrayRef =
+            Arc::new(Float64Array::from(vec![Some(1.0), Some(1.5), None, Some(f64::NAN)]));
+        let chunk = decode(numbers, "int64", true);
+        assert_eq!(bad(&chunk), [11, 13]);
+        assert_eq!(chunk.ordinals.values().as_ref(), [10, 12]);
+        assert_eq!(chunk.bad[0].row["Знач"], 1.5);
+        let narrow = decode(Arc::new(Int64Array::from(vec![127, 128])), "int8", true);
+        assert_eq!(bad(&narrow), [11]);
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["1.20", "1.239", "NA", "x"]));
+        assert_eq!(bad(&decode(texts, "decimal(12,2)", true)), [11, 13]);
+        let times: ArrayRef =
+            Arc::new(StringArray::from(vec!["2026-01-01T10:00:00", "2026-01-01T10:00:00.5"]));
+        let chunk = decode(times, "timestamp(s, UTC)", true);
+        assert_eq!(bad(&chunk), [11]);
+        let read = chunk.batch.column(0).as_primitive::<arrow::datatypes::TimestampSecondType>();
+        assert_eq!(read.value(0), 1_767_250_800, "wall-clock text is the project's time");
+    }
+
+    #[test]
+    fn a_null_where_none_may_be_is_a_bad_row() {
+        let chunk = decode(Arc::new(Int64Array::from(vec![Some(1), None])), "int64", false);
+        assert_eq!(bad(&chunk), [11]);
+        assert_eq!(chunk.bad[0].reason, "NULL in a column that is not nullable");
+    }
+}

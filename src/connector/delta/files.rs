@@ -1,0 +1,195 @@
+//! Data files written where no reader sees them: no log entry names them yet.
+
+use std::{collections::HashMap, num::NonZeroU64, path::PathBuf};
+
+use arrow::{
+    array::{RecordBatch, RecordBatchOptions, new_null_array},
+    datatypes::SchemaRef,
+};
+use deltalake::{
+    datafile::writer::{DeltaWriter, WriterConfig},
+    kernel::Add,
+    operations::get_num_idx_cols_and_stats_columns,
+};
+use parquet::{
+    basic::{Compression, ZstdLevel},
+    file::properties::{EnabledStatistics, WriterProperties},
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::{
+    super::error::{ErrorKind, Result},
+    read::cast,
+    table::{Location, Table},
+};
+
+/// Bytes of a data file, about.
+pub(super) const TARGET_BYTES: u64 = 128 << 20;
+/// Rows of a row group: what is held in memory until it is encoded.
+const GROUP_ROWS: usize = 256 << 10;
+/// Rows that are encoded at a time.
+const WRITE_ROWS: usize = 8192;
+/// Batches that wait to be encoded while the next ones are read.
+const AHEAD: usize = 4;
+
+/// Encodes batches into data files on a thread of its own, so that reading and encoding overlap. Dropped before
+/// [`finish`](Self::finish), it removes what it began.
+pub(super) struct FileWriter {
+    location: Location,
+    schema: SchemaRef,
+    send: mpsc::Sender<Message>,
+    task: JoinHandle<Result<Vec<Add>>>,
+}
+
+enum Message {
+    Batch(RecordBatch),
+    Finish,
+}
+
+impl FileWriter {
+    /// Begins files of a table in the columns of `schema`.
+    pub(super) fn start(table: &Table, schema: &SchemaRef, partition_columns: &[String]) -> Result<Self> {
+        let properties = properties().map_err(|error| {
+            table.location.error(ErrorKind::Internal, "its files cannot be compressed").caused_by(error)
+        })?;
+        let (indexed, statistics) =
+            get_num_idx_cols_and_stats_columns(Some(table.state()?.table_config()), HashMap::new());
+        let config = WriterConfig::new(
+            schema.clone(),
+            partition_columns.to_vec(),
+            Some(properties),
+            NonZeroU64::new(TARGET_BYTES),
+            Some(WRITE_ROWS),
+            indexed,
+            statistics,
+        );
+        let writer = DeltaWriter::new(table.delta.object_store(), config);
+        let (send, receive) = mpsc::channel(AHEAD);
+        let (location, runtime) = (table.location.clone(), tokio::runtime::Handle::current());
+        let task = tokio::task::spawn_blocking(move || runtime.block_on(encode(location, writer, receive)));
+        Ok(Self { location: table.location.clone(), schema: schema.clone(), send, task })
+    }
+
+    /// Takes rows; columns that they lack are NULL.
+    pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let batch = self.widen(batch)?;
+        if self.send.send(Message::Batch(batch)).await.is_err() {
+            // The encoder stopped early: it says why.
+            (&mut self.task).await.map_err(|error| self.stopped(error))??;
+        }
+        Ok(())
+    }
+
+    /// The files, synced.
+    pub(super) async fn finish(self) -> Result<Vec<Add>> {
+        let _ = self.send.send(Message::Finish).await;
+        match self.task.await {
+            Ok(adds) => adds,
+            Err(error) => {
+                Err(self.location.error(ErrorKind::Internal, "the encoder stopped").caused_by(error))
+            }
+        }
+    }
+
+    fn stopped(&self, error: tokio::task::JoinError) -> super::super::error::Error {
+        self.location.error(ErrorKind::Internal, "the encoder stopped").caused_by(error)
+    }
+
+    fn widen(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        if batch.schema_ref() == &self.schema {
+            return Ok(batch.clone());
+        }
+        let rows = batch.num_rows();
+        let columns = self.schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+            Some(column) => cast(column, field.data_type()),
+            None => Ok(new_null_array(field.data_type(), rows)),
+        });
+        let misfit = |error: arrow::error::ArrowError| {
+            self.location.error(ErrorKind::BadData, "rows do not fit its columns").caused_by(error)
+        };
+        let columns = columns.collect::<Result<Vec<_>, _>>().map_err(misfit)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(misfit)
+    }
+}
+
+async fn encode(
+    location: Location,
+    mut writer: DeltaWriter,
+    mut receive: mpsc::Receiver<Message>,
+) -> Result<Vec<Add>> {
+    loop {
+        match receive.recv().await {
+            Some(Message::Batch(batch)) => {
+                if let Err(error) = writer.write(&batch).await {
+                    abandon(writer).await;
+                    return Err(location.failed("its data files cannot be written", error));
+                }
+            }
+            Some(Message::Finish) => {
+                return writer
+                    .close()
+                    .await
+                    .map_err(|error| location.failed("its data files cannot be written", error));
+            }
+            None => {
+                abandon(writer).await;
+                return Ok(vec![]);
+            }
+        }
+    }
+}
+
+async fn abandon(writer: DeltaWriter) {
+    if let Err(error) = writer.abort().await {
+        // Vacuum removes what is left.
+        tracing::debug!(%error, "unfinished data files could not be removed");
+    }
+}
+
+fn properties() -> Result<WriterProperties, parquet::errors::ParquetError> {
+    Ok(WriterProperties::builder()
+        .set_created_by(format!("vitrina {}", env!("CARGO_PKG_VERSION")))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .build())
+}
+
+/// Files that no log entry names yet: removed when dropped, unless they were kept.
+#[derive(Debug, Default)]
+pub(super) struct Unnamed {
+    paths: Vec<PathBuf>,
+    kept: bool,
+}
+
+impl Unnamed {
+    /// Watches over more files.
+    pub(super) fn add(&mut self, table: &Table, adds: &[Add]) {
+        self.paths.extend(adds.iter().map(|add| table.path_of(&add.path)));
+    }
+
+    /// From here on a log entry may name them.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// It is sure that no log entry names them.
+    pub(super) fn release(&mut self) {
+        self.kept = false;
+    }
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        if !self.kept {
+            for path in &self.paths {
+                // What cannot be removed is left to vacuum.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}

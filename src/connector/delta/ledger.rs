@@ -1,0 +1,206 @@
+//! Records in a Delta table.
+//!
+//! Two application transactions (`txn` actions) of a commit carry a track's sequence number and a tag of its
+//! attempt; both survive checkpoints. What else a record holds lies in a small file under `_vitrina/` in the
+//! table's folder (vacuum spares it), written and synced before the commit, and named by sequence number and
+//! tag. So a file counts only if the log names it, and left-overs of dead attempts say nothing.
+//!
+//! Never: a record in the commit's own metadata. Log clean-up removes that.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use deltalake::kernel::Transaction;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    super::error::{ErrorKind, Result},
+    durable::write_file,
+    table::{Location, Table},
+};
+use crate::model::{
+    name::{AttemptId, Track},
+    unit::Record,
+};
+
+/// The folder of record files, in the table's folder.
+pub(super) const FOLDER: &str = "_vitrina";
+/// Record files of one track that are kept behind its newest one: whoever reads an older snapshot finds its own.
+const KEPT: u64 = 100;
+/// The application id that says that a table has records at all.
+const ANY: &str = "vitrina";
+
+/// What the log says of a track's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The record's sequence number.
+    pub(super) seq: u64,
+    /// A tag of the attempt that wrote it.
+    tag: u64,
+}
+
+impl Mark {
+    /// The mark that a record leaves.
+    pub(super) fn of(record: &Record) -> Self {
+        Self { seq: record.seq, tag: tag(&record.attempt) }
+    }
+
+    /// The actions that leave it.
+    pub(super) fn transactions(self, track: &Track) -> Vec<Transaction> {
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        vec![
+            Transaction::new(ANY, 1),
+            Transaction::new(seq_id(track), number(self.seq)),
+            Transaction::new(tag_id(track), number(self.tag)),
+        ]
+    }
+}
+
+fn seq_id(track: &Track) -> String {
+    format!("vitrina:{}", track.key())
+}
+
+fn tag_id(track: &Track) -> String {
+    format!("vitrina-attempt:{}", track.key())
+}
+
+/// 63 bits of a digest.
+fn tag(attempt: &AttemptId) -> u64 {
+    let digest = Sha256::digest(attempt.as_str().as_bytes());
+    let bytes: [u8; 8] = std::array::from_fn(|i| digest[i]);
+    u64::from_be_bytes(bytes) >> 1
+}
+
+/// A record file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Written {
+    track: String,
+    record: Record,
+}
+
+/// The marks of snapshots that were looked at: reading one replays the log, so none is read twice.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ledger {
+    seen: Arc<Mutex<HashMap<(String, String), (u64, Option<Mark>)>>>,
+}
+
+impl Ledger {
+    /// The track's mark in a snapshot.
+    pub(super) async fn mark(&self, table: &Table, track: &Track) -> Result<Option<Mark>> {
+        let key = (table.id()?, track.key());
+        let version = table.version();
+        let known = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        if let Some((_, mark)) = known.filter(|(at, _)| *at == version) {
+            return Ok(mark);
+        }
+        let mark = match (number(table, &seq_id(track)).await?, number(table, &tag_id(track)).await?) {
+            (Some(seq), Some(tag)) => Some(Mark { seq, tag }),
+            _ => None,
+        };
+        self.remember(key, version, mark);
+        Ok(mark)
+    }
+
+    /// Takes down that `version` left this mark.
+    pub(super) fn committed(&self, table: &Table, track: &Track, version: u64, mark: Mark) -> Result<()> {
+        self.remember((table.id()?, track.key()), version, Some(mark));
+        Ok(())
+    }
+
+    fn remember(&self, key: (String, String), version: u64, mark: Option<Mark>) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (version, mark));
+    }
+
+    /// The track's record in a snapshot.
+    pub(super) async fn record(&self, table: &Table, track: &Track) -> Result<Option<Record>> {
+        let Some(mark) = self.mark(table, track).await? else { return Ok(None) };
+        read(&table.location, track, mark).map(Some)
+    }
+}
+
+/// Whether any track has a record in a snapshot.
+pub(super) async fn has_records(table: &Table) -> Result<bool> {
+    Ok(number(table, ANY).await?.is_some())
+}
+
+async fn number(table: &Table, application: &str) -> Result<Option<u64>> {
+    let log = table.delta.log_store();
+    let found = table.state()?.transaction_version(&log, application).await;
+    let found = found.map_err(|error| table.location.failed("its records cannot be read", error))?;
+    Ok(found.and_then(|number| u64::try_from(number).ok()))
+}
+
+/// Writes a record's file, whole and synced.
+pub(super) fn write(location: &Location, track: &Track, record: &Record) -> Result<()> {
+    let written = Written { track: track.key(), record: record.clone() };
+    let text = serde_json::to_vec(&written).map_err(|error| {
+        location.error(ErrorKind::Internal, "a record cannot be written down").caused_by(error)
+    })?;
+    write_file(&path(location, track, Mark::of(record)), [text.as_slice()], false)
+        .map_err(|error| location.io_failed("its record cannot be written", error))
+}
+
+fn read(location: &Location, track: &Track, mark: Mark) -> Result<Record> {
+    let path = path(location, track, mark);
+    let lost = |why: &str| {
+        location
+            .error(ErrorKind::Corrupt, format!("the record file of `{}` at {} {why}", track.name(), mark.seq))
+            .hint(format!("restore {} from a backup, or say where to go on: `position set`", path.display()))
+    };
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(lost("is gone")),
+        Err(error) => return Err(location.io_failed("its record cannot be read", error)),
+    };
+    let written: Written =
+        serde_json::from_slice(&text).map_err(|error| lost("cannot be understood").caused_by(error))?;
+    if written.track != track.key() || Mark::of(&written.record) != mark {
+        return Err(lost("belongs to another record"));
+    }
+    Ok(written.record)
+}
+
+fn path(location: &Location, track: &Track, mark: Mark) -> PathBuf {
+    track_folder(location, &track.key()).join(format!("{:020}-{:016x}.json", mark.seq, mark.tag))
+}
+
+fn track_folder(location: &Location, key: &str) -> PathBuf {
+    let digest = Sha256::digest(key.as_bytes());
+    let name: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+    location.folder.join(FOLDER).join(name)
+}
+
+/// Removes record files far behind the newest ones, of all tracks.
+pub(super) fn prune(location: &Location) -> io::Result<()> {
+    let folders = match fs::read_dir(location.folder.join(FOLDER)) {
+        Ok(folders) => folders,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    folders.flatten().filter(|entry| entry.path().is_dir()).try_for_each(|entry| prune_track(&entry.path()))
+}
+
+/// Sequence numbers rise by one with every commit, so a file of a number that is [`KEPT`] behind the newest file's
+/// belongs to a record that was overwritten long ago, whether or not the newest file's attempt came through.
+fn prune_track(folder: &Path) -> io::Result<()> {
+    let seq = |path: &Path| path.file_name()?.to_str()?.split_once('-')?.0.parse::<u64>().ok();
+    let mut files: Vec<(u64, PathBuf)> = fs::read_dir(folder)?
+        .flatten()
+        .filter_map(|entry| Some((seq(&entry.path())?, entry.path())))
+        .collect();
+    files.sort();
+    let Some((newest, _)) = files.last() else { return Ok(()) };
+    let Some(oldest) = newest.checked_sub(KEPT) else { return Ok(()) };
+    for (_, path) in files.iter().filter(|(seq, _)| *seq < oldest) {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}

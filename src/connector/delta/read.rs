@@ -1,0 +1,216 @@
+//! Data files read by ourselves: whole files in a table's columns, in the order of their rows. Used where a set of
+//! files is meant rather than a snapshot: what a version added, what is staged, what is written anew.
+
+use std::{fs::File, io, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt32Array, new_null_array},
+    compute::{CastOptions, cast_with_options, take},
+    datatypes::{DataType, SchemaRef},
+};
+use datafusion::{
+    catalog::{TableProvider, streaming::StreamingTable},
+    execution::{SendableRecordBatchStream, TaskContext},
+    physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
+};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use parquet::arrow::{
+    ProjectionMask,
+    arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    super::error::{Error, ErrorKind, Result},
+    table::{DataFile, Location},
+};
+
+/// Rows of a batch.
+const BATCH_ROWS: usize = 8192;
+/// Batches that are read ahead.
+const AHEAD: usize = 2;
+
+/// The rows of files, in the columns of `schema`: a column that a file lacks is its partition's value, or NULL.
+pub(super) fn stream_files(
+    location: &Location,
+    files: Vec<DataFile>,
+    schema: &SchemaRef,
+) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
+    let (send, receive) = mpsc::channel(AHEAD);
+    let (location, schema) = (location.clone(), schema.clone());
+    tokio::task::spawn_blocking(move || {
+        for file in &files {
+            let batches = match FileBatches::open(&location, file, &schema) {
+                Ok(batches) => batches,
+                Err(error) => {
+                    let _ = send.blocking_send(Err(error));
+                    return;
+                }
+            };
+            for batch in batches {
+                let failed = batch.is_err();
+                // Nobody listens any more: the reader was dropped.
+                if send.blocking_send(batch).is_err() || failed {
+                    return;
+                }
+            }
+        }
+    });
+    futures::stream::unfold(receive, |mut receive| async { Some((receive.recv().await?, receive)) })
+}
+
+/// Batches of one file, in the columns of a schema.
+pub(super) struct FileBatches {
+    location: Location,
+    path: String,
+    reader: ParquetRecordBatchReader,
+    /// For each column of `schema`: where it comes from.
+    columns: Vec<Column>,
+    schema: SchemaRef,
+}
+
+enum Column {
+    /// The file's column of this number.
+    Read(usize),
+    /// One value for all rows.
+    Constant(ArrayRef),
+}
+
+impl FileBatches {
+    /// Opens a file. Blocks.
+    pub(super) fn open(location: &Location, file: &DataFile, schema: &SchemaRef) -> Result<Self> {
+        if file.vector || file.path.contains("://") {
+            return Err(location
+                .error(
+                    ErrorKind::Unsupported,
+                    "its files have deletion vectors, or lie outside of its folder",
+                )
+                .hint(
+                    "have its owner rewrite it (`REORG TABLE … APPLY (PURGE)`), or read it with a cursor",
+                ));
+        }
+        let open =
+            File::open(location.folder.join(&file.path)).map_err(|error| missing(location, file, error))?;
+        let broken = |error: parquet::errors::ParquetError| {
+            location
+                .error(ErrorKind::Corrupt, format!("data file `{}` cannot be read", file.path))
+                .caused_by(error)
+        };
+        let builder = ParquetRecordBatchReaderBuilder::try_new(open).map_err(broken)?;
+        let present: Vec<usize> =
+            schema.fields().iter().filter_map(|field| builder.schema().index_of(field.name()).ok()).collect();
+        let mask = ProjectionMask::roots(builder.parquet_schema(), present);
+        let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(broken)?;
+        let read = arrow::array::RecordBatchReader::schema(&reader);
+        let columns = schema
+            .fields()
+            .iter()
+            .map(|field| match read.index_of(field.name()) {
+                Ok(index) => Ok(Column::Read(index)),
+                Err(_) => constant(location, file, field.name(), field.data_type()).map(Column::Constant),
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            location: location.clone(),
+            path: file.path.clone(),
+            reader,
+            columns,
+            schema: schema.clone(),
+        })
+    }
+
+    fn shape(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let rows = batch.num_rows();
+        let columns = self.columns.iter().zip(self.schema.fields()).map(|(column, field)| match column {
+            Column::Read(index) => cast(batch.column(*index), field.data_type()),
+            Column::Constant(value) => take(value, &UInt32Array::from(vec![0; rows]), None),
+        });
+        let columns = columns.collect::<Result<Vec<_>, _>>().map_err(|error| self.misfit(error))?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+            .map_err(|error| self.misfit(error))
+    }
+
+    fn misfit(&self, error: arrow::error::ArrowError) -> Error {
+        self.location
+            .error(ErrorKind::Corrupt, format!("data file `{}` does not fit the table's columns", self.path))
+            .caused_by(error)
+    }
+}
+
+impl Iterator for FileBatches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(match self.reader.next()? {
+            Ok(batch) => self.shape(&batch),
+            Err(error) => Err(self
+                .location
+                .error(ErrorKind::Corrupt, format!("data file `{}` cannot be read", self.path))
+                .caused_by(error)),
+        })
+    }
+}
+
+/// A cast that fails instead of making NULLs.
+pub(super) fn cast(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, arrow::error::ArrowError> {
+    if column.data_type() == to {
+        return Ok(column.clone());
+    }
+    cast_with_options(column, to, &CastOptions { safe: false, ..CastOptions::default() })
+}
+
+fn missing(location: &Location, file: &DataFile, error: io::Error) -> Error {
+    location
+        .io_failed(&format!("data file `{}` cannot be opened", file.path), error)
+        .hint("it was removed by a vacuum, or by hand: restore it, or start again with `position reset`")
+}
+
+/// The value of a column that a file does not hold.
+pub(super) fn constant(
+    location: &Location,
+    file: &DataFile,
+    column: &str,
+    data_type: &DataType,
+) -> Result<ArrayRef> {
+    let Some(Some(text)) = file.partition.get(column) else {
+        return Ok(new_null_array(data_type, 1));
+    };
+    let text: ArrayRef = Arc::new(StringArray::from(vec![text.as_str()]));
+    cast(&text, data_type).map_err(|error| {
+        location
+            .error(
+                ErrorKind::Corrupt,
+                format!("partition column `{column}` has a value that is no {data_type}"),
+            )
+            .caused_by(error)
+    })
+}
+
+/// Files as a table for SQL: what is staged, before a snapshot shows it.
+pub(super) fn files_as_table(
+    location: &Location,
+    files: Vec<DataFile>,
+    schema: &SchemaRef,
+) -> Result<Arc<dyn TableProvider>> {
+    let files = Files { location: location.clone(), files, schema: schema.clone() };
+    Ok(Arc::new(StreamingTable::try_new(schema.clone(), vec![Arc::new(files)])?))
+}
+
+#[derive(Debug)]
+struct Files {
+    location: Location,
+    files: Vec<DataFile>,
+    schema: SchemaRef,
+}
+
+impl PartitionStream for Files {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = stream_files(&self.location, self.files.clone(), &self.schema).map_err(Into::into);
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows.boxed()))
+    }
+}

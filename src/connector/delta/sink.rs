@@ -1,0 +1,193 @@
+//! The sink: one target table and the records of its tracks.
+
+use std::{os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc, time::Duration};
+
+use arrow::datatypes::{Schema, SchemaRef};
+use async_trait::async_trait;
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use tokio::sync::Mutex;
+
+use super::{
+    super::{
+        error::{ErrorKind, Result},
+        sink::{Attempt, Claim, Rows, Sink, SinkSpec, Staged},
+    },
+    claim::{self, RACES, make_ready},
+    commit::StagedFiles,
+    erase::Erased,
+    files::Unnamed,
+    ledger::{self, Ledger, Mark},
+    maintain,
+    stage::write_rows,
+    table::{Location, Table},
+};
+use crate::{
+    failpoint,
+    model::{
+        delivery::Mode,
+        name::Track,
+        unit::{DELETED, Record, Unit},
+    },
+};
+
+/// A Delta table that rows go to.
+pub(super) struct DeltaSink {
+    location: Location,
+    spec: SinkSpec,
+    scratch: PathBuf,
+    ledger: Ledger,
+    /// The newest snapshot seen, and which folder it is of.
+    seen: Mutex<Option<(FolderId, Table)>>,
+}
+
+/// Tells a folder from one of the same name that was made later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FolderId(u64, u64, Option<std::time::SystemTime>);
+
+impl DeltaSink {
+    /// A sink; touches nothing.
+    pub(super) fn new(location: Location, spec: SinkSpec, scratch: PathBuf) -> Arc<Self> {
+        Arc::new(Self { location, spec, scratch, ledger: Ledger::default(), seen: Mutex::new(None) })
+    }
+
+    /// The newest snapshot; reads only what was committed since the last look.
+    async fn newest(&self) -> Result<Option<Table>> {
+        let mut seen = self.seen.lock().await;
+        let folder = self.folder_id();
+        let known = seen.take().filter(|(known, _)| Some(*known) == folder);
+        let table = match known {
+            Some((_, mut table)) if self.location.exists()? => {
+                table.refresh().await?;
+                Some(table)
+            }
+            _ => self.location.open().await?,
+        };
+        *seen = self.folder_id().zip(table.clone());
+        Ok(table)
+    }
+
+    async fn remember(&self, table: &Table) {
+        *self.seen.lock().await = self.folder_id().map(|folder| (folder, table.clone()));
+    }
+
+    fn folder_id(&self) -> Option<FolderId> {
+        let log = std::fs::metadata(self.location.folder.join("_delta_log")).ok()?;
+        Some(FolderId(log.dev(), log.ino(), log.created().ok()))
+    }
+
+    /// The target's columns that staged rows are written in; with other columns than the table has now, where the
+    /// claim said so.
+    fn written_schema(&self, table: &Table, claim: &Claim) -> Result<(SchemaRef, bool)> {
+        let target = table.schema()?;
+        let fits = claim.schema.fields().iter().all(|field| {
+            (field.name() == DELETED && self.spec.delete.is_some())
+                || target
+                    .field_with_name(field.name())
+                    .is_ok_and(|found| found.data_type() == field.data_type())
+        });
+        if fits {
+            return Ok((target, false));
+        }
+        let whole = self.spec.mode == Mode::Replace && self.spec.partition.is_empty();
+        if !whole {
+            return Err(self.location.error(ErrorKind::Conflict, "others gave it other columns"));
+        }
+        let fields = claim.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+        Ok((Arc::new(Schema::new(fields.collect::<Vec<_>>())), true))
+    }
+}
+
+#[async_trait]
+impl Sink for DeltaSink {
+    async fn peek(&self, track: &Track) -> Result<Option<Record>> {
+        match self.newest().await? {
+            Some(table) => self.ledger.record(&table, track).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
+        let known = self.newest().await?;
+        let ready = make_ready(&self.location, &self.spec, schema, (&self.ledger, track), known).await?;
+        self.remember(&ready.table).await;
+        let record = self.ledger.record(&ready.table, track).await?;
+        Ok(Claim { record, pending: None, schema: ready.schema, left_out: ready.left_out })
+    }
+
+    async fn stage(
+        &self,
+        track: &Track,
+        claim: &Claim,
+        unit: &Unit,
+        attempt: &Attempt,
+        rows: Rows,
+    ) -> Result<Box<dyn Staged>> {
+        let table = self.newest().await?;
+        let table = table.ok_or_else(|| self.location.error(ErrorKind::NotFound, "its folder is gone"))?;
+        let (schema, other) = self.written_schema(&table, claim)?;
+        let columns = if other { claim::other_columns(&table, &self.spec, &schema)? } else { vec![] };
+        let written = write_rows(&table, &schema, &self.spec, unit, &self.scratch, rows).await?;
+        let mut unnamed = Unnamed::default();
+        unnamed.add(&table, &written.adds);
+        let mut erased = Erased::default();
+        erased.catch_up(&written.erase, &table).await?;
+        failpoint::pass("delta.stage.after");
+        let record = Record {
+            seq: Record::next_seq(claim.record.as_ref()),
+            progress: unit.after.clone(),
+            attempt: attempt.id.clone(),
+            at: attempt.at,
+            rows: written.rows,
+        };
+        Ok(Box::new(StagedFiles {
+            table,
+            ledger: self.ledger.clone(),
+            track: track.clone(),
+            expected: claim.record.as_ref().map(|record| record.seq),
+            record,
+            schema,
+            adds: written.adds,
+            unnamed,
+            erase: written.erase,
+            erased,
+            columns,
+        }))
+    }
+
+    async fn set_record(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<()> {
+        for _ in 0..RACES {
+            let Some(table) = self.newest().await? else {
+                claim::create_empty(&self.location).await?;
+                continue;
+            };
+            let found = self.ledger.mark(&table, track).await?;
+            if found == Some(Mark::of(record)) {
+                return Ok(());
+            }
+            if found.map(|mark| mark.seq) != expected {
+                let moved = format!("`{}` was moved on by others", track.name());
+                return Err(self.location.error(ErrorKind::Conflict, moved));
+            }
+            ledger::write(&self.location, track, record)?;
+            let operation =
+                DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+            let transactions = Mark::of(record).transactions(track);
+            if table.commit(vec![], operation, transactions).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(self.location.error(ErrorKind::Busy, "others commit to it all the time"))
+    }
+
+    async fn target(&self) -> Result<Option<SchemaRef>> {
+        let Some(table) = self.newest().await? else { return Ok(None) };
+        Ok(Some(table.schema()?).filter(|schema| !schema.fields().is_empty()))
+    }
+
+    async fn maintain(&self, budget: Duration) -> Result<()> {
+        match self.newest().await? {
+            Some(table) => maintain::maintain(table, budget).await,
+            None => Ok(()),
+        }
+    }
+}

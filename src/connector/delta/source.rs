@@ -1,0 +1,197 @@
+//! The source: a Delta table, read by its versions, or by a cursor column over one snapshot per run.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use async_trait::async_trait;
+use futures::{Stream, StreamExt as _, stream::BoxStream};
+
+use super::{
+    super::{
+        error::{Error, ErrorKind, Result},
+        source::{Chunk, Source, SourceSpec},
+    },
+    cursor::Cursor,
+    decode::Decoder,
+    table::{Location, Table},
+    versions,
+};
+use crate::model::{
+    position::{Bound, Position, SourceIdentity},
+    unit::{Progress, Scope, SliceLimit, Unit},
+};
+
+/// How often a table is looked at for something new.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Opens a source. The table must be there.
+pub(super) async fn open(location: Location, spec: &SourceSpec) -> Result<Arc<dyn Source>> {
+    let table = location.open_existing().await?;
+    let source = DeltaSource {
+        location,
+        spec: spec.clone(),
+        seen: AtomicU64::new(table.version()),
+        pinned: pinned(table),
+    };
+    // A column that is missing, or of a type that the contract cannot read, is told at once.
+    let table = source.newest().await?;
+    source.decoder(&table)?;
+    if let Some(spec) = &source.spec.cursor {
+        Cursor::new(&table, spec, source.spec.zone)?;
+    }
+    Ok(Arc::new(source))
+}
+
+/// The snapshot that a run reads.
+type Pinned = tokio::sync::Mutex<Arc<Table>>;
+
+fn pinned(table: Table) -> Pinned {
+    tokio::sync::Mutex::new(Arc::new(table))
+}
+
+struct DeltaSource {
+    location: Location,
+    spec: SourceSpec,
+    /// The version at the last head.
+    seen: AtomicU64,
+    pinned: Pinned,
+}
+
+impl DeltaSource {
+    /// Pins the newest snapshot, read from the log anew: the table may have been made again.
+    async fn newest(&self) -> Result<Arc<Table>> {
+        let table = Arc::new(self.location.open_existing().await?);
+        *self.pinned.lock().await = table.clone();
+        Ok(table)
+    }
+
+    fn decoder(&self, table: &Table) -> Result<Decoder> {
+        Decoder::new(&self.location, &table.schema()?, self.spec.contract.as_ref(), self.spec.zone)
+    }
+
+    fn cursor(&self, table: &Table) -> Result<Option<Cursor>> {
+        self.spec.cursor.as_ref().map(|spec| Cursor::new(table, spec, self.spec.zone)).transpose()
+    }
+
+    fn identity(&self, table: &Table, cursor: Option<&Cursor>) -> Result<SourceIdentity> {
+        Ok(SourceIdentity {
+            kind: "delta".to_owned(),
+            place: format!("{} ({})", self.location.table, table.id()?),
+            order: cursor.map_or_else(|| "version".to_owned(), Cursor::order),
+        })
+    }
+
+    fn other_source(&self, position: &Position, identity: &SourceIdentity) -> Error {
+        let what = if position.source.kind == identity.kind && position.source.order == identity.order {
+            "was made again since its position was written"
+        } else {
+            "is read another way than when its position was written"
+        };
+        self.location.error(ErrorKind::SourceChanged, what)
+    }
+
+    /// The snapshot to read for a position: the pinned one, as long as it is of the same table.
+    async fn table_of(&self, position: &Position) -> Result<Arc<Table>> {
+        let pinned = self.pinned.lock().await.clone();
+        let cursor = self.cursor(&pinned)?;
+        let identity = self.identity(&pinned, cursor.as_ref())?;
+        if position.source == identity { Ok(pinned) } else { Err(self.other_source(position, &identity)) }
+    }
+}
+
+#[async_trait]
+impl Source for DeltaSource {
+    async fn schema(&self) -> Result<SchemaRef> {
+        let table = self.newest().await?;
+        Ok(self.decoder(&table)?.target)
+    }
+
+    async fn head(&self) -> Result<Position> {
+        let table = self.newest().await?;
+        self.seen.store(table.version(), Ordering::SeqCst);
+        let cursor = self.cursor(&table)?;
+        let bound = match &cursor {
+            Some(cursor) => cursor.last(&table).await?.map(Bound::at),
+            None => Some(versions::bound(table.version())),
+        };
+        Ok(Position::single(self.identity(&table, cursor.as_ref())?, bound))
+    }
+
+    async fn plan(
+        &self,
+        from: Option<&Position>,
+        head: &Position,
+        limit: SliceLimit,
+    ) -> Result<Option<Unit>> {
+        let table = self.table_of(head).await?;
+        if let Some(from) = from.filter(|from| from.source != head.source) {
+            return Err(self.other_source(from, &head.source));
+        }
+        let (after, until) = (from.and_then(Position::bound), head.bound());
+        let found = match self.cursor(&table)? {
+            Some(cursor) => cursor.plan(&table, after, until, limit).await?,
+            None => versions::plan(&table, after, until, limit).await?,
+        };
+        let Some((bound, rows)) = found else { return Ok(None) };
+        Ok(Some(Unit {
+            scope: Scope::Slice { from: from.cloned() },
+            after: Progress::Position(Position::single(head.source.clone(), Some(bound))),
+            schema: self.decoder(&table)?.target,
+            rows,
+        }))
+    }
+
+    async fn read(&self, unit: &Unit) -> Result<BoxStream<'static, Result<Chunk>>> {
+        let (Scope::Slice { from }, Progress::Position(after)) = (&unit.scope, &unit.after) else {
+            return Err(self.location.error(ErrorKind::Internal, "is read in slices only"));
+        };
+        let table = self.table_of(after).await?;
+        let decoder = self.decoder(&table)?;
+        if decoder.target != unit.schema {
+            return Err(self
+                .location
+                .error(ErrorKind::SchemaChanged, "has other columns than when its slice was planned"));
+        }
+        let after_bound = from.as_ref().and_then(Position::bound);
+        let Some(until) = after.bound() else { return Ok(futures::stream::empty().boxed()) };
+        match self.cursor(&table)? {
+            Some(cursor) => {
+                let rows = cursor.read(&table, after_bound, until, &decoder.source).await?;
+                Ok(decoded(decoder, rows).boxed())
+            }
+            None => {
+                let rows = versions::read(&table, after_bound, until, &decoder.source).await?;
+                Ok(decoded(decoder, rows).boxed())
+            }
+        }
+    }
+
+    async fn changed(&self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let newest = versions::newest_logged(&self.location);
+            if newest.is_some_and(|newest| newest > self.seen.load(Ordering::SeqCst)) {
+                return;
+            }
+        }
+    }
+}
+
+fn decoded(
+    decoder: Decoder,
+    rows: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
+) -> impl Stream<Item = Result<Chunk>> + Send + 'static {
+    let mut next = 0;
+    rows.map(move |batch| {
+        let batch = batch?;
+        let first = next;
+        next += batch.num_rows() as u64;
+        decoder.decode(&batch, first)
+    })
+}

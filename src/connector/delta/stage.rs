@@ -1,0 +1,108 @@
+//! Rows put where no reader sees them: data files that no log entry names yet.
+
+use std::path::Path;
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use deltalake::kernel::Add;
+use futures::StreamExt as _;
+
+use super::{
+    super::{
+        error::{Error, ErrorKind, Result},
+        sink::{Rows, SinkSpec},
+    },
+    erase::Erase,
+    files::FileWriter,
+    merge::Merge,
+    table::{Location, Table},
+};
+use crate::model::{
+    delivery::Mode,
+    unit::{Scope, Unit},
+    value::Value,
+};
+
+/// New data files, and which rows they replace.
+pub(super) struct Written {
+    /// The files.
+    pub(super) adds: Vec<Add>,
+    /// Rows in them.
+    pub(super) rows: u64,
+    /// What goes when they come.
+    pub(super) erase: Erase,
+}
+
+/// Writes a unit's rows into data files in the columns of `schema`.
+pub(super) async fn write_rows(
+    table: &Table,
+    schema: &SchemaRef,
+    spec: &SinkSpec,
+    unit: &Unit,
+    scratch: &Path,
+    rows: Rows,
+) -> Result<Written> {
+    let location = &table.location;
+    let Rows::Stream(mut rows) = rows else {
+        return Err(location.error(ErrorKind::Unsupported, "a Delta table runs no SQL of its own"));
+    };
+    let mut writer = FileWriter::start(table, schema, &table.partition_columns()?)?;
+    let mut written = 0;
+    let erase = if spec.mode == Mode::Merge {
+        let mut merge = Merge::new(location, &spec.key, spec.delete, schema, scratch.to_owned());
+        while let Some(batch) = rows.next().await {
+            merge.take(batch?)?;
+        }
+        let (erase, survivors) = merge.finish()?;
+        for batch in survivors {
+            let batch = batch?;
+            written += batch.num_rows() as u64;
+            writer.write(&batch).await?;
+        }
+        erase
+    } else {
+        let erase = replaced(location, spec, unit)?;
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            stays_inside(location, &erase, &batch)?;
+            written += batch.num_rows() as u64;
+            writer.write(&batch).await?;
+        }
+        erase
+    };
+    Ok(Written { adds: writer.finish().await?, rows: written, erase })
+}
+
+/// What goes when a unit comes.
+fn replaced(location: &Location, spec: &SinkSpec, unit: &Unit) -> Result<Erase> {
+    Ok(match (spec.mode, &unit.scope) {
+        (Mode::Append, _) => Erase::Nothing,
+        (Mode::Window, Scope::Window { column, from, until }) => {
+            Erase::Window { column: column.clone(), from: from.clone(), until: until.clone() }
+        }
+        (Mode::Replace, Scope::Snapshot) if spec.partition.is_empty() => Erase::Everything,
+        (Mode::Replace, Scope::Snapshot) => {
+            let value = |(column, value): &(String, String)| (column.clone(), Value::Text(value.clone()));
+            Erase::Equal(spec.partition.iter().map(value).collect())
+        }
+        (mode, _) => {
+            return Err(location.error(ErrorKind::Unsupported, format!("{mode} does not take such a unit")));
+        }
+    })
+}
+
+/// A row that does not lie where rows are replaced would be there twice after the next replacement.
+fn stays_inside(location: &Location, erase: &Erase, batch: &RecordBatch) -> Result<()> {
+    let where_to = match erase {
+        Erase::Window { column, .. } => format!("a row lies outside of its window by `{column}`"),
+        Erase::Equal(values) => {
+            let columns: Vec<_> = values.iter().map(|(column, _)| format!("`{column}`")).collect();
+            format!("a row has another {} than its member", columns.join(", "))
+        }
+        Erase::Nothing | Erase::Everything | Erase::Keys { .. } => return Ok(()),
+    };
+    if erase.goes(location, batch)?.true_count() == batch.num_rows() {
+        return Ok(());
+    }
+    let error: Error = location.error(ErrorKind::BadData, where_to);
+    Err(error.hint("mend the SQL: a build replaces its own rows only"))
+}

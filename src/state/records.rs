@@ -360,7 +360,12 @@ mod tests {
     }
 
     fn ordinals(records: &Records, track: &Track) -> Vec<u64> {
-        records.read_after(track, 0, 100).unwrap().iter().map(|letter| letter.ordinal).collect()
+        records
+            .waiting_between(&[track.key()], 0, i64::MAX, 100)
+            .unwrap()
+            .iter()
+            .map(|letter| letter.ordinal)
+            .collect()
     }
 
     #[test]
@@ -423,8 +428,8 @@ mod tests {
             records.confirm(track, 1, &first).unwrap();
         }
         let ids: Vec<i64> = records.list(None, 10).unwrap().iter().map(|letter| letter.id).collect();
-        assert_eq!(records.mark_replayed(&ids[..1]).unwrap(), 1);
-        assert_eq!(records.mark_replayed(&ids[..1]).unwrap(), 0);
+        assert_eq!(records.mark_replayed_until(&[orders.key()], ids[0]).unwrap(), 1);
+        assert_eq!(records.mark_replayed_until(&[orders.key()], ids[0]).unwrap(), 0);
         // Ids of another track are left alone.
         assert_eq!(records.drop_letters(&[orders.key()], Some(&[ids[1], ids[5]])).unwrap(), 1);
         assert_eq!(ordinals(&records, &orders), [2]);
@@ -435,6 +440,9 @@ mod tests {
         assert_eq!(records.drop_letters(&[other.key()], None).unwrap(), 3);
         let counts = records.count(Some(&[orders.key()])).unwrap();
         assert_eq!((counts[0].waiting, counts[0].replayed, counts[0].dropped), (1, 1, 1));
-        assert_eq!(records.read_after(&orders, ids[2], 10).unwrap(), vec![]);
+        assert_eq!(records.waiting_between(&[orders.key()], ids[2], i64::MAX, 10).unwrap(), vec![]);
+        assert_eq!(records.waiting_between(&[orders.key()], ids[0], ids[1], 10).unwrap(), vec![]);
+        assert_eq!(records.last_waiting(&[orders.key(), other.key()]).unwrap(), Some(ids[2]));
+        assert_eq!(records.last_waiting(&[other.key()]).unwrap(), None);
     }
 }

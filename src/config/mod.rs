@@ -1,17 +1,41 @@
 //! Files → raw TOML with spans → resolved → checked [`Project`](project::Project), or every problem at once.
+//!
+//! [`load`] is for running one profile, [`check`] proves all of them. Both read the project's files and nothing else.
 
+mod de;
+pub mod draw;
+mod env;
+mod files;
+mod format;
+mod offsets;
 pub mod lineage;
 pub mod project;
+mod raw;
+mod reference;
+mod resolve;
+mod schema;
+mod shape;
+mod template;
+mod toml11;
+mod tree;
+mod walk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::model::problem::Problem;
+use indexmap::{IndexMap, IndexSet};
+
+use self::{env::Environment, files::Files};
+use crate::model::problem::{Problem, Severity};
+
+pub use reference::reference;
+pub use resolve::DEFAULT_PROFILE;
+pub use schema::schemas;
 
 /// What was read of a project: for drawing problems, whatever became of it.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// Text of every file that was read, by its path relative to the project's folder.
-    pub files: indexmap::IndexMap<PathBuf, std::sync::Arc<str>>,
+    pub files: IndexMap<PathBuf, std::sync::Arc<str>>,
 }
 
 /// A checked project and its warnings, or every problem at once.
@@ -23,4 +47,57 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// The project, where no problem is an error.
     pub project: Option<project::Project>,
+}
+
+/// Reads the project in `root` and resolves one profile, to run it: every variable that it names must be set or have a default.
+/// `env` reads an environment variable.
+pub fn load(root: &Path, profile: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    let files = files::read(root, &Environment { read: env, unset_allowed: false });
+    let (found, project) = resolve::resolve(&files, profile);
+    finish(files, found, project)
+}
+
+/// Reads the project in `root` and proves every profile, without running anything: variables may be unset.
+/// A problem that only some profiles have says which. The project is that of the default profile.
+pub fn check(root: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    let files = files::read(root, &Environment { read: env, unset_allowed: true });
+    let profiles = resolve::profiles(&files);
+    let mut found: IndexMap<String, (Problem, Vec<&str>)> = IndexMap::new();
+    let mut default = None;
+    for profile in &profiles {
+        let (problems, project) = resolve::resolve(&files, profile);
+        for problem in problems {
+            let key = format!("{problem:?}");
+            let (_, seen) = found.entry(key).or_insert_with(|| (problem, vec![]));
+            if !seen.contains(&profile.as_str()) {
+                seen.push(profile);
+            }
+        }
+        if profile == DEFAULT_PROFILE {
+            default = project;
+        }
+    }
+    let everywhere = profiles.len();
+    let problems = found.into_values().map(|(mut problem, seen)| {
+        if seen.len() < everywhere {
+            let plural = if seen.len() == 1 { "profile" } else { "profiles" };
+            problem.message = format!("{} ({plural} {})", problem.message, seen.join(", "));
+        }
+        problem
+    });
+    finish(files, problems.collect(), default)
+}
+
+fn finish(files: Files, found: Vec<Problem>, project: Option<project::Project>) -> Loaded {
+    let all: IndexSet<String> = IndexSet::new();
+    let mut problems: Vec<Problem> = files.problems.into_iter().chain(found).collect();
+    let mut seen = all;
+    problems.retain(|problem| seen.insert(format!("{problem:?}")));
+    // In the order in which files were read, as far as they could be; within a file from top to bottom.
+    let order = |problem: &Problem| files.sources.files.get_index_of(&problem.path).unwrap_or(usize::MAX);
+    problems.sort_by(|a, b| {
+        (order(a), &a.path, a.span.start, a.span.end).cmp(&(order(b), &b.path, b.span.start, b.span.end))
+    });
+    let good = problems.iter().all(|problem| problem.severity == Severity::Warning);
+    Loaded { sources: files.sources, problems, project: project.filter(|_| good) }
 }

@@ -1,0 +1,178 @@
+//! Values with a grammar of their own (`"5m"`, `"512 MiB"`, `"decimal(12,2)"`, cron, zones), by the `format` of their schema.
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use croner::parser::{CronParser, Seconds};
+use serde_json::Value as Json;
+
+use super::tree::{Node, Value};
+use crate::model::{
+    column::ColumnType,
+    problem::{Problem, nearest},
+    time::{Period, Span},
+};
+
+/// What is wrong with a single value: its format or its range.
+pub fn check(node: &Node, schema: &Json, name: &str) -> Option<Problem> {
+    match &node.value {
+        Value::Integer(number) => out_of_range(node, *number as f64, schema, name),
+        Value::Float(number) => out_of_range(node, *number, schema, name),
+        Value::String(text) => text_problem(node, text, schema, name),
+        _ => None,
+    }
+}
+
+fn text_problem(node: &Node, text: &str, schema: &Json, name: &str) -> Option<Problem> {
+    let problem = |code, message: String, hint: String| Some(node.error(code, message).hint(hint));
+    match format_of(schema)? {
+        "span" => {
+            let error = text.parse::<Span>().err()?;
+            problem("bad-duration", format!("{name}: `{text}` is no length of time"), error.to_string())
+        }
+        "column-type" => {
+            text.parse::<ColumnType>().err()?;
+            problem("unknown-type", format!("{name}: unknown type `{text}`"), type_hint(text))
+        }
+        "cron" => {
+            let error = cron(text).err()?;
+            problem("bad-cron", format!("{name}: `{text}` is no cron expression"), error)
+        }
+        "time-zone" => {
+            text.parse::<Tz>().err()?;
+            let zones = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+            let hint = match nearest(text, zones) {
+                Some(zone) => format!("did you mean `{zone}`?"),
+                None => "expected a name of the time zone database, such as `Europe/Moscow`".to_owned(),
+            };
+            problem("unknown-time-zone", format!("{name}: unknown time zone `{text}`"), hint)
+        }
+        "size" => {
+            if size(text).is_some() {
+                return None;
+            }
+            let hint = "expected a number with a unit: \"512 KiB\", \"256 MiB\", \"2 GiB\"".to_owned();
+            problem("bad-size", format!("{name}: `{text}` is no size"), hint)
+        }
+        "percent" => {
+            if percent(text).is_some() {
+                return None;
+            }
+            let hint = "expected a share between \"0%\" and \"100%\", such as \"0.1%\"".to_owned();
+            problem("bad-percent", format!("{name}: `{text}` is no share"), hint)
+        }
+        "date" => {
+            text.parse::<NaiveDate>().err()?;
+            problem("bad-date", format!("{name}: `{text}` is no date"), "write it bare: 2026-01-31".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn out_of_range(node: &Node, number: f64, schema: &Json, name: &str) -> Option<Problem> {
+    let bound = |key: &str| schema.get(key).and_then(Json::as_f64);
+    let (least, most) = (bound("minimum"), bound("maximum"));
+    if least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most) {
+        return None;
+    }
+    let hint = match (least, most) {
+        (Some(least), Some(most)) => format!("expected {least} to {most}"),
+        (Some(least), None) => format!("expected {least} or more"),
+        (None, Some(most)) => format!("expected {most} or less"),
+        (None, None) => return None,
+    };
+    Some(node.error("out-of-range", format!("{name} is out of range")).hint(hint))
+}
+
+/// Checks a cron expression: five fields, or six with seconds first.
+pub fn cron(text: &str) -> Result<(), String> {
+    let parser = CronParser::builder().seconds(Seconds::Optional).build();
+    parser.parse(text).map(|_| ()).map_err(|error| error.to_string().to_lowercase())
+}
+
+/// `"256 MiB"` as bytes; a unit is a must.
+pub fn size(text: &str) -> Option<u64> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' ');
+    if unit.is_empty() {
+        return None;
+    }
+    text.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64()).filter(|bytes| *bytes > 0)
+}
+
+/// `"0.1%"` as a share of one.
+pub fn percent(text: &str) -> Option<f64> {
+    let number: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
+    (0.0..=100.0).contains(&number).then_some(number / 100.0)
+}
+
+/// Whether a text was probably meant as a relative period: the nearest one.
+pub fn nearest_period(text: &str) -> Option<&'static str> {
+    const WORDS: [&str; 14] = [
+        "today",
+        "yesterday",
+        "this_week",
+        "last_week",
+        "this_month",
+        "last_month",
+        "this_quarter",
+        "last_quarter",
+        "this_year",
+        "last_year",
+        "last_7_days",
+        "last_14_days",
+        "last_30_days",
+        "last_90_days",
+    ];
+    let parses = Period::parse(text, NaiveDate::default()).is_some();
+    if parses { None } else { nearest(text, WORDS) }
+}
+
+fn type_hint(text: &str) -> String {
+    let common = [("string", "text"), ("varchar", "text"), ("str", "text"), ("int", "int64"), ("integer", "int64"),
+        ("bigint", "int64"), ("float", "float64"), ("double", "float64"), ("boolean", "bool"), ("datetime", "timestamp"),
+        ("numeric", "decimal(12,2)"), ("decimal", "decimal(12,2)"), ("blob", "bytes"), ("binary", "bytes")];
+    let bare = text.trim().to_lowercase();
+    let known = common.iter().find(|(other, _)| *other == bare).map(|(_, ours)| *ours);
+    let meant = known.or_else(|| nearest(&bare, ColumnType::NAMES.iter().map(|(name, _)| *name)));
+    match meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "expected int64, float64, bool, text, bytes, date, time, timestamp, timestamp(ms, UTC), decimal(12,2) …".to_owned(),
+    }
+}
+
+/// Whether a bare date or time may stand here.
+pub fn takes_datetime(schema: &Json) -> bool {
+    matches!(format_of(schema), Some("date" | "date-time" | "partial-date-time" | "scalar" | "time" | "date-or-time"))
+}
+
+/// What a formatted string is, in words.
+pub fn describe(schema: &Json) -> Option<&'static str> {
+    Some(match format_of(schema)? {
+        "span" => "a length of time such as \"5m\"",
+        "column-type" => "a type such as \"int64\"",
+        "cron" => "a cron expression",
+        "time-zone" => "a time zone",
+        "size" => "a size such as \"64 MiB\"",
+        "percent" => "a share such as \"0.1%\"",
+        "date" => "a date",
+        _ => return None,
+    })
+}
+
+/// A value that fits a format.
+pub fn stand_in(schema: &Json, name: &str) -> String {
+    match format_of(schema) {
+        Some("span") => "1s".to_owned(),
+        Some("column-type") => "text".to_owned(),
+        Some("cron") => "0 0 * * *".to_owned(),
+        Some("time-zone") => "UTC".to_owned(),
+        Some("size") => "1 MiB".to_owned(),
+        Some("percent") => "0%".to_owned(),
+        Some("date" | "date-or-time") => "2026-01-01".to_owned(),
+        Some("date-time") => "2026-01-01T00:00:00Z".to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+fn format_of(schema: &Json) -> Option<&str> {
+    schema.get("format").and_then(Json::as_str)
+}

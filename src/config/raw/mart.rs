@@ -1,0 +1,123 @@
+//! `marts/NAME.toml`.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    MatrixUse, Retry, Schedule, SqlText,
+    pipeline::{Scalar, SinkColumn},
+};
+use crate::{
+    connector::{delta, sink::OnSchemaChange},
+    workbook::spec::{Chart, SheetColumn},
+};
+
+/// `marts/NAME.toml`: a named query over connections, pipelines and other marts, made into a table (`sql` and `[sink]`) or into
+/// an Excel workbook (`excel` and `[[sheet]]`). The mart's name is the file's path under `marts/`, without the suffix.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MartFile {
+    /// For people.
+    pub description: Option<String>,
+    /// For people: who answers for it.
+    pub owner: Option<String>,
+    /// What `tag:crm` selects on the command line.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// The profiles that it exists in (`"default"` is the one without a name); all unless told.
+    pub profiles: Option<Vec<String>>,
+    /// The matrices that it fans out over, one member each: `["region"]`, or `{ region = ["mrf1"] }` for some members.
+    pub matrix: Option<MatrixUse>,
+    /// When it runs by itself; by hand unless told.
+    pub schedule: Option<Schedule>,
+    /// The name it had before.
+    pub was: Option<String>,
+    /// What happens when the world fails.
+    pub retry: Option<Retry>,
+    /// The query of a table mart, or `{ file = "x.sql" }`.
+    pub sql: Option<SqlText>,
+    /// Where the table lies.
+    pub sink: Option<MartSink>,
+    /// The workbook's file, relative to the project's folder: `"data/dashboards/actions_{region}.xlsx"`.
+    pub excel: Option<String>,
+    /// Parameters of a workbook's queries with their defaults. A range of days (`period = "last_month"`, `"2026-01"`) gives
+    /// `:period.from`, `:period.until` (out) and `:period.last`; anything else is a plain value.
+    #[serde(default)]
+    pub with: IndexMap<String, Scalar>,
+    /// The sheets of a workbook, in order.
+    #[serde(default)]
+    pub sheet: Vec<Sheet>,
+}
+
+/// `[sink]` of a mart.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MartSink {
+    /// The connection's name.
+    pub connection: String,
+    /// The database file, where the connection has several.
+    pub schema: Option<String>,
+    /// The table; the mart's name unless told.
+    pub table: Option<String>,
+    /// How rows are taken; `"replace"` unless told.
+    #[serde(default)]
+    pub mode: MartMode,
+    /// Columns that tell rows apart, for `merge`.
+    #[serde(default)]
+    pub key: Vec<String>,
+    /// What happens when the query's columns are not the target's.
+    #[serde(default)]
+    pub on_schema_change: OnSchemaChange,
+    /// Types and descriptions of target columns; the others come from the query.
+    #[serde(default)]
+    pub columns: IndexMap<String, SinkColumn>,
+    /// Acts where the connection is Delta.
+    pub delta: Option<delta::config::SinkOptions>,
+}
+
+/// How a mart's rows are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MartMode {
+    /// The whole table is replaced, at once.
+    #[default]
+    Replace,
+    /// Rows replace those of the same `key`; others stay.
+    Merge,
+}
+
+/// A sheet of a workbook.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sheet {
+    /// Its tab, as people read it: at most 31 characters, none of `[ ] : * ? / \`.
+    pub name: String,
+    /// The query, or `{ file = "x.sql" }`.
+    pub sql: SqlText,
+    /// How columns look; columns that are not named look as their type does.
+    #[serde(default)]
+    pub columns: IndexMap<String, SheetColumn>,
+    /// A chart beside the rows, or a list of them.
+    pub chart: Option<Charts>,
+}
+
+/// A chart, or a list of them.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Charts {
+    /// One.
+    One(Chart),
+    /// Several.
+    Many(Vec<Chart>),
+}
+
+impl Charts {
+    /// As a list.
+    pub fn into_vec(self) -> Vec<Chart> {
+        match self {
+            Self::One(chart) => vec![chart],
+            Self::Many(charts) => charts,
+        }
+    }
+}

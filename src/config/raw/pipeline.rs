@@ -1,0 +1,292 @@
+//! `pipelines/NAME.toml`.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{
+    Deserialize,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use toml::value::Datetime;
+
+use super::{MatrixUse, Retry, Schedule, SqlText};
+use crate::{
+    config::project::BadRowPolicy,
+    connector::{
+        delta,
+        generate::config::Generate,
+        sink::{DeleteHow, OnSchemaChange},
+    },
+    model::{
+        column::{ColumnType, Unlisted},
+        delivery::DeliveryLevel,
+        time::Span,
+    },
+};
+
+/// `pipelines/NAME.toml`: one source, optional SQL, one sink. The pipeline's name is the file's path under
+/// `pipelines/`, without the suffix.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineFile {
+    /// For people.
+    pub description: Option<String>,
+    /// For people: who answers for it.
+    pub owner: Option<String>,
+    /// What `tag:crm` selects on the command line.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// The profiles that it exists in (`"default"` is the one without a name); all unless told.
+    pub profiles: Option<Vec<String>>,
+    /// The matrices that it fans out over, one member each: `["region"]`, or `{ region = ["mrf1"] }` for some members.
+    pub matrix: Option<MatrixUse>,
+    /// When it runs by itself; by hand unless told.
+    pub schedule: Option<Schedule>,
+    /// The name it had before: it goes on from there instead of reading everything again.
+    pub was: Option<String>,
+    /// What happens when the world fails.
+    pub retry: Option<Retry>,
+    /// How much one commit writes.
+    pub slice: Option<Slice>,
+    /// Where rows come from.
+    pub source: Source,
+    /// SQL over the rows.
+    pub transform: Option<Transform>,
+    /// Where rows go.
+    pub sink: Sink,
+}
+
+/// How much one commit writes; soft, because rows of one cursor value are never split.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Slice {
+    /// Rows; 200,000 unless told.
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub rows: Option<u64>,
+    /// Memory; `"64 MiB"` unless told.
+    #[schemars(extend("format" = "size"))]
+    pub bytes: Option<String>,
+}
+
+/// `[source]`: where rows come from: a table of a connection, or `[source.generate]`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The connection's name.
+    pub connection: Option<String>,
+    /// The database file, where the connection has several.
+    pub schema: Option<String>,
+    /// The table, topic or file set.
+    pub table: Option<String>,
+    /// What orders a table that is not a log, so that only new rows are read. Without it the whole table is
+    /// read each time.
+    pub cursor: Option<Cursor>,
+    /// The contract: what its columns must be. A row that does not fit is a bad row.
+    #[serde(default)]
+    pub columns: IndexMap<String, Column>,
+    /// What to do with a bad row.
+    #[serde(default)]
+    pub bad_rows: BadRowPolicy,
+    /// The share of a run's rows that may be bad, judged once 1,000 rows were seen: `"0.1%"`. Any share unless told.
+    #[schemars(extend("format" = "percent"))]
+    pub max_bad: Option<String>,
+    /// What to do with columns that the contract does not name.
+    pub unlisted: Option<Unlisted>,
+    /// Texts that stand for NULL: `["NA", ""]`.
+    #[serde(default)]
+    pub null_values: Vec<String>,
+    /// Made-up rows instead of a table's.
+    pub generate: Option<Generate>,
+}
+
+/// A column that rises as rows are added.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cursor {
+    /// The column.
+    pub column: String,
+    /// A second column that tells rows of equal cursor values apart.
+    pub tie: Option<String>,
+    /// How far behind the position to read again, for rows that show up late: a length of time (`"10m"`) for dates and
+    /// timestamps, a number for numbers. Rows are then read twice, which only `mode = "merge"` takes.
+    pub overlap: Option<Overlap>,
+    /// Rows before this are not read: a date, a timestamp, a number or a text, as the column is.
+    pub start: Option<Scalar>,
+}
+
+/// A distance in the cursor's own measure.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Overlap {
+    /// For numbers.
+    Steps(u64),
+    /// For dates and timestamps.
+    Span(Span),
+}
+
+/// One plain value: a yes or no, a number, a text, a bare date or timestamp.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scalar {
+    /// A yes or no.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any number.
+    Float(f64),
+    /// A date or timestamp, bare.
+    Time(Datetime),
+    /// A text.
+    Text(String),
+}
+
+impl JsonSchema for Scalar {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Scalar".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["boolean", "number", "string"], "format": "scalar" })
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a plain value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Int(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
+        Ok(Scalar::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(value.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Scalar, A::Error> {
+        Datetime::deserialize(MapAccessDeserializer::new(map)).map(Scalar::Time)
+    }
+}
+
+/// A column of a contract: its type, or its type and more.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Column {
+    /// Its type; NULL is a bad row.
+    Type(ColumnType),
+    /// Its type and more.
+    Full(FullColumn),
+}
+
+/// A column of a contract in full.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FullColumn {
+    /// Its type: `"int64"`, `"text"`, `"decimal(12,2)"`, `"timestamp(ms, UTC)"`.
+    pub r#type: ColumnType,
+    /// Whether NULL is allowed; a NULL is a bad row otherwise.
+    #[serde(default)]
+    pub nullable: bool,
+}
+
+/// `[transform]`: row by row over `source`; joins that keep each row of `source` are allowed, what would depend on where slices
+/// end (an aggregate, a sort, a limit) is refused.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transform {
+    /// The query, or `{ file = "x.sql" }`.
+    pub sql: SqlText,
+}
+
+/// `[sink]`: where rows go.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sink {
+    /// The connection's name.
+    pub connection: String,
+    /// The database file, where the connection has several.
+    pub schema: Option<String>,
+    /// The table, topic or file set; made when first written to.
+    pub table: String,
+    /// How rows are taken.
+    pub mode: PipelineMode,
+    /// Columns that tell rows apart, for `merge`.
+    #[serde(default)]
+    pub key: Vec<String>,
+    /// Which rows are deletions, for `merge`.
+    pub delete: Option<Delete>,
+    /// A weaker promise than exactly once, where source and sink cannot keep that.
+    pub delivery: Option<DeliveryLevel>,
+    /// What happens when the rows' columns are not the target's.
+    #[serde(default)]
+    pub on_schema_change: OnSchemaChange,
+    /// Types and descriptions of target columns; the others come from the rows.
+    #[serde(default)]
+    pub columns: IndexMap<String, SinkColumn>,
+    /// Acts where the connection is Delta.
+    pub delta: Option<delta::config::SinkOptions>,
+}
+
+/// How a pipeline's rows are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PipelineMode {
+    /// Rows are added.
+    Append,
+    /// Rows replace those of the same `key`; the last one by source position wins.
+    Merge,
+    /// The whole table is replaced, at once.
+    Replace,
+}
+
+/// Which rows are deletions.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Delete {
+    /// An SQL condition over the rows, after the transform: `"op = 'd'"`.
+    pub when: String,
+    /// What a deleted row leaves behind.
+    pub how: DeleteHow,
+}
+
+/// A column of a target: its type, or more.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SinkColumn {
+    /// Its type.
+    Type(ColumnType),
+    /// Its type and more.
+    Full(FullSinkColumn),
+}
+
+/// A column of a target in full.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FullSinkColumn {
+    /// Its type; as the rows have it unless told.
+    pub r#type: Option<ColumnType>,
+    /// What it means, for people.
+    pub description: Option<String>,
+}

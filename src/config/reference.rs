@@ -1,0 +1,111 @@
+//! Every key of every file as a page for people, from the same schemas that files are proved against.
+
+use std::fmt::Write as _;
+
+use serde_json::Value as Json;
+
+use super::{
+    schema,
+    shape::{self, Kind},
+};
+
+/// `docs/reference/configuration.md`.
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# Configuration\n\nEvery key of every file, made from the structs that read them. \
+         Editors get the same from `vitrina schema`.\n",
+    );
+    for (file, schema) in
+        [("vitrina.toml", &*schema::PROJECT), ("pipelines/NAME.toml", &*schema::PIPELINE), ("marts/NAME.toml", &*schema::MART)]
+    {
+        let _ = write!(page, "\n## {file}\n\n{}\n", prose(schema));
+        table(&mut page, "", schema, file);
+    }
+    page
+}
+
+/// One table's keys, then the tables in it.
+fn table(page: &mut String, name: &str, schema: &Json, file: &str) {
+    let Some(properties) = schema.get("properties").and_then(Json::as_object) else { return };
+    let required: Vec<&str> =
+        schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
+    if !name.is_empty() {
+        let _ = write!(page, "\n### `[{name}]`\n");
+        let text = prose(schema);
+        if !text.is_empty() {
+            let _ = write!(page, "\n{text}\n");
+        }
+    }
+    let _ = write!(page, "\n| key | value | |\n|---|---|---|\n");
+    for (key, schema) in properties {
+        let must = if required.contains(&key.as_str()) { " **Required.**" } else { "" };
+        let _ = writeln!(page, "| `{key}` | {} | {}{must} |", kind(schema), cell(&prose(schema)));
+    }
+    for (key, schema) in properties {
+        let inner = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+        // The keys of a pipeline stand on a page of their own.
+        if inner != "defaults.pipeline" {
+            inner_tables(page, &inner, schema, file);
+        }
+    }
+}
+
+fn inner_tables(page: &mut String, name: &str, schema: &Json, file: &str) {
+    if let Some(branches) = shape::branches(schema) {
+        let tag = shape::tag(branches);
+        for branch in branches {
+            match &tag {
+                Some(tag) => {
+                    let value = shape::tag_value(branch, tag).unwrap_or_default();
+                    table(page, &format!("{name}]` with `{tag} = \"{value}\"` `["), branch, file);
+                }
+                None => inner_tables(page, name, branch, file),
+            }
+        }
+        return;
+    }
+    if schema.get("properties").is_some() {
+        table(page, name, schema, file);
+    }
+    if let Some(free) = schema.get("additionalProperties").filter(|free| free.is_object()) {
+        inner_tables(page, &format!("{name}.NAME"), free, file);
+    }
+    if let Some(item) = schema.get("items") {
+        inner_tables(page, &format!("[{name}]"), item, file);
+    }
+}
+
+/// What a value is, in a few words.
+fn kind(schema: &Json) -> String {
+    if let Some(choices) = shape::choices(schema) {
+        let quoted: Vec<String> = choices.iter().map(|choice| format!("`\"{choice}\"`")).collect();
+        return quoted.join(", ");
+    }
+    if let Some(branches) = shape::branches(schema) {
+        if shape::tag(branches).is_some() {
+            return "table".to_owned();
+        }
+        let mut kinds: Vec<String> = branches.iter().map(kind).collect();
+        kinds.dedup();
+        return kinds.join(" or ");
+    }
+    if shape::accepts(schema, Kind::Table) && shape::accepts(schema, Kind::String) {
+        return "anything".to_owned();
+    }
+    if shape::accepts(schema, Kind::Table) {
+        let named = schema.get("additionalProperties").filter(|free| free.is_object());
+        return named.map_or("table".to_owned(), |free| format!("table of {} by name", kind(free)));
+    }
+    if shape::accepts(schema, Kind::Array) {
+        return schema.get("items").map_or("list".to_owned(), |item| format!("list of {}", kind(item)));
+    }
+    shape::expected(schema)
+}
+
+fn prose(schema: &Json) -> String {
+    schema.get("description").and_then(Json::as_str).unwrap_or_default().to_owned()
+}
+
+fn cell(text: &str) -> String {
+    text.replace('\n', " ").replace('|', "\\|")
+}

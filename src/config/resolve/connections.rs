@@ -1,0 +1,191 @@
+//! Connections of one profile, `{region}` spelled out.
+
+use indexmap::{IndexMap, IndexSet};
+
+use super::{
+    matrix::{Filler, Matrices, meant, members},
+    report::Report,
+};
+use crate::{
+    config::{
+        template::Template,
+        tree::{Node, Value},
+    },
+    connector::ConnectionConfig,
+    model::name::Facts,
+};
+
+/// Names that SQL keeps for itself.
+pub const RESERVED: [&str; 4] = ["mart", "pipeline", "source", "this"];
+
+/// A connection and where it is written.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Checked.
+    pub config: ConnectionConfig,
+    /// `[connections.NAME]`.
+    pub node: Node,
+}
+
+/// Connections by full name.
+pub type Connections = IndexMap<String, Connection>;
+
+/// Resolves `[connections]` with those of a profile in their place. `used` gathers the matrices that they fan out over.
+pub fn connections(
+    tree: &Node,
+    profile: &str,
+    matrices: &Matrices,
+    used: &mut IndexSet<String>,
+    report: &mut Report<'_>,
+) -> Connections {
+    let mut written: IndexMap<&str, &Node> = tree.entries_of("connections").collect();
+    if let Some(profile) = tree.find(&["profile", profile]) {
+        written.extend(profile.entries_of("connections"));
+    }
+    let mut connections = Connections::new();
+    for (template, node) in written {
+        let slots: IndexSet<String> = match Template::parse(template) {
+            Ok(template) => template.slots().map(|slot| slot.matrix().to_owned()).collect(),
+            Err(_) => IndexSet::new(),
+        };
+        let fans: IndexMap<String, Vec<String>> = slots
+            .iter()
+            .filter_map(|name| Some((name.clone(), matrices.get(name)?.keys().cloned().collect())))
+            .collect();
+        used.extend(slots);
+        let first = report.problems.len();
+        for (_, facts) in members(&fans, matrices) {
+            report.member(first, |report| {
+                if let Some((name, connection)) = one(template, node, &facts, matrices, report) {
+                    if connections.contains_key(&name) {
+                        let message = format!("there are two connections of the name `{name}`");
+                        report.key(node, "duplicate-connection", message, "");
+                    }
+                    connections.insert(name, connection);
+                }
+            });
+        }
+    }
+    connections
+}
+
+fn one(
+    template: &str,
+    node: &Node,
+    facts: &Facts,
+    matrices: &Matrices,
+    report: &mut Report<'_>,
+) -> Option<(String, Connection)> {
+    let mut filler = Filler { facts, matrices, used: IndexSet::new() };
+    let name = filler.fill_key(template, node, report);
+    check_name(&name, node, report);
+    let mut filled = node.clone();
+    fill(&mut filled, &mut filler, report);
+    let config: ConnectionConfig = match filled.typed() {
+        Ok(config) => config,
+        Err(problem) => {
+            report.problems.push(problem);
+            return None;
+        }
+    };
+    check(&name, &config, &filled, report);
+    Some((name, Connection { config, node: filled }))
+}
+
+fn check_name(name: &str, node: &Node, report: &mut Report<'_>) {
+    let good = name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    if RESERVED.contains(&name) || name.starts_with("_vitrina") || name == "information_schema" {
+        let message = format!("a connection cannot be named `{name}`: SQL keeps this name");
+        report.key(node, "reserved-name", message, "choose another name");
+    } else if name.is_empty() || !good && !name.contains('{') {
+        let message = format!("a connection cannot be named `{name}`");
+        report.key(node, "bad-name", message, "use letters, digits, `_` and `-`");
+    }
+}
+
+/// Fills every text below a connection: they are all names and paths.
+fn fill(node: &mut Node, filler: &mut Filler<'_>, report: &mut Report<'_>) {
+    match &mut node.value {
+        Value::String(_) => {
+            let text = filler.fill(node, report);
+            node.value = Value::String(text);
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, filler, report)),
+        Value::Table(entries) => {
+            let written = std::mem::take(entries);
+            for (key, mut child) in written {
+                fill(&mut child, filler, report);
+                let key = filler.fill_key(&key, &child, report);
+                entries.insert(key, child);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn check(name: &str, config: &ConnectionConfig, node: &Node, report: &mut Report<'_>) {
+    if let ConnectionConfig::Sqlite(sqlite) = config {
+        match (&sqlite.path, sqlite.databases.is_empty()) {
+            (None, true) => {
+                let message = format!("connection `{name}` names no database file");
+                report.value(node, "missing-key", message, "give it a `path`, or several `databases`");
+            }
+            (Some(_), false) => {
+                let message = format!("connection `{name}` has both `path` and `databases`");
+                report.value(node.at(&["path"]), "conflicting-keys", message, "write the file of `path` as one of `databases`");
+            }
+            _ => {}
+        }
+    }
+    for (_, path) in paths(node) {
+        let text = path.text().unwrap_or_default();
+        if text.is_empty() || text.contains('\0') {
+            report.value(path, "bad-path", format!("connection `{name}` has a path that names no file"), "");
+        }
+    }
+}
+
+/// The file paths of a connection.
+pub fn paths(node: &Node) -> impl Iterator<Item = (String, &Node)> {
+    let path = node.get("path").map(|path| ("path".to_owned(), path));
+    let databases = node.get("databases").into_iter().flat_map(Node::entries);
+    path.into_iter().chain(databases.map(|(name, node)| (name.to_owned(), node))).filter(|(_, node)| node.text().is_some())
+}
+
+/// The connection that a name means; reported where there is none.
+pub fn find<'a>(name: &str, node: &Node, connections: &'a Connections, report: &mut Report<'_>) -> Option<&'a Connection> {
+    let found = connections.get(name);
+    if found.is_none() && !name.contains('{') {
+        let names: Vec<&str> = connections.keys().map(String::as_str).collect();
+        report.value(node, "unknown-connection", format!("there is no connection `{name}`"), meant(name, &names));
+    }
+    found
+}
+
+/// Checks the schema of a table against what its connection has.
+pub fn check_schema(
+    name: &str,
+    connection: &Connection,
+    schema: Option<&str>,
+    table: &Node,
+    report: &mut Report<'_>,
+) {
+    let schemas = connection.config.schemas();
+    let known: Vec<&str> = schemas.iter().map(String::as_str).collect();
+    let node = table.at(&["schema"]);
+    match schema {
+        Some(schema) if known.is_empty() => {
+            let message = format!("connection `{name}` has no schemas, so no `{schema}`");
+            report.value(node, "unknown-schema", message, "leave `schema` out");
+        }
+        Some(schema) if !known.contains(&schema) && !schema.contains('{') => {
+            let message = format!("connection `{name}` has no schema `{schema}`");
+            report.value(node, "unknown-schema", message, meant(schema, &known));
+        }
+        None if known.len() > 1 => {
+            let message = format!("connection `{name}` has several schemas: which one is meant?");
+            report.value(table.at(&["connection"]), "missing-schema", message, format!("add `schema`: {}", meant("", &known)));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,261 @@
+//! One mart of one profile: a table or a workbook, member by member.
+
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use indexmap::{IndexMap, IndexSet};
+
+use super::{
+    Context,
+    job::{self, Common},
+    matrix::{Filler, members, used},
+    pipeline::{check_key, check_modes, place, sink_columns, unused_matrices},
+    report::Report,
+    value,
+};
+use crate::{
+    config::{
+        files::JobFile,
+        format,
+        project::{Mart, MartMember, MartOutput, Sheet, With, Workbook},
+        raw::{
+            mart::{MartFile, MartMode, Sheet as RawSheet},
+            pipeline::Scalar,
+        },
+        tree::Node,
+    },
+    connector::sink::{SinkOptions, SinkSpec},
+    model::{delivery::Mode, time::Period},
+};
+
+/// Characters of a sheet's name that Excel takes.
+const LONGEST_SHEET_NAME: usize = 31;
+
+/// Resolves a mart.
+pub fn mart(file: &JobFile<MartFile>, context: &Context<'_>, report: &mut Report<'_>) -> Mart {
+    let used = used(file.raw.matrix.as_ref(), &file.tree, context.matrices, report);
+    let matrix: Vec<String> = used.keys().cloned().collect();
+    let info = Common::of_mart(&file.raw).info(&file.name, &file.tree, context.zone, matrix, report);
+    let kind = kind(file, report);
+    let first = report.problems.len();
+    let mut named = IndexSet::new();
+    let mut resolved = vec![];
+    for (member, facts) in members(&used, context.matrices) {
+        report.member(first, |report| {
+            let mut filler = Filler { facts: &facts, matrices: context.matrices, used: IndexSet::new() };
+            let output = match kind {
+                Some(Kind::Table) => table(file, context, &mut filler, report),
+                Some(Kind::Workbook) => Some(workbook(file, context, &mut filler, report)),
+                None => None,
+            };
+            named.extend(filler.used);
+            if let Some(output) = output {
+                resolved.push(MartMember { member, facts: facts.clone(), output });
+            }
+        });
+    }
+    for member in &resolved {
+        let texts: Vec<&str> = match &member.output {
+            MartOutput::Table { sql, .. } => vec![&sql.text],
+            MartOutput::Workbook(workbook) => workbook.sheets.iter().map(|sheet| sheet.sql.text.as_str()).collect(),
+        };
+        let speaks = |matrix: &&String| texts.iter().any(|sql| job::names_parameter(sql, matrix));
+        named.extend(used.keys().filter(speaks).cloned());
+    }
+    unused_matrices(&file.tree, used.keys(), &named, report);
+    Mart { info, members: resolved }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Table,
+    Workbook,
+}
+
+/// Whether a mart is a table or a workbook; reported where it is neither or both.
+fn kind(file: &JobFile<MartFile>, report: &mut Report<'_>) -> Option<Kind> {
+    let raw = &file.raw;
+    let tree = &file.tree;
+    let table = raw.sql.is_some() || raw.sink.is_some();
+    let workbook = raw.excel.is_some() || !raw.sheet.is_empty();
+    let need = |missing: bool, key: &str, other: &str, report: &mut Report<'_>| {
+        if missing {
+            let message = format!("a mart with {other} needs {key}");
+            report.file(tree.file.to_path_buf(), "missing-key", message, "");
+        }
+    };
+    match (table, workbook) {
+        (false, false) => {
+            let hint = "give it `sql` and [sink] for a table, or `excel` and [[sheet]] for a workbook";
+            report.file(tree.file.to_path_buf(), "missing-key", "this mart makes nothing", hint);
+            return None;
+        }
+        (true, true) => {
+            let key = if raw.excel.is_some() { tree.at(&["excel"]) } else { tree.at(&["sheet"]) };
+            let message = "a mart is a table (`sql`, [sink]) or a workbook (`excel`, [[sheet]]), not both";
+            report.key(key, "conflicting-keys", message, "make two marts of it");
+            return None;
+        }
+        (true, false) => {
+            need(raw.sql.is_none(), "`sql`", "[sink]", report);
+            need(raw.sink.is_none(), "[sink]", "`sql`", report);
+            if !raw.with.is_empty() {
+                report.key(tree.at(&["with"]), "conflicting-keys", "[with] goes with a workbook", "");
+            }
+            Some(Kind::Table)
+        }
+        (false, true) => {
+            need(raw.excel.is_none(), "`excel`: the workbook's file", "[[sheet]]", report);
+            need(raw.sheet.is_empty(), "a [[sheet]]", "`excel`", report);
+            Some(Kind::Workbook)
+        }
+    }
+}
+
+fn table(
+    file: &JobFile<MartFile>,
+    context: &Context<'_>,
+    filler: &mut Filler<'_>,
+    report: &mut Report<'_>,
+) -> Option<MartOutput> {
+    let raw = file.raw.sink.as_ref()?;
+    let node = file.tree.at(&["sink"]);
+    let sql = file.raw.sql.as_ref().and_then(|sql| job::sql(sql, file.tree.at(&["sql"]), report));
+    let place = place(node, Some(file.name.as_str()), filler, context, report)?;
+    let spec = SinkSpec {
+        connection: place.connection,
+        schema: place.schema,
+        table: place.table,
+        mode: match raw.mode {
+            MartMode::Replace => Mode::Replace,
+            MartMode::Merge => Mode::Merge,
+        },
+        key: raw.key.clone(),
+        delete: None,
+        on_schema_change: raw.on_schema_change,
+        columns: sink_columns(&raw.columns),
+        partition: vec![],
+        options: SinkOptions { delta: raw.delta.clone() },
+    };
+    check_key(&spec, node, report);
+    let facts = place.found.config.sink_facts(&spec);
+    check_modes(&spec, place.found.config.kind(), &facts.modes, node.at(&["mode"]), report);
+    Some(MartOutput::Table { sql: sql?, sink: Box::new(spec) })
+}
+
+fn workbook(
+    file: &JobFile<MartFile>,
+    context: &Context<'_>,
+    filler: &mut Filler<'_>,
+    report: &mut Report<'_>,
+) -> MartOutput {
+    let tree = &file.tree;
+    let excel = tree.at(&["excel"]);
+    let path = filler.fill(excel, report);
+    let is_xlsx = PathBuf::from(&path).extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("xlsx"));
+    if file.raw.excel.is_some() && (!is_xlsx || path.contains('\0')) {
+        report.value(excel, "bad-path", "the workbook's file must end with `.xlsx`", "");
+    }
+    let mut names: IndexSet<String> = IndexSet::new();
+    let nodes = tree.at(&["sheet"]).items();
+    let mut sheets = vec![];
+    for (raw, node) in file.raw.sheet.iter().zip(nodes) {
+        let name_node = node.at(&["name"]);
+        let name = filler.fill(name_node, report);
+        check_sheet_name(&name, name_node, report);
+        if !names.insert(name.to_lowercase()) {
+            report.value(name_node, "duplicate-name", format!("there are two sheets of the name `{name}`"), "");
+        }
+        sheets.extend(sheet(raw, name, node, filler, report));
+    }
+    let with = file.raw.with.iter().map(|(name, scalar)| {
+        let node = tree.at(&["with", name]);
+        (name.clone(), with(name, scalar, node, context, report))
+    });
+    let with: IndexMap<String, With> = with.collect();
+    MartOutput::Workbook(Box::new(Workbook { file: context.root.join(path), with, sheets }))
+}
+
+fn with(name: &str, scalar: &Scalar, node: &Node, context: &Context<'_>, report: &mut Report<'_>) -> With {
+    if !crate::config::template::is_word(name) {
+        report.key(node, "bad-name", format!("a parameter cannot be named `{name}`"), "use letters, digits and `_`");
+    } else if context.matrices.contains_key(name) {
+        report.key(node, "duplicate-name", format!("`:{name}` is the matrix already"), "name the parameter differently");
+    }
+    match scalar {
+        Scalar::Text(text) if Period::parse(text, NaiveDate::default()).is_some() => With::Period(text.clone()),
+        Scalar::Text(text) => {
+            if let Some(meant) = format::nearest_period(text) {
+                let message = format!("`{text}` is no range of days");
+                report.value(node, "bad-period", message, format!("did you mean `{meant}`?"));
+            }
+            With::Value(value::value(scalar))
+        }
+        _ => With::Value(value::value(scalar)),
+    }
+}
+
+fn check_sheet_name(name: &str, node: &Node, report: &mut Report<'_>) {
+    let length = name.encode_utf16().count();
+    if length == 0 || length > LONGEST_SHEET_NAME {
+        let message = format!("a sheet's name has 1 to {LONGEST_SHEET_NAME} characters, `{name}` has {length}");
+        report.value(node, "bad-sheet-name", message, "");
+    } else if name.contains(['[', ']', ':', '*', '?', '/', '\\']) || name.starts_with('\'') || name.ends_with('\'') {
+        let message = format!("`{name}` is no name of a sheet");
+        report.value(node, "bad-sheet-name", message, "Excel takes none of `[ ] : * ? / \\`, and no `'` at an end");
+    }
+}
+
+fn sheet(
+    raw: &RawSheet,
+    name: String,
+    node: &Node,
+    filler: &mut Filler<'_>,
+    report: &mut Report<'_>,
+) -> Option<Sheet> {
+    let mut columns = raw.columns.clone();
+    for (name, column) in &mut columns {
+        if column.title.is_some() {
+            column.title = Some(filler.fill(node.at(&["columns", name, "title"]), report));
+        }
+    }
+    let mut charts = raw.chart.clone().map(crate::config::raw::mart::Charts::into_vec).unwrap_or_default();
+    let chart_node = node.at(&["chart"]);
+    for (at, chart) in charts.iter_mut().enumerate() {
+        let place = chart_node.items().get(at).unwrap_or(chart_node);
+        if chart.title.is_some() {
+            chart.title = Some(filler.fill(place.at(&["title"]), report));
+        }
+        if !is_cell(&chart.at) {
+            report.value(place.at(&["at"]), "bad-cell", format!("`{}` is no cell", chart.at), "expected a cell such as `H2`");
+        }
+        if chart.y.is_empty() {
+            report.value(place.at(&["y"]), "empty-chart", "this chart draws nothing", "name columns in `y`");
+        }
+    }
+    let sql = job::sql(&raw.sql, node.at(&["sql"]), report)?;
+    Some(Sheet { name, sql, columns, charts })
+}
+
+/// `H2`, up to `XFD1048576`.
+fn is_cell(text: &str) -> bool {
+    let letters = text.find(|c: char| !c.is_ascii_uppercase()).unwrap_or(text.len());
+    let column = text[..letters].bytes().fold(0_u32, |number, letter| {
+        number.saturating_mul(26).saturating_add(u32::from(letter - b'A') + 1)
+    });
+    let row: u32 = text[letters..].parse().unwrap_or(0);
+    (1..=16_384).contains(&column) && (1..=1_048_576).contains(&row) && !text[letters..].starts_with(['0', '+'])
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn cells() {
+        for good in ["A1", "H2", "XFD1048576"] {
+            assert!(super::is_cell(good), "{good}");
+        }
+        for bad in ["", "A", "1", "h2", "A0", "XFE1", "A1048577", "A+1", "AA01x"] {
+            assert!(!super::is_cell(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Raw files → one profile's [`Project`], every name resolved, everything proved that needs no I/O.
+
+mod connections;
+mod graph;
+mod job;
+mod mart;
+mod matrix;
+mod names;
+mod pipeline;
+mod report;
+mod value;
+mod writers;
+
+use std::path::Path;
+
+use chrono_tz::Tz;
+use indexmap::{IndexMap, IndexSet};
+
+use self::{connections::Connections, job::Common, matrix::Matrices, report::Report};
+use super::{
+    files::{Files, JobFile},
+    format,
+    project::{Mart, Pipeline, Project},
+    raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile},
+    tree::Node,
+};
+use crate::model::problem::{Problem, Severity, nearest};
+
+/// The profile without a name.
+pub const DEFAULT_PROFILE: &str = "default";
+
+/// What jobs are resolved against.
+pub(super) struct Context<'a> {
+    root: &'a Path,
+    matrices: &'a Matrices,
+    connections: &'a Connections,
+    zone: Tz,
+}
+
+/// A resolved job beside the file that it comes from.
+pub(super) struct Jobs<'a> {
+    pipelines: Vec<(&'a JobFile<PipelineFile>, Pipeline)>,
+    marts: Vec<(&'a JobFile<MartFile>, Mart)>,
+}
+
+/// Names of every profile that a project has.
+pub fn profiles(files: &Files) -> Vec<String> {
+    let named = files.project.iter().flat_map(|file| file.raw.profile.keys().cloned());
+    let all: IndexSet<String> = std::iter::once(DEFAULT_PROFILE.to_owned()).chain(named).collect();
+    all.into_iter().collect()
+}
+
+/// Resolves and proves one profile.
+pub fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Project>) {
+    let Some(project) = &files.project else { return (vec![], None) };
+    let mut report = Report::new(&files.sources);
+    let zone: Tz = project.raw.project.time_zone.as_deref().and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC);
+    check_project(&project.raw, &project.tree, &mut report);
+    let profiles = profiles(files);
+    let known: Vec<&str> = profiles.iter().map(String::as_str).collect();
+    check_profile(profile, &known, &project.tree, &mut report);
+    let matrices = matrix::matrices(&project.raw.matrix, &project.tree, &mut report);
+    let mut used = IndexSet::new();
+    let connections = connections::connections(&project.tree, profile, &matrices, &mut used, &mut report);
+    let context = Context { root: &files.root, matrices: &matrices, connections: &connections, zone };
+    let mut jobs = jobs(files, profile, &known, &context, &mut report);
+    unused(&project.tree, &matrices, &used, files, &mut report);
+    names::check(files, &jobs, &mut report);
+    let written = writers::writers(&mut jobs, &context, &mut report);
+    graph::check(&jobs, &written, &mut report);
+    let problems = report.problems;
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return (problems, None);
+    }
+    let project = assemble(files, project, profile, zone, &matrices, connections, jobs);
+    (problems, Some(project))
+}
+
+fn assemble(
+    files: &Files,
+    project: &super::files::File<ProjectFile>,
+    profile: &str,
+    zone: Tz,
+    matrices: &Matrices,
+    connections: Connections,
+    jobs: Jobs<'_>,
+) -> Project {
+    let raw = &project.raw;
+    let state = raw.daemon.state.as_deref().unwrap_or("data/state");
+    let memory = raw.daemon.memory.as_deref().and_then(format::size);
+    let mut pipelines: Vec<Pipeline> = jobs.pipelines.into_iter().map(|(_, pipeline)| pipeline).collect();
+    let mut marts: Vec<Mart> = jobs.marts.into_iter().map(|(_, mart)| mart).collect();
+    pipelines.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+    marts.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+    Project {
+        root: files.root.clone(),
+        name: raw.project.name.clone(),
+        zone,
+        language: raw.project.language,
+        profile: profile.to_owned(),
+        state: files.root.join(state),
+        memory: memory.unwrap_or(256 << 20),
+        parallel: raw.daemon.parallel.unwrap_or(4),
+        matrix: matrices.clone(),
+        connections: connections.into_iter().map(|(name, connection)| (name, connection.config)).collect(),
+        pipelines: pipelines.into_iter().map(|pipeline| (pipeline.info.name.clone(), pipeline)).collect(),
+        marts: marts.into_iter().map(|mart| (mart.info.name.clone(), mart)).collect(),
+    }
+}
+
+fn jobs<'a>(
+    files: &'a Files,
+    profile: &str,
+    profiles: &[&str],
+    context: &Context<'_>,
+    report: &mut Report<'_>,
+) -> Jobs<'a> {
+    let mut jobs = Jobs { pipelines: vec![], marts: vec![] };
+    for file in &files.pipelines {
+        let common = Common::of_pipeline(&file.raw);
+        common.check_profiles(&file.tree, profiles, report);
+        if common.is_in(profile) {
+            jobs.pipelines.push((file, pipeline::pipeline(file, context, report)));
+        }
+    }
+    for file in &files.marts {
+        let common = Common::of_mart(&file.raw);
+        common.check_profiles(&file.tree, profiles, report);
+        if common.is_in(profile) {
+            jobs.marts.push((file, mart::mart(file, context, report)));
+        }
+    }
+    jobs
+}
+
+fn check_project(raw: &ProjectFile, tree: &Node, report: &mut Report<'_>) {
+    let name = &raw.project.name;
+    let good = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    if name.is_empty() || !good {
+        let message = format!("a project cannot be named `{name}`");
+        report.value(tree.at(&["project", "name"]), "bad-name", message, "use letters, digits, `_`, `-` and `.`");
+    }
+    if raw.daemon.state.as_deref().is_some_and(|state| state.is_empty() || state.contains('\0')) {
+        report.value(tree.at(&["daemon", "state"]), "bad-path", "`daemon.state` names no folder", "");
+    }
+    if let Some(node) = tree.find(&["profile", DEFAULT_PROFILE]) {
+        let message = format!("a profile cannot be named `{DEFAULT_PROFILE}`: it is the one without a profile");
+        report.key(node, "reserved-name", message, "write its connections under [connections]");
+    }
+}
+
+fn check_profile(profile: &str, known: &[&str], tree: &Node, report: &mut Report<'_>) {
+    if !known.contains(&profile) {
+        let hint = match nearest(profile, known.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("expected {}", super::walk::list(known)),
+        };
+        report.file(tree.file.to_path_buf(), "unknown-profile", format!("there is no profile `{profile}`"), hint);
+    }
+}
+
+/// Matrices that no connection and no job fans out over.
+fn unused(
+    tree: &Node,
+    matrices: &Matrices,
+    by_connections: &IndexSet<String>,
+    files: &Files,
+    report: &mut Report<'_>,
+) {
+    use super::raw::MatrixUse;
+    let names = |used: &Option<MatrixUse>| match used {
+        None => vec![],
+        Some(MatrixUse::All(names)) => names.clone(),
+        Some(MatrixUse::Some(some)) => some.keys().cloned().collect(),
+    };
+    let in_pipelines = files.pipelines.iter().flat_map(|file| names(&file.raw.matrix));
+    let in_marts = files.marts.iter().flat_map(|file| names(&file.raw.matrix));
+    let used: IndexSet<String> = in_pipelines.chain(in_marts).chain(by_connections.iter().cloned()).collect();
+    for name in matrices.keys().filter(|name| !used.contains(*name) && files.unread.is_empty()) {
+        let node = tree.at(&["matrix", name]);
+        let before = report.problems.len();
+        report.key(node, "unused-matrix", format!("nothing fans out over matrix `{name}`"), "");
+        report.problems[before..].iter_mut().for_each(|problem| problem.severity = Severity::Warning);
+    }
+}
+
+/// Tables by where they lie: connection, schema, table.
+pub(super) type Table = (String, Option<String>, String);
+/// Who writes each table: a job's name, the member's number.
+pub(super) type Written = IndexMap<Table, Vec<(crate::model::name::JobName, usize)>>;

@@ -1,0 +1,385 @@
+//! One pipeline of one profile: its members, each with every name resolved.
+
+use chrono_tz::Tz;
+use indexmap::{IndexMap, IndexSet};
+
+use super::{
+    Context,
+    connections::{self, Connection},
+    job::{self, Common},
+    matrix::{Filler, members, used},
+    report::Report,
+};
+use crate::{
+    config::{
+        files::JobFile,
+        format,
+        project::{BadRows, Pipeline, PipelineMember, SourceKind, Sql},
+        raw::pipeline::{Column, Cursor, Overlap as RawOverlap, PipelineFile, PipelineMode, SinkColumn as RawSinkColumn, Source},
+        tree::Node,
+    },
+    connector::{
+        generate,
+        sink::{SinkColumn, SinkOptions, SinkSpec},
+        source::{CursorSpec, Overlap, SourceSpec},
+    },
+    model::{
+        column::{Contract, ContractColumn},
+        delivery::{Delivery, Mode, Order, Reading, SourceFacts, delivery},
+        unit::SliceLimit,
+    },
+};
+
+/// Resolves a pipeline.
+pub fn pipeline(file: &JobFile<PipelineFile>, context: &Context<'_>, report: &mut Report<'_>) -> Pipeline {
+    let used = used(file.raw.matrix.as_ref(), &file.tree, context.matrices, report);
+    let matrix: Vec<String> = used.keys().cloned().collect();
+    let info = Common::of_pipeline(&file.raw).info(&file.name, &file.tree, context.zone, matrix, report);
+    let first = report.problems.len();
+    let mut resolved = vec![];
+    let mut named = IndexSet::new();
+    for (member, facts) in members(&used, context.matrices) {
+        report.member(first, |report| {
+            let mut filler = Filler { facts: &facts, matrices: context.matrices, used: IndexSet::new() };
+            let mut resolve = Resolve { file, context, report, filler: &mut filler };
+            if let Some(parts) = resolve.parts() {
+                let Parts { source, transform, sink, delete_when, bad_rows, slice, delivery } = parts;
+                let facts = facts.clone();
+                resolved.push(PipelineMember { member, facts, source, transform, sink, delete_when, bad_rows, slice, delivery });
+            }
+            named.extend(filler.used);
+        });
+    }
+    if let Some(sql) = resolved.iter().find_map(|member| member.transform.as_ref()) {
+        named.extend(used.keys().filter(|matrix| job::names_parameter(&sql.text, matrix)).cloned());
+    }
+    unused_matrices(&file.tree, used.keys(), &named, report);
+    Pipeline { info, members: resolved }
+}
+
+/// A matrix that nothing speaks of would do the same thing again and again.
+pub fn unused_matrices<'m>(
+    tree: &Node,
+    used: impl Iterator<Item = &'m String>,
+    named: &IndexSet<String>,
+    report: &mut Report<'_>,
+) {
+    let node = tree.at(&["matrix"]);
+    for (at, matrix) in used.enumerate() {
+        if !named.contains(matrix) {
+            let place = node.get(matrix).or_else(|| node.items().get(at)).unwrap_or(node);
+            let message = format!("every member of `{matrix}` would do the same");
+            let hint = format!("write `{{{matrix}}}` in a name or `:{matrix}` in the SQL, or leave the matrix out");
+            report.key(place, "unused-matrix", message, hint);
+        }
+    }
+}
+
+struct Resolve<'a, 'r, 's, 'f> {
+    file: &'a JobFile<PipelineFile>,
+    context: &'a Context<'a>,
+    report: &'r mut Report<'s>,
+    filler: &'r mut Filler<'f>,
+}
+
+struct Parts {
+    source: SourceKind,
+    transform: Option<Sql>,
+    sink: SinkSpec,
+    delete_when: Option<Sql>,
+    bad_rows: BadRows,
+    slice: SliceLimit,
+    delivery: Delivery,
+}
+
+impl Resolve<'_, '_, '_, '_> {
+    fn parts(&mut self) -> Option<Parts> {
+        let raw = &self.file.raw;
+        let tree = &self.file.tree;
+        let transform = match &raw.transform {
+            Some(transform) => job::sql(&transform.sql, tree.at(&["transform", "sql"]), self.report),
+            None => None,
+        };
+        let source = self.source();
+        let sink = self.sink();
+        let (source, facts) = source?;
+        let (sink, connection) = sink?;
+        let own = matches!(&source, SourceKind::Table(table)
+            if (&table.connection, &table.schema, &table.table) == (&sink.connection, &sink.schema, &sink.table));
+        if own {
+            let message = format!("table `{}` would be read from and written to at once", sink.table);
+            self.report.value(tree.at(&["sink", "table"]), "own-source", message, "");
+        }
+        self.check_mode(&sink, facts.as_ref());
+        let delivery = self.delivery(&sink, connection, facts.as_ref());
+        Some(Parts {
+            source,
+            transform,
+            delete_when: raw
+                .sink
+                .delete
+                .as_ref()
+                .map(|delete| Sql { text: delete.when.clone(), path: tree.file.to_path_buf() }),
+            bad_rows: BadRows {
+                policy: raw.source.bad_rows,
+                max_share: raw.source.max_bad.as_deref().and_then(format::percent),
+            },
+            slice: slice(raw),
+            sink,
+            delivery,
+        })
+    }
+
+    fn source(&mut self) -> Option<(SourceKind, Option<SourceFacts>)> {
+        let raw = &self.file.raw.source;
+        let node = self.file.tree.at(&["source"]);
+        if let Some(spec) = &raw.generate {
+            self.only_generate(node);
+            let source = SourceKind::Generate { spec: Box::new(spec.clone()), parents: IndexMap::new() };
+            return Some((source, Some(generate::source_facts())));
+        }
+        for (key, given) in [("connection", raw.connection.is_some()), ("table", raw.table.is_some())] {
+            if !given {
+                let message = format!("[source] needs `{key}`");
+                self.report.value(node, "missing-key", message, "or [source.generate] for made-up rows");
+            }
+        }
+        let (Some(_), Some(_)) = (&raw.connection, &raw.table) else { return None };
+        let place = self.place(node)?;
+        let spec = SourceSpec {
+            connection: place.connection,
+            schema: place.schema,
+            table: place.table,
+            cursor: raw.cursor.as_ref().map(|cursor| self.cursor(cursor, node.at(&["cursor"]))),
+            contract: contract(raw),
+            zone: self.context.zone,
+        };
+        if place.found.config.is_log() && spec.cursor.is_some() {
+            let message = format!("`{}` is a log: it is read by offset, a cursor has no use there", spec.connection);
+            self.report.key(node.at(&["cursor"]), "cursor-on-log", message, "leave `cursor` out");
+        }
+        let facts = place.found.config.source_facts(&spec);
+        Some((SourceKind::Table(spec), Some(facts)))
+    }
+
+    fn only_generate(&mut self, node: &Node) {
+        for (key, child) in node.entries() {
+            if !matches!(key, "generate" | "bad_rows" | "max_bad") {
+                let message = format!("`source.{key}` has no use beside [source.generate]");
+                self.report.key(child, "conflicting-keys", message, "leave one of them out");
+            }
+        }
+    }
+
+    fn cursor(&mut self, raw: &Cursor, node: &Node) -> CursorSpec {
+        if raw.tie.as_ref() == Some(&raw.column) {
+            let message = "the tie is the cursor itself: it tells nothing apart";
+            self.report.value(node.at(&["tie"]), "bad-cursor", message, "name another column, or leave `tie` out");
+        }
+        let start = raw.start.as_ref().map(|scalar| super::value::value(scalar));
+        CursorSpec {
+            column: raw.column.clone(),
+            tie: raw.tie.clone(),
+            overlap: raw.overlap.map(|overlap| match overlap {
+                RawOverlap::Steps(steps) => Overlap::Steps(steps),
+                RawOverlap::Span(span) => Overlap::Span(span),
+            }),
+            start,
+        }
+    }
+
+    fn sink(&mut self) -> Option<(SinkSpec, Connection)> {
+        let raw = &self.file.raw.sink;
+        let node = self.file.tree.at(&["sink"]);
+        let place = self.place(node)?;
+        let spec = SinkSpec {
+            connection: place.connection,
+            schema: place.schema,
+            table: place.table,
+            mode: match raw.mode {
+                PipelineMode::Append => Mode::Append,
+                PipelineMode::Merge => Mode::Merge,
+                PipelineMode::Replace => Mode::Replace,
+            },
+            key: raw.key.clone(),
+            delete: raw.delete.as_ref().map(|delete| delete.how),
+            on_schema_change: raw.on_schema_change,
+            columns: sink_columns(&raw.columns),
+            partition: vec![],
+            options: SinkOptions { delta: raw.delta.clone() },
+        };
+        Some((spec, place.found))
+    }
+
+    /// The table that `[source]` or `[sink]` names.
+    fn place(&mut self, node: &Node) -> Option<Place> {
+        place(node, None, self.filler, self.context, self.report)
+    }
+
+    fn check_mode(&mut self, sink: &SinkSpec, source: Option<&SourceFacts>) {
+        let tree = &self.file.tree;
+        let mode = tree.at(&["sink", "mode"]);
+        if mode.stand_in {
+            return;
+        }
+        check_key(sink, tree.at(&["sink"]), self.report);
+        if sink.mode != Mode::Merge && sink.delete.is_some() {
+            let message = format!("`delete` goes with `merge`, and the mode is `{}`", sink.mode);
+            self.report.key(tree.at(&["sink", "delete"]), "conflicting-keys", message, "");
+        }
+        let whole = source.map(|facts| facts.reading == Reading::Whole);
+        if sink.mode == Mode::Append && whole == Some(true) {
+            let message = "the whole table would be appended again by each run";
+            let hint = "give the source a cursor: `cursor = { column = \"id\" }`, or use `replace` or `merge`";
+            self.report.value(mode, "whole-append", message, hint);
+        }
+        if sink.mode == Mode::Replace && whole == Some(false) {
+            let message = "`replace` takes the whole source at once, and this one is read in slices";
+            self.report.value(mode, "slices-replace", message, "use `append` or `merge`, or leave `cursor` out");
+        }
+    }
+
+    fn delivery(&mut self, sink: &SinkSpec, connection: Connection, source: Option<&SourceFacts>) -> Delivery {
+        let facts = connection.config.sink_facts(sink);
+        let tree = &self.file.tree;
+        let mode = tree.at(&["sink", "mode"]);
+        check_modes(sink, connection.config.kind(), &facts.modes, mode, self.report);
+        let Some(source) = source else { return Delivery::ExactlyOnce { assuming: vec![] } };
+        let reached = delivery(source, sink.mode, &facts);
+        let written = self.file.raw.sink.delivery;
+        let place = tree.at(&["sink", "delivery"]);
+        match written {
+            _ if mode.stand_in => {}
+            Some(level) if level < reached.level() => {
+                let message = format!("`delivery` promises less than what is kept: {reached}");
+                self.report.warning(place, "weaker-than-kept", message, "leave `delivery` out");
+            }
+            Some(level) if level > reached.level() => self.weak(place, source, &reached),
+            None if !matches!(reached, Delivery::ExactlyOnce { .. }) => self.weak(mode, source, &reached),
+            _ => {}
+        }
+        reached
+    }
+
+    fn weak(&mut self, place: &Node, source: &SourceFacts, reached: &Delivery) {
+        let level = match reached {
+            Delivery::MayMiss { .. } => "may_miss",
+            _ => "at_least_once",
+        };
+        let better = match &source.reading {
+            Reading::Ranges(Order::Overlap) => "use `merge`, or ",
+            _ => "",
+        };
+        let hint = format!("{better}write the weaker promise down: `delivery = \"{level}\"` in [sink]");
+        self.report.value(place, "weak-delivery", format!("this is not exactly once: {reached}"), hint);
+    }
+}
+
+/// A table, its connection found.
+pub struct Place {
+    /// The connection's full name.
+    pub connection: String,
+    /// Checked against the connection.
+    pub schema: Option<String>,
+    /// Checked.
+    pub table: String,
+    /// The connection.
+    pub found: Connection,
+}
+
+/// The table that a `[source]` or `[sink]` names; `default` where it names none.
+pub fn place(
+    node: &Node,
+    default: Option<&str>,
+    filler: &mut Filler<'_>,
+    context: &Context<'_>,
+    report: &mut Report<'_>,
+) -> Option<Place> {
+    let connection_node = node.at(&["connection"]);
+    let connection = filler.fill(connection_node, report);
+    let schema = node.get("schema").map(|schema| filler.fill(schema, report));
+    let table = match (node.get("table"), default) {
+        (Some(table), _) => {
+            let name = filler.fill(table, report);
+            check_table(&name, table, report);
+            name
+        }
+        (None, default) => default.unwrap_or_default().to_owned(),
+    };
+    let found = connections::find(&connection, connection_node, context.connections, report)?;
+    connections::check_schema(&connection, found, schema.as_deref(), node, report);
+    Some(Place { connection, schema, table, found: found.clone() })
+}
+
+fn check_table(name: &str, node: &Node, report: &mut Report<'_>) {
+    if name.to_lowercase().starts_with("_vitrina") {
+        report.value(node, "reserved-name", format!("table `{name}`: names that begin with `_vitrina` are ours"), "");
+    } else if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+        report.value(node, "bad-name", "this is no name of a table", "");
+    }
+}
+
+/// `key` goes with merge, and merge with `key`.
+pub fn check_key(sink: &SinkSpec, node: &Node, report: &mut Report<'_>) {
+    if sink.mode == Mode::Merge && sink.key.is_empty() {
+        let message = "`merge` needs `key`: the columns that tell rows apart";
+        report.value(node.at(&["mode"]), "missing-key", message, "add `key = [\"id\"]`");
+    } else if sink.mode != Mode::Merge && !sink.key.is_empty() {
+        let message = format!("`key` goes with `merge`, and the mode is `{}`", sink.mode);
+        report.key(node.at(&["key"]), "conflicting-keys", message, "leave `key` out, or use `merge`");
+    }
+}
+
+/// Whether a kind of place can do a mode.
+pub fn check_modes(sink: &SinkSpec, kind: &str, modes: &[Mode], node: &Node, report: &mut Report<'_>) {
+    if !modes.contains(&sink.mode) {
+        let can: Vec<String> = modes.iter().map(ToString::to_string).collect();
+        let can: Vec<&str> = can.iter().map(String::as_str).collect();
+        let message = format!("`{}` is {kind}, which cannot {}", sink.connection, sink.mode);
+        report.value(node, "unsupported-mode", message, format!("expected {}", crate::config::walk::list(&can)));
+    }
+}
+
+fn slice(raw: &PipelineFile) -> SliceLimit {
+    let default = SliceLimit::default();
+    let slice = raw.slice.as_ref();
+    SliceLimit {
+        rows: slice.and_then(|slice| slice.rows).unwrap_or(default.rows),
+        bytes: slice.and_then(|slice| slice.bytes.as_deref()).and_then(format::size).unwrap_or(default.bytes),
+    }
+}
+
+fn contract(raw: &Source) -> Option<Contract> {
+    let column = |(name, column): (&String, &Column)| {
+        let column = match column {
+            Column::Type(kind) => ContractColumn { kind: kind.clone(), nullable: false },
+            Column::Full(full) => ContractColumn { kind: full.r#type.clone(), nullable: full.nullable },
+        };
+        (name.clone(), column)
+    };
+    let said = !raw.columns.is_empty() || !raw.null_values.is_empty() || raw.unlisted.is_some();
+    said.then(|| Contract {
+        columns: raw.columns.iter().map(column).collect(),
+        // A contract that names no column promises nothing about columns: they are all kept.
+        unlisted: raw.unlisted.unwrap_or(if raw.columns.is_empty() {
+            crate::model::column::Unlisted::Keep
+        } else {
+            crate::model::column::Unlisted::Drop
+        }),
+        null_values: raw.null_values.clone(),
+    })
+}
+
+/// `[sink.columns]`.
+pub fn sink_columns(raw: &IndexMap<String, RawSinkColumn>) -> IndexMap<String, SinkColumn> {
+    let column = |(name, column): (&String, &RawSinkColumn)| {
+        let column = match column {
+            RawSinkColumn::Type(kind) => SinkColumn { kind: Some(kind.clone()), description: None },
+            RawSinkColumn::Full(full) => {
+                SinkColumn { kind: full.r#type.clone(), description: full.description.clone() }
+            }
+        };
+        (name.clone(), column)
+    };
+    raw.iter().map(column).collect()
+}

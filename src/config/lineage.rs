@@ -196,12 +196,13 @@ fn upstream_of(project: &Project, nodes: &[Node], reader: usize) -> Vec<usize> {
     found.map(|(index, _)| index).collect()
 }
 
-fn sink_table(project: &Project, sink: &SinkSpec) -> Table {
+/// The table that a sink writes.
+pub(super) fn sink_table(project: &Project, sink: &SinkSpec) -> Table {
     table(project, &sink.connection, sink.schema.as_deref(), &sink.table)
 }
 
 /// A table by its full name: a schema counts only where the connection has several.
-fn table(project: &Project, connection: &str, schema: Option<&str>, table: &str) -> Table {
+pub(super) fn table(project: &Project, connection: &str, schema: Option<&str>, table: &str) -> Table {
     let schemas = project.connections.get(connection).map(ConnectionConfig::schemas).unwrap_or_default();
     let schema = match schema {
         _ if schemas.is_empty() => None,

@@ -38,11 +38,6 @@ impl Offsets {
         Some(Self { runs: builder.runs, end: (builder.decoded, span.end().saturating_sub(quote)) })
     }
 
-    /// Of a text that is a file as a whole.
-    pub fn identity(length: usize) -> Self {
-        Self { runs: vec![(0, 0, true)], end: (length, length) }
-    }
-
     /// The bytes of the file that a range of the value comes from.
     pub fn range(&self, of_value: Range<usize>) -> Range<usize> {
         let start = self.byte(of_value.start);

@@ -1,116 +1,97 @@
-//! Which job needs which: found from sources and schedules; a circle is an error, drawn.
+//! Members that wait for each other: a circle is an error, drawn.
 
-use indexmap::{IndexMap, IndexSet};
+use std::collections::BTreeSet;
 
-use super::{Jobs, Written, report::Report};
-use crate::{
-    config::{
-        project::{SourceKind, Trigger},
-        tree::Node,
-    },
-    model::name::JobName,
+use super::{report::Report, trees::Trees};
+use crate::config::{
+    lineage::Lineage,
+    project::Project,
 };
 
-/// Jobs that each job needs.
-type Needs = IndexMap<JobName, IndexSet<JobName>>;
-
 /// Reports every circle once.
-pub fn check(jobs: &Jobs<'_>, written: &Written, report: &mut Report<'_>) {
-    let needs = needs(jobs, written);
-    let trees: IndexMap<&JobName, &Node> = jobs.all().map(|(info, tree, _)| (&info.name, tree)).collect();
+pub fn check(lineage: &Lineage, project: &Project, trees: &Trees<'_>, report: &mut Report<'_>) {
+    let needs: Vec<Vec<usize>> = lineage.nodes.iter().map(|node| node.upstream.clone()).collect();
+    let mut drawn: BTreeSet<String> = BTreeSet::new();
     for circle in circles(&needs) {
-        let mut drawn: Vec<&str> = circle.iter().map(JobName::as_str).collect();
-        drawn.push(drawn[0]);
-        let Some(tree) = trees.get(&circle[0]) else { continue };
-        let message = format!("these wait for each other: {}", drawn.join(" → "));
-        let node = tree.find(&["schedule", "after"]);
+        let nodes = circle.iter().chain(circle.first()).map(|at| &lineage.nodes[*at]);
+        let names: Vec<&str> = nodes.map(|node| node.job.as_str()).collect();
+        let picture = names.join(" → ");
+        if !drawn.insert(picture.clone()) {
+            continue; // The same circle of another member.
+        }
+        let first = &lineage.nodes[circle[0]];
+        let tree = trees.get(first.kind, &first.job);
+        let message = format!("these wait for each other: {picture}");
         let hint = "an arrow points at what is needed; take one of them out";
-        match node {
+        match tree.find(&["schedule", "after"]).filter(|node| !node.items().is_empty()) {
             Some(node) => report.value(node, "cycle", message, hint),
             None => report.file(tree.file.to_path_buf(), "cycle", message, hint),
         }
     }
+    after_nothing(lineage, project, trees, report);
 }
 
-fn needs(jobs: &Jobs<'_>, written: &Written) -> Needs {
-    let mut needs: Needs = jobs.all().map(|(info, _, _)| (info.name.clone(), IndexSet::new())).collect();
-    let after = jobs.all().filter_map(|(info, _, _)| match &info.schedule.as_ref()?.trigger {
-        Trigger::After(names) => Some((info.name.clone(), names.clone())),
-        _ => None,
-    });
-    let after: Vec<(JobName, Vec<JobName>)> = after.collect();
-    for (name, others) in after {
-        needs.entry(name).or_default().extend(others);
-    }
-    for (_, pipeline) in &jobs.pipelines {
-        for member in &pipeline.members {
-            let others: Vec<JobName> = match &member.source {
-                SourceKind::Table(spec) => {
-                    let table = (spec.connection.clone(), spec.schema.clone(), spec.table.clone());
-                    written.get(&table).into_iter().flatten().map(|(job, _)| job.clone()).collect()
-                }
-                SourceKind::Generate { parents, .. } => parents.keys().map(JobName::new).collect(),
-            };
-            needs.entry(pipeline.info.name.clone()).or_default().extend(others);
+/// `after = "inputs"` of a job whose inputs nobody here writes would never fire.
+fn after_nothing(lineage: &Lineage, project: &Project, trees: &Trees<'_>, report: &mut Report<'_>) {
+    use crate::config::project::Trigger;
+    for info in project.jobs() {
+        let waits = info.schedule.as_ref().is_some_and(|schedule| schedule.trigger == Trigger::AfterInputs);
+        let mut nodes = lineage.nodes.iter().filter(|node| node.job == info.name && node.kind == info.kind);
+        if waits && nodes.all(|node| node.upstream.is_empty()) {
+            let node = trees.of_job(info).at(&["schedule", "after"]);
+            let message = "nothing here writes what this reads, so it would never run";
+            report.value(node, "bad-schedule", message, "use `every` or `cron`");
         }
     }
-    needs
 }
 
-/// Circles, each once, beginning with its first job in order of name.
-fn circles(needs: &Needs) -> Vec<Vec<JobName>> {
-    let mut found: Vec<Vec<JobName>> = vec![];
-    let mut done: IndexSet<JobName> = IndexSet::new();
-    for start in needs.keys() {
-        let mut path: Vec<JobName> = vec![];
-        search(start, needs, &mut path, &mut done, &mut found);
+/// Circles, each once, beginning with its first node.
+fn circles(needs: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut search = Search { needs, path: vec![], done: vec![false; needs.len()], found: vec![] };
+    for start in 0..needs.len() {
+        search.visit(start);
     }
-    found
+    search.found
 }
 
-fn search(
-    job: &JobName,
-    needs: &Needs,
-    path: &mut Vec<JobName>,
-    done: &mut IndexSet<JobName>,
-    found: &mut Vec<Vec<JobName>>,
-) {
-    if let Some(at) = path.iter().position(|step| step == job) {
-        let mut circle = path[at..].to_vec();
-        let first = (0..circle.len()).min_by_key(|at| circle[*at].clone()).unwrap_or(0);
-        circle.rotate_left(first);
-        if !found.contains(&circle) {
-            found.push(circle);
+struct Search<'a> {
+    needs: &'a [Vec<usize>],
+    path: Vec<usize>,
+    done: Vec<bool>,
+    found: Vec<Vec<usize>>,
+}
+
+impl Search<'_> {
+    fn visit(&mut self, node: usize) {
+        if let Some(at) = self.path.iter().position(|step| *step == node) {
+            let mut circle = self.path[at..].to_vec();
+            let first = (0..circle.len()).min_by_key(|at| circle[*at]).unwrap_or(0);
+            circle.rotate_left(first);
+            if !self.found.contains(&circle) {
+                self.found.push(circle);
+            }
+            return;
         }
-        return;
+        if std::mem::replace(&mut self.done[node], true) {
+            return;
+        }
+        self.path.push(node);
+        for next in &self.needs[node] {
+            self.visit(*next);
+        }
+        self.path.pop();
     }
-    if !done.insert(job.clone()) {
-        return;
-    }
-    path.push(job.clone());
-    for other in needs.get(job).into_iter().flatten() {
-        search(other, needs, path, done, found);
-    }
-    path.pop();
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::circles;
 
     #[test]
     fn circles_are_found_once() {
-        let needs = |edges: &[(&str, &str)]| {
-            let mut needs = Needs::new();
-            for (from, to) in edges {
-                needs.entry(JobName::new(from)).or_default().insert(JobName::new(to));
-            }
-            let drawn = |circle: Vec<JobName>| circle.iter().map(JobName::as_str).collect::<Vec<_>>().join(" ");
-            circles(&needs).into_iter().map(drawn).collect::<Vec<_>>()
-        };
-        assert_eq!(needs(&[("a", "b"), ("b", "c")]), Vec::<String>::new());
-        assert_eq!(needs(&[("c", "a"), ("a", "b"), ("b", "c")]), ["a b c"]);
-        assert_eq!(needs(&[("a", "a"), ("b", "a")]), ["a"]);
-        assert_eq!(needs(&[("a", "b"), ("b", "a"), ("b", "c"), ("c", "b")]), ["a b", "b c"]);
+        assert_eq!(circles(&[vec![1], vec![2], vec![]]), Vec::<Vec<usize>>::new());
+        assert_eq!(circles(&[vec![1], vec![2], vec![0]]), [[0, 1, 2]]);
+        assert_eq!(circles(&[vec![0], vec![0]]), [[0]]);
+        assert_eq!(circles(&[vec![1], vec![0, 2], vec![1]]), [[0, 1], [1, 2]]);
     }
 }

@@ -26,10 +26,8 @@ use crate::{
     },
     connector::sink::{SinkOptions, SinkSpec},
     model::{delivery::Mode, time::Period},
+    workbook::spec::{parse_cell, validate_number_format, validate_sheet_name},
 };
-
-/// Characters of a sheet's name that Excel takes.
-const LONGEST_SHEET_NAME: usize = 31;
 
 /// Resolves a mart.
 pub fn mart(file: &JobFile<MartFile>, context: &Context<'_>, report: &mut Report<'_>) -> Mart {
@@ -140,7 +138,7 @@ fn table(
     check_key(&spec, node, report);
     let facts = place.found.config.sink_facts(&spec);
     check_modes(&spec, place.found.config.kind(), &facts.modes, node.at(&["mode"]), report);
-    Some(MartOutput::Table { sql: sql?, sink: Box::new(spec) })
+    Some(MartOutput::Table { sql: sql?, sink: Box::new(spec), output: None })
 }
 
 fn workbook(
@@ -162,7 +160,9 @@ fn workbook(
     for (raw, node) in file.raw.sheet.iter().zip(nodes) {
         let name_node = node.at(&["name"]);
         let name = filler.fill(name_node, report);
-        check_sheet_name(&name, name_node, report);
+        if let Err(why) = validate_sheet_name(&name) {
+            report.value(name_node, "bad-sheet-name", format!("`{name}` is no name of a sheet"), why);
+        }
         if !names.insert(name.to_lowercase()) {
             report.value(name_node, "duplicate-name", format!("there are two sheets of the name `{name}`"), "");
         }
@@ -195,17 +195,6 @@ fn with(name: &str, scalar: &Scalar, node: &Node, context: &Context<'_>, report:
     }
 }
 
-fn check_sheet_name(name: &str, node: &Node, report: &mut Report<'_>) {
-    let length = name.encode_utf16().count();
-    if length == 0 || length > LONGEST_SHEET_NAME {
-        let message = format!("a sheet's name has 1 to {LONGEST_SHEET_NAME} characters, `{name}` has {length}");
-        report.value(node, "bad-sheet-name", message, "");
-    } else if name.contains(['[', ']', ':', '*', '?', '/', '\\']) || name.starts_with('\'') || name.ends_with('\'') {
-        let message = format!("`{name}` is no name of a sheet");
-        report.value(node, "bad-sheet-name", message, "Excel takes none of `[ ] : * ? / \\`, and no `'` at an end");
-    }
-}
-
 fn sheet(
     raw: &RawSheet,
     name: String,
@@ -218,6 +207,10 @@ fn sheet(
         if column.title.is_some() {
             column.title = Some(filler.fill(node.at(&["columns", name, "title"]), report));
         }
+        if let Some(Err(why)) = column.format.as_deref().map(validate_number_format) {
+            let message = format!("Excel cannot read the number format of `{name}`");
+            report.value(node.at(&["columns", name, "format"]), "bad-number-format", message, why);
+        }
     }
     let mut charts = raw.chart.clone().map(crate::config::raw::mart::Charts::into_vec).unwrap_or_default();
     let chart_node = node.at(&["chart"]);
@@ -226,8 +219,8 @@ fn sheet(
         if chart.title.is_some() {
             chart.title = Some(filler.fill(place.at(&["title"]), report));
         }
-        if !is_cell(&chart.at) {
-            report.value(place.at(&["at"]), "bad-cell", format!("`{}` is no cell", chart.at), "expected a cell such as `H2`");
+        if let Err(why) = parse_cell(&chart.at) {
+            report.value(place.at(&["at"]), "bad-cell", format!("`{}` is no cell", chart.at), why);
         }
         if chart.y.is_empty() {
             report.value(place.at(&["y"]), "empty-chart", "this chart draws nothing", "name columns in `y`");
@@ -235,27 +228,4 @@ fn sheet(
     }
     let sql = job::sql(&raw.sql, node.at(&["sql"]), report)?;
     Some(Sheet { name, sql, columns, charts })
-}
-
-/// `H2`, up to `XFD1048576`.
-fn is_cell(text: &str) -> bool {
-    let letters = text.find(|c: char| !c.is_ascii_uppercase()).unwrap_or(text.len());
-    let column = text[..letters].bytes().fold(0_u32, |number, letter| {
-        number.saturating_mul(26).saturating_add(u32::from(letter - b'A') + 1)
-    });
-    let row: u32 = text[letters..].parse().unwrap_or(0);
-    (1..=16_384).contains(&column) && (1..=1_048_576).contains(&row) && !text[letters..].starts_with(['0', '+'])
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn cells() {
-        for good in ["A1", "H2", "XFD1048576"] {
-            assert!(super::is_cell(good), "{good}");
-        }
-        for bad in ["", "A", "1", "h2", "A0", "XFE1", "A1048577", "A+1", "AA01x"] {
-            assert!(!super::is_cell(bad), "{bad}");
-        }
-    }
 }

@@ -1,27 +1,32 @@
 //! Raw files → one profile's [`Project`], every name resolved, everything proved that needs no I/O.
 
 mod connections;
+mod generators;
 mod graph;
 mod job;
 mod mart;
 mod matrix;
 mod names;
 mod pipeline;
+mod relations;
 mod report;
+mod trees;
+mod typing;
 mod value;
 mod writers;
 
 use std::path::Path;
 
 use chrono_tz::Tz;
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 
-use self::{connections::Connections, job::Common, matrix::Matrices, report::Report};
+use self::{connections::Connections, job::Common, matrix::Matrices, report::Report, trees::Trees};
 use super::{
-    files::{Files, JobFile},
+    files::Files,
     format,
+    lineage::lineage,
     project::{Mart, Pipeline, Project},
-    raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile},
+    raw::project::ProjectFile,
     tree::Node,
 };
 use crate::model::problem::{Problem, Severity, nearest};
@@ -37,12 +42,6 @@ pub(super) struct Context<'a> {
     zone: Tz,
 }
 
-/// A resolved job beside the file that it comes from.
-pub(super) struct Jobs<'a> {
-    pipelines: Vec<(&'a JobFile<PipelineFile>, Pipeline)>,
-    marts: Vec<(&'a JobFile<MartFile>, Mart)>,
-}
-
 /// Names of every profile that a project has.
 pub fn profiles(files: &Files) -> Vec<String> {
     let named = files.project.iter().flat_map(|file| file.raw.profile.keys().cloned());
@@ -50,7 +49,7 @@ pub fn profiles(files: &Files) -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// Resolves and proves one profile.
+/// Resolves and proves one profile. Where there are errors, the project is what could be made of it.
 pub fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Project>) {
     let Some(project) = &files.project else { return (vec![], None) };
     let mut report = Report::new(&files.sources);
@@ -63,74 +62,79 @@ pub fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Project>) 
     let mut used = IndexSet::new();
     let connections = connections::connections(&project.tree, profile, &matrices, &mut used, &mut report);
     let context = Context { root: &files.root, matrices: &matrices, connections: &connections, zone };
-    let mut jobs = jobs(files, profile, &known, &context, &mut report);
+    let (pipelines, marts) = jobs(files, profile, &known, &context, &mut report);
     unused(&project.tree, &matrices, &used, files, &mut report);
-    names::check(files, &jobs, &mut report);
-    let written = writers::writers(&mut jobs, &context, &mut report);
-    graph::check(&jobs, &written, &mut report);
-    let problems = report.problems;
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
-        return (problems, None);
-    }
-    let project = assemble(files, project, profile, zone, &matrices, connections, jobs);
-    (problems, Some(project))
+    let settings = Settings { files, file: project, profile, zone };
+    let mut project = assemble(&settings, &matrices, &connections, pipelines, marts);
+    let trees = Trees::of(files);
+    names::check(files, &project, &trees, &mut report);
+    generators::check(&mut project, &trees, &mut report);
+    writers::check(&mut project, &connections, &trees, &mut report);
+    let lineage = lineage(&project);
+    graph::check(&lineage, &project, &trees, &mut report);
+    typing::check(&mut project, &lineage, &trees, &mut report);
+    (report.problems, Some(project))
+}
+
+struct Settings<'a> {
+    files: &'a Files,
+    file: &'a super::files::File<ProjectFile>,
+    profile: &'a str,
+    zone: Tz,
 }
 
 fn assemble(
-    files: &Files,
-    project: &super::files::File<ProjectFile>,
-    profile: &str,
-    zone: Tz,
+    settings: &Settings<'_>,
     matrices: &Matrices,
-    connections: Connections,
-    jobs: Jobs<'_>,
+    connections: &Connections,
+    mut pipelines: Vec<Pipeline>,
+    mut marts: Vec<Mart>,
 ) -> Project {
-    let raw = &project.raw;
+    let Settings { files, file, profile, zone } = settings;
+    let raw = &file.raw;
     let state = raw.daemon.state.as_deref().unwrap_or("data/state");
     let memory = raw.daemon.memory.as_deref().and_then(format::size);
-    let mut pipelines: Vec<Pipeline> = jobs.pipelines.into_iter().map(|(_, pipeline)| pipeline).collect();
-    let mut marts: Vec<Mart> = jobs.marts.into_iter().map(|(_, mart)| mart).collect();
     pipelines.sort_by(|a, b| a.info.name.cmp(&b.info.name));
     marts.sort_by(|a, b| a.info.name.cmp(&b.info.name));
     Project {
         root: files.root.clone(),
         name: raw.project.name.clone(),
-        zone,
+        zone: *zone,
         language: raw.project.language,
-        profile: profile.to_owned(),
+        profile: (*profile).to_owned(),
         state: files.root.join(state),
         memory: memory.unwrap_or(256 << 20),
         parallel: raw.daemon.parallel.unwrap_or(4),
         matrix: matrices.clone(),
-        connections: connections.into_iter().map(|(name, connection)| (name, connection.config)).collect(),
+        connections: connections.iter().map(|(name, connection)| (name.clone(), connection.config.clone())).collect(),
         pipelines: pipelines.into_iter().map(|pipeline| (pipeline.info.name.clone(), pipeline)).collect(),
         marts: marts.into_iter().map(|mart| (mart.info.name.clone(), mart)).collect(),
     }
 }
 
-fn jobs<'a>(
-    files: &'a Files,
+fn jobs(
+    files: &Files,
     profile: &str,
     profiles: &[&str],
     context: &Context<'_>,
     report: &mut Report<'_>,
-) -> Jobs<'a> {
-    let mut jobs = Jobs { pipelines: vec![], marts: vec![] };
+) -> (Vec<Pipeline>, Vec<Mart>) {
+    let (mut pipelines, mut marts) = (vec![], vec![]);
     for file in &files.pipelines {
         let common = Common::of_pipeline(&file.raw);
         common.check_profiles(&file.tree, profiles, report);
         if common.is_in(profile) {
-            jobs.pipelines.push((file, pipeline::pipeline(file, context, report)));
+            pipelines.push(pipeline::pipeline(file, context, report));
         }
     }
     for file in &files.marts {
         let common = Common::of_mart(&file.raw);
         common.check_profiles(&file.tree, profiles, report);
         if common.is_in(profile) {
-            jobs.marts.push((file, mart::mart(file, context, report)));
+            marts.push(mart::mart(file, context, report));
         }
     }
-    jobs
+    (pipelines, marts)
 }
 
 fn check_project(raw: &ProjectFile, tree: &Node, report: &mut Report<'_>) {
@@ -183,8 +187,3 @@ fn unused(
         report.problems[before..].iter_mut().for_each(|problem| problem.severity = Severity::Warning);
     }
 }
-
-/// Tables by where they lie: connection, schema, table.
-pub(super) type Table = (String, Option<String>, String);
-/// Who writes each table: a job's name, the member's number.
-pub(super) type Written = IndexMap<Table, Vec<(crate::model::name::JobName, usize)>>;

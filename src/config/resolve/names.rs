@@ -2,24 +2,28 @@
 
 use indexmap::IndexMap;
 
-use super::{Jobs, job, report::Report};
+use super::{job, report::Report, trees::Trees};
 use crate::{
-    config::{files::Files, project::JobInfo, tree::Node},
-    model::name::{JobKind, JobName},
+    config::{
+        files::Files,
+        project::{JobInfo, Project},
+        tree::Node,
+    },
+    model::name::JobName,
 };
 
 /// Checks the names of all jobs against each other, and the names that they speak of.
-pub fn check(files: &Files, jobs: &Jobs<'_>, report: &mut Report<'_>) {
+pub fn check(files: &Files, project: &Project, trees: &Trees<'_>, report: &mut Report<'_>) {
     let mut known: Vec<&str> = files.pipelines.iter().map(|file| file.name.as_str()).collect();
     known.extend(files.marts.iter().map(|file| file.name.as_str()));
     known.extend(files.unread.iter().map(JobName::as_str));
-    let all: Vec<(&JobInfo, &Node, Vec<String>)> = jobs.all().collect();
     let mut seen: IndexMap<String, String> = IndexMap::new();
-    for (info, tree, members) in &all {
+    for (info, members) in members(project) {
+        let tree = trees.of_job(info);
         let whole = std::iter::once((info.name.to_string(), format!("{} `{}`", info.kind, info.name)));
-        let members = members.iter().filter(|key| !key.is_empty()).map(|key| {
-            let name = format!("{}/{key}", info.name);
-            (name, format!("member `{key}` of {} `{}`", info.kind, info.name))
+        let members = members.into_iter().filter(|key| !key.is_empty()).map(|key| {
+            let what = format!("member `{key}` of {} `{}`", info.kind, info.name);
+            (format!("{}/{key}", info.name), what)
         });
         for (name, what) in whole.chain(members) {
             if let Some(other) = seen.get(&name) {
@@ -34,26 +38,22 @@ pub fn check(files: &Files, jobs: &Jobs<'_>, report: &mut Report<'_>) {
     }
 }
 
+/// Every job with the keys of its members.
+fn members(project: &Project) -> Vec<(&JobInfo, Vec<String>)> {
+    let pipelines = project.pipelines.values().map(|pipeline| {
+        (&pipeline.info, pipeline.members.iter().map(|member| member.member.key()).collect())
+    });
+    let marts = project
+        .marts
+        .values()
+        .map(|mart| (&mart.info, mart.members.iter().map(|member| member.member.key()).collect()));
+    pipelines.chain(marts).collect()
+}
+
 fn check_was(info: &JobInfo, tree: &Node, known: &[&str], report: &mut Report<'_>) {
     let Some(was) = &info.was else { return };
     if known.contains(&was.as_str()) {
-        let kind = if info.kind == JobKind::Pipeline { "pipeline" } else { "mart" };
-        let message = format!("`was`: there is still a job `{was}`, so this {kind} cannot go on from it");
+        let message = format!("there is still a job `{was}`: this {} cannot go on from it", info.kind);
         report.value(tree.at(&["was"]), "bad-was", message, "");
-    }
-}
-
-impl Jobs<'_> {
-    /// Every job with its tree and the keys of its members.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&JobInfo, &Node, Vec<String>)> {
-        let pipelines = self.pipelines.iter().map(|(file, pipeline)| {
-            let members = pipeline.members.iter().map(|member| member.member.key()).collect();
-            (&pipeline.info, &file.tree, members)
-        });
-        let marts = self.marts.iter().map(|(file, mart)| {
-            let members = mart.members.iter().map(|member| member.member.key()).collect();
-            (&mart.info, &file.tree, members)
-        });
-        pipelines.chain(marts)
     }
 }

@@ -1,6 +1,5 @@
 //! One pipeline of one profile: its members, each with every name resolved.
 
-use chrono_tz::Tz;
 use indexmap::{IndexMap, IndexSet};
 
 use super::{
@@ -45,7 +44,10 @@ pub fn pipeline(file: &JobFile<PipelineFile>, context: &Context<'_>, report: &mu
             if let Some(parts) = resolve.parts() {
                 let Parts { source, transform, sink, delete_when, bad_rows, slice, delivery } = parts;
                 let facts = facts.clone();
-                resolved.push(PipelineMember { member, facts, source, transform, sink, delete_when, bad_rows, slice, delivery });
+                let output = None;
+                resolved.push(PipelineMember {
+                    member, facts, source, transform, sink, delete_when, bad_rows, slice, delivery, output,
+                });
             }
             named.extend(filler.used);
         });

@@ -3,7 +3,7 @@
 use std::{ops::Range, path::PathBuf};
 
 use crate::{
-    config::{Sources, offsets::Offsets, tree::Node},
+    config::{Sources, offsets::Offsets, project::Sql, tree::Node},
     model::problem::{Problem, Severity},
 };
 
@@ -48,6 +48,23 @@ impl<'a> Report<'a> {
         let offsets = text.and_then(|text| Offsets::of(text, &node.span));
         let span = offsets.map_or_else(|| node.span.clone(), |offsets| offsets.range(bytes));
         self.push(node, span, code, message.into(), hint.into());
+    }
+
+    /// An error about some bytes of an SQL text, which stands at `node` or in a file that `node` names.
+    pub fn sql(
+        &mut self,
+        sql: &Sql,
+        node: &Node,
+        bytes: Range<usize>,
+        code: &'static str,
+        message: String,
+        hint: String,
+    ) {
+        if sql.path == *node.file {
+            self.within(node, bytes, code, message, hint);
+        } else {
+            self.problems.push(with_hint(Problem::error(sql.path.clone(), bytes, code, message), hint));
+        }
     }
 
     /// A warning about a value.

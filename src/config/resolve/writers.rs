@@ -4,10 +4,15 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
-use super::{Context, Jobs, Table, Written, connections, report::Report};
+use super::{
+    connections::{self, Connections},
+    report::Report,
+    trees::Trees,
+};
 use crate::{
     config::{
-        project::{JobInfo, MartOutput},
+        lineage::{self, Table},
+        project::{JobInfo, MartOutput, Project},
         tree::Node,
     },
     connector::sink::SinkSpec,
@@ -17,73 +22,81 @@ use crate::{
     },
 };
 
-/// The table that a sink writes.
-pub fn table_of(sink: &SinkSpec) -> Table {
-    (sink.connection.clone(), sink.schema.clone(), sink.table.clone())
+/// Checks who writes what, and marks the members that replace parts of one table.
+pub fn check(project: &mut Project, connections: &Connections, trees: &Trees<'_>, report: &mut Report<'_>) {
+    let mut written: IndexMap<Table, JobName> = IndexMap::new();
+    let mut shared: Vec<(JobName, Vec<Table>)> = vec![];
+    let of_pipelines = project.pipelines.values().map(|pipeline| {
+        (&pipeline.info, pipeline.members.iter().map(|member| &member.sink).collect::<Vec<_>>())
+    });
+    let of_marts = project.marts.values().map(|mart| {
+        let sinks = mart.members.iter().filter_map(|member| match &member.output {
+            MartOutput::Table { sink, .. } => Some(sink.as_ref()),
+            MartOutput::Workbook(_) => None,
+        });
+        (&mart.info, sinks.collect::<Vec<_>>())
+    });
+    for (info, sinks) in of_pipelines.chain(of_marts) {
+        let tables = sinks.iter().map(|sink| lineage::sink_table(project, sink)).collect::<Vec<_>>();
+        one_writer(info, trees.of_job(info), &tables, &mut written, report);
+        shared.push((info.name.clone(), tables));
+    }
+    for (name, tables) in shared {
+        mark_shared(project, &name, &tables);
+    }
+    workbooks(project, trees, report);
+    files(project, connections, report);
 }
 
-/// Gathers who writes which table, checks it, and marks the members that share one.
-pub fn writers(jobs: &mut Jobs<'_>, context: &Context<'_>, report: &mut Report<'_>) -> Written {
-    let mut written = Written::new();
-    for (file, pipeline) in &mut jobs.pipelines {
-        let sinks: Vec<(&Member, &mut SinkSpec)> =
-            pipeline.members.iter_mut().map(|member| (&member.member, &mut member.sink)).collect();
-        job(&pipeline.info, &file.tree, sinks, &mut written, report);
-    }
-    for (file, mart) in &mut jobs.marts {
-        let sinks: Vec<(&Member, &mut SinkSpec)> = mart
-            .members
-            .iter_mut()
-            .filter_map(|member| match &mut member.output {
-                MartOutput::Table { sink, .. } => Some((&member.member, sink.as_mut())),
-                MartOutput::Workbook(_) => None,
-            })
-            .collect();
-        job(&mart.info, &file.tree, sinks, &mut written, report);
-    }
-    workbooks(jobs, report);
-    files(context, report);
-    written
-}
-
-fn job(
+fn one_writer(
     info: &JobInfo,
     tree: &Node,
-    sinks: Vec<(&Member, &mut SinkSpec)>,
-    written: &mut Written,
+    tables: &[Table],
+    written: &mut IndexMap<Table, JobName>,
     report: &mut Report<'_>,
 ) {
-    let mut counts: IndexMap<Table, usize> = IndexMap::new();
-    for (_, sink) in &sinks {
-        *counts.entry(table_of(sink)).or_default() += 1;
+    let sink = tree.at(&["sink"]);
+    let place = sink.get("table").unwrap_or(sink);
+    let first = report.problems.len();
+    for table in tables {
+        let Some(other) = written.get(table).filter(|other| **other != info.name) else { continue };
+        let message = format!("table `{}` of `{}` is written by `{other}` already", table.table, table.connection);
+        let hint = "one job writes a table: let each write its own, and unite them in SQL";
+        report.member(first, |report| report.value(place, "two-writers", message, hint));
     }
-    let sink_node = tree.at(&["sink"]);
-    let place = if sink_node.get("table").is_some() { sink_node.at(&["table"]) } else { sink_node };
-    for (table, _) in &counts {
-        let others = written.get(table).into_iter().flatten();
-        if let Some((other, _)) = others.clone().next() {
-            let message = format!("table `{}` of `{}` is written by `{other}` already", table.2, table.0);
-            report.value(place, "two-writers", message, "one job writes a table; let each write its own and unite them in SQL");
-        }
-    }
-    for (at, (member, sink)) in sinks.into_iter().enumerate() {
-        let table = table_of(sink);
-        if counts.get(&table).is_some_and(|count| *count > 1) && sink.mode == Mode::Replace {
+    written.extend(tables.iter().map(|table| (table.clone(), info.name.clone())));
+}
+
+/// Members that share a table replace only their own rows of it.
+fn mark_shared(project: &mut Project, name: &JobName, tables: &[Table]) {
+    let shared = |at: usize| tables.iter().filter(|table| **table == tables[at]).count() > 1;
+    let mark = |member: &Member, sink: &mut SinkSpec, at: usize| {
+        if sink.mode == Mode::Replace && shared(at) {
             sink.partition = member.iter().map(|(matrix, value)| (matrix.to_owned(), value.to_owned())).collect();
         }
-        written.entry(table).or_default().push((info.name.clone(), at));
+    };
+    if let Some(pipeline) = project.pipelines.get_mut(name) {
+        for (at, member) in pipeline.members.iter_mut().enumerate().take(tables.len()) {
+            mark(&member.member, &mut member.sink, at);
+        }
+    } else if let Some(mart) = project.marts.get_mut(name) {
+        for (at, member) in mart.members.iter_mut().enumerate().take(tables.len()) {
+            if let MartOutput::Table { sink, .. } = &mut member.output {
+                mark(&member.member, sink, at);
+            }
+        }
     }
 }
 
 /// No two workbooks are one file.
-fn workbooks(jobs: &Jobs<'_>, report: &mut Report<'_>) {
-    let mut seen: IndexMap<PathBuf, JobName> = IndexMap::new();
-    for (file, mart) in &jobs.marts {
+fn workbooks(project: &Project, trees: &Trees<'_>, report: &mut Report<'_>) {
+    let mut seen: IndexMap<PathBuf, &JobName> = IndexMap::new();
+    for mart in project.marts.values() {
         for member in &mart.members {
             let MartOutput::Workbook(workbook) = &member.output else { continue };
-            if let Some(other) = seen.insert(workbook.file.clone(), mart.info.name.clone()) {
-                let node = file.tree.at(&["excel"]);
-                let (message, hint) = if other == mart.info.name {
+            if let Some(other) = seen.insert(workbook.file.clone(), &mart.info.name) {
+                let node = trees.of_job(&mart.info).at(&["excel"]);
+                let (message, hint) = if *other == mart.info.name {
                     ("all members would write the same file".to_owned(), "name the member in it: `{region}`")
                 } else {
                     (format!("mart `{other}` writes this file already"), "")
@@ -95,13 +108,13 @@ fn workbooks(jobs: &Jobs<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// No two connections are one database file: each would keep its own count of who writes it.
-fn files(context: &Context<'_>, report: &mut Report<'_>) {
+/// No two connections are one file or folder: each would keep its own count of who writes there.
+fn files(project: &Project, connections: &Connections, report: &mut Report<'_>) {
     let mut seen: IndexMap<PathBuf, &str> = IndexMap::new();
-    for (name, connection) in context.connections {
+    for (name, connection) in connections {
         for (_, path) in connections::paths(&connection.node) {
             let Some(text) = path.text().filter(|_| !path.stand_in) else { continue };
-            let full = context.root.join(text);
+            let full = project.root.join(text);
             if let Some(other) = seen.insert(full, name) {
                 let message = format!("connection `{other}` is this file already");
                 report.value(path, "duplicate-path", message, "use one connection for both");

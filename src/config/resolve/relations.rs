@@ -1,0 +1,152 @@
+//! What is known of tables without opening any: those that this project writes have the columns that their writers give them.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use indexmap::IndexMap;
+
+use crate::{
+    config::{
+        lineage::{self, Lineage, Table},
+        project::Project,
+    },
+    engine::typing::{Known, TableName},
+    model::{
+        name::{JobKind, JobName},
+        problem::nearest,
+    },
+};
+
+/// Columns of what members write, as far as they were judged: by their number in the lineage.
+pub struct Relations<'a> {
+    project: &'a Project,
+    lineage: &'a Lineage,
+    outputs: IndexMap<usize, SchemaRef>,
+}
+
+impl<'a> Relations<'a> {
+    /// Nothing is known yet.
+    pub fn new(project: &'a Project, lineage: &'a Lineage) -> Self {
+        Self { project, lineage, outputs: IndexMap::new() }
+    }
+
+    /// Remembers what a member writes.
+    pub fn learn(&mut self, node: usize, output: Option<SchemaRef>) {
+        self.outputs.extend(output.map(|schema| (node, schema)));
+    }
+
+    /// What was learned, by the member's number.
+    pub fn into_outputs(self) -> IndexMap<usize, SchemaRef> {
+        self.outputs
+    }
+
+    /// The columns of a table that some member writes.
+    pub fn written(&self, table: &Table) -> Option<SchemaRef> {
+        let mut writers = (0..self.lineage.nodes.len()).filter(|at| self.lineage.nodes[*at].writes.as_ref() == Some(table));
+        let first = writers.next()?;
+        let mut schema = self.outputs.get(&first)?.clone();
+        for writer in writers {
+            schema = united(&schema, self.outputs.get(&writer)?)?;
+        }
+        Some(schema)
+    }
+
+    /// What is known of a table that SQL names.
+    pub fn known(&self, name: &TableName, source: Option<&Known>) -> Known {
+        let parts: Vec<&str> = name.parts.iter().map(String::as_str).collect();
+        match (parts.as_slice(), source) {
+            (["source"], Some(source)) => source.clone(),
+            (["pipeline", job], _) => self.job(JobKind::Pipeline, job),
+            (["mart", job], _) => self.job(JobKind::Mart, job),
+            ([connection, table], _) => self.table(connection, None, table),
+            ([connection, schema, table], _) => self.table(connection, Some(schema), table),
+            ([table], _) => Known::Missing { hint: self.full_name(table) },
+            _ => Known::Missing { hint: None },
+        }
+    }
+
+    fn table(&self, connection: &str, schema: Option<&str>, table: &str) -> Known {
+        let Some(config) = self.project.connections.get(connection) else {
+            let names = self.project.connections.keys().map(String::as_str);
+            let meant = nearest(connection, names.chain(["mart", "pipeline"]));
+            return Known::Missing { hint: meant.map(|meant| TableName::new([meant, table]).to_string()) };
+        };
+        let schemas = config.schemas();
+        if let Some(schema) = schema
+            && !schemas.is_empty()
+            && !schemas.iter().any(|known| known == schema)
+        {
+            let meant = nearest(schema, schemas.iter().map(String::as_str));
+            let hint = meant.map(|meant| TableName::new([connection, meant, table]).to_string());
+            return Known::Missing { hint };
+        }
+        let place = lineage::table(self.project, connection, schema, table);
+        self.written(&place).map_or(Known::Unknown, Known::Schema)
+    }
+
+    /// `pipeline.NAME` or `mart.NAME`: all members, united by name, with the matrices as columns.
+    fn job(&self, kind: JobKind, name: &str) -> Known {
+        let job = JobName::new(name);
+        let nodes: Vec<usize> = (0..self.lineage.nodes.len())
+            .filter(|at| self.lineage.nodes[*at].kind == kind && self.lineage.nodes[*at].job == job)
+            .collect();
+        if nodes.is_empty() {
+            let names = self.lineage.nodes.iter().filter(|node| node.kind == kind).map(|node| node.job.as_str());
+            let hint = nearest(name, names).map(|meant| TableName::new([kind.to_string().as_str(), meant]).to_string());
+            return Known::Missing { hint };
+        }
+        if nodes.iter().any(|at| self.lineage.nodes[*at].writes.is_none()) {
+            return Known::Missing { hint: None }; // A workbook is no table.
+        }
+        let mut schema: Option<SchemaRef> = None;
+        for at in &nodes {
+            let Some(output) = self.outputs.get(at) else { return Known::Unknown };
+            schema = match schema {
+                None => Some(output.clone()),
+                Some(schema) => united(&schema, output),
+            };
+            if schema.is_none() {
+                return Known::Unknown;
+            }
+        }
+        let matrices = self.lineage.nodes[nodes[0]].member.iter().map(|(matrix, _)| matrix);
+        schema.map_or(Known::Unknown, |schema| Known::Schema(with_matrices(&schema, matrices)))
+    }
+
+    /// The full name of a table that somebody here writes.
+    fn full_name(&self, table: &str) -> Option<String> {
+        let written = self.lineage.nodes.iter().filter_map(|node| node.writes.as_ref());
+        let found = written.into_iter().find(|place| place.table == table);
+        let jobs = || self.lineage.nodes.iter().find(|node| node.job.as_str() == table && node.writes.is_some());
+        match found {
+            Some(place) => Some(TableName::new([&place.connection, &place.table]).to_string()),
+            None => jobs().map(|node| TableName::new([node.kind.to_string().as_str(), table]).to_string()),
+        }
+    }
+}
+
+/// Columns of two tables, matched by name; `None` where their types disagree.
+fn united(left: &SchemaRef, right: &SchemaRef) -> Option<SchemaRef> {
+    let mut fields: Vec<Field> = vec![];
+    for field in left.fields() {
+        let other = right.field_with_name(field.name()).ok();
+        if other.is_some_and(|other| other.data_type() != field.data_type()) {
+            return None;
+        }
+        let nullable = field.is_nullable() || other.is_none_or(Field::is_nullable);
+        fields.push(field.as_ref().clone().with_nullable(nullable));
+    }
+    let new = right.fields().iter().filter(|field| left.field_with_name(field.name()).is_err());
+    fields.extend(new.map(|field| field.as_ref().clone().with_nullable(true)));
+    Some(Arc::new(Schema::new(fields)))
+}
+
+fn with_matrices<'m>(schema: &SchemaRef, matrices: impl Iterator<Item = &'m str>) -> SchemaRef {
+    let mut fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+    for matrix in matrices {
+        if schema.field_with_name(matrix).is_err() {
+            fields.push(Field::new(matrix, DataType::Utf8, false));
+        }
+    }
+    Arc::new(Schema::new(fields))
+}

@@ -1,0 +1,277 @@
+//! SQL, contracts, keys and sheets judged by their columns, in order of dependency: what one job writes is known to those that read it.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+
+use super::{matrix::meant, relations::Relations, report::Report, trees::Trees};
+use crate::{
+    config::{
+        lineage::{self, Lineage},
+        project::{MartOutput, PipelineMember, Project, SourceKind, Sql, With, Workbook},
+        tree::Node,
+    },
+    connector::{
+        sink::{DeleteHow, SinkSpec},
+        source::SourceSpec,
+    },
+    engine::{
+        params::{period_types, value_type},
+        typing::{Known, ParamTypes, Typed, check_condition, check_row_wise, check_sql},
+    },
+    model::{
+        column::Unlisted,
+        name::{Facts, JobKind},
+        unit::DELETED,
+    },
+    workbook::spec::{Chart, total_fits},
+};
+
+/// Judges every member, and tells each what it writes.
+pub fn check(project: &mut Project, lineage: &Lineage, trees: &Trees<'_>, report: &mut Report<'_>) {
+    // Where there is a circle, which was reported, what is not known yet stays unknown.
+    let order = lineage.order().unwrap_or_else(|_| (0..lineage.nodes.len()).collect());
+    let first = report.problems.len();
+    let mut judge = Judge { project, relations: Relations::new(project, lineage) };
+    for at in order {
+        let node = &lineage.nodes[at];
+        let tree = trees.get(node.kind, &node.job);
+        let output = report.member(first, |report| match node.kind {
+            JobKind::Pipeline => judge.pipeline(node, tree, report),
+            JobKind::Mart => judge.mart(node, tree, report),
+        });
+        judge.relations.learn(at, output);
+    }
+    let outputs = judge.relations.into_outputs();
+    for (at, schema) in outputs {
+        tell(project, &lineage.nodes[at], schema);
+    }
+}
+
+fn tell(project: &mut Project, node: &lineage::Node, schema: SchemaRef) {
+    match node.kind {
+        JobKind::Pipeline => {
+            let members = project.pipelines.get_mut(&node.job).into_iter().flat_map(|job| &mut job.members);
+            members.filter(|member| member.member == node.member).for_each(|member| member.output = Some(schema.clone()));
+        }
+        JobKind::Mart => {
+            let members = project.marts.get_mut(&node.job).into_iter().flat_map(|job| &mut job.members);
+            for member in members.filter(|member| member.member == node.member) {
+                if let MartOutput::Table { output, .. } = &mut member.output {
+                    *output = Some(schema.clone());
+                }
+            }
+        }
+    }
+}
+
+struct Judge<'a> {
+    project: &'a Project,
+    relations: Relations<'a>,
+}
+
+impl Judge<'_> {
+    fn pipeline(&self, node: &lineage::Node, tree: &Node, report: &mut Report<'_>) -> Option<SchemaRef> {
+        let pipeline = self.project.pipelines.get(&node.job)?;
+        let member = pipeline.members.iter().find(|member| member.member == node.member)?;
+        let source = self.source(member, tree.at(&["source"]), report);
+        let params = params(&member.facts);
+        let rows = match &member.transform {
+            None => source,
+            Some(sql) => {
+                let known = source.map_or(Known::Unknown, Known::Schema);
+                let tables = |name: &_| self.relations.known(name, Some(&known));
+                let typed = check_row_wise(&sql.text, &tables, &params, self.project.zone);
+                self.findings(sql, tree.at(&["transform", "sql"]), &typed, report);
+                typed.schema
+            }
+        };
+        if let (Some(condition), Some(rows)) = (&member.delete_when, &rows) {
+            let typed = check_condition(&condition.text, rows, &params, self.project.zone);
+            self.findings(condition, tree.at(&["sink", "delete", "when"]), &typed, report);
+        }
+        self.sink(rows?, &member.sink, tree.at(&["sink"]), report)
+    }
+
+    /// The columns of a pipeline's source, where they can be told.
+    fn source(&self, member: &PipelineMember, node: &Node, report: &mut Report<'_>) -> Option<SchemaRef> {
+        let spec = match &member.source {
+            SourceKind::Table(spec) => spec,
+            SourceKind::Generate { spec, parents } => return Some(spec.schema(parents)),
+        };
+        let table = lineage::table(self.project, &spec.connection, spec.schema.as_deref(), &spec.table);
+        let written = self.relations.written(&table);
+        if let Some(written) = &written {
+            source_columns(spec, written, node, report);
+        }
+        let Some(contract) = &spec.contract else { return written };
+        if contract.unlisted != Unlisted::Keep {
+            return Some(contract.schema());
+        }
+        let listed = contract.schema();
+        let kept = written?;
+        let fields = kept.fields().iter().map(|field| match listed.field_with_name(field.name()) {
+            Ok(listed) => Arc::new(listed.clone()),
+            Err(_) => field.clone(),
+        });
+        Some(Arc::new(Schema::new(fields.collect::<Vec<FieldRef>>())))
+    }
+
+    fn mart(&self, node: &lineage::Node, tree: &Node, report: &mut Report<'_>) -> Option<SchemaRef> {
+        let mart = self.project.marts.get(&node.job)?;
+        let member = mart.members.iter().find(|member| member.member == node.member)?;
+        match &member.output {
+            MartOutput::Table { sql, sink, .. } => {
+                let typed = self.query(sql, tree.at(&["sql"]), &params(&member.facts), report);
+                self.sink(typed.schema?, sink, tree.at(&["sink"]), report)
+            }
+            MartOutput::Workbook(workbook) => {
+                self.workbook(workbook, &member.facts, tree, report);
+                None
+            }
+        }
+    }
+
+    fn workbook(&self, workbook: &Workbook, facts: &Facts, tree: &Node, report: &mut Report<'_>) {
+        let mut params = params(facts);
+        for (name, with) in &workbook.with {
+            match with {
+                With::Period(_) => params.extend(period_types(name)),
+                With::Value(value) => {
+                    params.insert(name.clone(), value_type(value));
+                }
+            }
+        }
+        for (sheet, node) in workbook.sheets.iter().zip(tree.at(&["sheet"]).items()) {
+            let typed = self.query(&sheet.sql, node.at(&["sql"]), &params, report);
+            let Some(schema) = typed.schema else { continue };
+            for (name, column) in &sheet.columns {
+                let place = node.at(&["columns", name]);
+                let Some(field) = column_of(name, &schema, place, Place::Key, report) else { continue };
+                if let Some(Err(why)) = column.total.map(|total| total_fits(total, field.data_type())) {
+                    report.value(place.at(&["total"]), "bad-total", format!("column `{name}`: {why}"), "");
+                }
+            }
+            let charts = node.at(&["chart"]);
+            for (at, chart) in sheet.charts.iter().enumerate() {
+                chart_columns(chart, &schema, charts.items().get(at).unwrap_or(charts), report);
+            }
+        }
+    }
+
+    fn query(&self, sql: &Sql, node: &Node, params: &ParamTypes, report: &mut Report<'_>) -> Typed {
+        let tables = |name: &_| self.relations.known(name, None);
+        let typed = check_sql(&sql.text, &tables, params, self.project.zone);
+        self.findings(sql, node, &typed, report);
+        typed
+    }
+
+    /// What the engine found, at its place in the file.
+    fn findings(&self, sql: &Sql, node: &Node, typed: &Typed, report: &mut Report<'_>) {
+        for finding in &typed.findings {
+            let mut hint = finding.hint.clone().unwrap_or_default();
+            let parameter = typed.parameters.iter().find(|(_, span)| *span == finding.span);
+            if let Some((name, _)) = parameter
+                && let Some(matrix) = self.project.matrix.keys().find(|matrix| name.split('.').next() == Some(matrix.as_str()))
+                && finding.code == "sql-unknown-parameter"
+                && !name.contains('.')
+            {
+                hint = format!("add `matrix = [\"{matrix}\"]` at the top of the file");
+            }
+            report.sql(sql, node, finding.span.clone(), finding.code, finding.message.clone(), hint);
+        }
+    }
+
+    /// The target's columns, as far as this writer fills them; what the sink says of columns is checked against the rows'.
+    fn sink(&self, rows: SchemaRef, sink: &SinkSpec, node: &Node, report: &mut Report<'_>) -> Option<SchemaRef> {
+        for (at, name) in sink.key.iter().enumerate() {
+            let key = node.at(&["key"]);
+            column_of(name, &rows, key.items().get(at).unwrap_or(key), Place::Value, report);
+        }
+        for name in sink.columns.keys() {
+            column_of(name, &rows, node.at(&["columns", name]), Place::Key, report);
+        }
+        for (at, name) in sink.options.delta.iter().flat_map(|delta| &delta.partition_by).enumerate() {
+            let place = node.at(&["delta", "partition_by"]);
+            column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
+        }
+        for (matrix, _) in &sink.partition {
+            if rows.field_with_name(matrix).is_err() {
+                let message = format!("members share this table, and nothing tells whose rows are whose: there is no column `{matrix}`");
+                let hint = format!("add `:{matrix} AS {matrix}` to the SQL, or give each member a table: `{{{matrix}}}`");
+                report.value(node.get("mode").unwrap_or(node), "shared-replace", message, hint);
+            }
+        }
+        for field in rows.fields().iter().filter(|field| field.name().to_lowercase().starts_with("_vitrina")) {
+            let message = format!("column `{}`: names that begin with `_vitrina` are ours", field.name());
+            report.value(node, "reserved-name", message, "rename it in the SQL");
+        }
+        let target = rows.fields().iter().map(|field| {
+            let told = sink.columns.get(field.name()).and_then(|column| column.kind.as_ref());
+            match told {
+                Some(kind) => Arc::new(field.as_ref().clone().with_data_type(kind.arrow().clone())),
+                None => field.clone(),
+            }
+        });
+        let mut fields: Vec<FieldRef> = target.collect();
+        if sink.delete == Some(DeleteHow::Soft) {
+            fields.push(Arc::new(Field::new(DELETED, DataType::Boolean, true)));
+        }
+        Some(Arc::new(Schema::new(fields)))
+    }
+}
+
+fn params(facts: &Facts) -> ParamTypes {
+    facts.keys().map(|name| (name.clone(), DataType::Utf8)).collect()
+}
+
+/// What a source says of columns, against those of the table that another job writes.
+fn source_columns(spec: &SourceSpec, written: &SchemaRef, node: &Node, report: &mut Report<'_>) {
+    if let Some(cursor) = &spec.cursor {
+        column_of(&cursor.column, written, node.at(&["cursor", "column"]), Place::Value, report);
+        if let Some(tie) = &cursor.tie {
+            column_of(tie, written, node.at(&["cursor", "tie"]), Place::Value, report);
+        }
+    }
+    for name in spec.contract.iter().flat_map(|contract| contract.columns.keys()) {
+        column_of(name, written, node.at(&["columns", name]), Place::Key, report);
+    }
+}
+
+fn chart_columns(chart: &Chart, schema: &SchemaRef, node: &Node, report: &mut Report<'_>) {
+    column_of(&chart.x, schema, node.at(&["x"]), Place::Value, report);
+    let y = node.at(&["y"]);
+    for (at, name) in chart.y.iter().enumerate() {
+        let place = y.items().get(at).unwrap_or(y);
+        let Some(field) = column_of(name, schema, place, Place::Value, report) else { continue };
+        if !field.data_type().is_numeric() {
+            report.value(place, "bad-chart", format!("column `{name}` is {}: a chart draws numbers", field.data_type()), "");
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Key,
+    Value,
+}
+
+/// The column of a name; reported where there is none.
+fn column_of<'s>(
+    name: &str,
+    schema: &'s SchemaRef,
+    node: &Node,
+    place: Place,
+    report: &mut Report<'_>,
+) -> Option<&'s Field> {
+    let found = schema.field_with_name(name).ok();
+    if found.is_none() {
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let (message, hint) = (format!("the rows have no column `{name}`"), meant(name, &names));
+        match place {
+            Place::Key => report.key(node, "unknown-column", message, hint),
+            Place::Value => report.value(node, "unknown-column", message, hint),
+        }
+    }
+    found
+}

@@ -15,13 +15,13 @@ use super::tree::{Node, Value};
 
 /// What a type had against a node.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// Why.
-    pub message: String,
+    pub(crate) message: String,
     /// Where.
-    pub file: Option<Arc<Path>>,
+    pub(crate) file: Option<Arc<Path>>,
     /// Where in it.
-    pub span: Option<Range<usize>>,
+    pub(crate) span: Option<Range<usize>>,
 }
 
 impl fmt::Display for Failure {
@@ -208,7 +208,11 @@ impl<'de> VariantAccess<'de> for &'de Node {
         self.deserialize_any(visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Failure> {
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Failure> {
         self.deserialize_any(visitor)
     }
 }

@@ -1,10 +1,14 @@
 //! Problems for people and for programs.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    fmt::{self, Write as _},
+    ops::Range,
+    sync::Arc,
+};
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity as Level, SourceCode,
-    ThemeStyles,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity as Level,
+    SourceCode, ThemeStyles,
 };
 use serde_json::{Value as Json, json};
 
@@ -35,13 +39,7 @@ pub fn text(problem: &Problem, sources: &Sources, colour: bool, width: usize) ->
 /// `pipelines/a.toml:3:14: error[unknown-key]: …`, one line.
 pub fn line(problem: &Problem, sources: &Sources) -> String {
     let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    format!(
-        "{}: {}[{}]: {}{hint}",
-        place(problem, sources),
-        problem.severity,
-        problem.code,
-        problem.message
-    )
+    format!("{}: {}[{}]: {}{hint}", place(problem, sources), problem.severity, problem.code, problem.message)
 }
 
 /// Every problem with its place; lines and columns count from 1, columns count characters, the end is out.
@@ -94,9 +92,10 @@ fn place(problem: &Problem, sources: &Sources) -> String {
 
 fn plain(problem: &Problem, sources: &Sources) -> String {
     let sign = if problem.severity == Severity::Error { "×" } else { "⚠" };
-    let mut drawn = format!("{}\n\n  {sign} {}: {}\n", problem.code, place(problem, sources), problem.message);
+    let mut drawn =
+        format!("{}\n\n  {sign} {}: {}\n", problem.code, place(problem, sources), problem.message);
     if let Some(hint) = &problem.hint {
-        drawn.push_str(&format!("  help: {hint}\n"));
+        let _ = writeln!(drawn, "  help: {hint}");
     }
     drawn
 }

@@ -9,21 +9,21 @@ use super::{
 use crate::model::problem::Problem;
 
 /// Where variables come from.
-pub struct Environment<'a> {
+pub(crate) struct Environment<'a> {
     /// Reads one.
-    pub read: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) read: &'a dyn Fn(&str) -> Option<String>,
     /// Whether a variable may be unset: something takes its place, and nothing runs.
-    pub unset_allowed: bool,
+    pub(crate) unset_allowed: bool,
 }
 
 /// Whether a node is a reference to a variable.
-pub fn is_reference(node: &Node) -> bool {
+pub(crate) fn is_reference(node: &Node) -> bool {
     node.get("env").is_some()
 }
 
 impl Environment<'_> {
     /// Puts a variable's value in place of the reference to it, as the type that `schema` wants.
-    pub fn substitute(&self, node: &mut Node, schema: &Json, name: &str) -> Vec<Problem> {
+    pub(crate) fn substitute(&self, node: &mut Node, schema: &Json, name: &str) -> Vec<Problem> {
         let mut problems: Vec<Problem> = vec![];
         for (key, child) in node.entries() {
             if key != "env" && key != "default" {
@@ -33,38 +33,36 @@ impl Environment<'_> {
         }
         let Some(variable) = node.get("env").and_then(Node::text).map(str::to_owned) else {
             problems.push(node.error("wrong-type", format!("`{name}.env` must be the name of a variable")));
-            return self.give_up(node, schema, name, problems);
+            return give_up(node, schema, name, problems);
         };
         let value = match (self.read)(&variable) {
             Some(text) => converted(&text, schema),
             None => match node.get("default") {
                 Some(default) => Some(default.value.clone()),
-                None if self.unset_allowed => return self.give_up(node, schema, name, problems),
+                None if self.unset_allowed => return give_up(node, schema, name, problems),
                 None => {
                     let message = format!("environment variable `{variable}` is not set");
                     let hint = format!("set it, or give a default: {{ env = \"{variable}\", default = … }}");
                     problems.push(node.error("unset-variable", message).hint(hint));
-                    return self.give_up(node, schema, name, problems);
+                    return give_up(node, schema, name, problems);
                 }
             },
         };
-        match value {
-            Some(value) => node.value = value,
-            None => {
-                let expected = shape::expected(schema);
-                let message = format!("environment variable `{variable}` must be {expected}");
-                problems.push(node.error("bad-variable", message));
-                return self.give_up(node, schema, name, problems);
-            }
+        if let Some(value) = value {
+            node.value = value;
+            return problems;
         }
-        problems
+        let expected = shape::expected(schema);
+        let message = format!("environment variable `{variable}` must be {expected}");
+        problems.push(node.error("bad-variable", message));
+        give_up(node, schema, name, problems)
     }
+}
 
-    fn give_up(&self, node: &mut Node, schema: &Json, name: &str, problems: Vec<Problem>) -> Vec<Problem> {
-        node.value = shape::stand_in(schema, name, node);
-        node.stand_in = true;
-        problems
-    }
+fn give_up(node: &mut Node, schema: &Json, name: &str, problems: Vec<Problem>) -> Vec<Problem> {
+    node.value = shape::stand_in(schema, name, node);
+    node.stand_in = true;
+    problems
 }
 
 fn converted(text: &str, schema: &Json) -> Option<Value> {

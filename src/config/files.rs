@@ -19,39 +19,39 @@ use super::{
 use crate::model::{name::JobName, problem::Problem};
 
 /// The files of a project, each as a tree and as its struct.
-pub struct Files {
+pub(crate) struct Files {
     /// The folder, absolute.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Texts.
-    pub sources: Sources,
+    pub(crate) sources: Sources,
     /// What is wrong with each file by itself.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// `vitrina.toml`.
-    pub project: Option<File<ProjectFile>>,
+    pub(crate) project: Option<File<ProjectFile>>,
     /// In order of name.
-    pub pipelines: Vec<JobFile<PipelineFile>>,
+    pub(crate) pipelines: Vec<JobFile<PipelineFile>>,
     /// In order of name.
-    pub marts: Vec<JobFile<MartFile>>,
+    pub(crate) marts: Vec<JobFile<MartFile>>,
     /// Pipelines and marts that are there and could not be read: nothing is said about who names them.
-    pub unread: Vec<JobName>,
+    pub(crate) unread: Vec<JobName>,
 }
 
 /// A file that could be read.
-pub struct File<T> {
+pub(crate) struct File<T> {
     /// As written, mended by `walk`.
-    pub tree: Node,
+    pub(crate) tree: Node,
     /// Typed.
-    pub raw: T,
+    pub(crate) raw: T,
 }
 
 /// A pipeline's or mart's file.
-pub struct JobFile<T> {
+pub(crate) struct JobFile<T> {
     /// Its path under its folder, without the suffix.
-    pub name: JobName,
+    pub(crate) name: JobName,
     /// As written, defaults filled in, mended by `walk`.
-    pub tree: Node,
+    pub(crate) tree: Node,
     /// Typed.
-    pub raw: T,
+    pub(crate) raw: T,
 }
 
 /// Files that a project may have; past it something is wrong with the folder.
@@ -62,7 +62,7 @@ const MOST_BYTES: u64 = 4 << 20;
 const MERGED: [&str; 5] = ["source", "sink", "retry", "slice", "transform"];
 
 /// Reads a project's folder.
-pub fn read(root: &Path, environment: &Environment<'_>) -> Files {
+pub(crate) fn read(root: &Path, environment: &Environment<'_>) -> Files {
     let mut reading = Reading {
         files: Files {
             root: std::path::absolute(root).unwrap_or_else(|_| root.to_owned()),
@@ -164,9 +164,10 @@ impl Reading {
                             .error("missing-file", format!("there is no file `{}`", path.display()))
                             .hint("the path is relative to the folder of this TOML file"),
                     ),
-                    None => self.files.problems.push(
-                        named.error("missing-file", format!("`{text}` lies outside of the project")),
-                    ),
+                    None => self
+                        .files
+                        .problems
+                        .push(named.error("missing-file", format!("`{text}` lies outside of the project"))),
                 }
             }
             self.sql_files(child);
@@ -183,7 +184,9 @@ impl Reading {
         let full = self.files.root.join(path);
         let too_big = std::fs::metadata(&full).is_ok_and(|about| about.len() > MOST_BYTES);
         let problem = match std::fs::read(&full) {
-            Err(error) if path == Path::new("vitrina.toml") && error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error)
+                if path == Path::new("vitrina.toml") && error.kind() == std::io::ErrorKind::NotFound =>
+            {
                 let message = "this folder is no project: it has no vitrina.toml";
                 Problem::error(path, 0..0, "no-project", message).hint("`vitrina init DIR` makes a project")
             }
@@ -237,20 +240,20 @@ impl Reading {
     fn job_name(&mut self, path: &Path, folder: &str) -> Option<JobName> {
         let below = path.strip_prefix(folder).unwrap_or(path).with_extension("");
         let parts: Option<Vec<&str>> = below.iter().map(|part| part.to_str()).collect();
-        let good = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-        match parts.filter(|parts| parts.iter().all(good)) {
-            Some(parts) => Some(JobName::new(parts.join("/"))),
-            None => {
-                let message = "a file's name is the job's name: letters, digits, `_` and `-`";
-                self.files.problems.push(Problem::error(path, 0..0, "bad-name", message).hint("rename the file"));
-                None
-            }
+        let good = |part: &&str| {
+            !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+        };
+        if let Some(parts) = parts.filter(|parts| parts.iter().all(good)) {
+            return Some(JobName::new(parts.join("/")));
         }
+        let message = "a file's name is the job's name: letters, digits, `_` and `-`";
+        self.files.problems.push(Problem::error(path, 0..0, "bad-name", message).hint("rename the file"));
+        None
     }
 }
 
 /// The path that a TOML file means by a path of its own, relative to the project's folder; `None` = outside of it.
-pub fn beside(file: &Path, text: &str) -> Option<PathBuf> {
+pub(crate) fn beside(file: &Path, text: &str) -> Option<PathBuf> {
     let mut path = file.parent().unwrap_or(Path::new("")).to_owned();
     for part in Path::new(text).components() {
         match part {
@@ -268,7 +271,7 @@ pub fn beside(file: &Path, text: &str) -> Option<PathBuf> {
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
 /// Fills in what a pipeline's file leaves out.

@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 /// What is wrong with a single value: its format or its range.
-pub fn check(node: &Node, schema: &Json, name: &str) -> Option<Problem> {
+pub(crate) fn check(node: &Node, schema: &Json, name: &str) -> Option<Problem> {
     match &node.value {
         Value::Integer(number) => out_of_range(node, *number as f64, schema, name),
         Value::Float(number) => out_of_range(node, *number, schema, name),
@@ -62,7 +62,11 @@ fn text_problem(node: &Node, text: &str, schema: &Json, name: &str) -> Option<Pr
         }
         "date" => {
             text.parse::<NaiveDate>().err()?;
-            problem("bad-date", format!("{name}: `{text}` is no date"), "write it bare: 2026-01-31".to_owned())
+            problem(
+                "bad-date",
+                format!("{name}: `{text}` is no date"),
+                "write it bare: 2026-01-31".to_owned(),
+            )
         }
         _ => None,
     }
@@ -84,13 +88,13 @@ fn out_of_range(node: &Node, number: f64, schema: &Json, name: &str) -> Option<P
 }
 
 /// Checks a cron expression: five fields, or six with seconds first.
-pub fn cron(text: &str) -> Result<(), String> {
+pub(crate) fn cron(text: &str) -> Result<(), String> {
     let parser = CronParser::builder().seconds(Seconds::Optional).build();
     parser.parse(text).map(|_| ()).map_err(|error| error.to_string().to_lowercase())
 }
 
 /// `"256 MiB"` as bytes; a unit is a must.
-pub fn size(text: &str) -> Option<u64> {
+pub(crate) fn size(text: &str) -> Option<u64> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' ');
     if unit.is_empty() {
         return None;
@@ -99,13 +103,13 @@ pub fn size(text: &str) -> Option<u64> {
 }
 
 /// `"0.1%"` as a share of one.
-pub fn percent(text: &str) -> Option<f64> {
+pub(crate) fn percent(text: &str) -> Option<f64> {
     let number: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
     (0.0..=100.0).contains(&number).then_some(number / 100.0)
 }
 
 /// Whether a text was probably meant as a relative period: the nearest one.
-pub fn nearest_period(text: &str) -> Option<&'static str> {
+pub(crate) fn nearest_period(text: &str) -> Option<&'static str> {
     const WORDS: [&str; 14] = [
         "today",
         "yesterday",
@@ -127,9 +131,22 @@ pub fn nearest_period(text: &str) -> Option<&'static str> {
 }
 
 fn type_hint(text: &str) -> String {
-    let common = [("string", "text"), ("varchar", "text"), ("str", "text"), ("int", "int64"), ("integer", "int64"),
-        ("bigint", "int64"), ("float", "float64"), ("double", "float64"), ("boolean", "bool"), ("datetime", "timestamp"),
-        ("numeric", "decimal(12,2)"), ("decimal", "decimal(12,2)"), ("blob", "bytes"), ("binary", "bytes")];
+    let common = [
+        ("string", "text"),
+        ("varchar", "text"),
+        ("str", "text"),
+        ("int", "int64"),
+        ("integer", "int64"),
+        ("bigint", "int64"),
+        ("float", "float64"),
+        ("double", "float64"),
+        ("boolean", "bool"),
+        ("datetime", "timestamp"),
+        ("numeric", "decimal(12,2)"),
+        ("decimal", "decimal(12,2)"),
+        ("blob", "bytes"),
+        ("binary", "bytes"),
+    ];
     let bare = text.trim().to_lowercase();
     let known = common.iter().find(|(other, _)| *other == bare).map(|(_, ours)| *ours);
     let meant = known.or_else(|| nearest(&bare, ColumnType::NAMES.iter().map(|(name, _)| *name)));
@@ -140,12 +157,15 @@ fn type_hint(text: &str) -> String {
 }
 
 /// Whether a bare date or time may stand here.
-pub fn takes_datetime(schema: &Json) -> bool {
-    matches!(format_of(schema), Some("date" | "date-time" | "partial-date-time" | "scalar" | "time" | "date-or-time"))
+pub(crate) fn takes_datetime(schema: &Json) -> bool {
+    matches!(
+        format_of(schema),
+        Some("date" | "date-time" | "partial-date-time" | "scalar" | "time" | "date-or-time")
+    )
 }
 
 /// What a formatted string is, in words.
-pub fn describe(schema: &Json) -> Option<&'static str> {
+pub(crate) fn describe(schema: &Json) -> Option<&'static str> {
     Some(match format_of(schema)? {
         "span" => "a length of time such as \"5m\"",
         "column-type" => "a type such as \"int64\"",
@@ -159,7 +179,7 @@ pub fn describe(schema: &Json) -> Option<&'static str> {
 }
 
 /// A value that fits a format.
-pub fn stand_in(schema: &Json, name: &str) -> String {
+pub(crate) fn stand_in(schema: &Json, name: &str) -> String {
     match format_of(schema) {
         Some("span") => "1s".to_owned(),
         Some("column-type") => "text".to_owned(),

@@ -7,15 +7,18 @@ pub mod draw;
 mod env;
 mod files;
 mod format;
-mod offsets;
 pub mod lineage;
+mod offsets;
 pub mod project;
+#[allow(dead_code, reason = "names are filled in from the tree; the fields are there for schema and manual")]
 mod raw;
 mod reference;
 mod resolve;
 mod schema;
 mod shape;
 mod template;
+#[cfg(test)]
+mod tests;
 mod toml11;
 mod tree;
 mod walk;

@@ -9,7 +9,7 @@ use toml_parser::{
 
 /// Where each byte of a string's value stands in its file.
 #[derive(Debug, Clone)]
-pub struct Offsets {
+pub(crate) struct Offsets {
     /// `(byte of the value, byte of the file, whether the run is copied as it stands)`, rising.
     runs: Vec<(usize, usize, bool)>,
     end: (usize, usize),
@@ -17,7 +17,7 @@ pub struct Offsets {
 
 impl Offsets {
     /// Of a string that stands at `span` of `text`, quotes included; `None` where no string stands there.
-    pub fn of(text: &str, span: &Range<usize>) -> Option<Self> {
+    pub(crate) fn of(text: &str, span: &Range<usize>) -> Option<Self> {
         let raw = text.get(span.clone())?;
         let encoding = if raw.starts_with("\"\"\"") {
             Encoding::MlBasicString
@@ -34,12 +34,13 @@ impl Offsets {
         let raw = Raw::new_unchecked(raw, Some(encoding), span);
         let mut builder = Builder { text, runs: vec![], decoded: 0, at: span.start() };
         let _ = raw.decode_scalar(&mut builder, &mut ());
-        let quote = if matches!(encoding, Encoding::MlBasicString | Encoding::MlLiteralString) { 3 } else { 1 };
+        let quote =
+            if matches!(encoding, Encoding::MlBasicString | Encoding::MlLiteralString) { 3 } else { 1 };
         Some(Self { runs: builder.runs, end: (builder.decoded, span.end().saturating_sub(quote)) })
     }
 
     /// The bytes of the file that a range of the value comes from.
-    pub fn range(&self, of_value: Range<usize>) -> Range<usize> {
+    pub(crate) fn range(&self, of_value: Range<usize>) -> Range<usize> {
         let start = self.byte(of_value.start);
         let end = if of_value.end > of_value.start {
             // The end of the last byte, not the start of the next: a line continuation may lie between them.

@@ -15,9 +15,11 @@ pub fn reference() -> String {
         "# Configuration\n\nEvery key of every file, made from the structs that read them. \
          Editors get the same from `vitrina schema`.\n",
     );
-    for (file, schema) in
-        [("vitrina.toml", &*schema::PROJECT), ("pipelines/NAME.toml", &*schema::PIPELINE), ("marts/NAME.toml", &*schema::MART)]
-    {
+    for (file, schema) in [
+        ("vitrina.toml", &*schema::PROJECT),
+        ("pipelines/NAME.toml", &*schema::PIPELINE),
+        ("marts/NAME.toml", &*schema::MART),
+    ] {
         let _ = write!(page, "\n## {file}\n\n{}\n", prose(schema));
         table(&mut page, "", schema, file);
     }
@@ -27,8 +29,13 @@ pub fn reference() -> String {
 /// One table's keys, then the tables in it.
 fn table(page: &mut String, name: &str, schema: &Json, file: &str) {
     let Some(properties) = schema.get("properties").and_then(Json::as_object) else { return };
-    let required: Vec<&str> =
-        schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
     if !name.is_empty() {
         let _ = write!(page, "\n### `[{name}]`\n");
         let text = prose(schema);

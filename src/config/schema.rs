@@ -8,11 +8,11 @@ use serde_json::Value as Json;
 use super::raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile};
 
 /// `vitrina.toml`.
-pub static PROJECT: LazyLock<Json> = LazyLock::new(of::<ProjectFile>);
+pub(crate) static PROJECT: LazyLock<Json> = LazyLock::new(of::<ProjectFile>);
 /// `pipelines/NAME.toml`.
-pub static PIPELINE: LazyLock<Json> = LazyLock::new(of::<PipelineFile>);
+pub(crate) static PIPELINE: LazyLock<Json> = LazyLock::new(of::<PipelineFile>);
 /// `marts/NAME.toml`.
-pub static MART: LazyLock<Json> = LazyLock::new(of::<MartFile>);
+pub(crate) static MART: LazyLock<Json> = LazyLock::new(of::<MartFile>);
 
 /// The schemas that editors use, by file name.
 pub fn schemas() -> Vec<(&'static str, Json)> {

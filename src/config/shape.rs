@@ -11,7 +11,7 @@ use super::{
 /// The sorts of TOML values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum Kind {
+pub(crate) enum Kind {
     String,
     Integer,
     Float,
@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 /// The sort of a node.
-pub fn kind(node: &Node) -> Kind {
+pub(crate) fn kind(node: &Node) -> Kind {
     match &node.value {
         Value::String(_) => Kind::String,
         Value::Integer(_) => Kind::Integer,
@@ -35,13 +35,13 @@ pub fn kind(node: &Node) -> Kind {
 }
 
 /// The alternatives of a schema.
-pub fn branches(schema: &Json) -> Option<&[Json]> {
+pub(crate) fn branches(schema: &Json) -> Option<&[Json]> {
     let branches = schema.get("oneOf").or_else(|| schema.get("anyOf"))?;
     branches.as_array().map(Vec::as_slice)
 }
 
 /// The strings that a schema allows, where it is a choice of strings and nothing else.
-pub fn choices(schema: &Json) -> Option<Vec<&str>> {
+pub(crate) fn choices(schema: &Json) -> Option<Vec<&str>> {
     if let Some(text) = schema.get("const").and_then(Json::as_str) {
         return Some(vec![text]);
     }
@@ -54,7 +54,7 @@ pub fn choices(schema: &Json) -> Option<Vec<&str>> {
 }
 
 /// The key by whose constant value tables tell which alternative they are.
-pub fn tag(branches: &[Json]) -> Option<String> {
+pub(crate) fn tag(branches: &[Json]) -> Option<String> {
     let properties = branches.first()?.get("properties")?.as_object()?;
     let mut candidates = properties.iter().filter(|(_, schema)| schema.get("const").is_some());
     let (tag, _) = candidates.next()?;
@@ -62,12 +62,12 @@ pub fn tag(branches: &[Json]) -> Option<String> {
 }
 
 /// The constant value of a tag in one alternative.
-pub fn tag_value<'a>(branch: &'a Json, tag: &str) -> Option<&'a str> {
+pub(crate) fn tag_value<'a>(branch: &'a Json, tag: &str) -> Option<&'a str> {
     branch.get("properties")?.get(tag)?.get("const")?.as_str()
 }
 
 /// Whether a sort of value can fit a schema at all.
-pub fn accepts(schema: &Json, kind: Kind) -> bool {
+pub(crate) fn accepts(schema: &Json, kind: Kind) -> bool {
     if schema.as_bool() == Some(true) {
         return true;
     }
@@ -101,17 +101,18 @@ fn types(schema: &Json) -> Vec<&str> {
 }
 
 /// Whether a place takes single values and no tables: where `{ env = "NAME" }` can stand.
-pub fn allows_scalar(schema: &Json) -> bool {
+pub(crate) fn allows_scalar(schema: &Json) -> bool {
     let scalar = [Kind::String, Kind::Integer, Kind::Float, Kind::Boolean, Kind::Datetime];
     scalar.into_iter().any(|kind| accepts(schema, kind)) && !accepts(schema, Kind::Table)
 }
 
 /// What a schema wants, in words.
-pub fn expected(schema: &Json) -> String {
+pub(crate) fn expected(schema: &Json) -> String {
     let scalar = format::describe(schema);
     let mut words: Vec<&str> = vec![];
-    for (kind, accepted) in [Kind::String, Kind::Integer, Kind::Float, Kind::Boolean, Kind::Array, Kind::Table]
-        .map(|kind| (kind, accepts(schema, kind)))
+    for (kind, accepted) in
+        [Kind::String, Kind::Integer, Kind::Float, Kind::Boolean, Kind::Array, Kind::Table]
+            .map(|kind| (kind, accepts(schema, kind)))
     {
         let number = kind == Kind::Integer && accepts(schema, Kind::Float);
         if accepted && !number {
@@ -125,7 +126,7 @@ pub fn expected(schema: &Json) -> String {
 }
 
 /// A chosen alternative with the keys that stand beside the alternatives.
-pub fn with_outer_properties(schema: &Json, branch: &Json) -> Json {
+pub(crate) fn with_outer_properties(schema: &Json, branch: &Json) -> Json {
     let Some(outer) = schema.get("properties").and_then(Json::as_object) else { return branch.clone() };
     let mut merged = branch.clone();
     let Some(object) = merged.as_object_mut() else { return branch.clone() };
@@ -144,7 +145,7 @@ pub fn with_outer_properties(schema: &Json, branch: &Json) -> Json {
 }
 
 /// A value that fits a schema, for a place whose own value is missing or wrong.
-pub fn stand_in(schema: &Json, name: &str, place: &Node) -> Value {
+pub(crate) fn stand_in(schema: &Json, name: &str, place: &Node) -> Value {
     if let Some(first) = choices(schema).and_then(|choices| choices.first().copied()) {
         return Value::String(first.to_owned());
     }

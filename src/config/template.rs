@@ -6,7 +6,7 @@ use crate::model::name::Facts;
 
 /// A text with slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
+pub(crate) struct Template {
     parts: Vec<Part>,
 }
 
@@ -18,32 +18,32 @@ enum Part {
 
 /// A name in braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// `region` or `region.title`.
-    pub name: String,
+    pub(crate) name: String,
     /// Bytes of the text, braces included.
-    pub span: Range<usize>,
+    pub(crate) span: Range<usize>,
 }
 
 impl Slot {
     /// The matrix that it speaks of.
-    pub fn matrix(&self) -> &str {
+    pub(crate) fn matrix(&self) -> &str {
         self.name.split('.').next().unwrap_or(&self.name)
     }
 }
 
 /// What is wrong with braces, and where in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadTemplate {
+pub(crate) struct BadTemplate {
     /// Bytes of the text.
-    pub span: Range<usize>,
+    pub(crate) span: Range<usize>,
     /// Why.
-    pub message: &'static str,
+    pub(crate) message: &'static str,
 }
 
 impl Template {
     /// Reads a text.
-    pub fn parse(text: &str) -> Result<Self, BadTemplate> {
+    pub(crate) fn parse(text: &str) -> Result<Self, BadTemplate> {
         let mut parts = vec![];
         let mut plain = String::new();
         let mut rest = text.char_indices().peekable();
@@ -55,7 +55,10 @@ impl Template {
                     rest.next();
                 }
                 '}' => {
-                    return Err(BadTemplate { span: at..at + 1, message: "a `}` without `{`: write `}}` for a brace" });
+                    return Err(BadTemplate {
+                        span: at..at + 1,
+                        message: "a `}` without `{`: write `}}` for a brace",
+                    });
                 }
                 '{' => {
                     let length = text[at..].find('}').ok_or(BadTemplate {
@@ -65,7 +68,10 @@ impl Template {
                     let name = &text[at + 1..at + length];
                     if !is_slot(name) {
                         let span = at..at + length + 1;
-                        return Err(BadTemplate { span, message: "expected `{matrix}` or `{matrix.fact}` in braces" });
+                        return Err(BadTemplate {
+                            span,
+                            message: "expected `{matrix}` or `{matrix.fact}` in braces",
+                        });
                     }
                     if !plain.is_empty() {
                         parts.push(Part::Text(std::mem::take(&mut plain)));
@@ -83,7 +89,7 @@ impl Template {
     }
 
     /// Its slots, in order.
-    pub fn slots(&self) -> impl Iterator<Item = &Slot> {
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.parts.iter().filter_map(|part| match part {
             Part::Slot(slot) => Some(slot),
             Part::Text(_) => None,
@@ -91,7 +97,7 @@ impl Template {
     }
 
     /// The text with every slot filled; the first slot that `facts` does not know otherwise.
-    pub fn fill(&self, facts: &Facts) -> Result<String, &Slot> {
+    pub(crate) fn fill(&self, facts: &Facts) -> Result<String, &Slot> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
@@ -104,7 +110,7 @@ impl Template {
 }
 
 /// Whether a name can stand in braces and behind a colon: letters, digits and `_`, not a digit first.
-pub fn is_word(name: &str) -> bool {
+pub(crate) fn is_word(name: &str) -> bool {
     name.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_alphanumeric() || c == '_')
 }

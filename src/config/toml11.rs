@@ -11,7 +11,7 @@ use toml_parser::{
 use crate::model::problem::Problem;
 
 /// Every place where a file that parses is not TOML 1.0.
-pub fn problems(file: &Path, text: &str) -> Vec<Problem> {
+pub(crate) fn problems(file: &Path, text: &str) -> Vec<Problem> {
     let source = Source::new(text);
     let tokens: Vec<_> = source.lex().collect();
     let mut events: Vec<Event> = Vec::new();

@@ -15,23 +15,23 @@ use crate::model::problem::Problem;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its file, relative to the project's folder.
-    pub file: Arc<Path>,
+    pub(crate) file: Arc<Path>,
     /// The bytes of its key; the value's own where it has none.
-    pub key: Range<usize>,
+    pub(crate) key: Range<usize>,
     /// The bytes of the value; a table's header, or its key where it is written with dots.
-    pub span: Range<usize>,
+    pub(crate) span: Range<usize>,
     /// The value.
-    pub value: Value,
+    pub(crate) value: Value,
     /// Whether it takes the place of one that is missing or wrong, and has been reported: nothing more is said about it.
-    pub stand_in: bool,
+    pub(crate) stand_in: bool,
 }
 
 /// A TOML value.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
-pub enum Value {
+pub(crate) enum Value {
     String(String),
     Integer(i64),
     Float(f64),
@@ -42,15 +42,15 @@ pub enum Value {
 }
 
 /// A file's tree with everything that is wrong with its syntax.
-pub struct Parsed {
+pub(crate) struct Parsed {
     /// As much as could be read.
-    pub root: Node,
+    pub(crate) root: Node,
     /// Syntax errors, and syntax that only TOML 1.1 has.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// Reads a file. Never fails: what cannot be read is a problem, and missing from the tree.
-pub fn parse(file: &Arc<Path>, text: &str) -> Parsed {
+pub(crate) fn parse(file: &Arc<Path>, text: &str) -> Parsed {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut problems: Vec<Problem> = errors.iter().map(|error| syntax(file, text, error)).collect();
     if problems.is_empty() {
@@ -119,7 +119,13 @@ impl Build<'_> {
             }
             DeValue::Table(table) => self.table(table),
         };
-        Node { file: self.file.clone(), key: key.unwrap_or_else(|| span.clone()), span, value, stand_in: false }
+        Node {
+            file: self.file.clone(),
+            key: key.unwrap_or_else(|| span.clone()),
+            span,
+            value,
+            stand_in: false,
+        }
     }
 
     fn out_of_range<T>(&mut self, span: &Range<usize>, value: T) -> T {
@@ -133,7 +139,7 @@ impl Build<'_> {
 
 impl Node {
     /// The entry of a table.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
             Value::Table(entries) => entries.get(key),
             _ => None,
@@ -141,7 +147,7 @@ impl Node {
     }
 
     /// The entries of a table; none of anything else.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &Node)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Node)> {
         let entries = match &self.value {
             Value::Table(entries) => Some(entries),
             _ => None,
@@ -150,12 +156,12 @@ impl Node {
     }
 
     /// The entries of the table at a key.
-    pub fn entries_of(&self, key: &str) -> impl Iterator<Item = (&str, &Node)> {
+    pub(crate) fn entries_of(&self, key: &str) -> impl Iterator<Item = (&str, &Node)> {
         self.get(key).into_iter().flat_map(Node::entries)
     }
 
     /// The items of an array; none of anything else.
-    pub fn items(&self) -> &[Node] {
+    pub(crate) fn items(&self) -> &[Node] {
         match &self.value {
             Value::Array(items) => items,
             _ => &[],
@@ -163,7 +169,7 @@ impl Node {
     }
 
     /// The text of a string.
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {
             Value::String(text) => Some(text),
             _ => None,
@@ -171,7 +177,7 @@ impl Node {
     }
 
     /// What stands at a path (`["sink", "key", "0"]`), or the nearest table above it.
-    pub fn at(&self, path: &[&str]) -> &Node {
+    pub(crate) fn at(&self, path: &[&str]) -> &Node {
         let mut node = self;
         for step in path {
             let next = match &node.value {
@@ -187,23 +193,23 @@ impl Node {
     }
 
     /// What stands exactly at a path.
-    pub fn find(&self, path: &[&str]) -> Option<&Node> {
+    pub(crate) fn find(&self, path: &[&str]) -> Option<&Node> {
         path.iter().try_fold(self, |node, step| node.get(step))
     }
 
     /// An error about the value.
-    pub fn error(&self, code: &'static str, message: impl Into<String>) -> Problem {
+    pub(crate) fn error(&self, code: &'static str, message: impl Into<String>) -> Problem {
         Problem::error(self.file.as_ref(), self.span.clone(), code, message)
     }
 
     /// An error about the key.
-    pub fn key_error(&self, code: &'static str, message: impl Into<String>) -> Problem {
+    pub(crate) fn key_error(&self, code: &'static str, message: impl Into<String>) -> Problem {
         Problem::error(self.file.as_ref(), self.key.clone(), code, message)
     }
 
     /// The tree as a typed value. [`walk`](super::walk) has reported what is wrong, so a failure here is what only
     /// the type's own code knows.
-    pub fn typed<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+    pub(crate) fn typed<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         T::deserialize(self).map_err(|failure: Failure| {
             let span = failure.span.unwrap_or_else(|| self.span.clone());
             let file = failure.file.unwrap_or_else(|| self.file.clone());

@@ -15,14 +15,14 @@ use super::{
 use crate::model::problem::{Problem, nearest};
 
 /// Proves and mends `root`, a file whose struct has `schema`.
-pub fn walk(root: &mut Node, schema: &Json, environment: Option<&Environment<'_>>) -> Vec<Problem> {
+pub(crate) fn walk(root: &mut Node, schema: &Json, environment: Option<&Environment<'_>>) -> Vec<Problem> {
     let mut walk = Walk { environment, problems: vec![], parents: vec![] };
     walk.value(root, schema, "");
     walk.problems
 }
 
 /// Whether a node fits a schema as it stands.
-pub fn fits(node: &Node, schema: &Json) -> bool {
+pub(crate) fn fits(node: &Node, schema: &Json) -> bool {
     let mut copy = node.clone();
     let mut walk = Walk { environment: None, problems: vec![], parents: vec![] };
     walk.value(&mut copy, schema, "");
@@ -113,9 +113,9 @@ impl Walk<'_> {
             );
             return None;
         };
-        let chosen = value.text().and_then(|text| {
-            branches.iter().find(|branch| shape::tag_value(branch, tag) == Some(text))
-        });
+        let chosen = value
+            .text()
+            .and_then(|text| branches.iter().find(|branch| shape::tag_value(branch, tag) == Some(text)));
         if chosen.is_none() {
             self.bad_choice(value, &consts, tag);
         }
@@ -124,7 +124,9 @@ impl Walk<'_> {
 
     fn table(&mut self, node: &mut Node, schema: &Json, name: &str) {
         let known = schema.get("properties").and_then(Json::as_object).cloned().unwrap_or_default();
-        let free = schema.get("additionalProperties").filter(|rest| rest.is_object() || rest.as_bool() == Some(true));
+        let free = schema
+            .get("additionalProperties")
+            .filter(|rest| rest.is_object() || rest.as_bool() == Some(true));
         let Value::Table(entries) = &mut node.value else { return };
         self.parents.push((name.to_owned(), known.clone()));
         let mut kept = IndexMap::with_capacity(entries.len());
@@ -178,8 +180,11 @@ impl Walk<'_> {
     fn bad_choice(&mut self, node: &Node, choices: &[&str], name: &str) -> Option<String> {
         let Some(text) = node.text() else {
             self.problems.push(
-                node.error("wrong-type", format!("{} must be a string, not {}", shown(name), shape::kind(node).article()))
-                    .hint(format!("expected {}", list(choices))),
+                node.error(
+                    "wrong-type",
+                    format!("{} must be a string, not {}", shown(name), shape::kind(node).article()),
+                )
+                .hint(format!("expected {}", list(choices))),
             );
             return None;
         };
@@ -195,7 +200,12 @@ impl Walk<'_> {
     }
 
     fn wrong_type(&mut self, node: &Node, schema: &Json, name: &str) {
-        let message = format!("{} must be {}, not {}", shown(name), shape::expected(schema), shape::kind(node).article());
+        let message = format!(
+            "{} must be {}, not {}",
+            shown(name),
+            shape::expected(schema),
+            shape::kind(node).article()
+        );
         self.problems.push(node.error("wrong-type", message));
     }
 
@@ -274,7 +284,7 @@ fn join(name: &str, key: &str) -> String {
 }
 
 /// `a`, `b` or `c`.
-pub fn list(names: &[&str]) -> String {
+pub(crate) fn list(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.as_slice() {
         [] => "nothing".to_owned(),
@@ -285,7 +295,7 @@ pub fn list(names: &[&str]) -> String {
 
 impl Kind {
     /// As messages say it.
-    pub fn article(self) -> &'static str {
+    pub(crate) fn article(self) -> &'static str {
         match self {
             Self::String => "a string",
             Self::Integer => "an integer",

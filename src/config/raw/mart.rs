@@ -17,69 +17,69 @@ use crate::{
 /// an Excel workbook (`excel` and `[[sheet]]`). The mart's name is the file's path under `marts/`, without the suffix.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MartFile {
+pub(crate) struct MartFile {
     /// For people.
-    pub description: Option<String>,
+    pub(crate) description: Option<String>,
     /// For people: who answers for it.
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
     /// What `tag:crm` selects on the command line.
     #[serde(default)]
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// The profiles that it exists in (`"default"` is the one without a name); all unless told.
-    pub profiles: Option<Vec<String>>,
+    pub(crate) profiles: Option<Vec<String>>,
     /// The matrices that it fans out over, one member each: `["region"]`, or `{ region = ["mrf1"] }` for some members.
-    pub matrix: Option<MatrixUse>,
+    pub(crate) matrix: Option<MatrixUse>,
     /// When it runs by itself; by hand unless told.
-    pub schedule: Option<Schedule>,
+    pub(crate) schedule: Option<Schedule>,
     /// The name it had before.
-    pub was: Option<String>,
+    pub(crate) was: Option<String>,
     /// What happens when the world fails.
-    pub retry: Option<Retry>,
+    pub(crate) retry: Option<Retry>,
     /// The query of a table mart, or `{ file = "x.sql" }`.
-    pub sql: Option<SqlText>,
+    pub(crate) sql: Option<SqlText>,
     /// Where the table lies.
-    pub sink: Option<MartSink>,
+    pub(crate) sink: Option<MartSink>,
     /// The workbook's file, relative to the project's folder: `"data/dashboards/actions_{region}.xlsx"`.
-    pub excel: Option<String>,
+    pub(crate) excel: Option<String>,
     /// Parameters of a workbook's queries with their defaults. A range of days (`period = "last_month"`, `"2026-01"`) gives
     /// `:period.from`, `:period.until` (out) and `:period.last`; anything else is a plain value.
     #[serde(default)]
-    pub with: IndexMap<String, Scalar>,
+    pub(crate) with: IndexMap<String, Scalar>,
     /// The sheets of a workbook, in order.
     #[serde(default)]
-    pub sheet: Vec<Sheet>,
+    pub(crate) sheet: Vec<Sheet>,
 }
 
 /// `[sink]` of a mart.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MartSink {
+pub(crate) struct MartSink {
     /// The connection's name.
-    pub connection: String,
+    pub(crate) connection: String,
     /// The database file, where the connection has several.
-    pub schema: Option<String>,
+    pub(crate) schema: Option<String>,
     /// The table; the mart's name unless told.
-    pub table: Option<String>,
+    pub(crate) table: Option<String>,
     /// How rows are taken; `"replace"` unless told.
     #[serde(default)]
-    pub mode: MartMode,
+    pub(crate) mode: MartMode,
     /// Columns that tell rows apart, for `merge`.
     #[serde(default)]
-    pub key: Vec<String>,
+    pub(crate) key: Vec<String>,
     /// What happens when the query's columns are not the target's.
     #[serde(default)]
-    pub on_schema_change: OnSchemaChange,
+    pub(crate) on_schema_change: OnSchemaChange,
     /// Types and descriptions of target columns; the others come from the query.
     #[serde(default)]
-    pub columns: IndexMap<String, SinkColumn>,
+    pub(crate) columns: IndexMap<String, SinkColumn>,
     /// Acts where the connection is Delta.
-    pub delta: Option<delta::config::SinkOptions>,
+    pub(crate) delta: Option<delta::config::SinkOptions>,
 }
 
 /// How a mart's rows are taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum MartMode {
+pub(crate) enum MartMode {
     /// The whole table is replaced, at once.
     #[default]
     Replace,
@@ -90,22 +90,22 @@ pub enum MartMode {
 /// A sheet of a workbook.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Sheet {
+pub(crate) struct Sheet {
     /// Its tab, as people read it: at most 31 characters, none of `[ ] : * ? / \`.
-    pub name: String,
+    pub(crate) name: String,
     /// The query, or `{ file = "x.sql" }`.
-    pub sql: SqlText,
+    pub(crate) sql: SqlText,
     /// How columns look; columns that are not named look as their type does.
     #[serde(default)]
-    pub columns: IndexMap<String, SheetColumn>,
+    pub(crate) columns: IndexMap<String, SheetColumn>,
     /// A chart beside the rows, or a list of them.
-    pub chart: Option<Charts>,
+    pub(crate) chart: Option<Charts>,
 }
 
 /// A chart, or a list of them.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Charts {
+pub(crate) enum Charts {
     /// One.
     One(Chart),
     /// Several.
@@ -114,7 +114,7 @@ pub enum Charts {
 
 impl Charts {
     /// As a list.
-    pub fn into_vec(self) -> Vec<Chart> {
+    pub(crate) fn into_vec(self) -> Vec<Chart> {
         match self {
             Self::One(chart) => vec![chart],
             Self::Many(charts) => charts,

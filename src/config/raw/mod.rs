@@ -3,9 +3,9 @@
 //!
 //! Invariant: no struct here checks anything; `walk` has done it when serde gets to see a file.
 
-pub mod mart;
-pub mod pipeline;
-pub mod project;
+pub(crate) mod mart;
+pub(crate) mod pipeline;
+pub(crate) mod project;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -19,7 +19,7 @@ use crate::{
 /// The matrices that a job fans out over.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum MatrixUse {
+pub(crate) enum MatrixUse {
     /// All members of these matrices.
     All(Vec<String>),
     /// Some members of each matrix.
@@ -29,31 +29,31 @@ pub enum MatrixUse {
 /// When a job runs by itself: one of `every`, `cron`, `after`, `continuous`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     /// At fixed distances: `"1m"`.
-    pub every: Option<Span>,
+    pub(crate) every: Option<Span>,
     /// By a cron expression of five fields (six with seconds): `"5 6 * * MON-FRI"`.
     #[schemars(extend("format" = "cron"))]
-    pub cron: Option<String>,
+    pub(crate) cron: Option<String>,
     /// The zone of `cron`; the project's unless told.
     #[schemars(extend("format" = "time-zone"))]
-    pub time_zone: Option<String>,
+    pub(crate) time_zone: Option<String>,
     /// After other jobs, member by member: `"inputs"` = every job that it reads from, or a list of names.
-    pub after: Option<After>,
+    pub(crate) after: Option<After>,
     /// All the time: as soon as the source has something new.
-    pub continuous: Option<bool>,
+    pub(crate) continuous: Option<bool>,
     /// What to do with runs that were missed while the daemon was down.
     #[serde(default)]
-    pub misfire: Misfire,
+    pub(crate) misfire: Misfire,
     /// What to do when a run is due while the last one still goes.
     #[serde(default)]
-    pub concurrency: Concurrency,
+    pub(crate) concurrency: Concurrency,
 }
 
 /// Jobs that a job runs after.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum After {
+pub(crate) enum After {
     /// Every job that it reads from.
     Inputs(Inputs),
     /// These jobs.
@@ -63,7 +63,7 @@ pub enum After {
 /// The word `inputs`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Inputs {
+pub(crate) enum Inputs {
     /// Every job that it reads from.
     Inputs,
 }
@@ -71,20 +71,20 @@ pub enum Inputs {
 /// What happens when the world fails.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Retry {
+pub(crate) struct Retry {
     /// Tries of one unit, the first included; 5 unless told.
     #[schemars(range(min = 1, max = 1000))]
-    pub attempts: Option<u32>,
+    pub(crate) attempts: Option<u32>,
     /// Before the second try; doubled for each further one, with jitter, up to ten minutes. `"10s"` unless told.
-    pub wait: Option<Span>,
+    pub(crate) wait: Option<Span>,
     /// Of one whole run; `"1h"` unless told.
-    pub timeout: Option<Span>,
+    pub(crate) timeout: Option<Span>,
 }
 
 /// SQL, or the file it lies in.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum SqlText {
+pub(crate) enum SqlText {
     /// The text.
     Text(String),
     /// A file of SQL.
@@ -94,7 +94,7 @@ pub enum SqlText {
 /// A file of SQL.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SqlFile {
+pub(crate) struct SqlFile {
     /// Its path, relative to the TOML file.
-    pub file: String,
+    pub(crate) file: String,
 }

@@ -29,96 +29,96 @@ use crate::{
 /// `pipelines/`, without the suffix.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PipelineFile {
+pub(crate) struct PipelineFile {
     /// For people.
-    pub description: Option<String>,
+    pub(crate) description: Option<String>,
     /// For people: who answers for it.
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
     /// What `tag:crm` selects on the command line.
     #[serde(default)]
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// The profiles that it exists in (`"default"` is the one without a name); all unless told.
-    pub profiles: Option<Vec<String>>,
+    pub(crate) profiles: Option<Vec<String>>,
     /// The matrices that it fans out over, one member each: `["region"]`, or `{ region = ["mrf1"] }` for some members.
-    pub matrix: Option<MatrixUse>,
+    pub(crate) matrix: Option<MatrixUse>,
     /// When it runs by itself; by hand unless told.
-    pub schedule: Option<Schedule>,
+    pub(crate) schedule: Option<Schedule>,
     /// The name it had before: it goes on from there instead of reading everything again.
-    pub was: Option<String>,
+    pub(crate) was: Option<String>,
     /// What happens when the world fails.
-    pub retry: Option<Retry>,
+    pub(crate) retry: Option<Retry>,
     /// How much one commit writes.
-    pub slice: Option<Slice>,
+    pub(crate) slice: Option<Slice>,
     /// Where rows come from.
-    pub source: Source,
+    pub(crate) source: Source,
     /// SQL over the rows.
-    pub transform: Option<Transform>,
+    pub(crate) transform: Option<Transform>,
     /// Where rows go.
-    pub sink: Sink,
+    pub(crate) sink: Sink,
 }
 
 /// How much one commit writes; soft, because rows of one cursor value are never split.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Slice {
+pub(crate) struct Slice {
     /// Rows; 200,000 unless told.
     #[schemars(range(min = 1, max = 100_000_000))]
-    pub rows: Option<u64>,
+    pub(crate) rows: Option<u64>,
     /// Memory; `"64 MiB"` unless told.
     #[schemars(extend("format" = "size"))]
-    pub bytes: Option<String>,
+    pub(crate) bytes: Option<String>,
 }
 
 /// `[source]`: where rows come from: a table of a connection, or `[source.generate]`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Source {
+pub(crate) struct Source {
     /// The connection's name.
-    pub connection: Option<String>,
+    pub(crate) connection: Option<String>,
     /// The database file, where the connection has several.
-    pub schema: Option<String>,
+    pub(crate) schema: Option<String>,
     /// The table, topic or file set.
-    pub table: Option<String>,
+    pub(crate) table: Option<String>,
     /// What orders a table that is not a log, so that only new rows are read. Without it the whole table is
     /// read each time.
-    pub cursor: Option<Cursor>,
+    pub(crate) cursor: Option<Cursor>,
     /// The contract: what its columns must be. A row that does not fit is a bad row.
     #[serde(default)]
-    pub columns: IndexMap<String, Column>,
+    pub(crate) columns: IndexMap<String, Column>,
     /// What to do with a bad row.
     #[serde(default)]
-    pub bad_rows: BadRowPolicy,
+    pub(crate) bad_rows: BadRowPolicy,
     /// The share of a run's rows that may be bad, judged once 1,000 rows were seen: `"0.1%"`. Any share unless told.
     #[schemars(extend("format" = "percent"))]
-    pub max_bad: Option<String>,
+    pub(crate) max_bad: Option<String>,
     /// What to do with columns that the contract does not name.
-    pub unlisted: Option<Unlisted>,
+    pub(crate) unlisted: Option<Unlisted>,
     /// Texts that stand for NULL: `["NA", ""]`.
     #[serde(default)]
-    pub null_values: Vec<String>,
+    pub(crate) null_values: Vec<String>,
     /// Made-up rows instead of a table's.
-    pub generate: Option<Generate>,
+    pub(crate) generate: Option<Generate>,
 }
 
 /// A column that rises as rows are added.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     /// The column.
-    pub column: String,
+    pub(crate) column: String,
     /// A second column that tells rows of equal cursor values apart.
-    pub tie: Option<String>,
+    pub(crate) tie: Option<String>,
     /// How far behind the position to read again, for rows that show up late: a length of time (`"10m"`) for dates and
     /// timestamps, a number for numbers. Rows are then read twice, which only `mode = "merge"` takes.
-    pub overlap: Option<Overlap>,
+    pub(crate) overlap: Option<Overlap>,
     /// Rows before this are not read: a date, a timestamp, a number or a text, as the column is.
-    pub start: Option<Scalar>,
+    pub(crate) start: Option<Scalar>,
 }
 
 /// A distance in the cursor's own measure.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Overlap {
+pub(crate) enum Overlap {
     /// For numbers.
     Steps(u64),
     /// For dates and timestamps.
@@ -127,7 +127,7 @@ pub enum Overlap {
 
 /// One plain value: a yes or no, a number, a text, a bare date or timestamp.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Scalar {
+pub(crate) enum Scalar {
     /// A yes or no.
     Bool(bool),
     /// A whole number.
@@ -193,7 +193,7 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 /// A column of a contract: its type, or its type and more.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Column {
+pub(crate) enum Column {
     /// Its type; NULL is a bad row.
     Type(ColumnType),
     /// Its type and more.
@@ -203,56 +203,56 @@ pub enum Column {
 /// A column of a contract in full.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct FullColumn {
+pub(crate) struct FullColumn {
     /// Its type: `"int64"`, `"text"`, `"decimal(12,2)"`, `"timestamp(ms, UTC)"`.
-    pub r#type: ColumnType,
+    pub(crate) r#type: ColumnType,
     /// Whether NULL is allowed; a NULL is a bad row otherwise.
     #[serde(default)]
-    pub nullable: bool,
+    pub(crate) nullable: bool,
 }
 
 /// `[transform]`: row by row over `source`; joins that keep each row of `source` are allowed, what would depend on where slices
 /// end (an aggregate, a sort, a limit) is refused.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Transform {
+pub(crate) struct Transform {
     /// The query, or `{ file = "x.sql" }`.
-    pub sql: SqlText,
+    pub(crate) sql: SqlText,
 }
 
 /// `[sink]`: where rows go.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Sink {
+pub(crate) struct Sink {
     /// The connection's name.
-    pub connection: String,
+    pub(crate) connection: String,
     /// The database file, where the connection has several.
-    pub schema: Option<String>,
+    pub(crate) schema: Option<String>,
     /// The table, topic or file set; made when first written to.
-    pub table: String,
+    pub(crate) table: String,
     /// How rows are taken.
-    pub mode: PipelineMode,
+    pub(crate) mode: PipelineMode,
     /// Columns that tell rows apart, for `merge`.
     #[serde(default)]
-    pub key: Vec<String>,
+    pub(crate) key: Vec<String>,
     /// Which rows are deletions, for `merge`.
-    pub delete: Option<Delete>,
+    pub(crate) delete: Option<Delete>,
     /// A weaker promise than exactly once, where source and sink cannot keep that.
-    pub delivery: Option<DeliveryLevel>,
+    pub(crate) delivery: Option<DeliveryLevel>,
     /// What happens when the rows' columns are not the target's.
     #[serde(default)]
-    pub on_schema_change: OnSchemaChange,
+    pub(crate) on_schema_change: OnSchemaChange,
     /// Types and descriptions of target columns; the others come from the rows.
     #[serde(default)]
-    pub columns: IndexMap<String, SinkColumn>,
+    pub(crate) columns: IndexMap<String, SinkColumn>,
     /// Acts where the connection is Delta.
-    pub delta: Option<delta::config::SinkOptions>,
+    pub(crate) delta: Option<delta::config::SinkOptions>,
 }
 
 /// How a pipeline's rows are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum PipelineMode {
+pub(crate) enum PipelineMode {
     /// Rows are added.
     Append,
     /// Rows replace those of the same `key`; the last one by source position wins.
@@ -264,17 +264,17 @@ pub enum PipelineMode {
 /// Which rows are deletions.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Delete {
+pub(crate) struct Delete {
     /// An SQL condition over the rows, after the transform: `"op = 'd'"`.
-    pub when: String,
+    pub(crate) when: String,
     /// What a deleted row leaves behind.
-    pub how: DeleteHow,
+    pub(crate) how: DeleteHow,
 }
 
 /// A column of a target: its type, or more.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum SinkColumn {
+pub(crate) enum SinkColumn {
     /// Its type.
     Type(ColumnType),
     /// Its type and more.
@@ -284,9 +284,9 @@ pub enum SinkColumn {
 /// A column of a target in full.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct FullSinkColumn {
+pub(crate) struct FullSinkColumn {
     /// Its type; as the rows have it unless told.
-    pub r#type: Option<ColumnType>,
+    pub(crate) r#type: Option<ColumnType>,
     /// What it means, for people.
-    pub description: Option<String>,
+    pub(crate) description: Option<String>,
 }

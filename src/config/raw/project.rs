@@ -10,46 +10,46 @@ use crate::{config::project::Language, connector::ConnectionConfig};
 /// `{ env = "NAME", default = … }`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ProjectFile {
+pub(crate) struct ProjectFile {
     /// The project itself.
-    pub project: ProjectTable,
+    pub(crate) project: ProjectTable,
     /// Named lists to fan out over, one table each: `[matrix.region]`.
     #[serde(default)]
-    pub matrix: IndexMap<String, Matrix>,
+    pub(crate) matrix: IndexMap<String, Matrix>,
     /// The process that runs it all.
     #[serde(default)]
-    pub daemon: Daemon,
+    pub(crate) daemon: Daemon,
     /// What files need not repeat.
     #[serde(default)]
-    pub defaults: Defaults,
+    pub(crate) defaults: Defaults,
     /// Places where rows live, by name. A name with a matrix in braces (`"crm_{region}"`) stands for one
     /// connection per member.
     #[serde(default)]
     #[schemars(with = "IndexMap<String, ConnectionConfig>")]
-    pub connections: IndexMap<String, IgnoredAny>,
+    pub(crate) connections: IndexMap<String, IgnoredAny>,
     /// Other surroundings: `--profile production` (or `VITRINA_PROFILE`) replaces whole named connections.
     #[serde(default)]
-    pub profile: IndexMap<String, Profile>,
+    pub(crate) profile: IndexMap<String, Profile>,
 }
 
 /// `[project]`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ProjectTable {
+pub(crate) struct ProjectTable {
     /// Part of every record kept in a sink: two projects may share a database.
-    pub name: String,
+    pub(crate) name: String,
     /// Whose days and months reports and schedules speak of; `"UTC"` unless told.
     #[schemars(extend("format" = "time-zone"))]
-    pub time_zone: Option<String>,
+    pub(crate) time_zone: Option<String>,
     /// Of workbooks and the bot; messages of the command line are English.
     #[serde(default)]
-    pub language: Language,
+    pub(crate) language: Language,
 }
 
 /// A named list to fan out over.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Matrix {
+pub(crate) enum Matrix {
     /// Members alone.
     Names(Vec<String>),
     /// Members with facts: `mrf1 = { title = "Центр" }` is `{region.title}` in names and paths and
@@ -60,34 +60,34 @@ pub enum Matrix {
 /// `[daemon]`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Daemon {
+pub(crate) struct Daemon {
     /// The folder of the two state files, relative to the project's; `"data/state"` unless told.
-    pub state: Option<String>,
+    pub(crate) state: Option<String>,
     /// What the SQL engine may hold before it spills to disk; `"256 MiB"` unless told.
     #[schemars(extend("format" = "size"))]
-    pub memory: Option<String>,
+    pub(crate) memory: Option<String>,
     /// Runs at once; 4 unless told.
     #[schemars(range(min = 1, max = 1000))]
-    pub parallel: Option<usize>,
+    pub(crate) parallel: Option<usize>,
 }
 
 /// `[defaults]`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Defaults {
+pub(crate) struct Defaults {
     /// Any key of a pipeline's file; the file wins, key by key in `source`, `sink`, `retry` and `slice`.
     #[schemars(schema_with = "pipeline_without_required")]
-    pub pipeline: Option<IgnoredAny>,
+    pub(crate) pipeline: Option<IgnoredAny>,
 }
 
 /// `[profile.NAME]`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Profile {
+pub(crate) struct Profile {
     /// Connections that take the place of those of the same name.
     #[serde(default)]
     #[schemars(with = "IndexMap<String, ConnectionConfig>")]
-    pub connections: IndexMap<String, IgnoredAny>,
+    pub(crate) connections: IndexMap<String, IgnoredAny>,
 }
 
 fn pipeline_without_required(generator: &mut SchemaGenerator) -> Schema {
@@ -95,7 +95,9 @@ fn pipeline_without_required(generator: &mut SchemaGenerator) -> Schema {
     let nested: Vec<String> =
         ["", "/properties/source", "/properties/sink", "/properties/transform"].map(str::to_owned).into();
     for pointer in nested {
-        let part = if pointer.is_empty() { schema.as_object_mut() } else {
+        let part = if pointer.is_empty() {
+            schema.as_object_mut()
+        } else {
             schema.pointer_mut(&pointer).and_then(serde_json::Value::as_object_mut)
         };
         if let Some(part) = part {

@@ -16,22 +16,22 @@ use crate::{
 };
 
 /// Names that SQL keeps for itself.
-pub const RESERVED: [&str; 4] = ["mart", "pipeline", "source", "this"];
+pub(crate) const RESERVED: [&str; 4] = ["mart", "pipeline", "source", "this"];
 
 /// A connection and where it is written.
 #[derive(Debug, Clone)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// Checked.
-    pub config: ConnectionConfig,
+    pub(crate) config: ConnectionConfig,
     /// `[connections.NAME]`.
-    pub node: Node,
+    pub(crate) node: Node,
 }
 
 /// Connections by full name.
-pub type Connections = IndexMap<String, Connection>;
+pub(crate) type Connections = IndexMap<String, Connection>;
 
 /// Resolves `[connections]` with those of a profile in their place. `used` gathers the matrices that they fan out over.
-pub fn connections(
+pub(crate) fn connections(
     tree: &Node,
     profile: &str,
     matrices: &Matrices,
@@ -132,7 +132,12 @@ fn check(name: &str, config: &ConnectionConfig, node: &Node, report: &mut Report
             }
             (Some(_), false) => {
                 let message = format!("connection `{name}` has both `path` and `databases`");
-                report.value(node.at(&["path"]), "conflicting-keys", message, "write the file of `path` as one of `databases`");
+                report.value(
+                    node.at(&["path"]),
+                    "conflicting-keys",
+                    message,
+                    "write the file of `path` as one of `databases`",
+                );
             }
             _ => {}
         }
@@ -146,24 +151,36 @@ fn check(name: &str, config: &ConnectionConfig, node: &Node, report: &mut Report
 }
 
 /// The file paths of a connection.
-pub fn paths(node: &Node) -> impl Iterator<Item = (String, &Node)> {
+pub(crate) fn paths(node: &Node) -> impl Iterator<Item = (String, &Node)> {
     let path = node.get("path").map(|path| ("path".to_owned(), path));
     let databases = node.get("databases").into_iter().flat_map(Node::entries);
-    path.into_iter().chain(databases.map(|(name, node)| (name.to_owned(), node))).filter(|(_, node)| node.text().is_some())
+    path.into_iter()
+        .chain(databases.map(|(name, node)| (name.to_owned(), node)))
+        .filter(|(_, node)| node.text().is_some())
 }
 
 /// The connection that a name means; reported where there is none.
-pub fn find<'a>(name: &str, node: &Node, connections: &'a Connections, report: &mut Report<'_>) -> Option<&'a Connection> {
+pub(crate) fn find<'a>(
+    name: &str,
+    node: &Node,
+    connections: &'a Connections,
+    report: &mut Report<'_>,
+) -> Option<&'a Connection> {
     let found = connections.get(name);
     if found.is_none() && !name.contains('{') {
         let names: Vec<&str> = connections.keys().map(String::as_str).collect();
-        report.value(node, "unknown-connection", format!("there is no connection `{name}`"), meant(name, &names));
+        report.value(
+            node,
+            "unknown-connection",
+            format!("there is no connection `{name}`"),
+            meant(name, &names),
+        );
     }
     found
 }
 
 /// Checks the schema of a table against what its connection has.
-pub fn check_schema(
+pub(crate) fn check_schema(
     name: &str,
     connection: &Connection,
     schema: Option<&str>,
@@ -184,7 +201,12 @@ pub fn check_schema(
         }
         None if known.len() > 1 => {
             let message = format!("connection `{name}` has several schemas: which one is meant?");
-            report.value(table.at(&["connection"]), "missing-schema", message, format!("add `schema`: {}", meant("", &known)));
+            report.value(
+                table.at(&["connection"]),
+                "missing-schema",
+                message,
+                format!("add `schema`: {}", meant("", &known)),
+            );
         }
         _ => {}
     }

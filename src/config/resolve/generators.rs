@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Gives every generator the specifications of its ancestors, and reports what is wrong with it.
-pub fn check(project: &mut Project, trees: &Trees<'_>, report: &mut Report<'_>) {
+pub(crate) fn check(project: &mut Project, trees: &Trees<'_>, report: &mut Report<'_>) {
     let all = project.pipelines.clone();
     for pipeline in project.pipelines.values_mut() {
         let tree = trees.of_job(&pipeline.info).at(&["source", "generate"]);
@@ -74,9 +74,13 @@ fn generator<'a>(
 ) -> Result<&'a Generate, (String, String)> {
     let Some(pipeline) = all.get(&JobName::new(name)) else {
         let generates = |pipeline: &&Pipeline| {
-            pipeline.members.first().is_some_and(|member| matches!(member.source, SourceKind::Generate { .. }))
+            pipeline
+                .members
+                .first()
+                .is_some_and(|member| matches!(member.source, SourceKind::Generate { .. }))
         };
-        let names: Vec<&str> = all.values().filter(generates).map(|pipeline| pipeline.info.name.as_str()).collect();
+        let names: Vec<&str> =
+            all.values().filter(generates).map(|pipeline| pipeline.info.name.as_str()).collect();
         return Err((format!("there is no pipeline `{name}`"), meant(name, &names)));
     };
     let same = pipeline.members.iter().find(|other| other.member == *member);

@@ -3,13 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{report::Report, trees::Trees};
-use crate::config::{
-    lineage::Lineage,
-    project::Project,
-};
+use crate::config::{lineage::Lineage, project::Project};
 
 /// Reports every circle once.
-pub fn check(lineage: &Lineage, project: &Project, trees: &Trees<'_>, report: &mut Report<'_>) {
+pub(crate) fn check(lineage: &Lineage, project: &Project, trees: &Trees<'_>, report: &mut Report<'_>) {
     let needs: Vec<Vec<usize>> = lineage.nodes.iter().map(|node| node.upstream.clone()).collect();
     let mut drawn: BTreeSet<String> = BTreeSet::new();
     for circle in circles(&needs) {

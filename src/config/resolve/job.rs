@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::{
-    matrix::meant,
-    report::Report,
-};
+use super::{matrix::meant, report::Report};
 use crate::{
     config::{
-        project::{JobInfo, Retry, Schedule, Trigger},
-        raw::{self, After, SqlText, mart::MartFile, pipeline::PipelineFile},
         files::beside,
         project::Sql,
+        project::{JobInfo, Retry, Schedule, Trigger},
+        raw::{self, After, SqlText, mart::MartFile, pipeline::PipelineFile},
         tree::Node,
     },
     model::{
@@ -23,7 +20,7 @@ use crate::{
 };
 
 /// The keys that both kinds of files have.
-pub struct Common<'a> {
+pub(crate) struct Common<'a> {
     kind: JobKind,
     description: Option<&'a String>,
     owner: Option<&'a String>,
@@ -36,7 +33,7 @@ pub struct Common<'a> {
 
 impl<'a> Common<'a> {
     /// Of a pipeline.
-    pub fn of_pipeline(file: &'a PipelineFile) -> Self {
+    pub(crate) fn of_pipeline(file: &'a PipelineFile) -> Self {
         Self {
             kind: JobKind::Pipeline,
             description: file.description.as_ref(),
@@ -50,7 +47,7 @@ impl<'a> Common<'a> {
     }
 
     /// Of a mart.
-    pub fn of_mart(file: &'a MartFile) -> Self {
+    pub(crate) fn of_mart(file: &'a MartFile) -> Self {
         Self {
             kind: JobKind::Mart,
             description: file.description.as_ref(),
@@ -64,12 +61,12 @@ impl<'a> Common<'a> {
     }
 
     /// Whether it exists in a profile.
-    pub fn is_in(&self, profile: &str) -> bool {
+    pub(crate) fn is_in(&self, profile: &str) -> bool {
         self.profiles.is_none_or(|profiles| profiles.iter().any(|name| name == profile))
     }
 
     /// Checks the names of its profiles.
-    pub fn check_profiles(&self, tree: &Node, known: &[&str], report: &mut Report<'_>) {
+    pub(crate) fn check_profiles(&self, tree: &Node, known: &[&str], report: &mut Report<'_>) {
         let node = tree.at(&["profiles"]);
         for (at, name) in self.profiles.into_iter().flatten().enumerate() {
             if !known.contains(&name.as_str()) {
@@ -81,7 +78,14 @@ impl<'a> Common<'a> {
     }
 
     /// Everything but the matrix, which members bring.
-    pub fn info(&self, name: &JobName, tree: &Node, zone: Tz, matrix: Vec<String>, report: &mut Report<'_>) -> JobInfo {
+    pub(crate) fn info(
+        &self,
+        name: &JobName,
+        tree: &Node,
+        zone: Tz,
+        matrix: Vec<String>,
+        report: &mut Report<'_>,
+    ) -> JobInfo {
         JobInfo {
             name: name.clone(),
             kind: self.kind,
@@ -110,7 +114,12 @@ fn schedule(raw: &raw::Schedule, node: &Node, zone: Tz, report: &mut Report<'_>)
     let mut triggers = vec![];
     if let Some(every) = raw.every {
         if every.get() < Duration::from_secs(1) {
-            report.value(node.at(&["every"]), "out-of-range", "`schedule.every` is less than a second", "use `continuous = true`");
+            report.value(
+                node.at(&["every"]),
+                "out-of-range",
+                "`schedule.every` is less than a second",
+                "use `continuous = true`",
+            );
         }
         triggers.push(Trigger::Every(every));
     }
@@ -123,7 +132,12 @@ fn schedule(raw: &raw::Schedule, node: &Node, zone: Tz, report: &mut Report<'_>)
     match &raw.after {
         Some(After::Inputs(_)) => triggers.push(Trigger::AfterInputs),
         Some(After::Jobs(names)) if names.is_empty() => {
-            report.value(node.at(&["after"]), "bad-schedule", "`schedule.after` names no job", "name some, or write `after = \"inputs\"`");
+            report.value(
+                node.at(&["after"]),
+                "bad-schedule",
+                "`schedule.after` names no job",
+                "name some, or write `after = \"inputs\"`",
+            );
         }
         Some(After::Jobs(names)) => triggers.push(Trigger::After(names.iter().map(JobName::new).collect())),
         None => {}
@@ -132,16 +146,25 @@ fn schedule(raw: &raw::Schedule, node: &Node, zone: Tz, report: &mut Report<'_>)
         triggers.push(Trigger::Continuous);
     }
     if triggers.len() != 1 {
-        let what = if triggers.is_empty() { "says nothing about when" } else { "says more than one thing about when" };
+        let what = if triggers.is_empty() {
+            "says nothing about when"
+        } else {
+            "says more than one thing about when"
+        };
         let message = format!("the schedule {what}");
-        report.value(node, "bad-schedule", message, "expected one of `every`, `cron`, `after` or `continuous = true`");
+        report.value(
+            node,
+            "bad-schedule",
+            message,
+            "expected one of `every`, `cron`, `after` or `continuous = true`",
+        );
     }
     let trigger = triggers.into_iter().next()?;
     Some(Schedule { trigger, misfire: raw.misfire, concurrency: raw.concurrency })
 }
 
 /// Checks the names that a schedule waits for.
-pub fn check_after(info: &JobInfo, tree: &Node, known: &[&str], report: &mut Report<'_>) {
+pub(crate) fn check_after(info: &JobInfo, tree: &Node, known: &[&str], report: &mut Report<'_>) {
     let Some(Schedule { trigger: Trigger::After(names), .. }) = &info.schedule else { return };
     let node = tree.at(&["schedule", "after"]);
     for (at, name) in names.iter().enumerate() {
@@ -154,7 +177,7 @@ pub fn check_after(info: &JobInfo, tree: &Node, known: &[&str], report: &mut Rep
 }
 
 /// SQL with the file that it stands in; `None` where that file could not be read, which was reported.
-pub fn sql(raw: &SqlText, node: &Node, report: &Report<'_>) -> Option<Sql> {
+pub(crate) fn sql(raw: &SqlText, node: &Node, report: &Report<'_>) -> Option<Sql> {
     match raw {
         SqlText::Text(text) => Some(Sql { text: text.clone(), path: node.file.to_path_buf() }),
         SqlText::File(file) => {
@@ -166,7 +189,7 @@ pub fn sql(raw: &SqlText, node: &Node, report: &Report<'_>) -> Option<Sql> {
 }
 
 /// Whether SQL names a parameter of a matrix: `:region` or `:region.title`.
-pub fn names_parameter(sql: &str, matrix: &str) -> bool {
+pub(crate) fn names_parameter(sql: &str, matrix: &str) -> bool {
     sql.match_indices(':').any(|(at, _)| {
         let word: String = sql[at + 1..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         word == matrix

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Resolves a mart.
-pub fn mart(file: &JobFile<MartFile>, context: &Context<'_>, report: &mut Report<'_>) -> Mart {
+pub(crate) fn mart(file: &JobFile<MartFile>, context: &Context<'_>, report: &mut Report<'_>) -> Mart {
     let used = used(file.raw.matrix.as_ref(), &file.tree, context.matrices, report);
     let matrix: Vec<String> = used.keys().cloned().collect();
     let info = Common::of_mart(&file.raw).info(&file.name, &file.tree, context.zone, matrix, report);
@@ -55,7 +55,9 @@ pub fn mart(file: &JobFile<MartFile>, context: &Context<'_>, report: &mut Report
     for member in &resolved {
         let texts: Vec<&str> = match &member.output {
             MartOutput::Table { sql, .. } => vec![&sql.text],
-            MartOutput::Workbook(workbook) => workbook.sheets.iter().map(|sheet| sheet.sql.text.as_str()).collect(),
+            MartOutput::Workbook(workbook) => {
+                workbook.sheets.iter().map(|sheet| sheet.sql.text.as_str()).collect()
+            }
         };
         let speaks = |matrix: &&String| texts.iter().any(|sql| job::names_parameter(sql, matrix));
         named.extend(used.keys().filter(speaks).cloned());
@@ -86,13 +88,13 @@ fn kind(file: &JobFile<MartFile>, report: &mut Report<'_>) -> Option<Kind> {
         (false, false) => {
             let hint = "give it `sql` and [sink] for a table, or `excel` and [[sheet]] for a workbook";
             report.file(tree.file.to_path_buf(), "missing-key", "this mart makes nothing", hint);
-            return None;
+            None
         }
         (true, true) => {
             let key = if raw.excel.is_some() { tree.at(&["excel"]) } else { tree.at(&["sheet"]) };
             let message = "a mart is a table (`sql`, [sink]) or a workbook (`excel`, [[sheet]]), not both";
             report.key(key, "conflicting-keys", message, "make two marts of it");
-            return None;
+            None
         }
         (true, false) => {
             need(raw.sql.is_none(), "`sql`", "[sink]", report);
@@ -164,7 +166,12 @@ fn workbook(
             report.value(name_node, "bad-sheet-name", format!("`{name}` is no name of a sheet"), why);
         }
         if !names.insert(name.to_lowercase()) {
-            report.value(name_node, "duplicate-name", format!("there are two sheets of the name `{name}`"), "");
+            report.value(
+                name_node,
+                "duplicate-name",
+                format!("there are two sheets of the name `{name}`"),
+                "",
+            );
         }
         sheets.extend(sheet(raw, name, node, filler, report));
     }
@@ -178,12 +185,24 @@ fn workbook(
 
 fn with(name: &str, scalar: &Scalar, node: &Node, context: &Context<'_>, report: &mut Report<'_>) -> With {
     if !crate::config::template::is_word(name) {
-        report.key(node, "bad-name", format!("a parameter cannot be named `{name}`"), "use letters, digits and `_`");
+        report.key(
+            node,
+            "bad-name",
+            format!("a parameter cannot be named `{name}`"),
+            "use letters, digits and `_`",
+        );
     } else if context.matrices.contains_key(name) {
-        report.key(node, "duplicate-name", format!("`:{name}` is the matrix already"), "name the parameter differently");
+        report.key(
+            node,
+            "duplicate-name",
+            format!("`:{name}` is the matrix already"),
+            "name the parameter differently",
+        );
     }
     match scalar {
-        Scalar::Text(text) if Period::parse(text, NaiveDate::default()).is_some() => With::Period(text.clone()),
+        Scalar::Text(text) if Period::parse(text, NaiveDate::default()).is_some() => {
+            With::Period(text.clone())
+        }
         Scalar::Text(text) => {
             if let Some(meant) = format::nearest_period(text) {
                 let message = format!("`{text}` is no range of days");

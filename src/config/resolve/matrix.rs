@@ -18,21 +18,32 @@ use crate::{
 };
 
 /// Matrices by name: members with their facts.
-pub type Matrices = IndexMap<String, IndexMap<String, IndexMap<String, String>>>;
+pub(crate) type Matrices = IndexMap<String, IndexMap<String, IndexMap<String, String>>>;
 
 /// Members that a job may have.
 const MOST_MEMBERS: usize = 10_000;
 
 /// Reads and checks `[matrix.*]`.
-pub fn matrices(raw: &IndexMap<String, project::Matrix>, tree: &Node, report: &mut Report<'_>) -> Matrices {
+pub(crate) fn matrices(
+    raw: &IndexMap<String, project::Matrix>,
+    tree: &Node,
+    report: &mut Report<'_>,
+) -> Matrices {
     let mut matrices = Matrices::new();
     for (name, matrix) in raw {
         let node = tree.at(&["matrix", name]);
         if !is_word(name) {
-            report.key(node, "bad-name", format!("a matrix cannot be named `{name}`"), "use letters, digits and `_`");
+            report.key(
+                node,
+                "bad-name",
+                format!("a matrix cannot be named `{name}`"),
+                "use letters, digits and `_`",
+            );
         }
         let members: IndexMap<String, IndexMap<String, String>> = match matrix {
-            project::Matrix::Names(names) => names.iter().map(|name| (name.clone(), IndexMap::new())).collect(),
+            project::Matrix::Names(names) => {
+                names.iter().map(|name| (name.clone(), IndexMap::new())).collect()
+            }
             project::Matrix::Facts(members) => members.clone(),
         };
         if members.is_empty() {
@@ -60,7 +71,7 @@ fn is_member(name: &str) -> bool {
 }
 
 /// The matrices of a job and the members that it takes of each; unknown names are reported.
-pub fn used(
+pub(crate) fn used(
     declared: Option<&MatrixUse>,
     tree: &Node,
     matrices: &Matrices,
@@ -77,7 +88,9 @@ pub fn used(
                     Some(members) => {
                         used.insert(name.clone(), members.keys().cloned().collect());
                     }
-                    None => unknown(name, matrices, |message, hint| report.value(place, "unknown-matrix", message, hint)),
+                    None => unknown(name, matrices, |message, hint| {
+                        report.value(place, "unknown-matrix", message, hint)
+                    }),
                 }
             }
         }
@@ -85,10 +98,14 @@ pub fn used(
             for (name, chosen) in some {
                 let place = node.get(name).unwrap_or(node);
                 let Some(members) = matrices.get(name) else {
-                    unknown(name, matrices, |message, hint| report.key(place, "unknown-matrix", message, hint));
+                    unknown(name, matrices, |message, hint| {
+                        report.key(place, "unknown-matrix", message, hint)
+                    });
                     continue;
                 };
-                for (at, member) in chosen.iter().enumerate().filter(|(_, member)| !members.contains_key(*member)) {
+                for (at, member) in
+                    chosen.iter().enumerate().filter(|(_, member)| !members.contains_key(*member))
+                {
                     let place = place.items().get(at).unwrap_or(place);
                     let names: Vec<&str> = members.keys().map(String::as_str).collect();
                     let hint = meant(member, &names);
@@ -112,7 +129,7 @@ fn unknown(name: &str, matrices: &Matrices, mut report: impl FnMut(String, Strin
 }
 
 /// What was probably meant by a name, or the names there are.
-pub fn meant(name: &str, names: &[&str]) -> String {
+pub(crate) fn meant(name: &str, names: &[&str]) -> String {
     match nearest(name, names.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if names.is_empty() => "there are none yet".to_owned(),
@@ -122,7 +139,7 @@ pub fn meant(name: &str, names: &[&str]) -> String {
 }
 
 /// Every combination of members, in order, with what each knows of itself. One empty member where there is no matrix.
-pub fn members(used: &IndexMap<String, Vec<String>>, matrices: &Matrices) -> Vec<(Member, Facts)> {
+pub(crate) fn members(used: &IndexMap<String, Vec<String>>, matrices: &Matrices) -> Vec<(Member, Facts)> {
     let mut all: Vec<Vec<(String, String)>> = vec![vec![]];
     for (matrix, names) in used {
         let more = |chosen: &Vec<(String, String)>| {
@@ -147,33 +164,43 @@ fn facts(chosen: &[(String, String)], matrices: &Matrices) -> Facts {
 }
 
 /// Fills templates for one member and remembers which matrices were named.
-pub struct Filler<'a> {
+pub(crate) struct Filler<'a> {
     /// What the member knows.
-    pub facts: &'a Facts,
+    pub(crate) facts: &'a Facts,
     /// All matrices, for messages.
-    pub matrices: &'a Matrices,
+    pub(crate) matrices: &'a Matrices,
     /// Matrices that were named.
-    pub used: IndexSet<String>,
+    pub(crate) used: IndexSet<String>,
 }
 
 impl Filler<'_> {
     /// The text at a node with its slots filled; reported, and as written, where that cannot be.
-    pub fn fill(&mut self, node: &Node, report: &mut Report<'_>) -> String {
+    pub(crate) fn fill(&mut self, node: &Node, report: &mut Report<'_>) -> String {
         let Some(text) = node.text() else { return String::new() };
-        self.fill_text(text, node, |report, bytes, message, hint| {
-            report.within(node, bytes, "bad-template", message, hint);
-        }, report)
+        self.fill_text(
+            text,
+            node,
+            |report, bytes, message, hint| {
+                report.within(node, bytes, "bad-template", message, hint);
+            },
+            report,
+        )
     }
 
     /// The same for a table's key.
-    pub fn fill_key(&mut self, key: &str, node: &Node, report: &mut Report<'_>) -> String {
-        self.fill_text(key, node, |report, bytes, message, hint| {
-            let text = report.sources().files.get(node.file.as_ref());
-            let offsets = text.and_then(|text| Offsets::of(text, &node.key));
-            let mut place = node.clone();
-            place.key = offsets.map_or_else(|| node.key.clone(), |offsets| offsets.range(bytes));
-            report.key(&place, "bad-template", message, hint);
-        }, report)
+    pub(crate) fn fill_key(&mut self, key: &str, node: &Node, report: &mut Report<'_>) -> String {
+        self.fill_text(
+            key,
+            node,
+            |report, bytes, message, hint| {
+                let text = report.sources().files.get(node.file.as_ref());
+                let offsets = text.and_then(|text| Offsets::of(text, &node.key));
+                let mut place = node.clone();
+                place.key = offsets.map_or_else(|| node.key.clone(), |offsets| offsets.range(bytes));
+                report.key(&place, "bad-template", message, hint);
+            },
+            report,
+        )
     }
 
     fn fill_text<'r>(
@@ -206,8 +233,12 @@ impl Filler<'_> {
     fn unknown_slot(&self, name: &str, matrix: &str) -> (String, String) {
         if self.facts.contains_key(matrix) {
             let prefix = format!("{matrix}.");
-            let known: Vec<&str> = self.facts.keys().filter(|key| key.starts_with(&prefix)).map(String::as_str).collect();
-            return (format!("`{{{name}}}`: not every member of `{matrix}` has this fact"), meant(name, &known));
+            let known: Vec<&str> =
+                self.facts.keys().filter(|key| key.starts_with(&prefix)).map(String::as_str).collect();
+            return (
+                format!("`{{{name}}}`: not every member of `{matrix}` has this fact"),
+                meant(name, &known),
+            );
         }
         if self.matrices.contains_key(matrix) {
             let hint = format!("add `matrix = [\"{matrix}\"]` at the top of the file");

@@ -43,17 +43,18 @@ pub(super) struct Context<'a> {
 }
 
 /// Names of every profile that a project has.
-pub fn profiles(files: &Files) -> Vec<String> {
+pub(crate) fn profiles(files: &Files) -> Vec<String> {
     let named = files.project.iter().flat_map(|file| file.raw.profile.keys().cloned());
     let all: IndexSet<String> = std::iter::once(DEFAULT_PROFILE.to_owned()).chain(named).collect();
     all.into_iter().collect()
 }
 
 /// Resolves and proves one profile. Where there are errors, the project is what could be made of it.
-pub fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Project>) {
+pub(crate) fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Project>) {
     let Some(project) = &files.project else { return (vec![], None) };
     let mut report = Report::new(&files.sources);
-    let zone: Tz = project.raw.project.time_zone.as_deref().and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC);
+    let zone: Tz =
+        project.raw.project.time_zone.as_deref().and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC);
     check_project(&project.raw, &project.tree, &mut report);
     let profiles = profiles(files);
     let known: Vec<&str> = profiles.iter().map(String::as_str).collect();
@@ -106,7 +107,10 @@ fn assemble(
         memory: memory.unwrap_or(256 << 20),
         parallel: raw.daemon.parallel.unwrap_or(4),
         matrix: matrices.clone(),
-        connections: connections.iter().map(|(name, connection)| (name.clone(), connection.config.clone())).collect(),
+        connections: connections
+            .iter()
+            .map(|(name, connection)| (name.clone(), connection.config.clone()))
+            .collect(),
         pipelines: pipelines.into_iter().map(|pipeline| (pipeline.info.name.clone(), pipeline)).collect(),
         marts: marts.into_iter().map(|mart| (mart.info.name.clone(), mart)).collect(),
     }
@@ -142,13 +146,19 @@ fn check_project(raw: &ProjectFile, tree: &Node, report: &mut Report<'_>) {
     let good = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
     if name.is_empty() || !good {
         let message = format!("a project cannot be named `{name}`");
-        report.value(tree.at(&["project", "name"]), "bad-name", message, "use letters, digits, `_`, `-` and `.`");
+        report.value(
+            tree.at(&["project", "name"]),
+            "bad-name",
+            message,
+            "use letters, digits, `_`, `-` and `.`",
+        );
     }
     if raw.daemon.state.as_deref().is_some_and(|state| state.is_empty() || state.contains('\0')) {
         report.value(tree.at(&["daemon", "state"]), "bad-path", "`daemon.state` names no folder", "");
     }
     if let Some(node) = tree.find(&["profile", DEFAULT_PROFILE]) {
-        let message = format!("a profile cannot be named `{DEFAULT_PROFILE}`: it is the one without a profile");
+        let message =
+            format!("a profile cannot be named `{DEFAULT_PROFILE}`: it is the one without a profile");
         report.key(node, "reserved-name", message, "write its connections under [connections]");
     }
 }
@@ -159,7 +169,12 @@ fn check_profile(profile: &str, known: &[&str], tree: &Node, report: &mut Report
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("expected {}", super::walk::list(known)),
         };
-        report.file(tree.file.to_path_buf(), "unknown-profile", format!("there is no profile `{profile}`"), hint);
+        report.file(
+            tree.file.to_path_buf(),
+            "unknown-profile",
+            format!("there is no profile `{profile}`"),
+            hint,
+        );
     }
 }
 

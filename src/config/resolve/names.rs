@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Checks the names of all jobs against each other, and the names that they speak of.
-pub fn check(files: &Files, project: &Project, trees: &Trees<'_>, report: &mut Report<'_>) {
+pub(crate) fn check(files: &Files, project: &Project, trees: &Trees<'_>, report: &mut Report<'_>) {
     let mut known: Vec<&str> = files.pipelines.iter().map(|file| file.name.as_str()).collect();
     known.extend(files.marts.iter().map(|file| file.name.as_str()));
     known.extend(files.unread.iter().map(JobName::as_str));

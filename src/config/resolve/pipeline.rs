@@ -14,7 +14,10 @@ use crate::{
         files::JobFile,
         format,
         project::{BadRows, Pipeline, PipelineMember, SourceKind, Sql},
-        raw::pipeline::{Column, Cursor, Overlap as RawOverlap, PipelineFile, PipelineMode, SinkColumn as RawSinkColumn, Source},
+        raw::pipeline::{
+            Column, Cursor, Overlap as RawOverlap, PipelineFile, PipelineMode, SinkColumn as RawSinkColumn,
+            Source,
+        },
         tree::Node,
     },
     connector::{
@@ -30,7 +33,11 @@ use crate::{
 };
 
 /// Resolves a pipeline.
-pub fn pipeline(file: &JobFile<PipelineFile>, context: &Context<'_>, report: &mut Report<'_>) -> Pipeline {
+pub(crate) fn pipeline(
+    file: &JobFile<PipelineFile>,
+    context: &Context<'_>,
+    report: &mut Report<'_>,
+) -> Pipeline {
     let used = used(file.raw.matrix.as_ref(), &file.tree, context.matrices, report);
     let matrix: Vec<String> = used.keys().cloned().collect();
     let info = Common::of_pipeline(&file.raw).info(&file.name, &file.tree, context.zone, matrix, report);
@@ -46,7 +53,16 @@ pub fn pipeline(file: &JobFile<PipelineFile>, context: &Context<'_>, report: &mu
                 let facts = facts.clone();
                 let output = None;
                 resolved.push(PipelineMember {
-                    member, facts, source, transform, sink, delete_when, bad_rows, slice, delivery, output,
+                    member,
+                    facts,
+                    source,
+                    transform,
+                    sink,
+                    delete_when,
+                    bad_rows,
+                    slice,
+                    delivery,
+                    output,
                 });
             }
             named.extend(filler.used);
@@ -60,7 +76,7 @@ pub fn pipeline(file: &JobFile<PipelineFile>, context: &Context<'_>, report: &mu
 }
 
 /// A matrix that nothing speaks of would do the same thing again and again.
-pub fn unused_matrices<'m>(
+pub(crate) fn unused_matrices<'m>(
     tree: &Node,
     used: impl Iterator<Item = &'m String>,
     named: &IndexSet<String>,
@@ -71,7 +87,8 @@ pub fn unused_matrices<'m>(
         if !named.contains(matrix) {
             let place = node.get(matrix).or_else(|| node.items().get(at)).unwrap_or(node);
             let message = format!("every member of `{matrix}` would do the same");
-            let hint = format!("write `{{{matrix}}}` in a name or `:{matrix}` in the SQL, or leave the matrix out");
+            let hint =
+                format!("write `{{{matrix}}}` in a name or `:{matrix}` in the SQL, or leave the matrix out");
             report.key(place, "unused-matrix", message, hint);
         }
     }
@@ -157,7 +174,8 @@ impl Resolve<'_, '_, '_, '_> {
             zone: self.context.zone,
         };
         if place.found.config.is_log() && spec.cursor.is_some() {
-            let message = format!("`{}` is a log: it is read by offset, a cursor has no use there", spec.connection);
+            let message =
+                format!("`{}` is a log: it is read by offset, a cursor has no use there", spec.connection);
             self.report.key(node.at(&["cursor"]), "cursor-on-log", message, "leave `cursor` out");
         }
         let facts = place.found.config.source_facts(&spec);
@@ -176,7 +194,12 @@ impl Resolve<'_, '_, '_, '_> {
     fn cursor(&mut self, raw: &Cursor, node: &Node) -> CursorSpec {
         if raw.tie.as_ref() == Some(&raw.column) {
             let message = "the tie is the cursor itself: it tells nothing apart";
-            self.report.value(node.at(&["tie"]), "bad-cursor", message, "name another column, or leave `tie` out");
+            self.report.value(
+                node.at(&["tie"]),
+                "bad-cursor",
+                message,
+                "name another column, or leave `tie` out",
+            );
         }
         let start = raw.start.as_ref().map(|scalar| super::value::value(scalar));
         CursorSpec {
@@ -232,16 +255,27 @@ impl Resolve<'_, '_, '_, '_> {
         let whole = source.map(|facts| facts.reading == Reading::Whole);
         if sink.mode == Mode::Append && whole == Some(true) {
             let message = "the whole table would be appended again by each run";
-            let hint = "give the source a cursor: `cursor = { column = \"id\" }`, or use `replace` or `merge`";
+            let hint =
+                "give the source a cursor: `cursor = { column = \"id\" }`, or use `replace` or `merge`";
             self.report.value(mode, "whole-append", message, hint);
         }
         if sink.mode == Mode::Replace && whole == Some(false) {
             let message = "`replace` takes the whole source at once, and this one is read in slices";
-            self.report.value(mode, "slices-replace", message, "use `append` or `merge`, or leave `cursor` out");
+            self.report.value(
+                mode,
+                "slices-replace",
+                message,
+                "use `append` or `merge`, or leave `cursor` out",
+            );
         }
     }
 
-    fn delivery(&mut self, sink: &SinkSpec, connection: Connection, source: Option<&SourceFacts>) -> Delivery {
+    fn delivery(
+        &mut self,
+        sink: &SinkSpec,
+        connection: Connection,
+        source: Option<&SourceFacts>,
+    ) -> Delivery {
         let facts = connection.config.sink_facts(sink);
         let tree = &self.file.tree;
         let mode = tree.at(&["sink", "mode"]);
@@ -278,19 +312,19 @@ impl Resolve<'_, '_, '_, '_> {
 }
 
 /// A table, its connection found.
-pub struct Place {
+pub(crate) struct Place {
     /// The connection's full name.
-    pub connection: String,
+    pub(crate) connection: String,
     /// Checked against the connection.
-    pub schema: Option<String>,
+    pub(crate) schema: Option<String>,
     /// Checked.
-    pub table: String,
+    pub(crate) table: String,
     /// The connection.
-    pub found: Connection,
+    pub(crate) found: Connection,
 }
 
 /// The table that a `[source]` or `[sink]` names; `default` where it names none.
-pub fn place(
+pub(crate) fn place(
     node: &Node,
     default: Option<&str>,
     filler: &mut Filler<'_>,
@@ -315,14 +349,19 @@ pub fn place(
 
 fn check_table(name: &str, node: &Node, report: &mut Report<'_>) {
     if name.to_lowercase().starts_with("_vitrina") {
-        report.value(node, "reserved-name", format!("table `{name}`: names that begin with `_vitrina` are ours"), "");
+        report.value(
+            node,
+            "reserved-name",
+            format!("table `{name}`: names that begin with `_vitrina` are ours"),
+            "",
+        );
     } else if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
         report.value(node, "bad-name", "this is no name of a table", "");
     }
 }
 
 /// `key` goes with merge, and merge with `key`.
-pub fn check_key(sink: &SinkSpec, node: &Node, report: &mut Report<'_>) {
+pub(crate) fn check_key(sink: &SinkSpec, node: &Node, report: &mut Report<'_>) {
     if sink.mode == Mode::Merge && sink.key.is_empty() {
         let message = "`merge` needs `key`: the columns that tell rows apart";
         report.value(node.at(&["mode"]), "missing-key", message, "add `key = [\"id\"]`");
@@ -333,12 +372,17 @@ pub fn check_key(sink: &SinkSpec, node: &Node, report: &mut Report<'_>) {
 }
 
 /// Whether a kind of place can do a mode.
-pub fn check_modes(sink: &SinkSpec, kind: &str, modes: &[Mode], node: &Node, report: &mut Report<'_>) {
+pub(crate) fn check_modes(sink: &SinkSpec, kind: &str, modes: &[Mode], node: &Node, report: &mut Report<'_>) {
     if !modes.contains(&sink.mode) {
         let can: Vec<String> = modes.iter().map(ToString::to_string).collect();
         let can: Vec<&str> = can.iter().map(String::as_str).collect();
         let message = format!("`{}` is {kind}, which cannot {}", sink.connection, sink.mode);
-        report.value(node, "unsupported-mode", message, format!("expected {}", crate::config::walk::list(&can)));
+        report.value(
+            node,
+            "unsupported-mode",
+            message,
+            format!("expected {}", crate::config::walk::list(&can)),
+        );
     }
 }
 
@@ -373,7 +417,7 @@ fn contract(raw: &Source) -> Option<Contract> {
 }
 
 /// `[sink.columns]`.
-pub fn sink_columns(raw: &IndexMap<String, RawSinkColumn>) -> IndexMap<String, SinkColumn> {
+pub(crate) fn sink_columns(raw: &IndexMap<String, RawSinkColumn>) -> IndexMap<String, SinkColumn> {
     let column = |(name, column): (&String, &RawSinkColumn)| {
         let column = match column {
             RawSinkColumn::Type(kind) => SinkColumn { kind: Some(kind.clone()), description: None },

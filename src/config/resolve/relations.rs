@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Columns of what members write, as far as they were judged: by their number in the lineage.
-pub struct Relations<'a> {
+pub(crate) struct Relations<'a> {
     project: &'a Project,
     lineage: &'a Lineage,
     outputs: IndexMap<usize, SchemaRef>,
@@ -26,23 +26,24 @@ pub struct Relations<'a> {
 
 impl<'a> Relations<'a> {
     /// Nothing is known yet.
-    pub fn new(project: &'a Project, lineage: &'a Lineage) -> Self {
+    pub(crate) fn new(project: &'a Project, lineage: &'a Lineage) -> Self {
         Self { project, lineage, outputs: IndexMap::new() }
     }
 
     /// Remembers what a member writes.
-    pub fn learn(&mut self, node: usize, output: Option<SchemaRef>) {
+    pub(crate) fn learn(&mut self, node: usize, output: Option<SchemaRef>) {
         self.outputs.extend(output.map(|schema| (node, schema)));
     }
 
     /// What was learned, by the member's number.
-    pub fn into_outputs(self) -> IndexMap<usize, SchemaRef> {
+    pub(crate) fn into_outputs(self) -> IndexMap<usize, SchemaRef> {
         self.outputs
     }
 
     /// The columns of a table that some member writes.
-    pub fn written(&self, table: &Table) -> Option<SchemaRef> {
-        let mut writers = (0..self.lineage.nodes.len()).filter(|at| self.lineage.nodes[*at].writes.as_ref() == Some(table));
+    pub(crate) fn written(&self, table: &Table) -> Option<SchemaRef> {
+        let mut writers =
+            (0..self.lineage.nodes.len()).filter(|at| self.lineage.nodes[*at].writes.as_ref() == Some(table));
         let first = writers.next()?;
         let mut schema = self.outputs.get(&first)?.clone();
         for writer in writers {
@@ -52,7 +53,7 @@ impl<'a> Relations<'a> {
     }
 
     /// What is known of a table that SQL names.
-    pub fn known(&self, name: &TableName, source: Option<&Known>) -> Known {
+    pub(crate) fn known(&self, name: &TableName, source: Option<&Known>) -> Known {
         let parts: Vec<&str> = name.parts.iter().map(String::as_str).collect();
         match (parts.as_slice(), source) {
             (["source"], Some(source)) => source.clone(),
@@ -91,8 +92,10 @@ impl<'a> Relations<'a> {
             .filter(|at| self.lineage.nodes[*at].kind == kind && self.lineage.nodes[*at].job == job)
             .collect();
         if nodes.is_empty() {
-            let names = self.lineage.nodes.iter().filter(|node| node.kind == kind).map(|node| node.job.as_str());
-            let hint = nearest(name, names).map(|meant| TableName::new([kind.to_string().as_str(), meant]).to_string());
+            let names =
+                self.lineage.nodes.iter().filter(|node| node.kind == kind).map(|node| node.job.as_str());
+            let hint = nearest(name, names)
+                .map(|meant| TableName::new([kind.to_string().as_str(), meant]).to_string());
             return Known::Missing { hint };
         }
         if nodes.iter().any(|at| self.lineage.nodes[*at].writes.is_none()) {
@@ -117,7 +120,8 @@ impl<'a> Relations<'a> {
     fn full_name(&self, table: &str) -> Option<String> {
         let written = self.lineage.nodes.iter().filter_map(|node| node.writes.as_ref());
         let found = written.into_iter().find(|place| place.table == table);
-        let jobs = || self.lineage.nodes.iter().find(|node| node.job.as_str() == table && node.writes.is_some());
+        let jobs =
+            || self.lineage.nodes.iter().find(|node| node.job.as_str() == table && node.writes.is_some());
         match found {
             Some(place) => Some(TableName::new([&place.connection, &place.table]).to_string()),
             None => jobs().map(|node| TableName::new([node.kind.to_string().as_str(), table]).to_string()),

@@ -8,35 +8,47 @@ use crate::{
 };
 
 /// Gathers problems. What stands in for a value that was reported already is not reported again.
-pub struct Report<'a> {
+pub(crate) struct Report<'a> {
     sources: &'a Sources,
     /// So far.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl<'a> Report<'a> {
     /// An empty one.
-    pub fn new(sources: &'a Sources) -> Self {
+    pub(crate) fn new(sources: &'a Sources) -> Self {
         Self { sources, problems: vec![] }
     }
 
     /// The files' texts.
-    pub fn sources(&self) -> &'a Sources {
+    pub(crate) fn sources(&self) -> &'a Sources {
         self.sources
     }
 
     /// An error about a value.
-    pub fn value(&mut self, node: &Node, code: &'static str, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn value(
+        &mut self,
+        node: &Node,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         self.push(node, node.span.clone(), code, message.into(), hint.into());
     }
 
     /// An error about a key.
-    pub fn key(&mut self, node: &Node, code: &'static str, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn key(
+        &mut self,
+        node: &Node,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         self.push(node, node.key.clone(), code, message.into(), hint.into());
     }
 
     /// An error about some bytes of a string's value.
-    pub fn within(
+    pub(crate) fn within(
         &mut self,
         node: &Node,
         bytes: Range<usize>,
@@ -51,7 +63,7 @@ impl<'a> Report<'a> {
     }
 
     /// An error about some bytes of an SQL text, which stands at `node` or in a file that `node` names.
-    pub fn sql(
+    pub(crate) fn sql(
         &mut self,
         sql: &Sql,
         node: &Node,
@@ -68,7 +80,13 @@ impl<'a> Report<'a> {
     }
 
     /// A warning about a value.
-    pub fn warning(&mut self, node: &Node, code: &'static str, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn warning(
+        &mut self,
+        node: &Node,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         let before = self.problems.len();
         self.value(node, code, message, hint);
         for problem in &mut self.problems[before..] {
@@ -77,13 +95,19 @@ impl<'a> Report<'a> {
     }
 
     /// An error about a file as a whole.
-    pub fn file(&mut self, path: impl Into<PathBuf>, code: &'static str, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn file(
+        &mut self,
+        path: impl Into<PathBuf>,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         let problem = Problem::error(path, 0..0, code, message);
         self.problems.push(with_hint(problem, hint.into()));
     }
 
     /// Runs `work` for one member more of a job: what an earlier member was told about the same place is not told again.
-    pub fn member<T>(&mut self, first: usize, work: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn member<T>(&mut self, first: usize, work: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.problems.len();
         let result = work(self);
         let earlier: Vec<Problem> = self.problems[first..before].to_vec();

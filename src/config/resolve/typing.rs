@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Judges every member, and tells each what it writes.
-pub fn check(project: &mut Project, lineage: &Lineage, trees: &Trees<'_>, report: &mut Report<'_>) {
+pub(crate) fn check(project: &mut Project, lineage: &Lineage, trees: &Trees<'_>, report: &mut Report<'_>) {
     // Where there is a circle, which was reported, what is not known yet stays unknown.
     let order = lineage.order().unwrap_or_else(|_| (0..lineage.nodes.len()).collect());
     let first = report.problems.len();
@@ -52,7 +52,9 @@ fn tell(project: &mut Project, node: &lineage::Node, schema: SchemaRef) {
     match node.kind {
         JobKind::Pipeline => {
             let members = project.pipelines.get_mut(&node.job).into_iter().flat_map(|job| &mut job.members);
-            members.filter(|member| member.member == node.member).for_each(|member| member.output = Some(schema.clone()));
+            members
+                .filter(|member| member.member == node.member)
+                .for_each(|member| member.output = Some(schema.clone()));
         }
         JobKind::Mart => {
             let members = project.marts.get_mut(&node.job).into_iter().flat_map(|job| &mut job.members);
@@ -172,7 +174,8 @@ impl Judge<'_> {
             let mut hint = finding.hint.clone().unwrap_or_default();
             let parameter = typed.parameters.iter().find(|(_, span)| *span == finding.span);
             if let Some((name, _)) = parameter
-                && let Some(matrix) = self.project.matrix.keys().find(|matrix| name.split('.').next() == Some(matrix.as_str()))
+                && let Some(matrix) =
+                    self.project.matrix.keys().find(|matrix| name.split('.').next() == Some(matrix.as_str()))
                 && finding.code == "sql-unknown-parameter"
                 && !name.contains('.')
             {
@@ -183,7 +186,13 @@ impl Judge<'_> {
     }
 
     /// The target's columns, as far as this writer fills them; what the sink says of columns is checked against the rows'.
-    fn sink(&self, rows: SchemaRef, sink: &SinkSpec, node: &Node, report: &mut Report<'_>) -> Option<SchemaRef> {
+    fn sink(
+        &self,
+        rows: SchemaRef,
+        sink: &SinkSpec,
+        node: &Node,
+        report: &mut Report<'_>,
+    ) -> Option<SchemaRef> {
         for (at, name) in sink.key.iter().enumerate() {
             let key = node.at(&["key"]);
             column_of(name, &rows, key.items().get(at).unwrap_or(key), Place::Value, report);
@@ -197,12 +206,17 @@ impl Judge<'_> {
         }
         for (matrix, _) in &sink.partition {
             if rows.field_with_name(matrix).is_err() {
-                let message = format!("members share this table, and nothing tells whose rows are whose: there is no column `{matrix}`");
-                let hint = format!("add `:{matrix} AS {matrix}` to the SQL, or give each member a table: `{{{matrix}}}`");
+                let message = format!(
+                    "members share this table, and nothing tells whose rows are whose: there is no column `{matrix}`"
+                );
+                let hint = format!(
+                    "add `:{matrix} AS {matrix}` to the SQL, or give each member a table: `{{{matrix}}}`"
+                );
                 report.value(node.get("mode").unwrap_or(node), "shared-replace", message, hint);
             }
         }
-        for field in rows.fields().iter().filter(|field| field.name().to_lowercase().starts_with("_vitrina")) {
+        for field in rows.fields().iter().filter(|field| field.name().to_lowercase().starts_with("_vitrina"))
+        {
             let message = format!("column `{}`: names that begin with `_vitrina` are ours", field.name());
             report.value(node, "reserved-name", message, "rename it in the SQL");
         }
@@ -245,7 +259,12 @@ fn chart_columns(chart: &Chart, schema: &SchemaRef, node: &Node, report: &mut Re
         let place = y.items().get(at).unwrap_or(y);
         let Some(field) = column_of(name, schema, place, Place::Value, report) else { continue };
         if !field.data_type().is_numeric() {
-            report.value(place, "bad-chart", format!("column `{name}` is {}: a chart draws numbers", field.data_type()), "");
+            report.value(
+                place,
+                "bad-chart",
+                format!("column `{name}` is {}: a chart draws numbers", field.data_type()),
+                "",
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The value that a scalar is. A time of day stays text.
-pub fn value(scalar: &Scalar) -> Value {
+pub(crate) fn value(scalar: &Scalar) -> Value {
     match scalar {
         Scalar::Bool(value) => Value::Bool(*value),
         Scalar::Int(value) => Value::Int(*value),

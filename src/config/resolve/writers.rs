@@ -23,7 +23,12 @@ use crate::{
 };
 
 /// Checks who writes what, and marks the members that replace parts of one table.
-pub fn check(project: &mut Project, connections: &Connections, trees: &Trees<'_>, report: &mut Report<'_>) {
+pub(crate) fn check(
+    project: &mut Project,
+    connections: &Connections,
+    trees: &Trees<'_>,
+    report: &mut Report<'_>,
+) {
     let mut written: IndexMap<Table, JobName> = IndexMap::new();
     let mut shared: Vec<(JobName, Vec<Table>)> = vec![];
     let of_pipelines = project.pipelines.values().map(|pipeline| {
@@ -60,7 +65,8 @@ fn one_writer(
     let first = report.problems.len();
     for table in tables {
         let Some(other) = written.get(table).filter(|other| **other != info.name) else { continue };
-        let message = format!("table `{}` of `{}` is written by `{other}` already", table.table, table.connection);
+        let message =
+            format!("table `{}` of `{}` is written by `{other}` already", table.table, table.connection);
         let hint = "one job writes a table: let each write its own, and unite them in SQL";
         report.member(first, |report| report.value(place, "two-writers", message, hint));
     }
@@ -72,7 +78,8 @@ fn mark_shared(project: &mut Project, name: &JobName, tables: &[Table]) {
     let shared = |at: usize| tables.iter().filter(|table| **table == tables[at]).count() > 1;
     let mark = |member: &Member, sink: &mut SinkSpec, at: usize| {
         if sink.mode == Mode::Replace && shared(at) {
-            sink.partition = member.iter().map(|(matrix, value)| (matrix.to_owned(), value.to_owned())).collect();
+            sink.partition =
+                member.iter().map(|(matrix, value)| (matrix.to_owned(), value.to_owned())).collect();
         }
     };
     if let Some(pipeline) = project.pipelines.get_mut(name) {

@@ -215,10 +215,10 @@ impl Reader<'_> {
                 let operator = operator(op).ok_or_else(|| self.flaw(expression))?;
                 match (left.as_ref(), right.as_ref()) {
                     (Expr::Identifier(name), _) => {
-                        self.test(name, Test::Compare(operator, self.literal(right)?))
+                        Ok(self.test(name, Test::Compare(operator, self.literal(right)?)))
                     }
                     (_, Expr::Identifier(name)) => {
-                        self.test(name, Test::Compare(operator.mirrored(), self.literal(left)?))
+                        Ok(self.test(name, Test::Compare(operator.mirrored(), self.literal(left)?)))
                     }
                     _ => Err(self.flaw(expression)),
                 }
@@ -237,12 +237,12 @@ impl Reader<'_> {
         let Expr::Identifier(name) = column else {
             return Err(self.flaw(column));
         };
-        let test = self.test(name, test)?;
+        let test = self.test(name, test);
         Ok(if negated { Condition::Not(Box::new(test)) } else { test })
     }
 
-    fn test(&self, name: &Ident, test: Test) -> Result<Condition, Flaw> {
-        Ok(Condition::Test { column: name.value.clone(), at: bytes(self.text, name.span), test })
+    fn test(&self, name: &Ident, test: Test) -> Condition {
+        Condition::Test { column: name.value.clone(), at: bytes(self.text, name.span), test }
     }
 
     fn literal(&self, expression: &Expr) -> Result<Literal, Flaw> {

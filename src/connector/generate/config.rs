@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::problems::Finding;
 use crate::model::time::Span;
 
 /// `[source.generate]`: synthetic rows. The same specification always gives the same rows: first the history since

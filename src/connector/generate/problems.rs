@@ -115,7 +115,8 @@ impl Generate {
         match ways.as_slice() {
             [_] => {}
             [] => {
-                place.add(None, "does not say how it is made", Some(&format!("one of {}", WAYS.join(", "))))
+                let hint = format!("one of {}", WAYS.join(", "));
+                place.add(None, "does not say how it is made", Some(&hint));
             }
             [_, second, ..] => {
                 place.add(

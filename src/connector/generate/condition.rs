@@ -143,6 +143,15 @@ impl Test {
 }
 
 impl Literal {
+    /// What it is, for messages.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Int(_) | Self::Number(_) => "a number",
+            Self::Text(_) => "text",
+            Self::Bool(_) => "true or false",
+        }
+    }
+
     /// Whether it can be compared with a column of this type.
     pub(super) fn fits(&self, data_type: &DataType) -> bool {
         match self {
@@ -220,7 +229,7 @@ impl Reader<'_> {
                     (_, Expr::Identifier(name)) => {
                         Ok(self.test(name, Test::Compare(operator.mirrored(), self.literal(left)?)))
                     }
-                    _ => Err(self.flaw(expression)),
+                    _ => Err(self.flaw(left)),
                 }
             }
             Expr::InList { expr, list, negated } => {

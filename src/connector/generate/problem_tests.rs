@@ -68,7 +68,23 @@ j = {{ step = ["a", "b"] }}
 k = {{ sequence = 1, missing = 0.5 }}
 "#
     );
-    insta::assert_snapshot!(found(&text, &[]).join("\n"), @"");
+    insta::assert_snapshot!(found(&text, &[]).join("\n"), @r"
+    columns.a: column `a` does not say how it is made (one of sequence, event_time, zipf, uniform, normal, choice, constant, lookup, pick, step)
+    columns.b.constant: column `b` is made in 2 ways: sequence, constant
+    columns.c.zipf: column `c` needs `to` from `from` on, and at most a million values
+    columns.d.normal: column `d` cannot be drawn (an `sd` above 0, and a `min` below `max`, both near the mean)
+    columns.e.missing: `missing` must be between 0 and 1
+    columns.e.choice: column `e` needs weights from 0 on, one of them above it
+    columns.f.event_time: column `f` is not made: `event_time` can only be true
+    columns.g.lookup.by: unknown column `action` (only columns that stand above can be used)
+    columns.g.lookup: column `g` needs values of one type
+    columns.g.lookup.values.leed: column `action` never has this value (did you mean `lead`?)
+    columns.h.lookup.values.leed: column `action` never has this value (did you mean `lead`?)
+    columns.i.pick.by: column `d` is neither text nor a whole number
+    columns.i.pick: column `i` has nothing to pick from
+    columns.j.step: column `j` has 2 steps instead of 1 (a first row, and a second one where `parent.follow` makes it)
+    columns.k.missing: column `k` is never missing: leave `missing` out, or use `when`
+    ");
 }
 
 #[test]
@@ -84,7 +100,12 @@ d = {{ sequence = 1, when = "later = 1" }}
 later = {{ sequence = 1 }}
 "#
     );
-    insta::assert_snapshot!(found(&text, &[]).join("\n"), @"");
+    insta::assert_snapshot!(found(&text, &[]).join("\n"), @r"
+    columns.a.when: unknown column `Дейстие` [Дейстие] (did you mean `Действие`?)
+    columns.b.when: column `Действие` is text and cannot be compared with a number [Действие]
+    columns.c.when: `lower(Действие)` is more than a generator knows: expected columns compared with literals (=, <>, <, <=, >, >=, IN, IS NULL), joined by AND, OR, NOT [lower(Действие)]
+    columns.d.when: unknown column `later` [later] (only columns that stand above can be used)
+    ");
 }
 
 #[test]
@@ -106,7 +127,18 @@ columns = { id = "id", x = "idd" }
 id = { sequence = 1 }
 event = { step = ["one"] }
 "#;
-    insta::assert_snapshot!(found(child, &[("p", &parent)]).join("\n"), @"");
+    insta::assert_snapshot!(found(child, &[("p", &parent)]).join("\n"), @r"
+    start: `start` is decided by the parent
+    per_day: `per_day` is decided by the parent
+    curve.growth_per_year: `growth_per_year` is decided by the parent
+    parent.chance: `chance` must be between 0 and 1
+    parent.follow.chance: `chance` must be between 0 and 1
+    parent.delay: `delay` must be at most 366d
+    parent.columns.id: column `id` is made below as well
+    parent.when: unknown column `acton` [acton] (did you mean `action`?)
+    parent.columns.x: unknown column `idd` (did you mean `id`?)
+    columns.event.step: column `event` has 1 steps instead of 2 (a first row, and a second one where `parent.follow` makes it)
+    ");
 }
 
 #[test]
@@ -149,7 +181,7 @@ fn the_shipped_generators() {
             format!("{} {kind}{}", field.name(), if field.is_nullable() { "?" } else { "" })
         })
         .collect();
-    insta::assert_snapshot!(columns.join(", "), @"");
+    insta::assert_snapshot!(columns.join(", "), @"lead_id int64?, client_id int64, manager_id int64?, manager text?, id int64, happened_at timestamp(ms, UTC), event text, reason text?, tariff text, service text, monthly_fee decimal(18,2)");
     let order = read(include_str!("../../project_template/empty/pipelines/shop_orders.toml"));
     assert_eq!(order.problems(&IndexMap::new()), []);
 }

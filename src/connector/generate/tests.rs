@@ -306,7 +306,7 @@ async fn a_unit_is_written_down_and_read_again() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     /// Slices of any size, in runs that stop anywhere, give the rows that one slice gives.
     #[test]

@@ -126,8 +126,11 @@ mod schema_as_ipc {
     use std::{fmt::Write as _, sync::Arc};
 
     use arrow::{
-        datatypes::{Schema, SchemaRef},
-        ipc::convert::{IpcSchemaEncoder, try_schema_from_flatbuffer_bytes},
+        datatypes::SchemaRef,
+        ipc::{
+            convert::{IpcSchemaEncoder, fb_to_schema},
+            root_as_schema,
+        },
     };
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -146,7 +149,7 @@ mod schema_as_ipc {
             .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16))
             .collect::<Result<Vec<_>, _>>()
             .map_err(D::Error::custom)?;
-        let schema: Schema = try_schema_from_flatbuffer_bytes(&bytes).map_err(D::Error::custom)?;
-        Ok(Arc::new(schema))
+        let encoded = root_as_schema(&bytes).map_err(D::Error::custom)?;
+        Ok(Arc::new(fb_to_schema(encoded)))
     }
 }

@@ -284,7 +284,8 @@ fn condition_problems(text: &str, path: &[&str], fields: &[&Field], findings: &m
         };
         if let Some(literal) = test.literals().iter().find(|literal| !literal.fits(field.data_type())) {
             let kind = crate::model::column::ColumnType::of(field.data_type());
-            let message = format!("column `{column}` is {kind} and cannot be compared with {}", literal.kind());
+            let message =
+                format!("column `{column}` is {kind} and cannot be compared with {}", literal.kind());
             findings.push(path, Some(at.clone()), message, None);
         }
     });

@@ -278,8 +278,19 @@ impl Reader<'_> {
 
     fn flaw(&self, expression: &Expr) -> Flaw {
         let span = bytes(self.text, expression.span());
-        let at = if span.is_empty() { 0..self.text.len() } else { span };
+        let at = if span.is_empty() { 0..self.text.len() } else { self.closed(span) };
         Flaw { at, message: format!("`{expression}` is more than a generator knows: {EXPECTED}") }
+    }
+
+    /// The parser's span of a call ends before its closing parenthesis: with it.
+    fn closed(&self, mut at: Range<usize>) -> Range<usize> {
+        let open = |text: &str| text.matches('(').count() > text.matches(')').count();
+        while open(&self.text[at.clone()])
+            && let Some(next) = self.text[at.end..].find(')')
+        {
+            at.end += next + 1;
+        }
+        at
     }
 }
 

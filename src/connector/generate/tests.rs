@@ -151,9 +151,18 @@ async fn golden_rows_never_change() {
     let parents = all(&at("actions", PARENT, "mrf1", "2026-01-13T09:00:00Z")).await;
     let children = all(&at("services", CHILD, "mrf1", "2026-01-13T09:00:00Z")).await;
     let lines = [line(&parents, 0), line(&parents, 7), line(&parents, parents.num_rows() - 1)];
-    assert_eq!((parents.num_rows(), lines), (0, [String::new(), String::new(), String::new()]));
+    let expected = [
+        "1|2026-01-01T04:02:01.001Z|13|Анна|call||",
+        "8|2026-01-01T04:41:05.300Z|5|Анна|meeting||",
+        "17905|2026-01-13T08:59:57.178Z|12|Глеб|lead|18001|884.53",
+    ];
+    assert_eq!((parents.num_rows(), lines), (17_905, expected.map(str::to_owned)));
     let lines = [line(&children, 0), line(&children, children.num_rows() - 1)];
-    assert_eq!((children.num_rows(), lines), (0, [String::new(), String::new()]));
+    let expected = [
+        "377|2026-01-01T07:15:15.859Z|1|2026-01-01T08:26:22.438Z|connected|Мобильный|300.50",
+        "16563|2026-01-12T12:19:32.022Z|1454|2026-01-13T08:44:48.571Z|connected|Домашний 100|500.00",
+    ];
+    assert_eq!((children.num_rows(), lines), (1454, expected.map(str::to_owned)));
 }
 
 #[tokio::test]

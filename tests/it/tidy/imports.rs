@@ -27,7 +27,20 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::*::config",
         ],
     ),
-    ("run/", &["model", "connector", "engine", "state", "config::project", "workbook", "failpoint", "clock"]),
+    (
+        "run/",
+        &[
+            "model",
+            "connector",
+            "engine",
+            "state",
+            "config::project",
+            "config::lineage",
+            "workbook",
+            "failpoint",
+            "clock",
+        ],
+    ),
     ("connector/mod.rs", &["model", "connector"]),
     ("connector/sink.rs", &["model", "connector"]),
     (

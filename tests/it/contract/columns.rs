@@ -30,6 +30,7 @@ use crate::support::{
 /// Every type that contracts can spell, with decimals and timestamps of several sizes.
 fn all_types() -> Vec<String> {
     let mut names: Vec<String> = ColumnType::NAMES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    names.sort();
     names.dedup();
     for tick in ["s", "ms", "us", "ns"] {
         names.push(format!("timestamp({tick})"));

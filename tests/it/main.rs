@@ -3,4 +3,5 @@
 mod contract;
 mod contract_memory;
 mod support;
+mod cli;
 mod tidy;

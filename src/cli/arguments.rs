@@ -1,0 +1,114 @@
+//! What may stand on the command line, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{
+    check, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, position, preview,
+    query, run, runs, schema, status,
+};
+
+const EXAMPLES: &str = "\
+Start here:
+  vitrina demo                                   a whole project with made-up data, run once
+  vitrina init my-project                        a project of your own
+  vitrina check                                  every mistake in it, at once
+  vitrina run --all                              move everything that is new
+  vitrina query 'SELECT * FROM mart.revenue'     look at what came of it
+
+Exit codes:
+  0    done
+  1    the project or its data has problems (they are listed)
+  2    wrong usage
+  3    the world failed: a connection, a disk; may pass later
+  130  interrupted";
+
+/// TOML in; rows moved exactly once, marts and dashboards out.
+#[derive(Debug, Parser)]
+#[command(name = "vitrina", version, after_help = EXAMPLES, max_term_width = 110, infer_long_args = true)]
+#[command(propagate_version = false, subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// Before or after the command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(super) struct Global {
+    /// The project's folder; unless told, the nearest one from here upwards that holds a vitrina.toml
+    #[arg(long, global = true, value_name = "DIR", env = "VITRINA_PROJECT", hide_env_values = true)]
+    pub project: Option<PathBuf>,
+
+    /// Which connections stand behind the names: a [profile.NAME] of vitrina.toml
+    #[arg(long, global = true, value_name = "NAME", env = "VITRINA_PROFILE", hide_env_values = true)]
+    #[arg(default_value = "default")]
+    pub profile: String,
+
+    /// Coloured text: on a terminal (unless NO_COLOR is set), always, never
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        hide_possible_values = true
+    )]
+    pub color: ColorWhen,
+
+    /// More of what happens inside, on stderr; twice for much more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+
+    /// Results and errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// How a result is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a project that passes `check` and runs
+    Init(init::Args),
+    /// Make and run the shipped project, with made-up data
+    Demo(demo::Args),
+    /// Find every problem of the project at once, without touching any data
+    Check(check::Args),
+    /// Move everything that is new
+    Run(run::Args),
+    /// Look at the rows that a run would write, without writing any
+    Preview(preview::Args),
+    /// Say what a run would do, what it promises and why
+    Explain(explain::Args),
+    /// Read-only SQL over all connections, pipelines and marts
+    Query(query::Args),
+    /// Show where everything stands
+    Status(status::Args),
+    /// Show what happened
+    Runs(runs::Args),
+    /// Look at, and deliberately change, how far a pipeline is
+    Position(position::Args),
+    /// Look at, replay and drop bad rows
+    DeadLetters(dead_letters::Args),
+    /// Show who reads what whom writes
+    Graph(graph::Args),
+    /// JSON Schemas of the files, for editors
+    Schema(schema::Args),
+    /// Test connections, list their tables
+    Connections(connections::Args),
+}

@@ -1,0 +1,98 @@
+//! `check`: every problem of the project at once.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    context::{Context, width},
+    failure::{Exit, Failure, Result},
+    output::{self, counted},
+};
+use crate::{
+    config::{self, Loaded},
+    model::problem::{Problem, Severity},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  vitrina check
+  vitrina check pipelines/orders.toml            problems of one file (the whole project is read)
+  vitrina check --format json | jq '.[].code'    for editors and pipelines of checks
+
+Every profile is proved, with variables unset. Nothing but the project's files is read.";
+
+/// Options of `check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Tell problems of these files and folders only
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Read the project's files only; it is what `check` does
+    #[arg(long)]
+    offline: bool,
+
+    /// How problems are told
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Format {
+    /// For people, with the place in the file
+    #[default]
+    Text,
+    /// path, line, column, end_line, end_column, code, severity, message, hint
+    Json,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args, context: &Context) -> Result {
+    let root = context.root()?;
+    let mut loaded = context.load(&root)?;
+    if !args.paths.is_empty() {
+        let wanted = wanted(&root, &args.paths)?;
+        loaded.problems.retain(|problem| wanted.iter().any(|path| problem.path.starts_with(path)));
+    }
+    tracing::debug!(offline = args.offline, "checked {}", root.display());
+    match args.format {
+        Format::Json => output::print(&config::draw::json(&loaded.problems, &loaded.sources))?,
+        Format::Text => print_text(context, &loaded)?,
+    }
+    let errors = of(&loaded.problems, Severity::Error);
+    if errors == 0 { Ok(()) } else { Err(Failure::told(Exit::Problems)) }
+}
+
+fn print_text(context: &Context, loaded: &Loaded) -> Result {
+    if !loaded.problems.is_empty() {
+        let color = context.output.results.color;
+        output::print(&config::draw::text(&loaded.problems, &loaded.sources, color, width()))?;
+    }
+    let files = counted(loaded.sources.files.len() as u64, "file");
+    let (errors, warnings) = (of(&loaded.problems, Severity::Error), of(&loaded.problems, Severity::Warning));
+    let verdict = match (errors, warnings) {
+        (0, 0) => "no problems".to_owned(),
+        (0, warnings) => counted(warnings, "warning"),
+        (errors, 0) => counted(errors, "error"),
+        (errors, warnings) => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
+    };
+    context.output.say(&format!("{files} checked: {verdict}"));
+    Ok(())
+}
+
+fn of(problems: &[Problem], severity: Severity) -> u64 {
+    problems.iter().filter(|problem| problem.severity == severity).count() as u64
+}
+
+/// Paths as problems name them: relative to the project's folder.
+fn wanted(root: &Path, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let root = root.canonicalize().map_err(|error| Failure::file("cannot find", root, &error))?;
+    let relative = |path: &PathBuf| {
+        // As the user stands, or as the project names it.
+        let found = path.canonicalize().or_else(|_| root.join(path).canonicalize());
+        let found = found.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        let inside = found.strip_prefix(&root).map(Path::to_owned);
+        inside.map_err(|_| Failure::usage(format!("{} is not a part of this project", path.display())))
+    };
+    paths.iter().map(relative).collect()
+}

@@ -1,0 +1,92 @@
+//! What every command begins with: the project's folder, its files, its lock.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    arguments::Global,
+    failure::{Exit, Failure, Result},
+    output::{self, Output},
+};
+use crate::{
+    clock::SystemClock,
+    config::{self, Loaded, project::Project},
+    model::time::Clock,
+    state::lock::ProjectLock,
+};
+
+/// The file that makes a folder a project.
+pub(super) const PROJECT_FILE: &str = "vitrina.toml";
+
+/// What every command is given.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// Options before or after the command.
+    pub global: Global,
+    /// Where text goes.
+    pub output: Output,
+}
+
+impl Context {
+    /// The project's folder.
+    pub(super) fn root(&self) -> Result<PathBuf> {
+        if let Some(folder) = &self.global.project {
+            return project_in(folder);
+        }
+        let here = std::env::current_dir()
+            .map_err(|error| Failure::file("cannot find the current folder", Path::new("."), &error))?;
+        let found = here.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file());
+        found.map(Path::to_owned).ok_or_else(|| {
+            Failure::usage(format!("there is no {PROJECT_FILE} here or in a folder above"))
+                .hint("`vitrina init DIR` makes a project, `vitrina demo` one with data; or name one with --project")
+        })
+    }
+
+    /// Reads and checks a project, whatever comes of it.
+    pub(super) fn load(&self, root: &Path) -> Result<Loaded> {
+        let loaded = config::load(root, &self.global.profile, &|name| std::env::var(name).ok());
+        loaded.map_err(|error| Failure::file("cannot read the project", root, &error))
+    }
+
+    /// The checked project; its problems are drawn on stderr, and an error ends the command.
+    pub(super) fn project(&self) -> Result<Arc<Project>> {
+        self.project_at(&self.root()?)
+    }
+
+    /// The checked project of a folder.
+    pub(super) fn project_at(&self, root: &Path) -> Result<Arc<Project>> {
+        let loaded = self.load(root)?;
+        if !loaded.problems.is_empty() && (loaded.project.is_none() || !self.global.quiet) {
+            let drawn =
+                config::draw::text(&loaded.problems, &loaded.sources, self.output.messages.color, width());
+            output::complain(drawn.trim_end());
+        }
+        match loaded.project {
+            Some(project) => Ok(Arc::new(project)),
+            None => Err(Failure::told(Exit::Problems)),
+        }
+    }
+}
+
+/// The project's lock, for commands that change something.
+pub(super) fn lock(project: &Project) -> Result<ProjectLock> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    Ok(ProjectLock::acquire(&project.state, &words.join(" "), SystemClock.now())?)
+}
+
+/// Columns that messages may take.
+pub(super) fn width() -> usize {
+    const WIDEST: usize = 110;
+    const UNKNOWN: usize = 100;
+    comfy_table::Table::new().width().map_or(UNKNOWN, |columns| usize::from(columns).clamp(40, WIDEST))
+}
+
+fn project_in(folder: &Path) -> Result<PathBuf> {
+    if folder.join(PROJECT_FILE).is_file() {
+        return std::path::absolute(folder).map_err(|error| Failure::file("cannot find", folder, &error));
+    }
+    Err(Failure::usage(format!("{} holds no {PROJECT_FILE}", folder.display()))
+        .hint("`vitrina init DIR` makes a project"))
+}

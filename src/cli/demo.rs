@@ -1,0 +1,150 @@
+//! `demo`: the shipped project with made-up data, from nothing to workbooks. Run again, it goes on and doubles nothing.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chrono::{Datelike, Days, NaiveDate};
+
+use super::{
+    context::{Context, PROJECT_FILE},
+    failure::{Failure, Result},
+    init,
+    output::{self, Tone, counted},
+    runner,
+    selection::Selection,
+};
+use crate::{
+    clock::SystemClock,
+    config::project::{MartOutput, Project},
+    model::time::Clock,
+    project_template,
+    run::{RunOptions, event::Outcome},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  vitrina demo
+  vitrina demo --dir /tmp/show --days 7
+
+It makes a project folder, makes up what sales people of three regions did since the first day of last
+month, moves it bot database → message log → warehouse, and builds Excel dashboards. No service is
+needed. Run again, it goes on from where it stands.";
+
+/// Options of `demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The project's folder
+    #[arg(long, value_name = "DIR", default_value = "vitrina-demo")]
+    dir: PathBuf,
+
+    /// Days of history to make up [default: from the first day of last month]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=3660))]
+    days: Option<u16>,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: &Args, context: &Context) -> Result {
+    make_project(args, context)?;
+    let root =
+        std::path::absolute(&args.dir).map_err(|error| Failure::file("cannot find", &args.dir, &error))?;
+    let project = context.project_at(&root)?;
+    let selection = Selection::all(&project)?;
+    let outcomes =
+        runner::run_members(context, &project, &selection.members(), &RunOptions::default()).await?;
+    runner::print_table(&outcomes, context.output)?;
+    let ended = runner::conclude(&outcomes, context.output);
+    if ended.is_ok() {
+        output::print(&summary(&outcomes))?;
+        output::print(&what_next(&args.dir, &project, context))?;
+    }
+    ended
+}
+
+/// Writes the shipped project; one that is there goes on as it is.
+fn make_project(args: &Args, context: &Context) -> Result {
+    if args.dir.join(PROJECT_FILE).is_file() {
+        if args.days.is_some() {
+            return Err(Failure::usage(format!(
+                "{} is there already: its history has begun",
+                args.dir.display()
+            ))
+            .hint("leave --days out to go on, or choose another --dir"));
+        }
+        context.output.say(&format!("{} is there already: it goes on", args.dir.display()));
+        return Ok(());
+    }
+    let occupied = std::fs::read_dir(&args.dir).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied {
+        return Err(Failure::usage(format!("{} holds other things already", args.dir.display()))
+            .hint("choose another folder: --dir DIR"));
+    }
+    let start = start(SystemClock.now().date_naive(), args.days);
+    init::write_project(&args.dir, &project_template::demo_files(start))?;
+    context
+        .output
+        .say(&format!("project written to {}, with made-up rows from {start} on", args.dir.display()));
+    Ok(())
+}
+
+/// The first day of history.
+fn start(today: NaiveDate, days: Option<u16>) -> NaiveDate {
+    let first_of_last_month = |day: NaiveDate| day.with_day(1)?.pred_opt()?.with_day(1);
+    match days {
+        Some(days) => today.checked_sub_days(Days::new(u64::from(days))).unwrap_or(today),
+        None => first_of_last_month(today).unwrap_or(today),
+    }
+}
+
+fn summary(outcomes: &[Outcome]) -> String {
+    let written: u64 = outcomes.iter().map(|outcome| outcome.written).sum();
+    let bad: u64 = outcomes.iter().map(|outcome| outcome.bad).sum();
+    let bad = if bad == 0 { String::new() } else { format!(", {} put aside", counted(bad, "bad row")) };
+    format!("\n{} written{bad}.", counted(written, "row"))
+}
+
+fn what_next(folder: &Path, project: &Arc<Project>, context: &Context) -> String {
+    let program = format!("{} --project {}", init::program(), folder.display());
+    let mut lines = vec![format!("\n{}", context.output.results.paint("Try next:", Tone::Strong))];
+    let mut add = |command: String, about: &str| {
+        let about = context.output.results.paint(about, Tone::Dim);
+        lines.push(format!("  {command}\n      {about}"));
+    };
+    if let Some(workbook) = a_workbook(project) {
+        let file = workbook.strip_prefix(&project.root).unwrap_or(&workbook);
+        add(folder.join(file).display().to_string(), "a dashboard, for Excel or LibreOffice");
+    }
+    add(format!("{program} status"), "where everything stands");
+    add(
+        format!(
+            "{program} query 'SELECT region, action, count(*) AS n FROM pipeline.actions_to_warehouse GROUP BY region, action ORDER BY region, n DESC'"
+        ),
+        "SQL over all regions",
+    );
+    add(format!("{program} explain actions_to_warehouse"), "what a pipeline does and what it promises");
+    add(format!("{program} graph"), "who reads what whom writes");
+    add(format!("{program} run --all"), "go on: what happened since then is moved, once");
+    lines.join("\n")
+}
+
+fn a_workbook(project: &Project) -> Option<PathBuf> {
+    project.marts.values().flat_map(|mart| &mart.members).find_map(|member| match &member.output {
+        MartOutput::Workbook(workbook) => Some(workbook.file.clone()),
+        MartOutput::Table { .. } => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::start;
+
+    #[test]
+    fn history_begins_with_last_month() {
+        let start = |today: &str, days| start(today.parse().unwrap(), days).to_string();
+        assert_eq!(start("2026-11-21", None), "2026-10-01");
+        assert_eq!(start("2026-01-01", None), "2025-12-01");
+        assert_eq!(start("2026-03-31", Some(7)), "2026-03-24");
+    }
+}

@@ -1,0 +1,340 @@
+//! `explain`: what a run would do, what it promises and why, when it runs by itself.
+
+use indexmap::IndexMap;
+
+use super::{
+    context::Context,
+    failure::Result,
+    interrupt::unless_interrupted,
+    output::{self, Stream, Tone, count, counted, printable},
+    position, runner,
+    selection::{self, Selection, name_of},
+};
+use crate::{
+    clock::SystemClock,
+    config::{
+        lineage::{Lineage, Node},
+        project::{
+            BadRowPolicy, BadRows, JobInfo, Mart, MartMember, MartOutput, Pipeline, PipelineMember, Project,
+            Schedule, SourceKind, Sql, Trigger, With, Workbook,
+        },
+    },
+    connector::{
+        ConnectionConfig,
+        sink::{DeleteHow, OnSchemaChange, SinkSpec},
+        source::{CursorSpec, Overlap, SourceSpec},
+    },
+    engine::params::Params,
+    model::{
+        name::Facts,
+        time::{Clock, Period},
+        unit::SliceLimit,
+    },
+    run::Runtime,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  vitrina explain actions_to_warehouse/mrf1
+  vitrina explain tag:crm --offline              without asking any connection where it stands
+  vitrina explain revenue --plan                 how its query would be run, and what is sent to each place";
+
+/// Options of `explain`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{}\n\n{EXAMPLES}", selection::HELP))]
+pub(super) struct Args {
+    /// What to explain
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+
+    /// From the project's files alone
+    #[arg(long)]
+    offline: bool,
+
+    /// How a mart's queries would be run
+    #[arg(long, conflicts_with = "offline")]
+    plan: bool,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: &Args, context: &Context) -> Result {
+    let project = context.project()?;
+    let selection = Selection::named(&project, &args.names)?;
+    let runtime = if args.offline { None } else { Some(runner::open(&project)?) };
+    for (i, node) in selection.nodes.iter().enumerate() {
+        let node = &selection.lineage.nodes[*node];
+        let mut told = Told { lines: vec![], results: context.output.results };
+        if i > 0 {
+            told.lines.push(String::new());
+        }
+        explain(&project, &selection.lineage, node, &mut told);
+        if let Some(runtime) = &runtime {
+            match unless_interrupted(async { Ok(runtime.standing(&node.job, &node.member).await) }).await? {
+                Ok(standing) => position::describe(&standing)
+                    .into_iter()
+                    .for_each(|(label, value)| told.line(label, &value)),
+                Err(error) => told.line("stands at", &format!("not known: {error} ({})", error.advice())),
+            }
+        }
+        if let Some(runtime) = runtime.as_ref().filter(|_| args.plan) {
+            unless_interrupted(plans(runtime, node, &mut told)).await?;
+        }
+        output::print(&told.lines.join("\n"))?;
+    }
+    Ok(())
+}
+
+/// How each query of a mart would be run.
+async fn plans(runtime: &Runtime, node: &Node, told: &mut Told) -> Result {
+    let project = runtime.project();
+    let mart = project.marts.get(&node.job);
+    let Some(member) = mart.and_then(|mart| mart.members.iter().find(|member| member.member == node.member))
+    else {
+        return Ok(());
+    };
+    let now = SystemClock.now();
+    let mut params = Params::of_facts(&member.facts);
+    let queries: Vec<&Sql> = match &member.output {
+        MartOutput::Table { sql, .. } => vec![sql],
+        MartOutput::Workbook(workbook) => {
+            let today = now.with_timezone(&project.zone).date_naive();
+            for (name, default) in &workbook.with {
+                match default {
+                    With::Value(value) => params.set_value(name, value),
+                    With::Period(text) => {
+                        if let Some(period) = Period::parse(text, today) {
+                            params.set_period(name, &period);
+                        }
+                    }
+                }
+            }
+            workbook.sheets.iter().map(|sheet| &sheet.sql).collect()
+        }
+    };
+    for sql in queries {
+        told.line("plan", &runtime.engine().explain(&sql.text, &params, now).await?);
+    }
+    Ok(())
+}
+
+/// What is told, line by line.
+struct Told {
+    lines: Vec<String>,
+    results: Stream,
+}
+
+impl Told {
+    fn line(&mut self, label: &str, value: &str) {
+        let label = self.results.paint(&format!("{label:<15}"), Tone::Dim);
+        let mut lines = value.lines();
+        self.lines.push(format!("  {label}{}", printable(lines.next().unwrap_or_default())));
+        self.lines.extend(lines.map(|line| format!("  {:15}{}", "", printable(line))));
+    }
+}
+
+fn explain(project: &Project, lineage: &Lineage, node: &Node, told: &mut Told) {
+    let title = told.results.paint(&name_of(node), Tone::Strong);
+    told.lines.push(title);
+    if let Some(pipeline) = project.pipelines.get(&node.job)
+        && let Some(member) = pipeline.members.iter().find(|member| member.member == node.member)
+    {
+        explain_pipeline(project, pipeline, member, told);
+    }
+    if let Some(mart) = project.marts.get(&node.job)
+        && let Some(member) = mart.members.iter().find(|member| member.member == node.member)
+    {
+        explain_mart(project, mart, member, told);
+    }
+    neighbours(lineage, node, told);
+}
+
+fn head(info: &JobInfo, told: &mut Told) {
+    told.line("is a", &format!("{}, in {}", info.kind, info.path.display()));
+    let texts = [("about", info.description.as_deref()), ("owner", info.owner.as_deref())];
+    for (label, text) in texts {
+        if let Some(text) = text {
+            told.line(label, text);
+        }
+    }
+    if !info.tags.is_empty() {
+        told.line("tags", &info.tags.join(", "));
+    }
+    if let Some(was) = &info.was {
+        told.line("was", was.as_str());
+    }
+}
+
+fn foot(info: &JobInfo, told: &mut Told) {
+    let retry = &info.retry;
+    let tries = counted(u64::from(retry.attempts), "try").replace("trys", "tries");
+    told.line(
+        "when it fails",
+        &format!("{tries}, {} apart at first; a run ends after {}", retry.wait, retry.timeout),
+    );
+    told.line("runs", &schedule(info.schedule.as_ref()));
+}
+
+fn explain_pipeline(project: &Project, pipeline: &Pipeline, member: &PipelineMember, told: &mut Told) {
+    head(&pipeline.info, told);
+    match &member.source {
+        SourceKind::Table(spec) => table_source(project, spec, told),
+        SourceKind::Generate { .. } => {
+            told.line("reads", "nothing: its rows are made up, the same for the same seed");
+        }
+    }
+    if let Some(sql) = &member.transform {
+        query(sql, &member.facts, told);
+    }
+    if let Some(when) = &member.delete_when {
+        let how = match member.sink.delete {
+            Some(DeleteHow::Soft) => "are marked in `_deleted`",
+            Some(DeleteHow::Hard) | None => "are removed from the target",
+        };
+        told.line("deletes", &format!("rows with {} {how}", when.text.trim()));
+    }
+    sink(project, &member.sink, told);
+    told.line("slices", &slices(member.slice));
+    told.line("bad rows", &bad_rows(member.bad_rows));
+    told.line("delivery", &member.delivery.to_string());
+    foot(&pipeline.info, told);
+}
+
+fn explain_mart(project: &Project, mart: &Mart, member: &MartMember, told: &mut Told) {
+    head(&mart.info, told);
+    match &member.output {
+        MartOutput::Table { sql, sink: spec, .. } => {
+            query(sql, &member.facts, told);
+            sink(project, spec, told);
+        }
+        MartOutput::Workbook(workbook) => explain_workbook(project, workbook, &member.facts, told),
+    }
+    foot(&mart.info, told);
+}
+
+fn explain_workbook(project: &Project, workbook: &Workbook, facts: &Facts, told: &mut Told) {
+    let file = workbook.file.strip_prefix(&project.root).unwrap_or(&workbook.file);
+    told.line("writes", &format!("workbook {}", file.display()));
+    if !workbook.with.is_empty() {
+        told.line("with", &with(&workbook.with));
+    }
+    for sheet in &workbook.sheets {
+        told.line("sheet", &format!("{} ({})", sheet.name, counted(sheet.charts.len() as u64, "chart")));
+        query(&sheet.sql, facts, told);
+    }
+}
+
+fn with(with: &IndexMap<String, With>) -> String {
+    let one = |(name, value): (&String, &With)| match value {
+        With::Period(period) => format!("{name} = {period}"),
+        With::Value(value) => format!("{name} = {value}"),
+    };
+    with.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn table_source(project: &Project, spec: &SourceSpec, told: &mut Told) {
+    let config = project.connections.get(&spec.connection);
+    let kind = config.map_or("", ConnectionConfig::kind);
+    let schema = spec.schema.as_ref().map_or(String::new(), |schema| format!("{schema}."));
+    let order = match &spec.cursor {
+        Some(cursor) => cursor_text(cursor),
+        None if config.is_some_and(ConnectionConfig::is_log) => "a log, by offset".to_owned(),
+        None => "the whole table, one generation at a time".to_owned(),
+    };
+    told.line("reads", &format!("{}.{schema}{} ({kind}), {order}", spec.connection, spec.table));
+    if let Some(contract) = &spec.contract {
+        let columns = counted(contract.columns.len() as u64, "column");
+        told.line("contract", &format!("{columns}; others: {}", serde_word(&contract.unlisted)));
+    }
+}
+
+fn cursor_text(cursor: &CursorSpec) -> String {
+    let mut parts = vec![format!("by cursor {}", cursor.column)];
+    parts.extend(cursor.tie.iter().map(|tie| format!("tie {tie}")));
+    parts.extend(cursor.overlap.map(|overlap| match overlap {
+        Overlap::Span(span) => format!("the last {span} again each time"),
+        Overlap::Steps(steps) => format!("the last {} again each time", count(steps)),
+    }));
+    parts.extend(cursor.start.iter().map(|start| format!("from {start} on")));
+    parts.join(", ")
+}
+
+fn query(sql: &Sql, facts: &Facts, told: &mut Told) {
+    told.line("SQL", sql.text.trim_matches('\n').trim_end());
+    let used: Vec<String> = facts
+        .iter()
+        .filter(|(name, _)| sql.text.contains(&format!(":{name}")))
+        .map(|(name, value)| format!(":{name} = {value}"))
+        .collect();
+    if !used.is_empty() {
+        told.line("parameters", &used.join(", "));
+    }
+}
+
+fn sink(project: &Project, spec: &SinkSpec, told: &mut Told) {
+    let kind = project.connections.get(&spec.connection).map_or("", ConnectionConfig::kind);
+    let schema = spec.schema.as_ref().map_or(String::new(), |schema| format!("{schema}."));
+    let key = if spec.key.is_empty() { String::new() } else { format!(" by {}", spec.key.join(", ")) };
+    let own: Vec<String> =
+        spec.partition.iter().map(|(column, value)| format!("{column} = {value}")).collect();
+    let own = if own.is_empty() { String::new() } else { format!(", of rows with {}", own.join(" and ")) };
+    told.line(
+        "writes",
+        &format!("{}.{schema}{} ({kind}), {}{key}{own}", spec.connection, spec.table, spec.mode),
+    );
+    let change = match spec.on_schema_change {
+        OnSchemaChange::Fail => "the run fails before anything is written",
+        OnSchemaChange::Evolve => "new columns are added, types widened",
+        OnSchemaChange::Ignore => "new columns are left out, and counted",
+    };
+    told.line("other columns", change);
+}
+
+fn slices(limit: SliceLimit) -> String {
+    format!("up to {} or {} MiB, one commit each", counted(limit.rows, "row"), limit.bytes >> 20)
+}
+
+fn bad_rows(bad: BadRows) -> String {
+    let policy = match bad.policy {
+        BadRowPolicy::Stop => "stop the slice before it is written",
+        BadRowPolicy::DeadLetter => "are put aside as dead letters",
+        BadRowPolicy::Skip => "are left out, and counted",
+    };
+    match bad.max_share {
+        Some(share) => format!("{policy}; more than {} % of a run stop it", share * 100.0),
+        None => policy.to_owned(),
+    }
+}
+
+fn schedule(schedule: Option<&Schedule>) -> String {
+    let Some(schedule) = schedule else { return "by hand".to_owned() };
+    match &schedule.trigger {
+        Trigger::Every(span) => format!("every {span}"),
+        Trigger::Cron { expression, zone } => format!("at {expression}, {zone}"),
+        Trigger::AfterInputs => "after every job that it reads from".to_owned(),
+        Trigger::After(jobs) => {
+            format!("after {}", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        }
+        Trigger::Continuous => "all the time".to_owned(),
+    }
+}
+
+fn neighbours(lineage: &Lineage, node: &Node, told: &mut Told) {
+    let before: Vec<String> = node.upstream.iter().map(|index| name_of(&lineage.nodes[*index])).collect();
+    if !before.is_empty() {
+        told.line("comes after", &before.join(", "));
+    }
+    let own = lineage.find(&node.job, &node.member);
+    let after = lineage.nodes.iter().filter(|other| own.is_some_and(|own| other.upstream.contains(&own)));
+    let after: Vec<String> = after.map(name_of).collect();
+    if !after.is_empty() {
+        told.line("is read by", &after.join(", "));
+    }
+}
+
+/// The word that users write for a choice.
+fn serde_word(choice: &impl serde::Serialize) -> String {
+    match serde_json::to_value(choice) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}

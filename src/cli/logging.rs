@@ -1,0 +1,62 @@
+//! What happens inside, on stderr: warnings, more with `-v`, nothing with `-q`.
+
+use std::io::Write;
+
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use super::output::write_around_bars;
+
+/// The variable that chooses what is logged, in the syntax of tracing's filters.
+const VARIABLE: &str = "VITRINA_LOG";
+
+/// Begins to log.
+pub(super) fn start(verbose: u8, quiet: bool, color: bool) {
+    let level = match verbose {
+        _ if quiet => "off",
+        0 => "warn,datafusion=error,deltalake=error,deltalake_core=error,buoyant_kernel=error",
+        1 => "vitrina=info,warn",
+        2 => "vitrina=debug,info",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
+    let logged = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(color)
+        .with_target(verbose > 1)
+        .with_writer(AroundBars)
+        .try_init();
+    // A second start in one process keeps the first one's settings.
+    drop(logged);
+}
+
+/// Writes whole messages above the progress bars.
+struct AroundBars;
+
+impl<'a> MakeWriter<'a> for AroundBars {
+    type Writer = Message;
+
+    fn make_writer(&'a self) -> Message {
+        Message(Vec::new())
+    }
+}
+
+struct Message(Vec<u8>);
+
+impl Write for Message {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            write_around_bars(&String::from_utf8_lossy(&self.0));
+        }
+    }
+}

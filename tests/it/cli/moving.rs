@@ -1,0 +1,175 @@
+//! Commands about rows: run, status, runs, query, preview, explain, position, dead-letters, connections.
+
+use serde_json::json;
+
+use super::{call, shop, sqlite};
+
+#[test]
+fn a_run_moves_what_is_new_and_only_that() {
+    let shop = shop();
+    let run = call(shop.path(), &["run", "--all", "--format", "json"]).done().json();
+    let names: Vec<_> = run.as_array().unwrap().iter().map(|run| run["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["orders", "по_городам", "отчёт"], "in order of dependency");
+    assert_eq!(
+        (&run[0]["state"], &run[0]["read"], &run[0]["written"]),
+        (&json!("done"), &json!(4), &json!(3))
+    );
+    assert_eq!(run[0]["bad"], 1);
+    assert!(shop.path().join("data/отчёт.xlsx").is_file());
+
+    let again = call(shop.path(), &["run", "orders", "--format", "json"]).done().json();
+    assert_eq!((&again[0]["read"], &again[0]["written"]), (&json!(0), &json!(0)));
+
+    sqlite(&shop.path().join("shop.db"), r#"INSERT INTO orders ("Город", amount) VALUES ('Омск', 9)"#);
+    let text = call(shop.path(), &["run", "orders"]).done();
+    assert!(text.stdout.contains("warehouse.orders") && text.stdout.starts_with("name "), "{text:#?}");
+    assert!(text.stderr.contains("orders: 1 row written"), "{text:#?}");
+    assert!(!text.stdout.contains('\x1b') && !text.stderr.contains('\x1b'), "{text:#?}");
+
+    let sum = call(
+        shop.path(),
+        &["query", "SELECT sum(amount) AS s, count(*) AS n FROM warehouse.orders", "--format", "json"],
+    );
+    assert_eq!(sum.done().json(), json!([{ "s": 22, "n": 4 }]));
+}
+
+#[test]
+fn rows_come_out_in_every_format() {
+    let shop = shop();
+    let sql = r#"SELECT id, "Город" FROM shop.orders ORDER BY id LIMIT 2"#;
+    let table = call(shop.path(), &["query", sql]).done();
+    assert_eq!(table.stdout, "id  Город\n 1  Москва\n 2  Омск\n");
+    assert_eq!(table.stderr, "");
+    let csv = call(shop.path(), &["query", sql, "--format", "csv"]).done().stdout;
+    assert_eq!(csv, "id,Город\n1,Москва\n2,Омск\n");
+    let file = shop.path().join("строки.ndjson");
+    let said = call(shop.path(), &["query", sql, "-o", "строки.ndjson"]).done();
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", "2 rows written to строки.ndjson\n"));
+    assert_eq!(std::fs::read_to_string(file).unwrap().lines().count(), 2);
+    call(shop.path(), &["query", sql, "-o", "rows.parquet"]).done();
+    assert!(std::fs::read(shop.path().join("rows.parquet")).unwrap().starts_with(b"PAR1"));
+    call(shop.path(), &["query", sql, "-o", "rows"]).ended(2);
+    let quiet = call(shop.path(), &["-q", "query", sql, "-o", "rows.csv"]).done();
+    assert_eq!(quiet.stderr, "");
+}
+
+#[test]
+fn status_and_runs_tell_what_happened() {
+    let shop = shop();
+    let before = call(shop.path(), &["status", "--format", "json"]).done().json();
+    assert_eq!((&before[0]["name"], &before[0]["record"]), (&json!("orders"), &json!(null)));
+    call(shop.path(), &["run", "orders"]).done();
+    let after = call(shop.path(), &["status", "orders", "--format", "json"]).done().json();
+    assert_eq!((&after[0]["stands_at"], &after[0]["dead_letters"]), (&json!("4"), &json!(1)));
+    assert_eq!(after[0]["last_run"]["state"], "done");
+    let runs = call(shop.path(), &["runs", "--format", "json"]).done().json();
+    assert_eq!((runs.as_array().unwrap().len(), &runs[0]["written"]), (1, &json!(3)));
+    let text = call(shop.path(), &["runs", "orders"]).done().stdout;
+    assert_eq!(text.lines().count(), 2, "{text}");
+
+    std::fs::remove_file(shop.path().join("data/state/history.db")).unwrap();
+    assert_eq!(call(shop.path(), &["runs", "--format", "json"]).done().json(), json!([]));
+    let again = call(shop.path(), &["run", "orders", "--format", "json"]).done().json();
+    assert_eq!(again[0]["written"], 0, "history is not what a run goes on from");
+}
+
+#[test]
+fn a_preview_writes_nothing() {
+    let shop = shop();
+    let rows = call(shop.path(), &["preview", "orders", "--limit", "2", "--format", "json"]).done();
+    assert_eq!(rows.json()[1], json!({ "id": 2, "Город": "Омск", "amount": 7 }));
+    assert!(!shop.path().join("data/warehouse").exists());
+    let bad = call(shop.path(), &["preview", "orders"]).done();
+    assert!(bad.stderr.contains("row 3 is bad: column `amount`"), "{bad:#?}");
+    assert!(!bad.stderr.contains("много"), "a cell's value in a message: {bad:#?}");
+}
+
+#[test]
+fn explain_says_what_is_promised() {
+    let shop = shop();
+    let text = call(shop.path(), &["explain", "orders", "--offline"]).done().stdout;
+    for part in [
+        "pipelines/orders.toml",
+        "Заказы",
+        "by cursor id",
+        "exactly once",
+        "put aside as dead letters",
+        "по_городам",
+    ] {
+        assert!(text.contains(part), "no {part}: {text}");
+    }
+    assert!(!shop.path().join("data").exists(), "offline made something");
+    let text = call(shop.path(), &["explain", "orders"]).done().stdout;
+    assert!(text.contains("nothing: it never ran") && text.contains("4 rows, up to 4"), "{text}");
+}
+
+#[test]
+fn a_position_is_changed_deliberately() {
+    let shop = shop();
+    call(shop.path(), &["position", "set", "orders", "2"]).done();
+    let run = call(shop.path(), &["run", "orders", "--format", "json"]).done().json();
+    assert_eq!(run[0]["read"], 2, "rows up to 2 count as moved");
+    let shown = call(shop.path(), &["position", "show", "orders", "--format", "json"]).done().json();
+    assert_eq!((&shown[0]["name"], &shown[0]["next"]), (&json!("orders"), &json!(null)));
+    let reset = call(shop.path(), &["position", "reset", "orders"]).done().stdout;
+    assert_eq!(reset, "orders: 4 → the beginning\n");
+    let run = call(shop.path(), &["run", "orders", "--format", "json"]).done().json();
+    assert_eq!(run[0]["read"], 4);
+    let wrong = call(shop.path(), &["position", "set", "orders", "two"]).ended(1);
+    assert!(wrong.stderr.contains("`two`"), "{wrong:#?}");
+    call(shop.path(), &["position", "set", "*", "2"]).ended(2);
+}
+
+#[test]
+fn dead_letters_are_mended_and_replayed() {
+    let shop = shop();
+    call(shop.path(), &["run", "orders"]).done();
+    let listed = call(shop.path(), &["dead-letters", "list", "--format", "json"]).done().json();
+    assert_eq!((&listed[0]["name"], &listed[0]["column"]), (&json!("orders"), &json!("amount")));
+    let id = listed[0]["id"].to_string();
+    let shown = call(shop.path(), &["dead-letters", "show", &id]).done().stdout;
+    assert!(shown.contains("много") && shown.contains("Город"), "the row itself is shown: {shown}");
+    call(shop.path(), &["dead-letters", "show", "999"]).ended(2);
+
+    // The contract is mended: what was no number is taken as NULL.
+    let file = shop.path().join("pipelines/orders.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mended = text
+        .replace("bad_rows =", "null_values = [\"много\"]\nbad_rows =")
+        .replace("amount = \"int64\"", "amount = { type = \"int64\", nullable = true }");
+    std::fs::write(&file, mended).unwrap();
+    let replayed = call(shop.path(), &["dead-letters", "replay", "orders", "--format", "json"]).done().json();
+    assert_eq!(replayed[0]["written"], 1, "{replayed:#}");
+    let again = call(shop.path(), &["dead-letters", "replay", "orders"]).done();
+    assert!(again.stderr.contains("no dead letters wait"), "{again:#?}");
+    let count =
+        call(shop.path(), &["query", "SELECT count(*) AS n FROM warehouse.orders", "--format", "json"]);
+    assert_eq!(count.done().json(), json!([{ "n": 4 }]));
+}
+
+#[test]
+fn dead_letters_are_dropped() {
+    let shop = shop();
+    call(shop.path(), &["run", "orders"]).done();
+    assert_eq!(
+        call(shop.path(), &["dead-letters", "drop", "orders", "--id", "77"]).done().stdout,
+        "0 dead letters dropped\n"
+    );
+    assert_eq!(
+        call(shop.path(), &["dead-letters", "drop", "orders", "--all"]).done().stdout,
+        "1 dead letter dropped\n"
+    );
+    assert_eq!(call(shop.path(), &["dead-letters", "list", "--format", "json"]).done().json(), json!([]));
+}
+
+#[test]
+fn connections_tell_what_is_there() {
+    let shop = shop();
+    let tested = call(shop.path(), &["connections", "test", "--format", "json"]).done().json();
+    assert_eq!(
+        (&tested[0]["name"], &tested[0]["kind"], &tested[0]["ok"]),
+        (&json!("shop"), &json!("sqlite"), &json!(true))
+    );
+    let tables = call(shop.path(), &["connections", "tables", "shop", "--format", "json"]).done().json();
+    assert_eq!((&tables[0]["in_sql"], &tables[0]["rows"]), (&json!("shop.orders"), &json!(4)));
+}

@@ -1,0 +1,76 @@
+//! Commands about the project itself: init, check, graph, schema.
+
+use super::{SHOP, call, folder, shop};
+
+#[test]
+fn init_makes_projects_that_check() {
+    let here = folder(&[]);
+    for template in ["crm", "empty"] {
+        let made = call(here.path(), &["init", template, "--template", template]).done();
+        assert!(made.stdout.contains(&format!("--project {template} check")), "{made:#?}");
+        let text = std::fs::read_to_string(here.path().join(template).join("vitrina.toml")).unwrap();
+        assert!(text.contains(&format!("name = \"{template}\"")), "{text}");
+        let checked = call(here.path(), &["--project", template, "check"]).done();
+        assert!(checked.stderr.contains("no problems"), "{checked:#?}");
+        assert_eq!(checked.stdout, "");
+    }
+    let again = call(here.path(), &["init", "crm"]).ended(2);
+    assert!(again.stderr.contains("is there already"), "{again:#?}");
+}
+
+#[test]
+fn check_tells_all_problems_at_once() {
+    let broken = SHOP.replace("kind = \"delta\"", "kind = \"delta\"\npth = \"x\"");
+    let pipeline = "[source]\nconnection = \"shp\"\ntable = \"t\"\n[sink]\nconnection = \"warehouse\"\ntable = \"t\"\nmode = \"replace\"\n";
+    let here = folder(&[("vitrina.toml", &broken), ("pipelines/p.toml", pipeline)]);
+    let told = call(here.path(), &["check"]).ended(1);
+    assert!(told.stdout.contains("pth") && told.stdout.contains("shp"), "{told:#?}");
+    assert!(told.stderr.contains("errors"), "{told:#?}");
+    assert!(!told.stdout.contains('\x1b'), "colour in a pipe");
+
+    let json = call(here.path(), &["check", "--format", "json"]).ended(1).json();
+    let problems = json.as_array().unwrap();
+    assert!(problems.len() >= 2, "{json:#}");
+    for key in ["path", "line", "column", "end_line", "end_column", "code", "severity", "message", "hint"] {
+        assert!(problems[0].get(key).is_some(), "no {key}: {json:#}");
+    }
+    let one = call(here.path(), &["check", "pipelines/p.toml", "--format", "json"]).ended(1).json();
+    let paths: Vec<_> = one.as_array().unwrap().iter().map(|problem| problem["path"].clone()).collect();
+    assert!(!paths.is_empty() && paths.iter().all(|path| path == "pipelines/p.toml"), "{one:#}");
+    assert!(!here.path().join("data").exists(), "check made something");
+}
+
+#[test]
+fn a_project_is_found_from_below() {
+    let shop = shop();
+    let below = shop.path().join("pipelines");
+    call(&below, &["check"]).done();
+    call(&below, &["check", "orders.toml"]).done();
+}
+
+#[test]
+fn the_graph_shows_who_reads_whom() {
+    let shop = shop();
+    let text = call(shop.path(), &["graph"]).done().stdout;
+    let expected = "\
+shop.orders
+orders  pipeline → warehouse.orders
+└─ по_городам  mart → warehouse.по_городам
+   └─ отчёт  mart → data/отчёт.xlsx
+";
+    assert_eq!(text, expected);
+    let part = call(shop.path(), &["graph", "по_городам+"]).done().stdout;
+    assert!(part.contains("отчёт") && !part.contains("orders  pipeline"), "{part}");
+    let chart = call(shop.path(), &["graph", "--format", "mermaid"]).done().stdout;
+    assert!(chart.starts_with("flowchart LR\n") && chart.contains("([\"по_городам\"])"), "{chart}");
+}
+
+#[test]
+fn schemas_are_json_schemas() {
+    let here = folder(&[]);
+    let all = call(here.path(), &["schema"]).done().json();
+    assert!(all["pipeline.schema.json"]["properties"].get("source").is_some());
+    call(here.path(), &["schema", "--out", "папка/схемы"]).done();
+    let text = std::fs::read_to_string(here.path().join("папка/схемы/pipeline.schema.json")).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), all["pipeline.schema.json"]);
+}

@@ -8,6 +8,7 @@ use super::{
     check, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, position, preview,
     query, run, runs, schema, status,
 };
+use crate::config;
 
 const EXAMPLES: &str = "\
 Start here:
@@ -47,7 +48,7 @@ pub(super) struct Global {
 
     /// Which connections stand behind the names: a [profile.NAME] of vitrina.toml
     #[arg(long, global = true, value_name = "NAME", env = "VITRINA_PROFILE", hide_env_values = true)]
-    #[arg(default_value = "default")]
+    #[arg(default_value = config::DEFAULT_PROFILE)]
     pub profile: String,
 
     /// Coloured text: on a terminal (unless NO_COLOR is set), always, never

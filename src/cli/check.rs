@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    context::{Context, width},
+    context::{Context, variable, width},
     failure::{Exit, Failure, Result},
     output::{self, counted},
 };
 use crate::{
-    config::{self, Loaded},
+    config::{self, Loaded, draw},
     model::problem::{Problem, Severity},
 };
 
@@ -49,14 +49,14 @@ enum Format {
 /// Runs the command.
 pub(super) fn run(args: &Args, context: &Context) -> Result {
     let root = context.root()?;
-    let mut loaded = context.load(&root)?;
+    let mut loaded = config::check(&root, &variable);
     if !args.paths.is_empty() {
         let wanted = wanted(&root, &args.paths)?;
         loaded.problems.retain(|problem| wanted.iter().any(|path| problem.path.starts_with(path)));
     }
     tracing::debug!(offline = args.offline, "checked {}", root.display());
     match args.format {
-        Format::Json => output::print(&config::draw::json(&loaded.problems, &loaded.sources))?,
+        Format::Json => output::print(&format!("{:#}", draw::json(&loaded.problems, &loaded.sources)))?,
         Format::Text => print_text(context, &loaded)?,
     }
     let errors = of(&loaded.problems, Severity::Error);
@@ -64,9 +64,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result {
 }
 
 fn print_text(context: &Context, loaded: &Loaded) -> Result {
-    if !loaded.problems.is_empty() {
+    for problem in &loaded.problems {
         let color = context.output.results.color;
-        output::print(&config::draw::text(&loaded.problems, &loaded.sources, color, width()))?;
+        output::print(&draw::text(problem, &loaded.sources, color, width()))?;
     }
     let files = counted(loaded.sources.files.len() as u64, "file");
     let (errors, warnings) = (of(&loaded.problems, Severity::Error), of(&loaded.problems, Severity::Warning));

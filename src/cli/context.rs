@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::{self, Loaded, project::Project},
+    config::{self, draw, project::Project},
     model::time::Clock,
     state::lock::ProjectLock,
 };
@@ -44,12 +44,6 @@ impl Context {
         })
     }
 
-    /// Reads and checks a project, whatever comes of it.
-    pub(super) fn load(&self, root: &Path) -> Result<Loaded> {
-        let loaded = config::load(root, &self.global.profile, &|name| std::env::var(name).ok());
-        loaded.map_err(|error| Failure::file("cannot read the project", root, &error))
-    }
-
     /// The checked project; its problems are drawn on stderr, and an error ends the command.
     pub(super) fn project(&self) -> Result<Arc<Project>> {
         self.project_at(&self.root()?)
@@ -57,17 +51,19 @@ impl Context {
 
     /// The checked project of a folder.
     pub(super) fn project_at(&self, root: &Path) -> Result<Arc<Project>> {
-        let loaded = self.load(root)?;
-        if !loaded.problems.is_empty() && (loaded.project.is_none() || !self.global.quiet) {
-            let drawn =
-                config::draw::text(&loaded.problems, &loaded.sources, self.output.messages.color, width());
-            output::complain(drawn.trim_end());
+        let loaded = config::load(root, &self.global.profile, &variable);
+        if loaded.project.is_none() || !self.global.quiet {
+            for problem in &loaded.problems {
+                output::complain(&draw::text(problem, &loaded.sources, self.output.messages.color, width()));
+            }
         }
-        match loaded.project {
-            Some(project) => Ok(Arc::new(project)),
-            None => Err(Failure::told(Exit::Problems)),
-        }
+        loaded.project.map(Arc::new).ok_or_else(|| Failure::told(Exit::Problems))
     }
+}
+
+/// A variable of the environment; one that is no Unicode counts as unset.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// The project's lock, for commands that change something.

@@ -28,7 +28,7 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args, context: &Context) -> Result {
-    let schemas = config::schema::schemas();
+    let schemas = config::schemas();
     let Some(folder) = &args.out else {
         let all: serde_json::Map<String, serde_json::Value> =
             schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();

@@ -1,7 +1,7 @@
 //! The one integration binary: a module per subject.
 
+mod cli;
 mod contract;
 mod contract_memory;
 mod support;
-mod cli;
 mod tidy;

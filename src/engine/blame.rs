@@ -21,11 +21,14 @@ pub(super) fn blame(error: &DataFusionError, sql: &str, names: &Reads) -> Findin
     let place = diagnostic.and_then(|diagnostic| diagnostic.span).map(|span| places.common_range(span));
     let root = first(error);
     match root {
-        DataFusionError::SchemaError(schema, _) => schema_mistake(schema, place, &places, sql),
+        DataFusionError::SchemaError(schema, _) => schema_mistake(schema, place.as_ref(), &places, sql),
         other => {
             let text = other.strip_backtrace();
             let message = cleaned(&text);
-            let place = place.or_else(|| function_in(&text, names)).unwrap_or_else(|| places.whole());
+            let place = place
+                .or_else(|| function_in(&text, names))
+                .or_else(|| quoted_in(&text, sql))
+                .unwrap_or_else(|| places.whole());
             let mut finding = Finding::new(place, code(&message), message);
             let help = diagnostic.and_then(|d| {
                 let helps = d.helps.iter().map(|help| help.message.as_str());
@@ -47,14 +50,14 @@ fn first(error: &DataFusionError) -> &DataFusionError {
 
 fn schema_mistake(
     mistake: &SchemaError,
-    place: Option<Range<usize>>,
+    place: Option<&Range<usize>>,
     places: &Places<'_>,
     sql: &str,
 ) -> Finding {
     let own = |column: &Column| column.spans.first().map(|span| places.common_range(span));
     let place = |column: Option<&Column>| {
         place
-            .clone()
+            .cloned()
             .or_else(|| column.and_then(own))
             .or_else(|| column.and_then(|column| word(sql, &column.name)))
     };
@@ -118,6 +121,12 @@ fn word(sql: &str, name: &str) -> Option<Range<usize>> {
         .find(|place| !sql[..place.start].ends_with(letter) && !sql[place.end..].starts_with(letter))
 }
 
+/// The place of a column that the message puts in quotes, with or without its table.
+fn quoted_in(message: &str, sql: &str) -> Option<Range<usize>> {
+    let name = message.split('\'').nth(1)?;
+    word(sql, name).or_else(|| word(sql, name.rsplit('.').next()?))
+}
+
 /// The place of a function that the message names.
 fn function_in(message: &str, names: &Reads) -> Option<Range<usize>> {
     let named = |name: &str| word(&message.to_lowercase(), name).is_some();
@@ -125,12 +134,11 @@ fn function_in(message: &str, names: &Reads) -> Option<Range<usize>> {
 }
 
 fn code(message: &str) -> &'static str {
-    const TYPES: [&str; 7] = ["coerc", "type", "cast", "incompatible", "signature", "takes a", "takes one"];
+    const TYPES: [&str; 8] =
+        ["coerc", "type", "cast", "incompatible", "signature", "takes a", "takes one", "non-boolean"];
     let message = message.to_lowercase();
     if message.starts_with("there is no table") {
         "sql-unknown-table"
-    } else if message.contains("not allowed") && message.contains("d") && message.contains("ddl") {
-        "sql-not-a-query"
     } else if TYPES.iter().any(|word| message.contains(word)) {
         "sql-type"
     } else {

@@ -321,9 +321,8 @@ mod tests {
             panic!("a column in, a column out")
         };
         assert_eq!(out.data_type(), &result);
-        let show = |row| match out.is_null(row) {
-            true => "NULL".to_owned(),
-            false => array_value_to_string(&out, row).unwrap(),
+        let show = |row| {
+            if out.is_null(row) { "NULL".to_owned() } else { array_value_to_string(&out, row).unwrap() }
         };
         (0..out.len()).map(show).collect()
     }

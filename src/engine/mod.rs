@@ -29,3 +29,8 @@ mod resolve;
 mod row_wise;
 mod source_scan;
 mod state;
+
+#[cfg(test)]
+mod session_tests;
+#[cfg(test)]
+mod typing_tests;

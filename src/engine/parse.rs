@@ -4,10 +4,10 @@
 //! wherever a value may stand, and keep their place. A colon that touches the word behind it begins a parameter; in an
 //! array slice write a space: `names[1 : n]`.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use datafusion::sql::sqlparser::{
-    ast::{Expr, Query, Spanned, Statement},
+    ast::{Expr, Query, Select, Spanned, Statement, Visit, Visitor},
     dialect::GenericDialect,
     parser::{Parser, ParserError},
     tokenizer::{Span, Token, TokenWithSpan, Tokenizer},
@@ -37,7 +37,10 @@ pub(super) fn query(sql: &str) -> Result<Parsed<Query>, Finding> {
     let statements = parser.parse_statements().map_err(|e| syntax(&e, &tokens, &places))?;
     let mut statements = statements.into_iter();
     match (statements.next(), statements.next()) {
-        (Some(Statement::Query(tree)), None) => Ok(Parsed { tree: *tree, parameters }),
+        (Some(Statement::Query(tree)), None) => {
+            only_reads(&tree, &places)?;
+            Ok(Parsed { tree: *tree, parameters })
+        }
         (Some(_), Some(second)) => Err(Finding::new(
             places.range(second.span()).unwrap_or(0..sql.len()),
             "sql-not-a-query",
@@ -69,6 +72,32 @@ pub(super) fn condition(sql: &str) -> Result<Parsed<Expr>, Finding> {
 
 fn parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
     Parser::new(&GenericDialect {}).with_recursion_limit(DEPTH).with_tokens_with_locations(tokens)
+}
+
+/// A query may hide what changes something: `SELECT … INTO t`, `WITH x AS (DELETE …)`.
+fn only_reads(query: &Query, places: &Places<'_>) -> Result<(), Finding> {
+    struct Changes;
+    impl Visitor for Changes {
+        type Break = Span;
+
+        fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<Span> {
+            ControlFlow::Break(statement.span())
+        }
+
+        fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Span> {
+            match &select.into {
+                Some(into) => ControlFlow::Break(into.name.span()),
+                None => ControlFlow::Continue(()),
+            }
+        }
+    }
+    match query.visit(&mut Changes) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(span) => {
+            let place = places.range(span).unwrap_or_else(|| places.whole());
+            Err(Finding::new(place, "sql-not-a-query", "a query reads, and this would write"))
+        }
+    }
 }
 
 /// A friendlier answer than "expected end of statement" to SQL that would change something.

@@ -4,7 +4,7 @@
 //! unless the table has such a column itself. A table that several members share is read once. A member whose table does
 //! not exist yet is empty.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::{
@@ -91,7 +91,7 @@ fn part_fields(part: &Part) -> Vec<Field> {
     let Some(columns) = &part.columns else {
         return vec![];
     };
-    let own = columns.fields().iter().map(|field| field.as_ref().clone().with_metadata(Default::default()));
+    let own = columns.fields().iter().map(|field| field.as_ref().clone().with_metadata(HashMap::new()));
     let constants = part.constants.iter().filter(|(name, _)| columns.column_with_name(name).is_none());
     own.chain(constants.map(|(name, _)| Field::new(name, DataType::Utf8, false))).collect()
 }

@@ -40,7 +40,7 @@ pub(super) fn refuse(plan: &LogicalPlan, sql: &str) -> Vec<Finding> {
         }
     }
     if let Err(refusal) = follow(plan) {
-        let place = spots.of(&refusal);
+        let place = spots.of(refusal);
         let finding = Finding::new(place, "sql-not-row-wise", refusal.message());
         findings.push(finding.hint("do this in a mart, which sees all rows at once"));
     }
@@ -191,7 +191,7 @@ impl<'a> Spots<'a> {
             .map_or_else(|| self.whole(), |(_, place)| place)
     }
 
-    fn of(&self, refusal: &Refusal) -> Range<usize> {
+    fn of(&self, refusal: Refusal) -> Range<usize> {
         let keyword = |word: &str| parse::keyword(self.sql, word).unwrap_or_else(|| self.whole());
         match refusal {
             Refusal::Aggregate => parse::keyword(self.sql, "GROUP").unwrap_or_else(|| {

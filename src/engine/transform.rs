@@ -14,7 +14,7 @@ use datafusion::{
     datasource::{empty::EmptyTable, provider_as_source},
     execution::{SendableRecordBatchStream, SessionState, TaskContext},
     logical_expr::{Expr, LogicalPlan, Volatility},
-    physical_plan::{ExecutionPlan, execution_plan::reset_plan_states},
+    physical_plan::{ExecutionPlan, displayable, execution_plan::reset_plan_states},
 };
 
 use super::{
@@ -36,7 +36,16 @@ use crate::{
 /// that it came from.
 pub struct Transform {
     schema: SchemaRef,
-    query: Option<Query>,
+    work: Option<Work>,
+}
+
+struct Work {
+    query: Query,
+    /// What serves every unit; `None` where other tables or the time of the unit are in it: then it is planned
+    /// anew for each unit, over the tables as they are then.
+    fixed: Option<Arc<dyn ExecutionPlan>>,
+    /// The plan, for people.
+    shown: String,
 }
 
 struct Query {
@@ -44,9 +53,6 @@ struct Query {
     sql: String,
     params: Params,
     source: SchemaRef,
-    /// What serves every unit; `None` where other tables or the time of the unit are in it: then it is planned
-    /// anew for each unit, over the tables as they are then.
-    fixed: Option<Arc<dyn ExecutionPlan>>,
 }
 
 struct Compiled {
@@ -63,19 +69,19 @@ impl Engine {
         source: &SchemaRef,
     ) -> Result<Transform> {
         let Some(sql) = sql else {
-            return Ok(Transform { schema: Arc::clone(source), query: None });
+            return Ok(Transform { schema: Arc::clone(source), work: None });
         };
-        let mut query = Query {
+        let query = Query {
             engine: Arc::clone(self),
             sql: sql.to_owned(),
             params: params.clone(),
             source: Arc::clone(source),
-            fixed: None,
         };
         let compiled = query.compile(&state_at(self.transforms.clone(), DateTime::UNIX_EPOCH)).await?;
         let schema = without_ordinal(&compiled.plan.schema());
-        query.fixed = compiled.fixed.then_some(compiled.plan);
-        Ok(Transform { schema, query: Some(query) })
+        let shown = displayable(compiled.plan.as_ref()).indent(false).to_string();
+        let fixed = compiled.fixed.then_some(compiled.plan);
+        Ok(Transform { schema, work: Some(Work { query, fixed, shown }) })
     }
 }
 
@@ -85,6 +91,11 @@ impl Transform {
         &self.schema
     }
 
+    /// How a unit is worked on, for people; `None` where rows pass as they are.
+    pub fn explain(&self) -> Option<&str> {
+        self.work.as_ref().map(|work| work.shown.as_str())
+    }
+
     /// Runs it over the rows of one unit: batches of the source's columns and, as the last one, [`ORDINAL`], rising. Gives batches of
     /// [`Transform::schema`] and, as the last column, [`ORDINAL`], never falling. `now` is what `now()` says: the unit's time.
     pub async fn run(
@@ -92,24 +103,22 @@ impl Transform {
         rows: SendableRecordBatchStream,
         now: DateTime<Utc>,
     ) -> Result<SendableRecordBatchStream> {
-        let Some(query) = &self.query else {
+        let Some(Work { query, fixed, .. }) = &self.work else {
             return Ok(rows);
         };
         let engine = &query.engine;
-        match &query.fixed {
-            Some(plan) => start(reset_plan_states(Arc::clone(plan))?, &engine.transforms, rows),
-            None => {
-                let state = state_at(engine.transforms.clone(), now);
-                let compiled = query.compile(&state).await?;
-                query.unchanged(&without_ordinal(&compiled.plan.schema()), &self.schema)?;
-                start(compiled.plan, &state, rows)
-            }
+        if let Some(plan) = fixed {
+            return start(&reset_plan_states(Arc::clone(plan))?, &engine.transforms, rows);
         }
+        let state = state_at(engine.transforms.clone(), now);
+        let compiled = query.compile(&state).await?;
+        query.unchanged(&without_ordinal(&compiled.plan.schema()), &self.schema)?;
+        start(&compiled.plan, &state, rows)
     }
 }
 
 fn start(
-    plan: Arc<dyn ExecutionPlan>,
+    plan: &Arc<dyn ExecutionPlan>,
     state: &SessionState,
     rows: SendableRecordBatchStream,
 ) -> Result<SendableRecordBatchStream> {

@@ -25,6 +25,9 @@ pub(super) fn blame(error: &DataFusionError, sql: &str, names: &Reads) -> Findin
         other => {
             let text = other.strip_backtrace();
             let message = cleaned(&text);
+            if let Some(name) = twice(&message) {
+                return duplicate(name, sql, places.whole());
+            }
             let place = place
                 .or_else(|| function_in(&text, names))
                 .or_else(|| quoted_in(&text, sql))
@@ -76,12 +79,20 @@ fn schema_mistake(
             Finding::new(span, "sql-ambiguous-column", message).hint("put the table's name before it")
         }
         SchemaError::DuplicateQualifiedField { name, .. }
-        | SchemaError::DuplicateUnqualifiedField { name } => {
-            let message = format!("the result has two columns `{name}`");
-            Finding::new(word(sql, name).unwrap_or(whole), "sql-duplicate-column", message)
-                .hint("give one of them another name with AS")
-        }
+        | SchemaError::DuplicateUnqualifiedField { name } => duplicate(name, sql, whole),
     }
+}
+
+fn duplicate(name: &str, sql: &str, whole: Range<usize>) -> Finding {
+    let message = format!("the result has two columns `{name}`");
+    Finding::new(word(sql, name).unwrap_or(whole), "sql-duplicate-column", message)
+        .hint("give one of them another name with AS")
+}
+
+/// The name of which a message says that two columns have it.
+fn twice(message: &str) -> Option<&str> {
+    let name = message.strip_prefix("projections require unique expression names")?.split('"').nth(1)?;
+    Some(name.rsplit('.').next().unwrap_or(name))
 }
 
 fn column_hint(field: &Column, valid: &[Column]) -> Option<String> {

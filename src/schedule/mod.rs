@@ -95,7 +95,7 @@ mod tests {
         let timing = Timing::Cron { cron, zone: "Asia/Omsk".parse().unwrap() };
         assert_eq!(
             describe(&timing),
-            "at 06:05, on Monday, Tuesday, Wednesday, Thursday and Friday (Asia/Omsk)"
+            "at 06:05, on Monday, Tuesday, Wednesday, Thursday, and Friday (Asia/Omsk)"
         );
         assert_eq!(describe(&every("90m")), "every 1h 30m");
         let times: Vec<String> =

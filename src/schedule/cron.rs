@@ -159,7 +159,7 @@ mod tests {
             for (cron, hour, minute) in [("0 0 * * *", 0, 0), ("30 1 * * *", 1, 30), ("30 2 * * *", 2, 30)] {
                 let zone = zone(name);
                 let first = NaiveDate::from_ymd_opt(2018, 1, 2).unwrap();
-                let last = NaiveDate::from_ymd_opt(2027, 1, 1).unwrap();
+                let last = NaiveDate::from_ymd_opt(2021, 1, 1).unwrap();
                 let time = NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
                 let expected: Vec<DateTime<Utc>> = first
                     .iter_days()
@@ -180,11 +180,11 @@ mod tests {
     /// What repeats within the hour leaves the missing hour out and runs through both of the doubled one.
     #[test]
     fn a_repeated_time_follows_the_clock() {
-        for name in ZONES {
+        for (name, month) in ZONES.iter().flat_map(|name| [(name, 3), (name, 9)]) {
             let zone = zone(name);
-            let start = Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap();
-            let until = start + TimeDelta::days(366);
-            let minutes = (5..366 * 24 * 60).step_by(5).map(|minute| start + TimeDelta::minutes(minute));
+            let start = Utc.with_ymd_and_hms(2026, month, 1, 0, 0, 0).unwrap();
+            let until = start + TimeDelta::days(70);
+            let minutes = (5..70 * 24 * 60).step_by(5).map(|minute| start + TimeDelta::minutes(minute));
             let expected: Vec<DateTime<Utc>> =
                 minutes.filter(|time| time.with_timezone(&zone).minute() % 15 == 0).collect();
             assert_eq!(times("*/15 * * * *", zone, start, until), expected, "{name}");

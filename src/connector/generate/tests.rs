@@ -254,7 +254,7 @@ async fn children_have_children() {
 
 #[tokio::test]
 async fn only_whole_minutes_that_are_over() {
-    let spec = PARENT.replace("per_day = 2000", "per_day = 2000000");
+    let spec = PARENT.replace("2026-01-01", "2026-01-12").replace("per_day = 2000", "per_day = 2000000");
     let source = at("actions", &spec, "mrf1", "2026-01-12T09:00:30Z");
     let rows = all(&source).await;
     let last = *times(&rows, "happened_at").last().unwrap();

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use rust_xlsxwriter::XlsxError;
+use zip::result::ZipError;
 
 /// The result of every call here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -82,7 +83,9 @@ impl From<XlsxError> for Error {
             XlsxError::TempFileError(path, source) => {
                 Self::Io { what: "making a scratch file", path, source }
             }
-            XlsxError::IoError(source) => Self::Io { what: WHAT, path: PathBuf::new(), source },
+            XlsxError::IoError(source) | XlsxError::ZipError(ZipError::Io(source)) => {
+                Self::Io { what: WHAT, path: PathBuf::new(), source }
+            }
             XlsxError::ZipError(error) => {
                 Self::Io { what: WHAT, path: PathBuf::new(), source: io::Error::other(error) }
             }

@@ -5,3 +5,4 @@ mod contract;
 mod contract_memory;
 mod support;
 mod tidy;
+mod workbook;

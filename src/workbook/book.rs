@@ -66,6 +66,8 @@ pub struct Book {
     frame: Frame,
     sheet: Option<Sheet>,
     target: Target,
+    /// Rows were lost to an error: what is left must not be published.
+    broken: bool,
 }
 
 /// What the sheets of a book share.
@@ -102,7 +104,7 @@ impl Book {
         workbook.set_properties(&record::keep(properties, &meta.record));
         let (notes, written, names) = (Vec::new(), Vec::new(), HashSet::new());
         let frame = Frame { workbook, meta, limit: ROW_LIMIT, notes, written, names, volume: 0 };
-        Ok(Self { frame, sheet: None, target })
+        Ok(Self { frame, sheet: None, target, broken: false })
     }
 
     /// Ends sheets at another row than Excel does, so that tests need not write a million.
@@ -130,20 +132,27 @@ impl Book {
         let Self { frame, sheet, .. } = self;
         let sheet = sheet.as_mut().ok_or_else(|| Error::Internal("rows before a sheet".into()))?;
         let scratch = frame.meta.scratch.clone();
-        guarded(&scratch, || sheet.write(frame, batch))
+        let done = guarded(&scratch, || sheet.write(frame, batch));
+        self.broken |= done.is_err();
+        done
     }
 
     /// Ends the sheet: totals, charts, widths.
     pub fn finish_sheet(&mut self) -> Result<()> {
         let Some(sheet) = self.sheet.take() else { return Ok(()) };
         let scratch = self.frame.meta.scratch.clone();
-        guarded(&scratch, || sheet.finish(&mut self.frame))
+        let done = guarded(&scratch, || sheet.finish(&mut self.frame));
+        self.broken |= done.is_err();
+        done
     }
 
     /// Writes the file and puts it in place, durably.
     pub fn finish(mut self) -> Result<Written> {
         self.finish_sheet()?;
-        let Self { mut frame, target, .. } = self;
+        let Self { mut frame, target, broken, .. } = self;
+        if broken {
+            return Err(Error::Internal("a sheet failed before".into()));
+        }
         if frame.written.is_empty() {
             return Err(Error::Internal("a workbook needs a sheet".into()));
         }

@@ -79,11 +79,12 @@ impl Cells {
             DataType::Decimal256(_, scale) => {
                 Self::Wide(array.as_primitive::<Decimal256Type>().clone(), *scale)
             }
-            DataType::Decimal32(_, scale)
-            | DataType::Decimal64(_, scale)
-            | DataType::Decimal128(_, scale) => {
-                let wide = to(&DataType::Decimal128(38, *scale))?;
-                Self::Decimal(wide.as_primitive::<Decimal128Type>().clone(), *scale)
+            DataType::Decimal128(_, scale) => {
+                Self::Decimal(array.as_primitive::<Decimal128Type>().clone(), *scale)
+            }
+            DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) => {
+                let wider = to(&DataType::Decimal128(38, *scale))?;
+                Self::Decimal(wider.as_primitive::<Decimal128Type>().clone(), *scale)
             }
             DataType::Date32 | DataType::Date64 => {
                 Self::Date(to(&DataType::Date32)?.as_primitive::<Date32Type>().clone())

@@ -15,6 +15,8 @@ pub struct Labels {
     pub goes_on: &'static str,
     /// Above the rows of a further sheet; the first one's name follows.
     pub continues: &'static str,
+    /// Around the names of sheets.
+    pub quotes: [&'static str; 2],
     /// Page of pages, in Excel's footer codes.
     pub page: &'static str,
     /// How days are shown.
@@ -32,6 +34,7 @@ impl Labels {
         no_rows: "Нет данных",
         goes_on: "Продолжение на листе",
         continues: "Продолжение листа",
+        quotes: ["«", "»"],
         page: "Стр. &P из &N",
         date: "dd.mm.yyyy",
         date_pattern: "%d.%m.%Y",
@@ -45,8 +48,15 @@ impl Labels {
         no_rows: "No rows",
         goes_on: "Goes on in sheet",
         continues: "Continues sheet",
+        quotes: ["“", "”"],
         page: "Page &P of &N",
         date: "yyyy-mm-dd",
         date_pattern: "%Y-%m-%d",
     };
+
+    /// A sheet's name among words.
+    pub(super) fn quoted(&self, name: &str) -> String {
+        let [open, close] = self.quotes;
+        format!("{open}{name}{close}")
+    }
 }

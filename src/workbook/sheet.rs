@@ -206,7 +206,7 @@ impl Sheet {
         let full = |part: &mut Part| part.next >= frame.limit - 1;
         let Some(mut part) = self.part.take_if(full) else { return Ok(()) };
         let name = frame.further_name(&self.name, self.done.len() + 2);
-        let words = format!("{} «{name}»", frame.meta.labels.goes_on);
+        let words = format!("{} {}", frame.meta.labels.goes_on, frame.meta.labels.quoted(&name));
         part.sheet.write_string_with_format(part.next, 0, words, &style::remark())?;
         let streamed = part.streamed;
         self.close(frame, part, true)?;
@@ -227,7 +227,7 @@ impl Sheet {
         sheet.write_string_with_format(0, 0, &frame.meta.title, &style::title())?;
         let mut remark = frame.remark();
         if name != self.name {
-            remark = format!("{} «{}» · {remark}", labels.continues, self.name);
+            remark = format!("{} {} · {remark}", labels.continues, labels.quoted(&self.name));
         }
         sheet.write_string_with_format(1, 0, remark, &style::remark())?;
         sheet.set_row_height(2, 8)?;

@@ -245,7 +245,8 @@ fn a_cell_that_is_too_long_is_named_and_its_value_is_not_told() {
     let mut book = book(folder.path());
     book.sheet("Лист", schema_of(&rows("")), &plain(), &[]).unwrap();
     book.write(&rows(&too_long)).unwrap();
-    let error = book.finish().unwrap_err();
+    let error = book.finish_sheet().unwrap_err();
+    assert!(book.finish().is_err(), "a book that lost rows is not published");
     assert!(matches!(&error, Error::CellTooLong { row: 2, .. }), "{error}");
     let message = error.to_string();
     assert!(

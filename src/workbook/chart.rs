@@ -1,8 +1,9 @@
 //! Native Excel charts over the columns of a sheet.
 
 use rust_xlsxwriter::{
-    Chart as NativeChart, ChartAxis, ChartDataLabel, ChartFont, ChartFormat, ChartLegendPosition, ChartLine,
-    ChartSolidFill, ChartType, Color, Worksheet, XlsxError, column_number_to_name,
+    Chart as NativeChart, ChartAxis, ChartAxisLabelPosition, ChartDataLabel, ChartFont, ChartFormat,
+    ChartLegendPosition, ChartLine, ChartSolidFill, ChartType, Color, Worksheet, XlsxError,
+    column_number_to_name,
 };
 
 use super::{
@@ -81,12 +82,19 @@ fn draw(chart: &Chart, columns: &[Column], rows: &Rows<'_>) -> NativeChart {
         None => _ = native.title().set_font(ChartFont::new().set_size(14).set_color(style::ACCENT)),
     }
     legend(&mut native, chart);
-    if chart.kind != ChartKind::Pie {
-        category_axis(native.x_axis(), &columns[x], chart.kind);
-        value_axis(native.y_axis(), columns[first_y].number_format.as_deref());
-        if chart.kind == ChartKind::Bar {
-            native.x_axis().set_reverse();
-            native.y_axis().set_label_position(rust_xlsxwriter::ChartAxisLabelPosition::High);
+    let value_format = columns[first_y].number_format.as_deref();
+    match chart.kind {
+        ChartKind::Pie => {}
+        ChartKind::Bar => {
+            // The library's x axis is the level one, whatever it shows. The first row belongs on top.
+            category_axis(native.y_axis(), &columns[x], chart.kind);
+            native.y_axis().set_reverse();
+            value_axis(native.x_axis(), value_format);
+            native.x_axis().set_label_position(ChartAxisLabelPosition::High);
+        }
+        _ => {
+            category_axis(native.x_axis(), &columns[x], chart.kind);
+            value_axis(native.y_axis(), value_format);
         }
     }
     native.chart_area().set_format(ChartFormat::new().set_border(ChartLine::new().set_color(style::LINE)));
@@ -168,6 +176,7 @@ fn category_axis(axis: &mut ChartAxis, column: &Column, kind: ChartKind) {
         }
         Nature::Text => _ = axis.set_text_axis(true),
     }
+    axis.set_major_gridlines(false);
     if kind == ChartKind::Area {
         axis.set_position_between_ticks(false);
     }

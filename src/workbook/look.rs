@@ -9,13 +9,13 @@ const DIGIT: u32 = 7;
 /// What a comma or a dot takes.
 const MARK: u32 = 4;
 /// What a cell takes besides its content.
-const PADDING: u32 = 10;
+const PADDING: u32 = 12;
 /// The filter's button in a header.
 const BUTTON: u32 = 18;
 /// Wider texts are cut by the next cell's, as Excel does.
 const WIDEST: u32 = 430;
 /// Longer headers are wrapped.
-const WIDEST_HEADER: u32 = 200;
+const WIDEST_HEADER: u32 = 130;
 /// Narrower columns look broken.
 const NARROWEST: u32 = 56;
 

@@ -2,7 +2,7 @@
 
 use rust_xlsxwriter::{
     Chart as NativeChart, ChartAxis, ChartAxisLabelPosition, ChartDataLabel, ChartFont, ChartFormat,
-    ChartLegendPosition, ChartLine, ChartSolidFill, ChartType, Color, Worksheet, XlsxError,
+    ChartLegendPosition, ChartLine, ChartRange, ChartSolidFill, ChartType, Color, Worksheet, XlsxError,
     column_number_to_name,
 };
 
@@ -114,18 +114,18 @@ fn native_kind(kind: ChartKind) -> ChartType {
     }
 }
 
-/// The rows of a column as a chart's formula. Over rows that are no longer in memory the library would keep an
-/// empty text per row as a copy of its value; it does not for a union of ranges, so that is what it is given.
-fn range(rows: &Rows<'_>, column: usize) -> String {
+/// The rows of a column. Over rows that are no longer in memory the library would keep an empty text per row as a
+/// copy of its value; it does not for a union of ranges, so that is what it is given.
+fn range(rows: &Rows<'_>, column: usize) -> ChartRange {
+    if rows.kept || rows.first == rows.last {
+        return ChartRange::new_from_range(rows.sheet, rows.first, column as u16, rows.last, column as u16);
+    }
     let letters = column_number_to_name(column as u16);
     let sheet = rows.sheet.replace('\'', "''");
     let part = |first: u32, last: u32| format!("'{sheet}'!${letters}${}:${letters}${}", first + 1, last + 1);
-    if rows.kept || rows.first == rows.last {
-        // The library takes the quotes off and puts them on again, but does not take doubled ones for one.
-        return format!("'{}'!${letters}${}:${letters}${}", rows.sheet, rows.first + 1, rows.last + 1);
-    }
     let middle = rows.first.midpoint(rows.last);
-    format!("=({},{})", part(rows.first, middle), part(middle + 1, rows.last))
+    let union = format!("=({},{})", part(rows.first, middle), part(middle + 1, rows.last));
+    ChartRange::new_from_string(&union)
 }
 
 fn paint(series: &mut rust_xlsxwriter::ChartSeries, kind: ChartKind, colour: u32) {

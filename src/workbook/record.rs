@@ -41,10 +41,17 @@ pub fn read_record(file: &Path) -> Result<Option<String>> {
 
 /// Adds a record to the properties that a workbook is made with.
 pub(super) fn keep(mut properties: DocProperties, record: &str) -> DocProperties {
-    for (number, piece) in pieces(record).into_iter().enumerate() {
-        properties = properties.set_custom_property(format!("{PROPERTY}{}", number + 1), piece);
+    let pieces = pieces(record);
+    let count = pieces.len();
+    for (number, piece) in pieces.into_iter().enumerate() {
+        properties = properties.set_custom_property(property(number + 1, count), piece);
     }
     properties
+}
+
+/// The name of a piece says how many there are, so that a lost one is noticed.
+fn property(number: usize, count: usize) -> String {
+    format!("{PROPERTY}{number}/{count}")
 }
 
 fn failed(path: &Path, source: io::Error) -> Error {
@@ -69,18 +76,21 @@ fn pieces(record: &str) -> Vec<String> {
 
 /// Reads our properties out of `custom.xml`, by number.
 fn join(xml: &str) -> Option<String> {
-    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut found: Vec<(usize, usize, String)> = Vec::new();
     for property in xml.split("<property ").skip(1) {
         let name = between(property, "name=\"", "\"")?;
-        let Some(number) = name.strip_prefix(PROPERTY).and_then(|number| number.parse().ok()) else {
+        let place = name.strip_prefix(PROPERTY).and_then(|place| place.split_once('/'));
+        let Some((Ok(number), Ok(count))) = place.map(|(number, count)| (number.parse(), count.parse()))
+        else {
             continue;
         };
         let text = between(property, "<vt:lpwstr>", "</vt:lpwstr>").unwrap_or_default();
-        found.push((number, unescape(text)));
+        found.push((number, count, unescape(text)));
     }
     found.sort_unstable();
-    let whole = !found.is_empty() && found.iter().zip(1..).all(|((number, _), wanted)| *number == wanted);
-    whole.then(|| found.into_iter().map(|(_, text)| text).collect())
+    let count = found.len();
+    let whole = count > 0 && found.iter().zip(1..).all(|((number, of, _), at)| *number == at && *of == count);
+    whole.then(|| found.into_iter().map(|(_, _, text)| text).collect())
 }
 
 fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
@@ -119,19 +129,17 @@ mod tests {
     fn long_records_are_cut_and_joined() {
         let record = "{\"ключ\":\"💳<&>\"}".repeat(100);
         let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&#62;");
-        let property = |(number, text): (usize, &String)| {
-            format!(
-                "<property pid=\"2\" name=\"vitrina.record.{}\"><vt:lpwstr>{}</vt:lpwstr></property>",
-                number + 1,
-                escaped(text)
-            )
-        };
         let pieces = pieces(&record);
+        let element = |(number, text): (usize, &String)| {
+            let name = property(number + 1, pieces.len());
+            format!("<property pid=\"2\" name=\"{name}\"><vt:lpwstr>{}</vt:lpwstr></property>", escaped(text))
+        };
         assert!(pieces.len() > 5 && pieces.iter().all(|piece| piece.encode_utf16().count() <= PIECE));
-        let mut properties: Vec<String> = pieces.iter().enumerate().map(property).collect();
+        let mut properties: Vec<String> = pieces.iter().enumerate().map(element).collect();
         properties.reverse();
         assert_eq!(join(&format!("<Properties>{}</Properties>", properties.concat())), Some(record));
-        assert_eq!(join(&properties[1..].concat()), None, "a lost piece is no record");
+        assert_eq!(join(&properties[1..].concat()), None, "the last piece is lost");
+        assert_eq!(join(&properties[..3].concat()), None, "the first ones are lost");
         assert_eq!(join("<property name=\"Отдел\"><vt:lpwstr>x</vt:lpwstr></property>"), None);
     }
 }

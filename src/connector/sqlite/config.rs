@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
-    model::delivery::{SinkFacts, SourceFacts},
+    model::delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
 };
 
 /// SQLite database files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// One database file, relative to the project's folder; made when first written to.
+    /// One database file, relative to the project's folder; made when first written to. Either this or `databases`.
     pub path: Option<String>,
-    /// Several database files, each a schema of its own.
+    /// Several database files, each a schema of its own: `databases = { actions = "data/actions.db", nature = "data/nature.db" }`.
     #[serde(default)]
     pub databases: IndexMap<String, String>,
     /// Its tables are logs, as topics are: appended only, read by offset (`_offset INTEGER PRIMARY KEY AUTOINCREMENT`).
@@ -24,14 +24,32 @@ pub struct Config {
 }
 
 impl Config {
-    pub fn source_facts(&self, _: &SourceSpec) -> SourceFacts {
-        todo!()
+    /// What a table of this connection can promise as a source.
+    pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
+        let Some(cursor) = spec.cursor.as_ref().filter(|_| !self.log) else {
+            let reading = if self.log { Reading::Ranges(Order::Sure) } else { Reading::Whole };
+            return SourceFacts { replays: self.log, reading };
+        };
+        let column = &cursor.column;
+        let order = if cursor.overlap.is_some() {
+            Order::Overlap
+        } else if ["rowid", "_rowid_", "oid"].contains(&column.to_ascii_lowercase().as_str()) {
+            Order::MayMiss("VACUUM renumbers row ids that no column holds".to_owned())
+        } else {
+            Order::Assuming(format!(
+                "rows are added with rising `{column}`, and the newest rows are not deleted (or the column is AUTOINCREMENT)"
+            ))
+        };
+        SourceFacts { reading: Reading::Ranges(order), replays: true }
     }
 
+    /// What a table of this connection can promise as a sink.
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
-        todo!()
+        let modes = if self.log { vec![Mode::Append] } else { vec![Mode::Append, Mode::Merge, Mode::Replace] };
+        SinkFacts { weak: None, assuming: vec![], modes }
     }
 
+    /// The names of `databases`; empty where there is one file.
     pub fn schemas(&self) -> Vec<String> {
         self.databases.keys().cloned().collect()
     }

@@ -1,0 +1,185 @@
+//! The one transaction that makes a unit's rows and its record visible.
+
+use arrow::datatypes::SchemaRef;
+use rusqlite::{params_from_iter, types::Value as Raw};
+
+use super::{
+    name::{quote, quote_all},
+    sink::{Inner, partition_values},
+    stage::Stage,
+    table::Table,
+    types::Affinity,
+};
+use crate::{
+    connector::{
+        error::{Error, ErrorKind, Result},
+        sink::{Attempt, Committed, DeleteHow},
+    },
+    failpoint,
+    model::{
+        delivery::Mode,
+        name::Track,
+        unit::{DELETED, Progress, Record},
+    },
+};
+
+/// Staged rows on their last step.
+pub(super) struct Move<'a> {
+    pub(super) inner: &'a Inner,
+    pub(super) track: &'a Track,
+    /// The sequence number that was claimed.
+    pub(super) expected: Option<u64>,
+    pub(super) attempt: &'a Attempt,
+    pub(super) stage: &'a Stage,
+}
+
+impl Move<'_> {
+    pub(super) fn commit(&self, after: &Progress) -> Result<Committed> {
+        failpoint::pass("sqlite.commit.before");
+        let committed = self.transaction(after);
+        if committed.is_err() && !self.stage.connection().is_autocommit() {
+            // What failed is told; that the transaction is gone is certain when the connection is.
+            let _ = self.stage.connection().execute_batch("ROLLBACK");
+        }
+        failpoint::pass("sqlite.commit.after");
+        committed
+    }
+
+    fn transaction(&self, after: &Progress) -> Result<Committed> {
+        let connection = self.stage.connection();
+        self.run("BEGIN IMMEDIATE", &[])?;
+        let found = self.inner.record(connection, self.track)?;
+        let next = self.expected.map_or(1, |seq| seq + 1);
+        match found {
+            Some(record) if record.seq == next && record.attempt == self.attempt.id => {
+                self.run("ROLLBACK", &[])?;
+                return Ok(Committed::Already(record));
+            }
+            found if found.as_ref().map(|record| record.seq) != self.expected => {
+                return Err(conflict(self.track));
+            }
+            _ => {}
+        }
+        let table = Table::find(connection, &self.inner.spec.table).map_err(|error| self.inner.failed(error))?;
+        let Some(table) = table else {
+            let shown = self.inner.database.table_shown(&self.inner.spec.table);
+            return Err(Error::new(ErrorKind::NotFound, format!("{shown} was dropped meanwhile")));
+        };
+        for (sql, parameters) in self.statements(&table) {
+            self.run(&sql, &parameters)?;
+        }
+        let record = Record {
+            seq: next,
+            progress: after.clone(),
+            attempt: self.attempt.id.clone(),
+            at: self.attempt.at,
+            rows: self.stage.rows(),
+        };
+        self.inner.put_record(connection, self.track, &record)?;
+        failpoint::pass("sqlite.commit.inside");
+        self.run("COMMIT", &[])?;
+        Ok(Committed::Now(record))
+    }
+
+    fn statements(&self, table: &Table) -> Vec<(String, Vec<Raw>)> {
+        match self.inner.spec.mode {
+            Mode::Merge => self.merge(table),
+            Mode::Replace => vec![self.clear(table), (self.insert(table, ""), vec![])],
+            Mode::Append | Mode::Window => vec![(self.insert(table, ""), vec![])],
+        }
+    }
+
+    fn insert(&self, table: &Table, condition: &str) -> String {
+        let (target, stage) = (quote(&table.name), self.stage.table());
+        let columns: Vec<&str> = self.columns().collect();
+        let same = table.columns.iter().map(|column| column.name.as_str()).eq(columns.iter().copied());
+        if same && condition.is_empty() && columns.len() == self.stage.schema().fields().len() {
+            // In this shape SQLite copies rows as they are, without taking them apart.
+            return format!("INSERT INTO {target} SELECT * FROM {stage}");
+        }
+        let columns = quote_all(columns);
+        format!("INSERT INTO {target} ({columns}) SELECT {columns} FROM {stage} AS s{condition}")
+    }
+
+    fn clear(&self, table: &Table) -> (String, Vec<Raw>) {
+        let target = quote(&table.name);
+        let terms: Vec<String> =
+            self.inner.spec.partition.iter().map(|(column, _)| format!("{} = ?", quote(column))).collect();
+        if terms.is_empty() {
+            return (format!("DELETE FROM {target}"), vec![]);
+        }
+        let sql = format!("DELETE FROM {target} WHERE {}", terms.join(" AND "));
+        (sql, partition_values(&self.inner.spec))
+    }
+
+    /// Rows of known keys are changed where they are, so that columns and row ids that are not ours stay; the others are added.
+    fn merge(&self, table: &Table) -> Vec<(String, Vec<Raw>)> {
+        let (target, stage) = (quote(&table.name), self.stage.table());
+        let key = &self.inner.spec.key;
+        let matches: Vec<String> =
+            key.iter().map(|key| format!("{target}.{0} IS s.{0}", quote(key))).collect();
+        let matches = matches.join(" AND ");
+        let mut statements = vec![];
+        let mut kept = String::new();
+        if self.inner.spec.delete == Some(DeleteHow::Hard) {
+            let deleted = format!("s.{}", quote(DELETED));
+            let row = table.rowid.as_ref().map_or_else(
+                || quote_all(table.columns.iter().filter(|c| c.primary > 0).map(|c| c.name.as_str())),
+                |rowid| quote(rowid),
+            );
+            let rows = row.split(", ").map(|row| format!("{target}.{row}")).collect::<Vec<_>>().join(", ");
+            statements.push(format!(
+                "DELETE FROM {target} WHERE ({row}) IN (SELECT {rows} FROM {stage} AS s CROSS JOIN {target} ON {matches} WHERE {deleted})"
+            ));
+            kept = format!(" AND {deleted} IS NOT TRUE");
+        }
+        let changed: Vec<String> = self
+            .columns()
+            .filter(|column| !key.iter().any(|key| key == column))
+            .map(|column| format!("{0} = s.{0}", quote(column)))
+            .collect();
+        if !changed.is_empty() {
+            let changed = changed.join(", ");
+            statements.push(format!("UPDATE {target} SET {changed} FROM {stage} AS s WHERE {matches}{kept}"));
+        }
+        let unknown = format!(" WHERE NOT EXISTS (SELECT 1 FROM {target} WHERE {matches}){kept}");
+        statements.push(self.insert(table, &unknown));
+        statements.into_iter().map(|sql| (sql, vec![])).collect()
+    }
+
+    /// The staged columns that the target has.
+    fn columns(&self) -> impl Iterator<Item = &str> {
+        let hard = self.inner.spec.delete == Some(DeleteHow::Hard);
+        let fields = self.stage.schema().fields().iter().map(|field| field.name().as_str());
+        fields.filter(move |name| !hard || *name != DELETED)
+    }
+
+    fn run(&self, sql: &str, parameters: &[Raw]) -> Result<()> {
+        let done = self.stage.connection().execute(sql, params_from_iter(parameters));
+        done.map(|_| ()).map_err(|error| self.inner.failed(error))
+    }
+}
+
+/// How the stage keeps its columns: as the target does.
+pub(super) fn declarations(table: &Table, schema: &SchemaRef) -> Vec<String> {
+    let own = Stage::declarations(schema);
+    let declared = |(field, own): (&arrow::datatypes::FieldRef, String)| {
+        let affinity = table.column(field.name()).map(|column| column.affinity);
+        affinity.map_or(own, |affinity| {
+            match affinity {
+                Affinity::Integer => "INTEGER",
+                Affinity::Text => "TEXT",
+                Affinity::Blob => "",
+                Affinity::Real => "REAL",
+                Affinity::Numeric => "NUMERIC",
+            }
+            .to_owned()
+        })
+    };
+    schema.fields().iter().zip(own).map(declared).collect()
+}
+
+/// The error of a record that is not the one that was claimed.
+pub(super) fn conflict(track: &Track) -> Error {
+    Error::new(ErrorKind::Conflict, format!("the record of {} was moved by somebody else", track.name()))
+}

@@ -1,0 +1,293 @@
+//! Rows by pages: each page is a short read transaction of its own, decoded to the end before it is handed on,
+//! so that a slow sink never keeps a writer of the source waiting.
+//!
+//! Ranges of row ids are read by several threads at once and put back into order.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::UInt64Array;
+use futures::{StreamExt, stream::BoxStream};
+use rusqlite::{Connection, InterruptHandle, Row, params_from_iter, types::Value as Raw, types::ValueRef};
+use tokio::sync::mpsc;
+
+use super::{
+    database::Lease,
+    error::failed,
+    name::{quote, quote_all},
+    range::{Lower, Range, order_by},
+    selection::Selection,
+};
+use crate::connector::{
+    cells::{Cell, RowDecoder, cell_as_json},
+    error::{Error, ErrorKind, Result},
+    source::{BadRow, Chunk},
+};
+
+/// Rows of a page.
+pub(super) const PAGE_ROWS: u64 = 16_384;
+/// Bytes after which a page ends early.
+const PAGE_BYTES: usize = 8 << 20;
+/// Pages that a thread reads ahead.
+const AHEAD: usize = 2;
+
+/// What is read: columns of a table, in the order of its keys.
+pub(super) struct Query {
+    pub(super) table: String,
+    /// How messages name the table.
+    pub(super) shown: String,
+    pub(super) selection: Selection,
+    /// Columns that order rows and tell them apart; none = in whatever order, in one go.
+    pub(super) keys: Vec<String>,
+    /// Whether there is an index for that order, so that it can be read page by page.
+    pub(super) pages: bool,
+    /// More conditions, and their parameters.
+    pub(super) filter: Option<(String, Vec<Raw>)>,
+    /// Rows at most.
+    pub(super) limit: Option<u64>,
+}
+
+/// One thread's share: every n-th of the ranges.
+pub(super) struct Lane {
+    pub(super) lease: Lease,
+    pub(super) ranges: Vec<Range>,
+}
+
+enum Message {
+    Chunk(Chunk),
+    RangeEnds,
+}
+
+/// Reads the lanes' ranges in turn: the first of each lane, then the second of each.
+pub(super) fn read(query: Query, lanes: Vec<Lane>) -> BoxStream<'static, Result<Chunk>> {
+    let query = Arc::new(query);
+    let ranges = lanes.iter().map(|lane| lane.ranges.len()).sum();
+    let mut state = Ordered { lanes: vec![], range: 0, ranges, base: 0, stops: vec![] };
+    for lane in lanes {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let stop = Stop(Arc::new(Mutex::new(Some(lane.lease.get_interrupt_handle()))));
+        state.lanes.push(receiver);
+        state.stops.push(Stop(stop.0.clone()));
+        let query = query.clone();
+        tokio::task::spawn_blocking(move || run_lane(&query, lane, &sender, &stop));
+    }
+    futures::stream::try_unfold(state, |mut state| async move {
+        Ok(state.next().await?.map(|chunk| (chunk, state)))
+    })
+    .boxed()
+}
+
+/// Chunks of several lanes in the order of their ranges.
+struct Ordered {
+    lanes: Vec<mpsc::Receiver<Result<Message>>>,
+    range: usize,
+    ranges: usize,
+    base: u64,
+    /// Dropped with the stream: stops what still runs.
+    stops: Vec<Stop>,
+}
+
+impl Ordered {
+    async fn next(&mut self) -> Result<Option<Chunk>> {
+        while self.range < self.ranges {
+            let lane = self.range % self.lanes.len();
+            match self.lanes[lane].recv().await {
+                Some(Ok(Message::Chunk(chunk))) => return Ok(Some(self.numbered(chunk))),
+                Some(Ok(Message::RangeEnds)) => self.range += 1,
+                Some(Err(error)) => return Err(error),
+                None => return Err(Error::new(ErrorKind::Internal, "a reader of the sqlite connector stopped")),
+            }
+        }
+        self.stops.clear();
+        Ok(None)
+    }
+
+    /// Chunks are numbered from 0 by themselves; here each goes on where the last ended.
+    fn numbered(&mut self, mut chunk: Chunk) -> Chunk {
+        let base = self.base;
+        self.base += (chunk.batch.num_rows() + chunk.bad.len()) as u64;
+        if base > 0 {
+            chunk.ordinals = UInt64Array::from_iter_values(chunk.ordinals.values().iter().map(|n| n + base));
+            chunk.bad.iter_mut().for_each(|bad| bad.ordinal += base);
+        }
+        chunk
+    }
+}
+
+/// Interrupts a lane that still works when it is dropped.
+struct Stop(Arc<Mutex<Option<InterruptHandle>>>);
+
+impl Stop {
+    fn taken(&self) -> Option<InterruptHandle> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        let handle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = handle.as_ref() {
+            handle.interrupt();
+        }
+    }
+}
+
+fn run_lane(query: &Query, lane: Lane, sender: &mpsc::Sender<Result<Message>>, stop: &Stop) {
+    let send = |message| sender.blocking_send(message).is_ok();
+    let mut result = Ok(true);
+    for range in lane.ranges {
+        result = read_range(query, &lane.lease, range, &mut |chunk| send(Ok(Message::Chunk(chunk))));
+        if !matches!(result, Ok(true)) || !send(Ok(Message::RangeEnds)) {
+            break;
+        }
+    }
+    // From here on the connection is another's: nobody may interrupt it.
+    drop(stop.taken());
+    drop(lane.lease);
+    if let Err(error) = result {
+        send(Err(error));
+    }
+}
+
+/// Hands on the chunks of one range; false = nobody wants them any more.
+fn read_range(
+    query: &Query,
+    connection: &Connection,
+    range: Range,
+    send: &mut dyn FnMut(Chunk) -> bool,
+) -> Result<bool> {
+    let selection = &query.selection;
+    let mut decoder = RowDecoder::new(selection.schema.clone(), selection.rules.clone())?;
+    let mut page = Page { query, connection, left: query.limit.unwrap_or(u64::MAX), last: None, wanted: true };
+    let mut next = Some(range);
+    while let Some(range) = next.take() {
+        page.read(&range, &mut decoder, send)?;
+        if decoder.rows() > 0 && page.wanted {
+            page.wanted = send(decoder.finish()?);
+        }
+        if let Some(last) = page.last.take().filter(|_| page.wanted && page.left > 0) {
+            next = Some(Range { lower: Lower::After(last), upper: range.upper });
+        }
+    }
+    Ok(page.wanted)
+}
+
+struct Page<'a> {
+    query: &'a Query,
+    connection: &'a Connection,
+    /// Rows that may still come.
+    left: u64,
+    /// The keys of the last row, where more may follow.
+    last: Option<Vec<Raw>>,
+    wanted: bool,
+}
+
+impl Page<'_> {
+    fn read(
+        &mut self,
+        range: &Range,
+        decoder: &mut RowDecoder,
+        send: &mut dyn FnMut(Chunk) -> bool,
+    ) -> Result<()> {
+        let query = self.query;
+        let failed = |error| failed(&query.shown, error);
+        let (sql, parameters) = query.sql(range, self.left);
+        let mut statement = self.connection.prepare_cached(&sql).map_err(failed)?;
+        let mut rows = statement.query(params_from_iter(&parameters)).map_err(failed)?;
+        let mut taken = 0_u64;
+        while let Some(row) = rows.next().map_err(failed)? {
+            query.take(row, taken, decoder);
+            taken += 1;
+            self.left -= 1;
+            let full = taken == PAGE_ROWS || decoder.bytes() >= PAGE_BYTES;
+            if full && query.pages {
+                self.last = Some(query.keys_of(row).map_err(failed)?);
+                return Ok(());
+            }
+            if full {
+                taken = 0;
+                self.wanted = send(decoder.finish()?);
+                if !self.wanted {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Query {
+    fn sql(&self, range: &Range, left: u64) -> (String, Vec<Raw>) {
+        let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
+        let (mut condition, mut parameters) = range.condition(&keys);
+        if let Some((filter, more)) = &self.filter {
+            condition.push_str(if condition.is_empty() { " WHERE " } else { " AND " });
+            condition.push_str(filter);
+            parameters.extend_from_slice(more);
+        }
+        let fields = self.selection.schema.fields().iter().map(|field| field.name().as_str());
+        let refused = self.selection.refused.iter().map(String::as_str);
+        let keyed: &[&str] = if self.pages { &keys } else { &[] };
+        let columns: Vec<&str> = fields.chain(refused).chain(keyed.iter().copied()).collect();
+        let columns = if columns.is_empty() { "1".to_owned() } else { quote_all(columns) };
+        let at_most = match (self.pages, self.limit) {
+            (true, _) => format!(" LIMIT {}", left.min(PAGE_ROWS)),
+            (false, Some(_)) => format!(" LIMIT {left}"),
+            (false, None) => String::new(),
+        };
+        let order = order_by(&keys, "");
+        (format!("SELECT {columns} FROM {}{condition}{order}{at_most}", quote(&self.table)), parameters)
+    }
+
+    /// Whether SQLite finds the rows in order without sorting them.
+    pub(super) fn finds_order(&self, connection: &Connection, range: &Range) -> rusqlite::Result<bool> {
+        if self.keys.is_empty() {
+            return Ok(false);
+        }
+        let (sql, parameters) = self.sql(range, PAGE_ROWS);
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+        let mut rows = statement.query(params_from_iter(&parameters))?;
+        while let Some(row) = rows.next()? {
+            if row.get_ref(3)?.as_str().is_ok_and(|detail| detail.contains("TEMP B-TREE")) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    #[inline]
+    fn take(&self, row: &Row<'_>, number: u64, decoder: &mut RowDecoder) {
+        if self.selection.refused.is_empty() {
+            decoder.push(number, |i| cell(row.get_ref_unwrap(i)));
+        } else {
+            decoder.refuse(self.refused(row, number));
+        }
+    }
+
+    fn refused(&self, row: &Row<'_>, ordinal: u64) -> BadRow {
+        let refused = &self.selection.refused;
+        let fields = self.selection.schema.fields().iter().map(|field| field.name());
+        let cells = fields.chain(refused).enumerate();
+        BadRow {
+            ordinal,
+            column: refused.first().cloned(),
+            reason: "the column is not in the contract".to_owned(),
+            row: cells.map(|(i, name)| (name.clone(), cell_as_json(cell(row.get_ref_unwrap(i))))).collect(),
+        }
+    }
+
+    fn keys_of(&self, row: &Row<'_>) -> rusqlite::Result<Vec<Raw>> {
+        let before = self.selection.schema.fields().len() + self.selection.refused.len();
+        (0..self.keys.len()).map(|i| row.get(before + i)).collect()
+    }
+}
+
+#[inline]
+fn cell(value: ValueRef<'_>) -> Cell<'_> {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(value) => Cell::Int(value),
+        ValueRef::Real(value) => Cell::Real(value),
+        ValueRef::Text(text) => std::str::from_utf8(text).map_or(Cell::NotUtf8(text), Cell::Text),
+        ValueRef::Blob(bytes) => Cell::Bytes(bytes),
+    }
+}

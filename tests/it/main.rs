@@ -3,6 +3,8 @@
 mod cli;
 mod contract;
 mod contract_memory;
+mod contract_sqlite;
+mod sqlite;
 mod support;
 mod tidy;
 mod workbook;

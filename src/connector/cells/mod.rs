@@ -97,18 +97,27 @@ impl RowDecoder {
         Ok(Self { schema, rules, columns, ordinals: vec![], discarded: vec![], bad: vec![], bytes: 0 })
     }
 
-    /// Takes a row, or notes it as bad. `cell(i)` gives the cell of the schema's column `i`; it is asked again when the row is bad.
-    pub fn push<'c>(&mut self, ordinal: u64, cell: impl Fn(usize) -> Cell<'c>) {
+    /// Takes a row, or notes it as bad and gives false. `cell(i)` gives the cell of the schema's column `i`; it is asked again when the row is bad.
+    pub fn push<'c>(&mut self, ordinal: u64, cell: impl Fn(usize) -> Cell<'c>) -> bool {
         let mut bytes = 0;
         for index in 0..self.columns.len() {
             let given = cell(index);
             bytes += size(given);
             if let Err(misfit) = self.append(index, given) {
-                return self.discard(ordinal, index, &misfit, cell);
+                self.discard(ordinal, index, misfit, cell);
+                return false;
             }
         }
         self.bytes += bytes;
         self.ordinals.push(ordinal);
+        true
+    }
+
+    /// Adds cells to the row that was last noted as bad: columns of the source that the schema has not.
+    pub fn complete(&mut self, others: Map<String, Json>) {
+        if let Some(bad) = self.bad.last_mut() {
+            bad.row.extend(others);
+        }
     }
 
     /// Notes a row as bad for a reason of the caller's own.
@@ -164,7 +173,7 @@ impl RowDecoder {
     /// Takes a half-appended row back: the columns before `index` have it already, so that the others get a filler too and
     /// `finish` filters the row out. Only bad rows cost anything this way.
     #[cold]
-    fn discard<'c>(&mut self, ordinal: u64, index: usize, misfit: &Misfit, cell: impl Fn(usize) -> Cell<'c>) {
+    fn discard<'c>(&mut self, ordinal: u64, index: usize, misfit: Misfit, cell: impl Fn(usize) -> Cell<'c>) {
         for column in &mut self.columns[index..] {
             column.append_filler();
         }

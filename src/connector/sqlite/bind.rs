@@ -28,6 +28,13 @@ pub(super) struct Binder<'a> {
     text: String,
 }
 
+/// The text that the first cell of an array is kept as; `None` where it is not kept as spelled text.
+pub(super) fn spelled(array: &dyn Array) -> Option<String> {
+    let mut text = String::new();
+    Column::new(array).filter(|column| column.spell(0, &mut text))?;
+    Some(text)
+}
+
 enum Column<'a> {
     Bool(&'a BooleanArray),
     Int8(&'a PrimitiveArray<Int8Type>),
@@ -55,7 +62,8 @@ impl<'a> Binder<'a> {
         let schema = batch.schema_ref();
         let columns = schema.fields().iter().zip(batch.columns()).map(|(field, array)| {
             let column = Column::new(array.as_ref()).ok_or_else(|| {
-                let message = format!("column \"{}\": SQLite cannot keep {}", field.name(), field.data_type());
+                let message =
+                    format!("column \"{}\": SQLite cannot keep {}", field.name(), field.data_type());
                 Error::new(ErrorKind::Unsupported, message)
             })?;
             Ok((field.name().as_str(), column))
@@ -163,7 +171,11 @@ impl<'a> Column<'a> {
                     return false;
                 }
                 text.push('T');
-                spell_clock(seconds.rem_euclid(86_400) * per_second + ticks.rem_euclid(per_second), *unit, text);
+                spell_clock(
+                    seconds.rem_euclid(86_400) * per_second + ticks.rem_euclid(per_second),
+                    *unit,
+                    text,
+                );
                 text.push_str(if *utc { "Z" } else { "" });
             }
             Self::Decimal128(array, p, s) => {
@@ -325,7 +337,8 @@ mod tests {
 
     #[test]
     fn times_have_one_width_and_nan_is_no_null() {
-        let times = PrimitiveArray::<TimestampMillisecondType>::from(vec![1_769_853_600_000]).with_timezone("UTC");
+        let times =
+            PrimitiveArray::<TimestampMillisecondType>::from(vec![1_769_853_600_000]).with_timezone("UTC");
         assert_eq!(there_and_back(Arc::new(times)).0, ["Text(\"2026-01-31T10:00:00.000000Z\")"]);
         let (kept, back) = there_and_back(Arc::new(PrimitiveArray::<Float64Type>::from(vec![f64::NAN])));
         assert_eq!(kept, ["Text(\"NaN\")"]);

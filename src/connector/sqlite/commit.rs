@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// How statements name the staged rows; no target can have this name.
+const STAGED: &str = "\"_vitrina_stage\"";
+
 /// Staged rows on their last step.
 pub(super) struct Move<'a> {
     pub(super) inner: &'a Inner,
@@ -60,7 +63,8 @@ impl Move<'_> {
             }
             _ => {}
         }
-        let table = Table::find(connection, &self.inner.spec.table).map_err(|error| self.inner.failed(error))?;
+        let table =
+            Table::find(connection, &self.inner.spec.table).map_err(|error| self.inner.failed(error))?;
         let Some(table) = table else {
             let shown = self.inner.database.table_shown(&self.inner.spec.table);
             return Err(Error::new(ErrorKind::NotFound, format!("{shown} was dropped meanwhile")));
@@ -98,7 +102,7 @@ impl Move<'_> {
             return format!("INSERT INTO {target} SELECT * FROM {stage}");
         }
         let columns = quote_all(columns);
-        format!("INSERT INTO {target} ({columns}) SELECT {columns} FROM {stage} AS s{condition}")
+        format!("INSERT INTO {target} ({columns}) SELECT {columns} FROM {stage}{condition}")
     }
 
     fn clear(&self, table: &Table) -> (String, Vec<Raw>) {
@@ -117,30 +121,28 @@ impl Move<'_> {
         let (target, stage) = (quote(&table.name), self.stage.table());
         let key = &self.inner.spec.key;
         let matches: Vec<String> =
-            key.iter().map(|key| format!("{target}.{0} IS s.{0}", quote(key))).collect();
+            key.iter().map(|key| format!("{target}.{0} IS {STAGED}.{0}", quote(key))).collect();
         let matches = matches.join(" AND ");
         let mut statements = vec![];
         let mut kept = String::new();
         if self.inner.spec.delete == Some(DeleteHow::Hard) {
-            let deleted = format!("s.{}", quote(DELETED));
-            let row = table.rowid.as_ref().map_or_else(
-                || quote_all(table.columns.iter().filter(|c| c.primary > 0).map(|c| c.name.as_str())),
-                |rowid| quote(rowid),
-            );
-            let rows = row.split(", ").map(|row| format!("{target}.{row}")).collect::<Vec<_>>().join(", ");
+            let deleted = format!("{STAGED}.{}", quote(DELETED));
+            let names: Vec<String> = table.row_key().iter().map(|name| quote(name)).collect();
+            let row = names.join(", ");
+            let rows = names.iter().map(|name| format!("{target}.{name}")).collect::<Vec<_>>().join(", ");
             statements.push(format!(
-                "DELETE FROM {target} WHERE ({row}) IN (SELECT {rows} FROM {stage} AS s CROSS JOIN {target} ON {matches} WHERE {deleted})"
+                "DELETE FROM {target} WHERE ({row}) IN (SELECT {rows} FROM {stage} CROSS JOIN {target} ON {matches} WHERE {deleted})"
             ));
             kept = format!(" AND {deleted} IS NOT TRUE");
         }
         let changed: Vec<String> = self
             .columns()
             .filter(|column| !key.iter().any(|key| key == column))
-            .map(|column| format!("{0} = s.{0}", quote(column)))
+            .map(|column| format!("{0} = {STAGED}.{0}", quote(column)))
             .collect();
         if !changed.is_empty() {
             let changed = changed.join(", ");
-            statements.push(format!("UPDATE {target} SET {changed} FROM {stage} AS s WHERE {matches}{kept}"));
+            statements.push(format!("UPDATE {target} SET {changed} FROM {stage} WHERE {matches}{kept}"));
         }
         let unknown = format!(" WHERE NOT EXISTS (SELECT 1 FROM {target} WHERE {matches}){kept}");
         statements.push(self.insert(table, &unknown));

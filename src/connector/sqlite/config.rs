@@ -45,7 +45,8 @@ impl Config {
 
     /// What a table of this connection can promise as a sink.
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
-        let modes = if self.log { vec![Mode::Append] } else { vec![Mode::Append, Mode::Merge, Mode::Replace] };
+        let modes =
+            if self.log { vec![Mode::Append] } else { vec![Mode::Append, Mode::Merge, Mode::Replace] };
         SinkFacts { weak: None, assuming: vec![], modes }
     }
 

@@ -80,7 +80,9 @@ impl Key {
             DataType::Timestamp(unit, zone) => {
                 KeyKind::Timestamp { unit: (*unit).into(), utc: zone.is_some(), epoch }
             }
-            DataType::Float32 | DataType::Float64 => return refuse("floating point numbers have no exact order"),
+            DataType::Float32 | DataType::Float64 => {
+                return refuse("floating point numbers have no exact order");
+            }
             _ => return refuse("values of its type are not ordered"),
         };
         let found = table.column(column);
@@ -306,10 +308,7 @@ mod tests {
     fn a_cursor_holds_what_sorts() {
         let decimal = key(KeyKind::Decimal { scale: 2 });
         assert_eq!(decimal.value(&Raw::Integer(7)).unwrap(), Value::Decimal { unscaled: 700, scale: 2 });
-        assert_eq!(
-            decimal.raw(&Value::Decimal { unscaled: 700, scale: 2 }, None).unwrap(),
-            Raw::Integer(7)
-        );
+        assert_eq!(decimal.raw(&Value::Decimal { unscaled: 700, scale: 2 }, None).unwrap(), Raw::Integer(7));
         for raw in [Raw::Text("7.00".into()), Raw::Real(7.5), Raw::Null] {
             assert_eq!(decimal.value(&raw).unwrap_err().kind, ErrorKind::BadData);
         }

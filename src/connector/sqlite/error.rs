@@ -53,7 +53,9 @@ fn sort(error: &Sqlite) -> (ErrorKind, &'static str) {
         }
         ErrorCode::SchemaChanged => (ErrorKind::SchemaChanged, "was altered meanwhile"),
         ErrorCode::Unknown if message.starts_with("no such table") => (ErrorKind::NotFound, "is not there"),
-        ErrorCode::Unknown if message.contains("no such column") || message.contains("has no column named") => {
+        ErrorCode::Unknown
+            if message.contains("no such column") || message.contains("has no column named") =>
+        {
             (ErrorKind::SchemaChanged, "has other columns now")
         }
         ErrorCode::Unknown => (ErrorKind::BadData, "refuses a statement"),

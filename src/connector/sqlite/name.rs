@@ -24,7 +24,9 @@ pub(super) fn is_reserved(table: &str) -> bool {
 /// Refuses names that no table of a user can have.
 pub(super) fn check_table(table: &str) -> Result<()> {
     if is_reserved(table) {
-        let message = format!("table \"{table}\" cannot be used: names that begin with _vitrina or sqlite_ are reserved");
+        let message = format!(
+            "table \"{table}\" cannot be used: names that begin with _vitrina or sqlite_ are reserved"
+        );
         return Err(Error::new(ErrorKind::Unsupported, message).hint("choose another name"));
     }
     check_name("table", table)
@@ -33,7 +35,8 @@ pub(super) fn check_table(table: &str) -> Result<()> {
 /// Refuses names that SQLite cannot keep.
 pub(super) fn check_name(of: &str, name: &str) -> Result<()> {
     if name.is_empty() || name.contains('\0') {
-        let message = format!("{of} \"{}\" cannot be used: empty, or with a NUL in it", name.escape_default());
+        let message =
+            format!("{of} \"{}\" cannot be used: empty, or with a NUL in it", name.escape_default());
         return Err(Error::new(ErrorKind::Unsupported, message).hint("choose another name"));
     }
     Ok(())
@@ -42,7 +45,8 @@ pub(super) fn check_name(of: &str, name: &str) -> Result<()> {
 /// `did you mean "x"?`, where one of the names is near.
 pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let most = name.chars().count().max(3) / 3;
-    let near = |known: &&str| (strsim::osa_distance(&name.to_lowercase(), &known.to_lowercase()), known.len());
+    let near =
+        |known: &&str| (strsim::osa_distance(&name.to_lowercase(), &known.to_lowercase()), known.len());
     let found = names.into_iter().min_by_key(near)?;
     (near(&found).0 <= most).then(|| format!("did you mean \"{found}\"?"))
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::UInt64Array;
 use futures::{StreamExt, stream::BoxStream};
 use rusqlite::{Connection, InterruptHandle, Row, params_from_iter, types::Value as Raw, types::ValueRef};
+use serde_json::{Map, Value as Json};
 use tokio::sync::mpsc;
 
 use super::{
@@ -16,6 +17,7 @@ use super::{
     name::{quote, quote_all},
     range::{Lower, Range, order_by},
     selection::Selection,
+    sink::Shared,
 };
 use crate::connector::{
     cells::{Cell, RowDecoder, cell_as_json},
@@ -32,12 +34,15 @@ const AHEAD: usize = 2;
 
 /// What is read: columns of a table, in the order of its keys.
 pub(super) struct Query {
+    /// As SQL names it.
     pub(super) table: String,
     /// How messages name the table.
     pub(super) shown: String,
     pub(super) selection: Selection,
     /// Columns that order rows and tell them apart; none = in whatever order, in one go.
     pub(super) keys: Vec<String>,
+    /// Columns that find a row again: the row id, or the primary key; none in views.
+    pub(super) row: Vec<String>,
     /// Whether there is an index for that order, so that it can be read page by page.
     pub(super) pages: bool,
     /// More conditions, and their parameters.
@@ -48,8 +53,28 @@ pub(super) struct Query {
 
 /// One thread's share: every n-th of the ranges.
 pub(super) struct Lane {
-    pub(super) lease: Lease,
+    pub(super) held: Held,
     pub(super) ranges: Vec<Range>,
+}
+
+/// A connection to read on.
+pub(super) enum Held {
+    /// To a database.
+    Lease(Lease),
+    /// To one state of a database, which is held longer than it is read.
+    Pinned(Arc<Mutex<Lease>>),
+    /// To rows that are staged.
+    Stage(Shared),
+}
+
+impl Held {
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
+        match self {
+            Self::Lease(lease) => work(lease),
+            Self::Pinned(lease) => work(&lease.lock().unwrap_or_else(PoisonError::into_inner)),
+            Self::Stage(stage) => work(stage.lock().connection()),
+        }
+    }
 }
 
 enum Message {
@@ -64,7 +89,7 @@ pub(super) fn read(query: Query, lanes: Vec<Lane>) -> BoxStream<'static, Result<
     let mut state = Ordered { lanes: vec![], range: 0, ranges, base: 0, stops: vec![] };
     for lane in lanes {
         let (sender, receiver) = mpsc::channel(AHEAD);
-        let stop = Stop(Arc::new(Mutex::new(Some(lane.lease.get_interrupt_handle()))));
+        let stop = Stop(Arc::new(Mutex::new(Some(lane.held.with(Connection::get_interrupt_handle)))));
         state.lanes.push(receiver);
         state.stops.push(Stop(stop.0.clone()));
         let query = query.clone();
@@ -94,7 +119,9 @@ impl Ordered {
                 Some(Ok(Message::Chunk(chunk))) => return Ok(Some(self.numbered(chunk))),
                 Some(Ok(Message::RangeEnds)) => self.range += 1,
                 Some(Err(error)) => return Err(error),
-                None => return Err(Error::new(ErrorKind::Internal, "a reader of the sqlite connector stopped")),
+                None => {
+                    return Err(Error::new(ErrorKind::Internal, "a reader of the sqlite connector stopped"));
+                }
             }
         }
         self.stops.clear();
@@ -135,14 +162,15 @@ fn run_lane(query: &Query, lane: Lane, sender: &mpsc::Sender<Result<Message>>, s
     let send = |message| sender.blocking_send(message).is_ok();
     let mut result = Ok(true);
     for range in lane.ranges {
-        result = read_range(query, &lane.lease, range, &mut |chunk| send(Ok(Message::Chunk(chunk))));
+        let hand_on = &mut |chunk| send(Ok(Message::Chunk(chunk)));
+        result = lane.held.with(|connection| read_range(query, connection, range, hand_on));
         if !matches!(result, Ok(true)) || !send(Ok(Message::RangeEnds)) {
             break;
         }
     }
     // From here on the connection is another's: nobody may interrupt it.
     drop(stop.taken());
-    drop(lane.lease);
+    drop(lane.held);
     if let Err(error) = result {
         send(Err(error));
     }
@@ -157,7 +185,8 @@ fn read_range(
 ) -> Result<bool> {
     let selection = &query.selection;
     let mut decoder = RowDecoder::new(selection.schema.clone(), selection.rules.clone())?;
-    let mut page = Page { query, connection, left: query.limit.unwrap_or(u64::MAX), last: None, wanted: true };
+    let mut page =
+        Page { query, connection, left: query.limit.unwrap_or(u64::MAX), last: None, wanted: true };
     let mut next = Some(range);
     while let Some(range) = next.take() {
         page.read(&range, &mut decoder, send)?;
@@ -195,7 +224,7 @@ impl Page<'_> {
         let mut rows = statement.query(params_from_iter(&parameters)).map_err(failed)?;
         let mut taken = 0_u64;
         while let Some(row) = rows.next().map_err(failed)? {
-            query.take(row, taken, decoder);
+            query.take(self.connection, row, taken, decoder).map_err(failed)?;
             taken += 1;
             self.left -= 1;
             let full = taken == PAGE_ROWS || decoder.bytes() >= PAGE_BYTES;
@@ -224,10 +253,7 @@ impl Query {
             condition.push_str(filter);
             parameters.extend_from_slice(more);
         }
-        let fields = self.selection.schema.fields().iter().map(|field| field.name().as_str());
-        let refused = self.selection.refused.iter().map(String::as_str);
-        let keyed: &[&str] = if self.pages { &keys } else { &[] };
-        let columns: Vec<&str> = fields.chain(refused).chain(keyed.iter().copied()).collect();
+        let columns: Vec<&str> = self.selected().collect();
         let columns = if columns.is_empty() { "1".to_owned() } else { quote_all(columns) };
         let at_most = match (self.pages, self.limit) {
             (true, _) => format!(" LIMIT {}", left.min(PAGE_ROWS)),
@@ -235,7 +261,7 @@ impl Query {
             (false, None) => String::new(),
         };
         let order = order_by(&keys, "");
-        (format!("SELECT {columns} FROM {}{condition}{order}{at_most}", quote(&self.table)), parameters)
+        (format!("SELECT {columns} FROM {}{condition}{order}{at_most}", self.table), parameters)
     }
 
     /// Whether SQLite finds the rows in order without sorting them.
@@ -254,29 +280,68 @@ impl Query {
         Ok(true)
     }
 
+    /// The schema's columns, what else every row needs, and the keys for the next page.
+    fn selected(&self) -> impl Iterator<Item = &str> {
+        let selection = &self.selection;
+        let fields = selection.schema.fields().iter().map(|field| field.name().as_str());
+        let others: &[String] = if selection.refuses { &selection.others } else { &[] };
+        let rows: &[String] = if self.completes() { &self.row } else { &[] };
+        let keys: &[String] = if self.pages { &self.keys } else { &[] };
+        fields.chain(others.iter().chain(rows).chain(keys).map(String::as_str))
+    }
+
+    /// Whether bad rows are looked up once more, for the columns that are not read.
+    fn completes(&self) -> bool {
+        !self.selection.refuses && !self.selection.others.is_empty() && !self.row.is_empty()
+    }
+
     #[inline]
-    fn take(&self, row: &Row<'_>, number: u64, decoder: &mut RowDecoder) {
-        if self.selection.refused.is_empty() {
-            decoder.push(number, |i| cell(row.get_ref_unwrap(i)));
-        } else {
+    fn take(
+        &self,
+        connection: &Connection,
+        row: &Row<'_>,
+        number: u64,
+        decoder: &mut RowDecoder,
+    ) -> rusqlite::Result<()> {
+        if self.selection.refuses {
             decoder.refuse(self.refused(row, number));
+        } else if !decoder.push(number, |i| cell(row.get_ref_unwrap(i))) && self.completes() {
+            let others = self.other_cells(connection, row)?;
+            decoder.complete(others);
         }
+        Ok(())
     }
 
     fn refused(&self, row: &Row<'_>, ordinal: u64) -> BadRow {
-        let refused = &self.selection.refused;
+        let others = &self.selection.others;
         let fields = self.selection.schema.fields().iter().map(|field| field.name());
-        let cells = fields.chain(refused).enumerate();
+        let cells = fields.chain(others).enumerate();
         BadRow {
             ordinal,
-            column: refused.first().cloned(),
+            column: others.first().cloned(),
             reason: "the column is not in the contract".to_owned(),
             row: cells.map(|(i, name)| (name.clone(), cell_as_json(cell(row.get_ref_unwrap(i))))).collect(),
         }
     }
 
+    /// The cells of a bad row that are not read otherwise: the dead letter keeps the row whole.
+    #[cold]
+    fn other_cells(&self, connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Map<String, Json>> {
+        let before = self.selection.schema.fields().len();
+        let found: Vec<Raw> = (0..self.row.len()).map(|i| row.get(before + i)).collect::<Result<_, _>>()?;
+        let terms: Vec<String> = self.row.iter().map(|name| format!("{} IS ?", quote(name))).collect();
+        let others = &self.selection.others;
+        let columns = quote_all(others.iter().map(String::as_str));
+        let sql = format!("SELECT {columns} FROM {} WHERE {}", self.table, terms.join(" AND "));
+        connection.prepare_cached(&sql)?.query_row(params_from_iter(found), |row| {
+            let pair =
+                |(i, name): (usize, &String)| (name.clone(), cell_as_json(cell(row.get_ref_unwrap(i))));
+            Ok(others.iter().enumerate().map(pair).collect())
+        })
+    }
+
     fn keys_of(&self, row: &Row<'_>) -> rusqlite::Result<Vec<Raw>> {
-        let before = self.selection.schema.fields().len() + self.selection.refused.len();
+        let before = self.selected().count() - self.keys.len();
         (0..self.keys.len()).map(|i| row.get(before + i)).collect()
     }
 }

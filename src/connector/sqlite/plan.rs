@@ -64,7 +64,8 @@ impl<'a> Look<'a> {
         if connection.is_autocommit() {
             connection.execute_batch("BEGIN").map_err(failed)?;
         }
-        let Some(table) = Table::find(connection, &spec.table).map_err(failed)? else {
+        let found = Table::find(connection, &spec.table).map_err(failed)?;
+        let Some(table) = found.filter(|table| table.name == spec.table) else {
             return Err(no_table(database, connection, &spec.table));
         };
         let hidden = log.then_some(OFFSET);
@@ -278,9 +279,12 @@ impl<'a> Look<'a> {
     /// How many rows fit a slice, by rows and by the bytes of the first ones.
     fn rows_in(&self, range: &Range, limit: SliceLimit) -> Result<u64> {
         let (condition, parameters) = range.condition(&self.key_names());
-        let cells = self.selection.schema.fields().iter().map(|field| {
-            format!("8 + coalesce(octet_length({}), 0)", quote(field.name()))
-        });
+        let cells = self
+            .selection
+            .schema
+            .fields()
+            .iter()
+            .map(|field| format!("8 + coalesce(octet_length({}), 0)", quote(field.name())));
         let sql = format!(
             "SELECT avg(bytes) FROM (SELECT {} AS bytes FROM {}{condition}{} LIMIT {SAMPLE})",
             cells.collect::<Vec<_>>().join(" + "),
@@ -299,7 +303,12 @@ impl<'a> Look<'a> {
         }
         let message = format!(
             "the position is one in {} {} by {}, but the source is {} {} by {} now",
-            position.source.kind, position.source.place, position.source.order, now.kind, now.place, now.order,
+            position.source.kind,
+            position.source.place,
+            position.source.order,
+            now.kind,
+            now.place,
+            now.order,
         );
         Err(Error::new(ErrorKind::SourceChanged, message))
     }
@@ -309,17 +318,24 @@ impl<'a> Look<'a> {
         let [first, ..] = self.keys.as_slice() else {
             return Ok(());
         };
-        let given = if self.table.autoincrement && self.table.key.as_deref() == Some(&first.column) {
+        let last = self.last()?;
+        let given = if self.log && last.is_some() {
+            // A log is only appended to: where its newest rows are gone, somebody else was at it.
+            last
+        } else if self.table.autoincrement && self.table.key.as_deref() == Some(&first.column) {
             let sql = "SELECT seq FROM sqlite_sequence WHERE name = ?1";
             let name = [Raw::Text(self.table.name.clone())];
             self.one(sql, &name, |row| row.get::<_, i64>(0))?.map(|seq| vec![Raw::Integer(seq)])
         } else {
-            self.last()?
+            last
         };
         if given.is_some_and(|given| compare(&given, begin).is_ge()) {
             return Ok(());
         }
-        let message = format!("{} ends before the position: it was made again, or its newest rows were deleted", self.shown());
+        let message = format!(
+            "{} ends before the position: it was made again, or its newest rows were deleted",
+            self.shown()
+        );
         Err(Error::new(ErrorKind::SourceChanged, message))
     }
 
@@ -345,9 +361,8 @@ impl<'a> Look<'a> {
         parameters: &[Raw],
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
-        let query = || {
-            self.connection.prepare_cached(sql)?.query_row(params_from_iter(parameters), read).optional()
-        };
+        let query =
+            || self.connection.prepare_cached(sql)?.query_row(params_from_iter(parameters), read).optional();
         query().map_err(|error| failed(&self.shown(), error))
     }
 
@@ -377,16 +392,16 @@ fn keys(reading: &Reading<'_>, table: &Table, selection: &Selection) -> Result<V
         if table.key.as_deref() == Some(OFFSET) && table.autoincrement {
             return Ok(vec![Key::row_id(OFFSET, &shown)]);
         }
-        let message = format!("{shown} is no log: it has no column `{OFFSET} INTEGER PRIMARY KEY AUTOINCREMENT`");
+        let message =
+            format!("{shown} is no log: it has no column `{OFFSET} INTEGER PRIMARY KEY AUTOINCREMENT`");
         return Err(Error::new(ErrorKind::Unsupported, message)
             .hint("take `log = true` off the connection and read the table by a cursor"));
     }
     let Some(cursor) = &spec.cursor else {
         return Ok(vec![]);
     };
-    let listed = |name: &str| {
-        spec.contract.as_ref().is_some_and(|contract| contract.columns.contains_key(name))
-    };
+    let listed =
+        |name: &str| spec.contract.as_ref().is_some_and(|contract| contract.columns.contains_key(name));
     let mut keys = vec![];
     for name in std::iter::once(&cursor.column).chain(&cursor.tie) {
         let Some(column) = table.column(name) else {
@@ -397,7 +412,8 @@ fn keys(reading: &Reading<'_>, table: &Table, selection: &Selection) -> Result<V
             keys.push(Key::row_id(rowid, &shown));
             continue;
         };
-        let read_as = selection.schema.field_with_name(name).map_or(&column.data_type, |field| field.data_type());
+        let read_as =
+            selection.schema.field_with_name(name).map_or(&column.data_type, |field| field.data_type());
         keys.push(Key::of(table, name, read_as, listed(name), &shown)?);
     }
     Ok(keys)

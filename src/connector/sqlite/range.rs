@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn conditions() {
         let one = Raw::Integer(1);
-        let range = Range { lower: Lower::After(vec![one.clone()]), upper: Some(vec![one.clone(), one.clone()]) };
+        let range =
+            Range { lower: Lower::After(vec![one.clone()]), upper: Some(vec![one.clone(), one.clone()]) };
         let (sql, parameters) = range.condition(&["at", "a\"b"]);
         assert_eq!(sql, r#" WHERE "at" > ? AND ("at", "a""b") <= (?, ?)"#);
         assert_eq!(parameters.len(), 3);

@@ -74,7 +74,8 @@ impl Records<'_> {
     /// Writes the record of a track, in the caller's transaction.
     pub(super) fn put(&self, track: &Track, record: &Record) -> Result<()> {
         let progress = serde_json::to_string(&record.progress).map_err(|cause| {
-            Error::new(ErrorKind::Internal, format!("the record of {track} cannot be written")).caused_by(cause)
+            Error::new(ErrorKind::Internal, format!("the record of {track} cannot be written"))
+                .caused_by(cause)
         })?;
         let sql = format!(
             "INSERT OR REPLACE INTO {} (target, track, seq, progress, attempt, at, rows) \

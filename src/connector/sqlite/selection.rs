@@ -21,8 +21,10 @@ pub(super) struct Selection {
     pub(super) schema: SchemaRef,
     /// How their cells are read.
     pub(super) rules: Rules,
-    /// Columns that no row may have (`unlisted = "bad"`): every row is bad.
-    pub(super) refused: Vec<String>,
+    /// Columns that are not read, but belong to the row that a dead letter keeps.
+    pub(super) others: Vec<String>,
+    /// Whether no row may have them (`unlisted = "bad"`): then every row is bad.
+    pub(super) refuses: bool,
 }
 
 impl Selection {
@@ -37,7 +39,7 @@ impl Selection {
         let own = table.schema_without(hidden);
         let Some(contract) = contract else {
             let rules = Rules { zone, ..Rules::default() };
-            return Ok(Self { schema: own, rules, refused: vec![] });
+            return Ok(Self { schema: own, rules, others: vec![], refuses: false });
         };
         let mut fields = Vec::with_capacity(contract.columns.len());
         for (name, column) in &contract.columns {
@@ -46,16 +48,16 @@ impl Selection {
             }
             fields.push(Arc::new(Field::new(name, column.kind.arrow().clone(), column.nullable)));
         }
-        let listed = |name: &str| contract.columns.keys().any(|listed| listed.eq_ignore_ascii_case(name));
+        let listed = |name: &str| contract.columns.keys().any(|listed| listed.as_str() == name);
         let unlisted = own.fields().iter().filter(|field| !listed(field.name()));
-        let mut refused = vec![];
+        let mut others: Vec<String> = vec![];
         match contract.unlisted {
-            Unlisted::Drop => {}
             Unlisted::Keep => fields.extend(unlisted.cloned()),
-            Unlisted::Bad => refused = unlisted.map(|field| field.name().clone()).collect(),
+            Unlisted::Drop | Unlisted::Bad => others.extend(unlisted.map(|field| field.name().clone())),
         }
+        let refuses = contract.unlisted == Unlisted::Bad && !others.is_empty();
         let rules = Rules { null_values: contract.null_values.clone(), zone, epoch: true };
-        Ok(Self { schema: Arc::new(Schema::new(fields)), rules, refused })
+        Ok(Self { schema: Arc::new(Schema::new(fields)), rules, others, refuses })
     }
 
     /// The same, held to the schema that a unit pinned: columns that were added since are not read.

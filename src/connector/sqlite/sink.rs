@@ -22,6 +22,7 @@ use super::{
     error::failed,
     name::OFFSET,
     record::{Records, create as create_records},
+    scan::StagedTable,
     stage::Stage,
     table::Table,
     target::{Settled, Target},
@@ -266,7 +267,7 @@ impl Staged for StagedRows {
     }
 
     fn table(&self) -> Option<Arc<dyn TableProvider>> {
-        None
+        Some(Arc::new(StagedTable::new(self.stage.clone())))
     }
 
     async fn commit(self: Box<Self>) -> Result<Committed> {

@@ -5,7 +5,7 @@
 //! delivery names what it rests on.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use super::{
     database::{Database, Lease, blocking},
     error::failed,
     name::quote,
-    pages::{self, Lane, PAGE_ROWS, Query},
+    pages::{self, Held, Lane, PAGE_ROWS, Query},
     plan::{Look, Reading},
     range::{Lower, Range},
 };
@@ -42,11 +42,16 @@ const THREADS: usize = 4;
 /// Tries to open several transactions between two commits of others, before one thread reads alone.
 const SNAPSHOT_TRIES: usize = 20;
 
+/// Files over this size are read by several threads.
+const READ_BY_MANY: u64 = 8 << 20;
+
 /// A table that is read.
 pub(super) struct TableSource {
     inner: Arc<Inner>,
     /// The version of the database when the head was last taken.
     seen: Mutex<Option<Version>>,
+    /// Of a whole table: what a run reads.
+    pinned: Mutex<Option<Arc<Pinned>>>,
 }
 
 struct Inner {
@@ -63,20 +68,16 @@ struct Version {
 
 impl TableSource {
     pub(super) fn new(database: Arc<Database>, spec: SourceSpec, log: bool) -> Self {
-        Self { inner: Arc::new(Inner { database, spec, log }), seen: Mutex::default() }
+        Self {
+            inner: Arc::new(Inner { database, spec, log }),
+            seen: Mutex::default(),
+            pinned: Mutex::default(),
+        }
     }
 
-    /// Does something in one read transaction.
-    async fn look<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Look<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let inner = self.inner.clone();
-        blocking(move || {
-            let lease = inner.database.reader()?;
-            work(&inner.look(&lease)?)
-        })
-        .await
+    /// The state that is held of this generation.
+    fn pinned(&self, generation: &Position) -> Option<Arc<Pinned>> {
+        lock(&self.pinned).clone().filter(|pinned| pinned.generation == *generation)
     }
 }
 
@@ -85,58 +86,71 @@ impl Inner {
         Look::begin(Reading { database: &self.database, spec: &self.spec, log: self.log }, connection)
     }
 
+    fn is_whole(&self) -> bool {
+        !self.log && self.spec.cursor.is_none()
+    }
+
     fn version(&self) -> Result<Version> {
         let lease = self.database.reader()?;
         let number = data_version(&self.database, &lease)?;
         Ok(Version { lease, number })
     }
 
-    /// What is read for a unit, and by whom. The leases of a snapshot hold one and the same state of the database.
-    fn prepare(&self, unit: &Unit) -> Result<(Query, Vec<Lane>)> {
-        let lease = self.database.reader()?;
-        let look = self.look(&lease)?;
+    /// What is read for a unit, and by whom.
+    fn prepare(&self, unit: &Unit, pinned: Option<&Pinned>) -> Result<(Query, Vec<Lane>)> {
+        let whole = unit.scope == Scope::Snapshot;
+        let (query, ranges, held) = match pinned {
+            Some(pinned) => {
+                let (query, ranges) = self.describe(&lock(&pinned.leases[0]), unit)?;
+                let leases = pinned.leases.iter().take(threads(ranges.len()));
+                let held = leases.map(|lease| Held::Pinned(lease.clone())).collect();
+                (query, ranges, held)
+            }
+            None => {
+                let lease = self.database.reader()?;
+                let (query, ranges) = self.describe(&lease, unit)?;
+                let mut leases = vec![lease];
+                if !whole {
+                    // Each page is a transaction of its own.
+                    commit(&self.database, &leases[0])?;
+                    while leases.len() < threads(ranges.len()) {
+                        leases.push(self.database.reader()?);
+                    }
+                }
+                (query, ranges, leases.into_iter().map(Held::Lease).collect())
+            }
+        };
+        Ok((query, share_out(held, ranges)))
+    }
+
+    fn describe(&self, connection: &Connection, unit: &Unit) -> Result<(Query, Vec<Range>)> {
+        let look = self.look(connection)?;
         let shown = look.shown();
         let range = look.range(unit)?;
         let mut query = Query {
-            table: look.table.name.clone(),
+            table: quote(&look.table.name),
             selection: look.selection.clone().pinned(&unit.schema, &shown)?,
-            keys: self.paging_keys(&look),
+            keys: paging_keys(&look),
+            row: look.table.row_key(),
             pages: false,
             filter: None,
             limit: None,
             shown,
         };
-        query.pages = query.finds_order(&lease, &range).map_err(|error| failed(&query.shown, error))?;
+        query.pages = query.finds_order(connection, &range).map_err(|error| failed(&query.shown, error))?;
         let ids = match query.keys.as_slice() {
-            [only] if look.table.rowid.as_ref() == Some(only) && query.pages => self.ids(&look, only, &range)?,
+            [only] if look.table.rowid.as_ref() == Some(only) && query.pages => {
+                Self::ids(&look, only, &range)?
+            }
             _ => None,
         };
         let rows = unit.rows.unwrap_or(u64::MAX);
         let ranges = ids.map_or_else(|| vec![range], |(first, last)| split(first, last, rows));
-        let whole = unit.scope == Scope::Snapshot;
-        drop(look);
-        let leases = if whole { self.snapshot(lease, ranges.len())? } else { self.loose(lease, ranges.len())? };
-        Ok((query, share_out(leases, ranges)))
-    }
-
-    /// The keys that tell every row from every other, so that a page may end anywhere.
-    fn paging_keys(&self, look: &Look<'_>) -> Vec<String> {
-        let mut keys: Vec<String> = look.key_names().into_iter().map(str::to_owned).collect();
-        let rowid = look.table.rowid.as_ref();
-        let unique: Vec<String> = match rowid {
-            Some(rowid) => vec![rowid.clone()],
-            None => look.table.columns.iter().filter(|c| c.primary > 0).map(|c| c.name.clone()).collect(),
-        };
-        for column in unique {
-            if !keys.contains(&column) {
-                keys.push(column);
-            }
-        }
-        keys
+        Ok((query, ranges))
     }
 
     /// The first and last row id of a range.
-    fn ids(&self, look: &Look<'_>, rowid: &str, range: &Range) -> Result<Option<(i64, i64)>> {
+    fn ids(look: &Look<'_>, rowid: &str, range: &Range) -> Result<Option<(i64, i64)>> {
         let (condition, parameters) = range.condition(&[rowid]);
         let table = quote(&look.table.name);
         let end = |end: &str| {
@@ -146,55 +160,80 @@ impl Inner {
         Ok(end("min")?.zip(end("max")?))
     }
 
-    /// Leases whose transactions begin with each page.
-    fn loose(&self, first: Lease, ranges: usize) -> Result<Vec<Lease>> {
-        let _ = first.execute_batch("COMMIT");
-        let mut leases = vec![first];
-        while leases.len() < threads(ranges) {
-            leases.push(self.database.reader()?);
+    /// Holds the state that the database is in now, for as many threads as may read it. Only in WAL mode:
+    /// elsewhere it would keep writers out, and a snapshot is one transaction that begins when it is read.
+    fn pin(
+        &self,
+        generation: impl FnOnce(&Connection) -> Result<Position>,
+    ) -> Result<(Position, Option<Pinned>)> {
+        let first = self.database.reader()?;
+        let mode = first.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+        if mode.map_err(|error| failed(&self.database.shown(), error))? != "wal" {
+            return Ok((generation(&first)?, None));
         }
-        Ok(leases)
+        let size = std::fs::metadata(&self.database.path).map_or(0, |metadata| metadata.len());
+        let wanted = if size > READ_BY_MANY { threads(usize::MAX) } else { 1 };
+        let leases = self.snapshot(first, wanted)?;
+        let generation = generation(&leases[0])?;
+        let leases = leases.into_iter().map(|lease| Arc::new(Mutex::new(lease))).collect();
+        Ok((generation.clone(), Some(Pinned { generation, leases })))
     }
 
     /// Leases in transactions that see one state: nobody committed while they began.
-    fn snapshot(&self, first: Lease, ranges: usize) -> Result<Vec<Lease>> {
+    fn snapshot(&self, first: Lease, wanted: usize) -> Result<Vec<Lease>> {
         let watch = self.database.reader()?;
-        let begin = |lease: &Lease| {
-            lease.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1")
-        };
-        let _ = first.execute_batch("COMMIT");
         let mut leases = vec![first];
-        let mut tries = 0;
-        while leases.len() < threads(ranges) {
+        while leases.len() < wanted {
             leases.push(self.database.reader()?);
         }
-        loop {
+        for tries in 1.. {
             let before = data_version(&self.database, &watch)?;
-            leases.iter().try_for_each(begin).map_err(|error| failed(&self.database.shown(), error))?;
-            if leases.len() == 1 || data_version(&self.database, &watch)? == before {
-                return Ok(leases);
-            }
-            tries += 1;
-            leases.truncate(if tries < SNAPSHOT_TRIES { leases.len() } else { 1 });
             for lease in &leases {
-                lease.execute_batch("COMMIT").map_err(|error| failed(&self.database.shown(), error))?;
+                let begun = lease.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1");
+                begun.map_err(|error| failed(&self.database.shown(), error))?;
+            }
+            if leases.len() == 1 || data_version(&self.database, &watch)? == before {
+                break;
+            }
+            for lease in &leases {
+                commit(&self.database, lease)?;
+            }
+            if tries == SNAPSHOT_TRIES {
+                leases.truncate(1);
             }
         }
+        Ok(leases)
     }
+}
+
+/// One state of a database, held from the head of a run on.
+struct Pinned {
+    generation: Position,
+    leases: Vec<Arc<Mutex<Lease>>>,
 }
 
 #[async_trait]
 impl Source for TableSource {
     async fn schema(&self) -> Result<SchemaRef> {
-        self.look(|look| Ok(look.selection.schema.clone())).await
+        let inner = self.inner.clone();
+        blocking(move || Ok(inner.look(&*inner.database.reader()?)?.selection.schema)).await
     }
 
     async fn head(&self) -> Result<Position> {
         let inner = self.inner.clone();
-        // Before the head: what is committed between the two is then news, and not lost.
-        let version = blocking(move || inner.version()).await?;
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
-        self.look(|look| look.head()).await
+        *lock(&self.pinned) = None;
+        // The version comes before the head: what is committed between the two is then news, and not lost.
+        let taken = blocking(move || {
+            let version = inner.version()?;
+            let head = |connection: &Connection| inner.look(connection)?.head();
+            let (head, pinned) =
+                if inner.is_whole() { inner.pin(head)? } else { (head(&*inner.database.reader()?)?, None) };
+            Ok((version, head, pinned.map(Arc::new)))
+        });
+        let (version, head, pinned) = taken.await?;
+        *lock(&self.seen) = Some(version);
+        *lock(&self.pinned) = pinned;
+        Ok(head)
     }
 
     async fn plan(
@@ -203,13 +242,24 @@ impl Source for TableSource {
         head: &Position,
         limit: SliceLimit,
     ) -> Result<Option<Unit>> {
+        let (inner, pinned) = (self.inner.clone(), self.pinned(head));
         let (from, head) = (from.cloned(), head.clone());
-        self.look(move |look| look.plan(from.as_ref(), &head, limit)).await
+        let plan = move || match pinned {
+            Some(pinned) => inner.look(&lock(&pinned.leases[0]))?.plan(from.as_ref(), &head, limit),
+            None => inner.look(&*inner.database.reader()?)?.plan(from.as_ref(), &head, limit),
+        };
+        let planned = blocking(plan).await?;
+        if planned.is_none() {
+            // The run is at its head: nothing of this state is read any more.
+            *lock(&self.pinned) = None;
+        }
+        Ok(planned)
     }
 
     async fn read(&self, unit: &Unit) -> Result<BoxStream<'static, Result<Chunk>>> {
+        let pinned = unit.after.position().and_then(|generation| self.pinned(generation));
         let (inner, unit) = (self.inner.clone(), unit.clone());
-        let (query, lanes) = blocking(move || inner.prepare(&unit)).await?;
+        let (query, lanes) = blocking(move || inner.prepare(&unit, pinned.as_deref())).await?;
         Ok(pages::read(query, lanes))
     }
 
@@ -217,7 +267,7 @@ impl Source for TableSource {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let inner = self.inner.clone();
-            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let seen = lock(&self.seen).take();
             let looked = blocking(move || {
                 let Some(seen) = seen else {
                     return Ok((inner.version()?, true));
@@ -228,13 +278,32 @@ impl Source for TableSource {
             });
             // A database that cannot be looked at is no news; the next run says what is wrong with it.
             if let Ok((version, changed)) = looked.await {
-                *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
+                *lock(&self.seen) = Some(version);
                 if changed {
                     return;
                 }
             }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn commit(database: &Database, lease: &Lease) -> Result<()> {
+    lease.execute_batch("COMMIT").map_err(|error| failed(&database.shown(), error))
+}
+
+/// The keys that tell every row from every other, so that a page may end anywhere.
+fn paging_keys(look: &Look<'_>) -> Vec<String> {
+    let mut keys: Vec<String> = look.key_names().into_iter().map(str::to_owned).collect();
+    for column in look.table.row_key() {
+        if !keys.contains(&column) {
+            keys.push(column);
+        }
+    }
+    keys
 }
 
 fn data_version(database: &Database, connection: &Connection) -> Result<i64> {
@@ -267,8 +336,8 @@ fn split(first: i64, last: i64, rows: u64) -> Vec<Range> {
 }
 
 /// Range `i` goes to lane `i % lanes`.
-fn share_out(leases: Vec<Lease>, ranges: Vec<Range>) -> Vec<Lane> {
-    let mut lanes: Vec<Lane> = leases.into_iter().map(|lease| Lane { lease, ranges: vec![] }).collect();
+fn share_out(held: Vec<Held>, ranges: Vec<Range>) -> Vec<Lane> {
+    let mut lanes: Vec<Lane> = held.into_iter().map(|held| Lane { held, ranges: vec![] }).collect();
     let count = lanes.len();
     for (i, range) in ranges.into_iter().enumerate() {
         lanes[i % count].ranges.push(range);
@@ -282,7 +351,9 @@ mod tests {
 
     #[test]
     fn parts_cover_a_range_once() {
-        for (first, last, rows) in [(1, 1, 1), (-5, 100_000, 100_006), (i64::MIN, i64::MAX, u64::MAX), (7, 16_391, 16_385)] {
+        for (first, last, rows) in
+            [(1, 1, 1), (-5, 100_000, 100_006), (i64::MIN, i64::MAX, u64::MAX), (7, 16_391, 16_385)]
+        {
             let ranges = split(first, last, rows);
             assert_eq!(ranges[0].lower, Lower::From(Raw::Integer(first)));
             assert_eq!(ranges.last().unwrap().upper, Some(vec![Raw::Integer(last)]));

@@ -87,7 +87,7 @@ impl Stage {
         &self.schema
     }
 
-    /// Rows that are staged.
+    /// Rows that were staged, those included that a later row of their key replaced.
     pub(super) fn rows(&self) -> u64 {
         self.rows
     }
@@ -133,9 +133,10 @@ impl Stage {
         if !key.is_empty() {
             let table = self.table();
             let key = quote_all(key.iter().map(String::as_str));
-            let sql = format!("DELETE FROM {table} WHERE rowid NOT IN (SELECT max(rowid) FROM {table} GROUP BY {key})");
-            let gone = self.connection().execute(&sql, []).map_err(|error| self.failed(error))?;
-            self.rows -= gone as u64;
+            let sql = format!(
+                "DELETE FROM {table} WHERE rowid NOT IN (SELECT max(rowid) FROM {table} GROUP BY {key})"
+            );
+            self.run(&sql)?;
         }
         self.run("COMMIT")
     }
@@ -152,7 +153,8 @@ impl Stage {
     fn spill(&mut self) -> Result<()> {
         let what = || format!("a temporary file in \"{}\"", self.scratch.display());
         std::fs::create_dir_all(&self.scratch).map_err(|error| io_failed(&what(), error))?;
-        let file = tempfile::NamedTempFile::new_in(&self.scratch).map_err(|error| io_failed(&what(), error))?;
+        let file =
+            tempfile::NamedTempFile::new_in(&self.scratch).map_err(|error| io_failed(&what(), error))?;
         self.run("COMMIT")?;
         let path = file.path().to_string_lossy().into_owned();
         self.connection().execute("ATTACH ?1 AS spill", [path]).map_err(|error| self.failed(error))?;

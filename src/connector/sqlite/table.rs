@@ -82,9 +82,17 @@ impl Table {
         Ok(names.into_iter().filter(|name| !super::name::is_reserved(name)).collect())
     }
 
-    /// A column, ignoring case as SQLite does.
+    /// A column by its exact name: names keep their case everywhere, though SQLite ignores it.
     pub(super) fn column(&self, name: &str) -> Option<&TableColumn> {
-        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The columns that find a row again: the row id, or the primary key; none in views.
+    pub(super) fn row_key(&self) -> Vec<String> {
+        match &self.rowid {
+            Some(rowid) => vec![rowid.clone()],
+            None => self.columns.iter().filter(|c| c.primary > 0).map(|c| c.name.clone()).collect(),
+        }
     }
 
     /// Its columns as Arrow fields, without those of the given name.
@@ -96,11 +104,13 @@ impl Table {
     }
 
     fn find_row_ids(&mut self, connection: &Connection) -> Result<()> {
-        let free = |name: &&&str| self.column(name).is_none();
+        let taken = |name: &str| self.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+        let free = |name: &&&str| !taken(name);
         self.rowid = ["rowid", "_rowid_", "oid"].iter().find(free).map(|name| (*name).to_owned());
         // The row id has another name where exactly that column is the primary key and declared INTEGER, no more and no less;
         // SQLite itself knows best: no index is made for it.
-        let [primary] = self.columns.iter().filter(|column| column.primary > 0).collect::<Vec<_>>()[..] else {
+        let [primary] = self.columns.iter().filter(|column| column.primary > 0).collect::<Vec<_>>()[..]
+        else {
             return Ok(());
         };
         let sql = "SELECT count(*) FROM pragma_index_list(?1) WHERE origin = 'pk'";
@@ -156,6 +166,7 @@ fn our_types(connection: &Connection, table: &str) -> Result<Vec<(String, DataTy
     let sql = format!("SELECT column_name, type FROM {} WHERE table_name = ?1", quote(COLUMNS));
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([table], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-    let parse = |(name, kind): (String, String)| Some((name, kind.parse::<ColumnType>().ok()?.arrow().clone()));
+    let parse =
+        |(name, kind): (String, String)| Some((name, kind.parse::<ColumnType>().ok()?.arrow().clone()));
     Ok(rows.collect::<Result<Vec<_>>>()?.into_iter().filter_map(parse).collect())
 }

@@ -88,7 +88,9 @@ impl Target<'_> {
         check_table(&self.spec.table)?;
         let mut wanted: Vec<Field> = vec![];
         let mut columns: Vec<(&str, DataType)> = vec![];
-        for field in rows.fields().iter().filter(|field| self.spec.delete.is_none() || field.name() != DELETED) {
+        for field in
+            rows.fields().iter().filter(|field| self.spec.delete.is_none() || field.name() != DELETED)
+        {
             let told = self.spec.columns.get(field.name()).and_then(|column| column.kind.as_ref());
             let kind = told.cloned().unwrap_or_else(|| ColumnType::of(field.data_type()));
             columns.push((field.name(), kind.arrow().clone()));
@@ -99,7 +101,10 @@ impl Target<'_> {
         for (name, data_type) in columns {
             check_name("column", name)?;
             let refuse = |why: String| {
-                Err(Error::new(ErrorKind::Unsupported, format!("column \"{name}\" of {}: {why}", self.shown())))
+                Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!("column \"{name}\" of {}: {why}", self.shown()),
+                ))
             };
             if storage(&data_type).is_none() {
                 return refuse(format!("SQLite cannot keep {}", ColumnType::of(&data_type)));
@@ -114,7 +119,8 @@ impl Target<'_> {
         }
         for key in &self.spec.key {
             if !wanted.iter().any(|field| field.name() == key) {
-                let message = format!("{}: the rows have no column \"{key}\", which is in the key", self.shown());
+                let message =
+                    format!("{}: the rows have no column \"{key}\", which is in the key", self.shown());
                 return Err(Error::new(ErrorKind::BadData, message));
             }
         }
@@ -162,15 +168,22 @@ impl Target<'_> {
         left_out: &mut Vec<String>,
     ) -> Result<Vec<Field>> {
         if self.log && (table.key.as_deref() != Some(OFFSET) || !table.autoincrement) {
-            return Err(self.refused(&format!("is no log: it has no `{OFFSET} INTEGER PRIMARY KEY AUTOINCREMENT`")));
+            return Err(
+                self.refused(&format!("is no log: it has no `{OFFSET} INTEGER PRIMARY KEY AUTOINCREMENT`"))
+            );
         }
-        let filled = |column: &&TableColumn| wanted.iter().any(|field| field.name().eq_ignore_ascii_case(&column.name));
+        let filled = |column: &&TableColumn| {
+            wanted.iter().any(|field| field.name().eq_ignore_ascii_case(&column.name))
+        };
         let evolves = self.spec.on_schema_change == OnSchemaChange::Evolve;
         let mut fields: Vec<(usize, Field)> = vec![];
         for field in wanted {
-            let place = table.columns.iter().position(|column| column.name.eq_ignore_ascii_case(field.name()));
+            let place =
+                table.columns.iter().position(|column| column.name.eq_ignore_ascii_case(field.name()));
             match (place, self.spec.on_schema_change) {
-                (Some(place), _) => fields.push((place, self.fit_column(table, &table.columns[place], field, make)?)),
+                (Some(place), _) => {
+                    fields.push((place, self.fit_column(table, &table.columns[place], field, make)?))
+                }
                 (None, OnSchemaChange::Evolve) => {
                     let add = format!("ALTER TABLE {} ADD COLUMN {}", quote(&table.name), declaration(field));
                     make.extend([(add, vec![]), (create_columns(), vec![]), remember(&table.name, field)]);
@@ -178,14 +191,19 @@ impl Target<'_> {
                 }
                 (None, OnSchemaChange::Ignore) => left_out.push(field.name().clone()),
                 (None, OnSchemaChange::Fail) => {
-                    return Err(self.changed(&format!("has no column \"{}\", which the rows have", field.name())));
+                    return Err(
+                        self.changed(&format!("has no column \"{}\", which the rows have", field.name()))
+                    );
                 }
             }
         }
         for column in table.columns.iter().filter(|column| !filled(column) && !column.fills_itself) {
-            let kept = evolves || self.spec.on_schema_change == OnSchemaChange::Ignore || column.name == DELETED;
+            let kept =
+                evolves || self.spec.on_schema_change == OnSchemaChange::Ignore || column.name == DELETED;
             if !kept || column.not_null {
-                return Err(self.changed(&format!("has a column \"{}\", which the rows have not", column.name)));
+                return Err(
+                    self.changed(&format!("has a column \"{}\", which the rows have not", column.name))
+                );
             }
         }
         fields.sort_by_key(|(place, _)| *place);
@@ -239,8 +257,11 @@ impl Target<'_> {
         if !indexed {
             let name = format!("_vitrina_key {} {}", self.spec.table, key.join(" "));
             let columns = quote_all(key.iter().map(String::as_str));
-            let sql =
-                format!("CREATE INDEX IF NOT EXISTS {} ON {} ({columns})", quote(&name), quote(&self.spec.table));
+            let sql = format!(
+                "CREATE INDEX IF NOT EXISTS {} ON {} ({columns})",
+                quote(&name),
+                quote(&self.spec.table)
+            );
             make.push((sql, vec![]));
         }
         Ok(())
@@ -255,13 +276,13 @@ impl Target<'_> {
         let sql = "SELECT list.name, info.name FROM pragma_index_list(?1) AS list, pragma_index_info(list.name) AS info \
                    WHERE NOT list.partial AND info.seqno < ?2 ORDER BY 1, info.seqno";
         let mut statement = self.connection.prepare(sql)?;
-        let columns = statement.query_map((&table.name, key.len()), |row| {
+        let columns = statement.query_map((&table.name, key.len() as i64), |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
         })?;
         let columns = columns.collect::<rusqlite::Result<Vec<_>>>()?;
-        Ok(columns
-            .chunk_by(|a, b| a.0 == b.0)
-            .any(|index| index.len() == key.len() && index.iter().all(|(_, name)| name.as_ref().is_some_and(in_key))))
+        Ok(columns.chunk_by(|a, b| a.0 == b.0).any(|index| {
+            index.len() == key.len() && index.iter().all(|(_, name)| name.as_ref().is_some_and(in_key))
+        }))
     }
 
     fn changed(&self, what: &str) -> Error {
@@ -286,7 +307,10 @@ fn create_columns() -> String {
 }
 
 fn remember(table: &str, field: &Field) -> (String, Vec<Raw>) {
-    let sql = format!("INSERT OR REPLACE INTO {} (table_name, column_name, type) VALUES (?1, ?2, ?3)", quote(COLUMNS));
+    let sql = format!(
+        "INSERT OR REPLACE INTO {} (table_name, column_name, type) VALUES (?1, ?2, ?3)",
+        quote(COLUMNS)
+    );
     let kind = ColumnType::of(field.data_type()).to_string();
     (sql, vec![Raw::Text(table.to_owned()), Raw::Text(field.name().clone()), Raw::Text(kind)])
 }

@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn widening_keeps_the_storage() {
-        let widen = |a: &str, b: &str| widened(&kind(a), &kind(b)).map(|found| ColumnType::of(&found).to_string());
+        let widen =
+            |a: &str, b: &str| widened(&kind(a), &kind(b)).map(|found| ColumnType::of(&found).to_string());
         assert_eq!(widen("int32", "int64").as_deref(), Some("int64"));
         assert_eq!(widen("int64", "uint8").as_deref(), Some("int64"));
         assert_eq!(widen("int8", "uint8").as_deref(), Some("int64"));

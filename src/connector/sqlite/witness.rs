@@ -55,7 +55,8 @@ impl Look<'_> {
         };
         let range = Range { lower, upper: Some(at.to_vec()) };
         let (condition, parameters) = range.condition(&self.key_names());
-        let sum = self.table.rowid.as_ref().map_or("0".to_owned(), |rowid| format!("total({})", quote(rowid)));
+        let sum =
+            self.table.rowid.as_ref().map_or("0".to_owned(), |rowid| format!("total({})", quote(rowid)));
         let sql = format!("SELECT count(*) || ':' || {sum} FROM {}{condition}", quote(&self.table.name));
         self.one(&sql, &parameters, |row| row.get(0))
     }
@@ -63,8 +64,7 @@ impl Look<'_> {
     /// The digests of the last rows up to a tuple.
     fn digests(&self, at: &[Raw], count: usize) -> Result<Vec<String>> {
         let keys = self.key_names();
-        let (condition, parameters) =
-            Range { lower: Lower::Open, upper: Some(at.to_vec()) }.condition(&keys);
+        let (condition, parameters) = Range { lower: Lower::Open, upper: Some(at.to_vec()) }.condition(&keys);
         let fields = self.selection.schema.fields();
         let sql = format!(
             "SELECT {} FROM {}{condition}{} LIMIT {count}",

@@ -113,7 +113,7 @@ impl Sink for TableSink {
             if !inner.database.exists() {
                 return Ok(None);
             }
-            inner.record(&*inner.database.reader()?, &track)
+            inner.record(&inner.database.reader()?, &track)
         })
         .await
     }

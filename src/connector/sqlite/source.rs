@@ -216,7 +216,7 @@ struct Pinned {
 impl Source for TableSource {
     async fn schema(&self) -> Result<SchemaRef> {
         let inner = self.inner.clone();
-        blocking(move || Ok(inner.look(&*inner.database.reader()?)?.selection.schema)).await
+        blocking(move || Ok(inner.look(&inner.database.reader()?)?.selection.schema)).await
     }
 
     async fn head(&self) -> Result<Position> {
@@ -227,7 +227,7 @@ impl Source for TableSource {
             let version = inner.version()?;
             let head = |connection: &Connection| inner.look(connection)?.head();
             let (head, pinned) =
-                if inner.is_whole() { inner.pin(head)? } else { (head(&*inner.database.reader()?)?, None) };
+                if inner.is_whole() { inner.pin(head)? } else { (head(&inner.database.reader()?)?, None) };
             Ok((version, head, pinned.map(Arc::new)))
         });
         let (version, head, pinned) = taken.await?;
@@ -244,9 +244,16 @@ impl Source for TableSource {
     ) -> Result<Option<Unit>> {
         let (inner, pinned) = (self.inner.clone(), self.pinned(head));
         let (from, head) = (from.cloned(), head.clone());
-        let plan = move || match pinned {
-            Some(pinned) => inner.look(&lock(&pinned.leases[0]))?.plan(from.as_ref(), &head, limit),
-            None => inner.look(&*inner.database.reader()?)?.plan(from.as_ref(), &head, limit),
+        let plan = move || {
+            let (lease, guard);
+            let connection: &Connection = if let Some(pinned) = &pinned {
+                guard = lock(&pinned.leases[0]);
+                &guard
+            } else {
+                lease = inner.database.reader()?;
+                &lease
+            };
+            inner.look(connection)?.plan(from.as_ref(), &head, limit)
         };
         let planned = blocking(plan).await?;
         if planned.is_none() {

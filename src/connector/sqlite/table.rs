@@ -131,7 +131,7 @@ impl Table {
 }
 
 fn columns(connection: &Connection, table: &str, view: bool) -> Result<Vec<TableColumn>> {
-    let sql = "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid";
+    let sql = "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid";
     let mut statement = connection.prepare_cached(sql)?;
     let types = our_types(connection, table)?;
     let mut columns = statement

@@ -276,6 +276,8 @@ mod tests {
         datatypes::{Field, Schema},
     };
 
+    use rusqlite::types::Value;
+
     use super::*;
     use crate::connector::cells::{Cell, RowDecoder, Rules};
 
@@ -292,9 +294,8 @@ mod tests {
         for row in 0..batch.num_rows() {
             binder.bind(&mut statement, 1, row).unwrap();
             let mut rows = statement.raw_query();
-            let cell = rows.next().unwrap().unwrap().get::<_, rusqlite::types::Value>(0).unwrap();
+            let cell = rows.next().unwrap().unwrap().get::<_, Value>(0).unwrap();
             kept.push(format!("{cell:?}"));
-            use rusqlite::types::Value;
             decoder.push(0, |_| match &cell {
                 Value::Null => Cell::Null,
                 Value::Integer(value) => Cell::Int(*value),

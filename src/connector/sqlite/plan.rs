@@ -116,7 +116,7 @@ impl<'a> Look<'a> {
         let begin = from_bound.map(|bound| self.tuple(bound)).transpose()?;
         if let (Some(begin), Some(bound)) = (&begin, from_bound) {
             self.check_shrunk(begin)?;
-            self.check_witness(begin, bound.witness.as_deref().unwrap_or_default())?;
+            self.check_witness(begin, bound)?;
         }
         let Some(head_bound) = head.bound() else {
             return Ok(None);
@@ -131,7 +131,7 @@ impl<'a> Look<'a> {
         };
         let upper = after.bound().map(|bound| self.tuple(bound)).transpose()?.unwrap_or(end);
         let rows = self.count(&Range { lower: range.lower, upper: Some(upper) })?;
-        let late = begin.is_some() && after == *head && self.has_late_rows(from_bound, head_bound);
+        let late = self.overlaps() && after == *head && self.has_late_rows(from_bound, head_bound);
         if rows == 0 && !late {
             return Ok(None);
         }
@@ -186,10 +186,6 @@ impl<'a> Look<'a> {
         self.spec.cursor.as_ref().is_some_and(|cursor| cursor.overlap.is_some())
     }
 
-    fn has_late_rows(&self, from: Option<&Bound>, head: &Bound) -> bool {
-        self.overlaps() && from.is_some_and(|from| from.at == head.at && from.witness != head.witness)
-    }
-
     fn snapshot(&self, head: &Position) -> Result<Unit> {
         let rows = self.count(&Range::ALL)?;
         Ok(Unit {
@@ -202,7 +198,7 @@ impl<'a> Look<'a> {
 
     fn bound(&self, tuple: &[Raw]) -> Result<Bound> {
         let at = self.keys.iter().zip(tuple).map(|(key, raw)| key.value(raw)).collect::<Result<Vec<_>>>()?;
-        Ok(Bound { at, witness: Some(self.witness(tuple)?).filter(|witness| !witness.is_empty()) })
+        Ok(Bound { at, witness: self.witness(tuple)? })
     }
 
     fn tuple(&self, bound: &Bound) -> Result<Vec<Raw>> {

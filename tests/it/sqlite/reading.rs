@@ -136,7 +136,7 @@ async fn many_pages_come_in_order() {
         assert_eq!(bad.len(), 10);
         let rows: Vec<_> = chunks.iter().map(|chunk| chunk.batch.clone()).collect();
         let rows = int_column(&joined(&rows), "id");
-        let late = if spec.cursor.is_some() { 1 } else { 0 };
+        let late = usize::from(spec.cursor.is_some());
         assert_eq!(rows.len(), 99_990 + late, "a slice is a range of keys, a snapshot is a state");
         assert!(rows.is_sorted());
         let mut all = [ordinals, bad].concat();

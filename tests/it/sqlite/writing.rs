@@ -19,7 +19,7 @@ use vitrina::{
 
 use super::Place;
 use crate::{
-    contract::writing::{claimed_schema, stage, stream_of},
+    contract::writing::{claimed_schema, stage},
     support::{
         rows::{batch, ints, people, text, texts},
         specs::{attempt, now, sink, track, unit},

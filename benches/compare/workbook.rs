@@ -88,7 +88,7 @@ fn by_hand(batches: &[RecordBatch], folder: &Path) {
     let mut workbook = Workbook::new();
     workbook.set_tempdir(folder).expect("a temporary folder");
     workbook.set_zip_compression_level(3);
-    let sheet = workbook.add_worksheet_with_constant_memory();
+    let sheet = workbook.add_worksheet_with_constant_memory().expect("a sheet");
     let date = Format::new().set_num_format("yyyy-mm-dd");
     sheet.set_column_format(1, &date).expect("a format");
     for (column, field) in batches[0].schema().fields().iter().enumerate() {

@@ -1,9 +1,11 @@
 //! The one integration binary: a module per subject.
 
+mod bad_input;
 mod cli;
 mod contract;
 mod contract_memory;
 mod contract_sqlite;
+mod flights;
 mod sqlite;
 mod support;
 mod tidy;

@@ -4,11 +4,17 @@ use std::{path::PathBuf, sync::Arc};
 
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use vitrina::connector::{ConnectionConfig, OpenContext, connection::Connection, memory};
+use vitrina::{
+    connector::{ConnectionConfig, OpenContext, connection::Connection, error::ErrorKind, memory},
+    model::delivery::Mode,
+};
 
 use crate::{
-    contract::{Abilities, Harness, Reading, contract},
-    support::rows::int_column,
+    contract::{Abilities, Harness, Reading, contract, reading::kind, writing},
+    support::{
+        rows::{int_column, people},
+        specs,
+    },
 };
 
 struct Memory {
@@ -62,3 +68,30 @@ impl Harness for Memory {
 }
 
 contract!(Memory);
+
+/// Faults that tests put in the way are taken in turn; a lost answer is lost after everything happened.
+#[tokio::test]
+async fn faults_are_met_in_turn() {
+    let place = Memory::new();
+    let (spec, rows) = (specs::sink("faulty", Mode::Append), people(1..=3));
+    let (track, unit, attempt) =
+        (specs::track("mrf1"), specs::unit(Mode::Append, 1, &rows), specs::attempt());
+    let sink = place.open().sink(&spec).await.unwrap();
+    place.store.fail(memory::Step::Stage, ErrorKind::Full, 2);
+    for _ in 0..2 {
+        let failed = writing::stage(sink.as_ref(), &track, &unit, &attempt, &rows).await;
+        assert_eq!(kind(failed), ErrorKind::Full);
+    }
+    place.store.fail(memory::Step::Commit, ErrorKind::Busy, 1);
+    let staged = writing::stage(sink.as_ref(), &track, &unit, &attempt, &rows).await.unwrap();
+    assert_eq!(kind(staged.commit().await), ErrorKind::Busy);
+    assert_eq!(place.store.record("faulty", &track), None);
+
+    place.store.fail(memory::Step::Answer, ErrorKind::Unreachable, 1);
+    let staged = writing::stage(sink.as_ref(), &track, &unit, &attempt, &rows).await.unwrap();
+    assert_eq!(kind(staged.commit().await), ErrorKind::Unreachable);
+    assert_eq!(place.store.rows("faulty").unwrap().num_rows(), 3);
+    assert_eq!(place.store.record("faulty", &track).unwrap().attempt, attempt.id);
+    let again = writing::stage(sink.as_ref(), &track, &unit, &attempt, &rows).await;
+    assert!(again.is_ok(), "no fault is left");
+}

@@ -5,6 +5,7 @@ mod cli;
 mod contract;
 mod contract_memory;
 mod contract_sqlite;
+mod crash;
 mod flights;
 mod sqlite;
 mod support;

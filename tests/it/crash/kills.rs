@@ -1,0 +1,61 @@
+//! Death at any moment, while the bot goes on writing.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rand::Rng;
+
+use super::site::{Site, Target, add_rows};
+
+/// Deaths of one project.
+const DEATHS: usize = 12;
+
+#[test]
+fn death_at_any_moment_loses_and_doubles_nothing_in_sqlite() {
+    die_often(Target::Sqlite);
+}
+
+#[test]
+fn death_at_any_moment_loses_and_doubles_nothing_in_delta() {
+    die_often(Target::Delta);
+}
+
+fn die_often(target: Target) {
+    let whole = one_run(target);
+    let site = Site::new(target);
+    site.add(200);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let bot = site.source();
+            while !done.load(Ordering::SeqCst) {
+                add_rows(&bot, 3);
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let mut deaths = 0;
+        for _ in 0..DEATHS {
+            let mut child =
+                site.program(&["run", "--all"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+            thread::sleep(whole.mul_f64(rand::rng().random_range(0.05..1.0)));
+            child.kill().unwrap();
+            deaths += usize::from(!child.wait().unwrap().success());
+        }
+        done.store(true, Ordering::SeqCst);
+        assert!(deaths > 0, "every run ended before it was killed");
+    });
+    site.run_all();
+    site.check();
+}
+
+/// How long a run takes that nobody kills.
+fn one_run(target: Target) -> Duration {
+    let site = Site::new(target);
+    site.add(200);
+    let started = Instant::now();
+    site.run_all();
+    started.elapsed()
+}

@@ -1,0 +1,90 @@
+//! Death at every named point of the sources.
+
+use std::{
+    collections::BTreeSet,
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use super::site::{Site, Target};
+
+/// What `abort` kills with.
+const SIGABRT: i32 = 6;
+
+/// Names of the failpoints that the sources pass.
+fn names() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    gather(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert!(!found.is_empty());
+    found
+}
+
+fn gather(folder: &Path, found: &mut BTreeSet<String>) {
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            gather(&path, found);
+        } else if path.file_name().is_some_and(|name| name != "failpoint.rs") {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let calls = text.split("failpoint::pass(").skip(1).map(|after| after.trim_start());
+            found.extend(calls.map(|call| {
+                let name = call.strip_prefix('"').and_then(|rest| rest.split('"').next());
+                name.unwrap_or_else(|| panic!("{}: a failpoint is named by a literal", path.display()))
+                    .to_owned()
+            }));
+        }
+    }
+}
+
+/// Dies at the first and at a later pass of every point; nothing is lost or doubled. Every point lies on some project's way.
+#[test]
+fn death_at_any_point_loses_and_doubles_nothing() {
+    let reached: Mutex<BTreeSet<String>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for target in [Target::Sqlite, Target::Delta] {
+            let reached = &reached;
+            scope.spawn(move || {
+                for name in names() {
+                    if die_and_go_on(target, &name) {
+                        reached.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+                    }
+                }
+            });
+        }
+    });
+    let reached = reached.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let missed: Vec<_> = names().into_iter().filter(|name| !reached.contains(name)).collect();
+    assert!(missed.is_empty(), "no project passes {missed:?}");
+}
+
+/// Whether the point was reached.
+fn die_and_go_on(target: Target, point: &str) -> bool {
+    let site = Site::new(target);
+    site.add(50);
+    let first = dies(&site, point);
+    if !first && other_kind(target, point) {
+        return false; // Another connector's: there is nothing to die at, and the run above was an ordinary one.
+    }
+    site.add(30);
+    let again = dies(&site, &format!("{point}:2"));
+    site.add(5);
+    site.run_all();
+    site.check();
+    first || again
+}
+
+fn other_kind(target: Target, point: &str) -> bool {
+    match target {
+        Target::Sqlite => point.starts_with("delta."),
+        Target::Delta => point.starts_with("sqlite."),
+    }
+}
+
+/// Runs everything with this point armed; whether it died there. A run that does not pass it must succeed.
+fn dies(site: &Site, point: &str) -> bool {
+    let output = site.program(&["run", "--all"]).env("VITRINA_FAILPOINT", point).output().unwrap();
+    let died = output.status.signal() == Some(SIGABRT);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(died || output.status.success(), "{point}: {}\n{said}", output.status);
+    died
+}

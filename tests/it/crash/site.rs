@@ -1,0 +1,236 @@
+//! A small project in a folder of its own, and the program run over it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use calamine::{DataType, Reader, Xlsx};
+use rusqlite::Connection;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Where the project's rows go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    Sqlite,
+    Delta,
+}
+
+/// A project: a bot's database → a warehouse, a mart over the warehouse, a workbook over the mart.
+pub(super) struct Site {
+    folder: TempDir,
+}
+
+/// Every seventh amount is a word: a bad row.
+const BAD_EVERY: i64 = 7;
+
+impl Site {
+    /// A project whose source has no rows yet.
+    pub(super) fn new(target: Target) -> Self {
+        let site = Self { folder: tempfile::tempdir().unwrap() };
+        let warehouse = match target {
+            Target::Sqlite => "kind = \"sqlite\"\npath = \"warehouse.db\"",
+            Target::Delta => "kind = \"delta\"\npath = \"warehouse\"",
+        };
+        site.write("vitrina.toml", &PROJECT.replace("WAREHOUSE", warehouse));
+        site.write("pipelines/события.toml", PIPELINE);
+        site.write("pipelines/renewed.toml", RENEWED);
+        site.write("marts/totals.toml", MART);
+        site.write("marts/book.toml", WORKBOOK);
+        site.source()
+            .execute_batch(
+                "PRAGMA journal_mode = WAL;
+                 CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, amount TEXT);
+                 CREATE TABLE tariffs (code TEXT PRIMARY KEY, price INTEGER);
+                 INSERT INTO tariffs VALUES ('интернет', 500), ('ТВ', 300);",
+            )
+            .unwrap();
+        site
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// A file of the project.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The project's folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A bot's own connection to its database.
+    pub(super) fn source(&self) -> Connection {
+        let source = Connection::open(self.path("bot.db")).unwrap();
+        source.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+        source
+    }
+
+    /// Adds rows as the bot does, in one transaction.
+    pub(super) fn add(&self, count: i64) {
+        add_rows(&self.source(), count);
+    }
+
+    /// The program with these arguments.
+    pub(super) fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vitrina"));
+        command.arg("--project").arg(self.folder()).args(arguments).env_remove("VITRINA_PROFILE");
+        command
+    }
+
+    /// Runs everything to its end.
+    pub(super) fn run_all(&self) {
+        succeeded(self.program(&["run", "--all"]).output().unwrap());
+    }
+
+    fn query(&self, sql: &str) -> Vec<Value> {
+        let output = succeeded(self.program(&["query", sql, "--format", "json"]).output().unwrap());
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// Rows equal the source once each, dead letters its bad rows once each; the mart and the workbook agree.
+    pub(super) fn check(&self) {
+        let (good, bad) = self.expected();
+        let events =
+            "SELECT id, name, CAST(amount AS VARCHAR) AS amount FROM warehouse.\"События\" ORDER BY id";
+        let found: Vec<(i64, String, String)> = self.query(events).iter().map(event).collect();
+        assert_eq!(found.len(), good.len(), "rows in the target");
+        assert_eq!(found, good);
+        assert_eq!(self.dead_letters(), bad, "dead letters");
+        assert_eq!(self.query("SELECT count(*) AS n FROM warehouse.tariffs")[0]["n"], 2);
+        let totals = self.query("SELECT events, CAST(amount AS VARCHAR) AS amount FROM warehouse.totals");
+        let cents: i64 = good.iter().map(|(id, _, _)| id * 25).sum();
+        let total = format!("{}.{:02}", cents / 100, cents % 100);
+        assert_eq!(totals.len(), 1);
+        assert_eq!(
+            (totals[0]["events"].as_i64(), totals[0]["amount"].as_str()),
+            (Some(good.len() as i64), Some(total.as_str()))
+        );
+        let mut book: Xlsx<_> = calamine::open_workbook(self.path("book.xlsx")).unwrap();
+        let sheet = book.worksheet_range("Итоги").unwrap();
+        let numbers = sheet.used_cells().filter_map(|(_, _, cell)| cell.as_f64());
+        assert!(
+            numbers.into_iter().any(|number| number == good.len() as f64),
+            "the workbook shows another count"
+        );
+    }
+
+    /// What must be in the target, and the ids of what must be put aside.
+    fn expected(&self) -> (Vec<(i64, String, String)>, Vec<i64>) {
+        let source = self.source();
+        let mut rows = source.prepare("SELECT id, name, amount FROM events ORDER BY id").unwrap();
+        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        let rows: Vec<(i64, String, String)> = rows.map(Result::unwrap).collect();
+        let (bad, good) = rows.into_iter().partition::<Vec<_>, _>(|(id, _, _)| id % BAD_EVERY == 0);
+        (good, bad.into_iter().map(|(id, _, _)| id).collect())
+    }
+
+    fn dead_letters(&self) -> Vec<i64> {
+        let arguments = ["dead-letters", "list", "события", "--limit", "1000000", "--format", "json"];
+        let output = succeeded(self.program(&arguments).output().unwrap());
+        let letters: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+        let mut ids: Vec<i64> =
+            letters.iter().map(|letter| letter["row"]["id"].as_i64().expect("an id")).collect();
+        ids.sort_unstable();
+        ids
+    }
+}
+
+/// Adds rows in one transaction.
+pub(super) fn add_rows(source: &Connection, count: i64) {
+    source.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for _ in 0..count {
+        source.execute("INSERT INTO events (name) VALUES ('')", []).unwrap();
+        let id = source.last_insert_rowid();
+        let (whole, cents) = (id * 25 / 100, id * 25 % 100);
+        let amount =
+            if id % BAD_EVERY == 0 { "много".to_owned() } else { format!("{whole}.{cents:02}") };
+        let name = format!("событие «{id}»");
+        source.execute("UPDATE events SET name = ?1, amount = ?2 WHERE id = ?3", (name, amount, id)).unwrap();
+    }
+    source.execute_batch("COMMIT").unwrap();
+}
+
+fn event(row: &Value) -> (i64, String, String) {
+    let text =
+        |name: &str| row[name].as_str().unwrap_or_else(|| panic!("no text in {name}: {row}")).to_owned();
+    (row["id"].as_i64().expect("an id"), text("name"), text("amount"))
+}
+
+/// What a command said, if it went well.
+pub(super) fn succeeded(output: Output) -> Output {
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}\n{said}\n{complained}", output.status);
+    output
+}
+
+const PROJECT: &str = r#"
+[project]
+name = "crash"
+time_zone = "Europe/Moscow"
+language = "ru"
+
+[daemon]
+state = "state"
+
+[connections.bot]
+kind = "sqlite"
+path = "bot.db"
+
+[connections.warehouse]
+WAREHOUSE
+"#;
+
+const PIPELINE: &str = r#"
+slice = { rows = 20 }
+
+[source]
+connection = "bot"
+table = "events"
+cursor = { column = "id" }
+bad_rows = "dead_letter"
+
+[source.columns]
+id = "int64"
+name = "text"
+amount = "decimal(12,2)"
+
+[sink]
+connection = "warehouse"
+table = "События"
+mode = "append"
+"#;
+
+const RENEWED: &str = r#"
+[source]
+connection = "bot"
+table = "tariffs"
+
+[sink]
+connection = "warehouse"
+table = "tariffs"
+mode = "replace"
+"#;
+
+const MART: &str = r#"
+sql = "SELECT count(*) AS events, CAST(coalesce(sum(amount), 0) AS DECIMAL(18, 2)) AS amount FROM warehouse.\"События\""
+
+[sink]
+connection = "warehouse"
+mode = "replace"
+"#;
+
+const WORKBOOK: &str = r#"
+excel = "book.xlsx"
+
+[[sheet]]
+name = "Итоги"
+sql = "SELECT events, amount FROM mart.totals"
+"#;

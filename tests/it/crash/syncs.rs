@@ -1,0 +1,167 @@
+//! The order in which files are written to the disk and shown, as the kernel saw it. A kill cannot show this, a loss of
+//! power would: what a name leads to must be on the disk before the name is, and the name before anybody is told.
+
+use std::process::Command;
+
+use super::site::{Site, Target, succeeded};
+
+/// A call of the program that matters for durability.
+#[derive(Debug, PartialEq, Eq)]
+enum Call {
+    /// A file or folder was synced.
+    Sync(String),
+    /// A file took a name.
+    Name { from: String, to: String },
+}
+
+/// The calls of one run of everything, in order, paths as they stand.
+fn calls(target: Target) -> (Site, Vec<Call>) {
+    let site = Site::new(target);
+    site.add(50);
+    let trace = site.path("trace.txt");
+    let plain = site.program(&["run", "--all"]);
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-y", "-qq", "-s", "4096", "-e", "signal=none"]);
+    traced.args(["-e", "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat", "-o"]);
+    traced.arg(&trace).arg(plain.get_program()).args(plain.get_args());
+    succeeded(traced.output().expect("strace is installed (scripts/test sees to it)"));
+    let text = std::fs::read_to_string(trace).unwrap();
+    let calls = whole_calls(&text).iter().filter_map(|line| parse(line, &site)).collect();
+    (site, calls)
+}
+
+/// Calls that another thread interrupted, put together where they ended.
+fn whole_calls(text: &str) -> Vec<String> {
+    let mut open: std::collections::HashMap<&str, &str> = std::collections::HashMap::new();
+    let mut calls = vec![];
+    for line in text.lines() {
+        let (thread, call) = line.split_once(' ').unwrap_or(("", line));
+        let call = call.trim_start();
+        if let Some(start) = call.strip_suffix("<unfinished ...>") {
+            open.insert(thread, start);
+        } else if let Some((_, end)) = call.split_once("resumed>") {
+            calls.push(format!("{}{end}", open.remove(thread).unwrap_or_default()));
+        } else {
+            calls.push(call.to_owned());
+        }
+    }
+    calls
+}
+
+fn parse(call: &str, site: &Site) -> Option<Call> {
+    let (name, rest) = call.split_once('(')?;
+    if !call.trim_end().ends_with("= 0") {
+        return None;
+    }
+    let folder = site.folder().canonicalize().unwrap();
+    let ours = |path: &str| {
+        path.strip_prefix(folder.to_str().unwrap()).map(|path| path.trim_start_matches('/').to_owned())
+    };
+    if name.ends_with("sync") {
+        let path = rest.split_once('<')?.1.rsplit_once('>')?.0;
+        return ours(path).map(Call::Sync);
+    }
+    let paths: Vec<&str> = rest.split('"').skip(1).step_by(2).collect();
+    Some(Call::Name { from: ours(unescaped(paths[0]).as_str())?, to: ours(unescaped(paths[1]).as_str())? })
+}
+
+/// strace writes bytes past ASCII as octal: `\320\241`.
+fn unescaped(text: &str) -> String {
+    let mut bytes = vec![];
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let octal = tail.get(..3).filter(|digits| first == b'\\' && digits.iter().all(u8::is_ascii_digit));
+        match octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A path's folder; empty = the project's own.
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn synced(calls: &[Call], path: &str) -> bool {
+    calls.iter().any(|call| matches!(call, Call::Sync(synced) if unescaped(synced) == path))
+}
+
+/// A workbook's bytes, then its name, then the folder that holds the name.
+#[test]
+fn a_workbook_is_synced_before_it_is_named() {
+    let (_site, calls) = calls(Target::Sqlite);
+    let named = |call: &Call| matches!(call, Call::Name { to, .. } if to == "book.xlsx");
+    let at = calls.iter().position(named).unwrap_or_else(|| panic!("no workbook took its name: {calls:#?}"));
+    let Call::Name { from, .. } = &calls[at] else { unreachable!() };
+    assert!(synced(&calls[..at], from), "its bytes were not synced before: {calls:#?}");
+    assert!(synced(&calls[at..], ""), "the folder was not synced after: {calls:#?}");
+}
+
+/// A Delta commit: the files it names and its record are on the disk before the log entry takes its name; the entry and
+/// its folder are before the next commit is.
+#[test]
+fn a_delta_commit_names_only_what_is_on_the_disk() {
+    let (site, calls) = calls(Target::Delta);
+    let entries: Vec<(usize, &String, &String)> = (calls.iter().enumerate())
+        .filter_map(|(at, call)| match call {
+            Call::Name { from, to } if is_log_entry(to) => Some((at, from, to)),
+            _ => None,
+        })
+        .collect();
+    assert!(entries.len() >= 5, "{calls:#?}");
+    for (at, from, entry) in &entries {
+        let table = folder_of(folder_of(entry));
+        for file in added_files(&site, entry) {
+            let file = format!("{table}/{file}");
+            assert!(synced(&calls[..*at], &file), "{entry} names {file} before it was synced: {calls:#?}");
+            let folder = folder_of(&file);
+            assert!(
+                synced(&calls[..*at], folder),
+                "{entry} names {file} before {folder} was synced: {calls:#?}"
+            );
+        }
+        let next = entries.iter().map(|(at, _, _)| *at).find(|next| next > at).unwrap_or(calls.len());
+        let entry_synced = synced(&calls[..next], entry) || synced(&calls[..*at], from);
+        assert!(entry_synced, "{entry} itself was not synced: {calls:#?}");
+        let log = folder_of(entry);
+        assert!(
+            synced(&calls[*at..next.max(at + 1)], log) || synced(&calls[*at..], log),
+            "{log} was not synced"
+        );
+    }
+}
+
+fn is_log_entry(path: &str) -> bool {
+    let version = path.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
+    path.contains("/_delta_log/")
+        && version.is_some_and(|v| v.len() == 20 && v.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Data files that a log entry adds, as paths under the table.
+fn added_files(site: &Site, entry: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(site.path(entry)).unwrap();
+    let actions = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    actions.filter_map(|action| action["add"]["path"].as_str().map(str::to_owned)).collect()
+}
+
+/// A commit into SQLite is synced: `synchronous` is FULL or more, so the write-ahead log is synced in every commit.
+#[test]
+fn a_sqlite_commit_is_synced() {
+    let (_site, calls) = calls(Target::Sqlite);
+    let synced = |name: &str| {
+        calls.iter().filter(|call| matches!(call, Call::Sync(path) if path.starts_with(name))).count()
+    };
+    assert!(
+        synced("warehouse.db") >= 4,
+        "commits of 50 rows in slices of 20, a replacement and a mart: {calls:#?}"
+    );
+    assert!(synced("state/records.db") >= 1, "dead letters are promises too: {calls:#?}");
+}

@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod contract;
+mod contract_delta;
 mod contract_memory;
 mod contract_sqlite;
 mod crash;

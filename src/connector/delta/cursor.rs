@@ -126,7 +126,10 @@ impl Cursor {
         }
         let ordered = frame.sort(self.rising())?;
         if let Some(at) = self.values(ordered.clone().limit(skip, Some(1))?).await?.pop() {
-            return Ok(Some((Bound::at(at), Some(rows).filter(|_| self.tie.is_some()))));
+            return Ok(Some((
+                Bound::at(at),
+                Some(rows).filter(|_| self.tie.is_some() && self.overlap.is_none()),
+            )));
         }
         // Fewer rows than a slice may have: they end at the head. Before `start` there may be none at all.
         let any = self.values(ordered.limit(0, Some(1))?).await?;
@@ -262,7 +265,7 @@ fn context() -> SessionContext {
 fn ordered(table: &Table, name: &str) -> Result<DataType> {
     let schema = table.schema()?;
     let Ok(field) = schema.field_with_name(name) else {
-        return Err(table.location.error(ErrorKind::SchemaChanged, format!("has no cursor column `{name}`")));
+        return Err(table.location.error(ErrorKind::NotFound, format!("has no cursor column `{name}`")));
     };
     match field.data_type() {
         DataType::Int8

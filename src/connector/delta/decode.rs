@@ -86,6 +86,24 @@ impl Decoder {
         })
     }
 
+    /// The decoder of a unit that was planned with `schema`: columns that were added since are not its own.
+    pub(super) fn of_unit(
+        location: &Location,
+        declared: &SchemaRef,
+        contract: Option<&Contract>,
+        zone: Tz,
+        schema: &SchemaRef,
+    ) -> Result<Self> {
+        let counts_others = contract.is_some_and(|contract| contract.unlisted == Unlisted::Bad);
+        let own = |field: &&FieldRef| counts_others || schema.field_with_name(field.name()).is_ok();
+        let fields: Vec<FieldRef> = declared.fields().iter().filter(own).cloned().collect();
+        let decoder = Self::new(location, &Arc::new(Schema::new(fields)), contract, zone)?;
+        if decoder.target == *schema {
+            return Ok(decoder);
+        }
+        Err(location.error(ErrorKind::SchemaChanged, "has other columns than when its slice was planned"))
+    }
+
     /// Decodes a batch of `source`; its first row has the number `first` in its unit.
     pub(super) fn decode(&self, batch: &RecordBatch, first: u64) -> Result<Chunk> {
         let rows = batch.num_rows();
@@ -195,7 +213,7 @@ impl Decoder {
 }
 
 fn missing(location: &Location, name: &str, declared: &SchemaRef) -> Error {
-    let error = location.error(ErrorKind::SchemaChanged, format!("has no column `{name}`"));
+    let error = location.error(ErrorKind::NotFound, format!("has no column `{name}`"));
     let names = declared.fields().iter().map(|field| field.name().as_str());
     match crate::model::problem::nearest(name, names) {
         Some(near) => error.hint(format!("is `{near}` meant?")),

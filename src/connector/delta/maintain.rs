@@ -84,21 +84,25 @@ async fn checkpoint(table: &Table) -> Result<()> {
 /// Groups of small files that are worth being one, each of one partition and in the order of its rows.
 fn small_files(files: Vec<DataFile>) -> Vec<Vec<DataFile>> {
     let mut partitions: BTreeMap<Vec<(String, Option<String>)>, Vec<DataFile>> = BTreeMap::new();
-    for file in files.into_iter().filter(|file| file.size < SMALL_BYTES && !file.vector) {
+    for file in files {
         let mut partition: Vec<_> = file.partition.clone().into_iter().collect();
         partition.sort();
         partitions.entry(partition).or_default().push(file);
     }
     let mut groups = vec![];
-    for small in partitions.into_values() {
+    for files in partitions.into_values() {
         let (mut group, mut bytes) = (vec![], 0);
-        for file in small {
-            if bytes + file.size > TARGET_BYTES {
+        for file in files {
+            let small = file.size < SMALL_BYTES && !file.vector;
+            // A big file between small ones ends a group: rows keep their order.
+            if !small || bytes + file.size > TARGET_BYTES {
                 groups.push(std::mem::take(&mut group));
                 bytes = 0;
             }
-            bytes += file.size;
-            group.push(file);
+            if small {
+                bytes += file.size;
+                group.push(file);
+            }
         }
         groups.push(group);
     }

@@ -33,19 +33,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Opens a source. The table must be there.
 pub(super) async fn open(location: Location, spec: &SourceSpec) -> Result<Arc<dyn Source>> {
     let table = location.open_existing().await?;
-    let source = DeltaSource {
+    // A column that is missing, or of a type that the contract cannot read, is told at once.
+    Decoder::new(&location, &table.schema()?, spec.contract.as_ref(), spec.zone)?;
+    if let Some(cursor) = &spec.cursor {
+        Cursor::new(&table, cursor, spec.zone)?;
+    }
+    Ok(Arc::new(DeltaSource {
         location,
         spec: spec.clone(),
         seen: AtomicU64::new(table.version()),
         pinned: pinned(table),
-    };
-    // A column that is missing, or of a type that the contract cannot read, is told at once.
-    let table = source.newest().await?;
-    source.decoder(&table)?;
-    if let Some(spec) = &source.spec.cursor {
-        Cursor::new(&table, spec, source.spec.zone)?;
-    }
-    Ok(Arc::new(source))
+    }))
 }
 
 /// The snapshot that a run reads.
@@ -108,8 +106,7 @@ impl DeltaSource {
 #[async_trait]
 impl Source for DeltaSource {
     async fn schema(&self) -> Result<SchemaRef> {
-        let table = self.newest().await?;
-        Ok(self.decoder(&table)?.target)
+        Ok(self.decoder(&self.location.open_existing().await?)?.target)
     }
 
     async fn head(&self) -> Result<Position> {
@@ -152,12 +149,8 @@ impl Source for DeltaSource {
             return Err(self.location.error(ErrorKind::Internal, "is read in slices only"));
         };
         let table = self.table_of(after).await?;
-        let decoder = self.decoder(&table)?;
-        if decoder.target != unit.schema {
-            return Err(self
-                .location
-                .error(ErrorKind::SchemaChanged, "has other columns than when its slice was planned"));
-        }
+        let (contract, zone) = (self.spec.contract.as_ref(), self.spec.zone);
+        let decoder = Decoder::of_unit(&self.location, &table.schema()?, contract, zone, &unit.schema)?;
         let after_bound = from.as_ref().and_then(Position::bound);
         let Some(until) = after.bound() else { return Ok(futures::stream::empty().boxed()) };
         match self.cursor(&table)? {

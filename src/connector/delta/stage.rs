@@ -26,7 +26,7 @@ use crate::model::{
 pub(super) struct Written {
     /// The files.
     pub(super) adds: Vec<Add>,
-    /// Rows in them.
+    /// Rows that came; a merge keeps the last of each key.
     pub(super) rows: u64,
     /// What goes when they come.
     pub(super) erase: Erase,
@@ -50,13 +50,13 @@ pub(super) async fn write_rows(
     let erase = if spec.mode == Mode::Merge {
         let mut merge = Merge::new(location, &spec.key, spec.delete, schema, scratch.to_owned());
         while let Some(batch) = rows.next().await {
-            merge.take(batch?)?;
+            let batch = batch?;
+            written += batch.num_rows() as u64;
+            merge.take(batch)?;
         }
         let (erase, survivors) = merge.finish()?;
         for batch in survivors {
-            let batch = batch?;
-            written += batch.num_rows() as u64;
-            writer.write(&batch).await?;
+            writer.write(&batch?).await?;
         }
         erase
     } else {

@@ -70,7 +70,9 @@ impl SchemaProvider for Tables {
 
 /// A snapshot as a table for SQL, with push-down of filters, columns and limits by the library's own provider.
 pub(super) fn provider(table: &Table) -> Result<Arc<dyn TableProvider>> {
-    let mut config = DeltaScanConfig::new().with_wrap_partition_values(false);
+    // Filters choose files and row groups, and are applied once more above the scan: a row filter inside the
+    // Parquet reader leaves out conditions without columns, so that `n NOT IN (1, NULL)` found rows.
+    let mut config = DeltaScanConfig::new().with_wrap_partition_values(false).with_parquet_pushdown(false);
     // Columns have the plain types that the table was made with.
     config.schema_force_view_types = false;
     let snapshot = table.state().map_err(Error::from)?.snapshot().clone();

@@ -94,6 +94,10 @@ fn wanted(location: &Location, spec: &SinkSpec, schema: &SchemaRef) -> Result<Ve
             None => types::stored(field.data_type()),
         };
         let data_type = data_type.ok_or_else(|| no_such_type(location, field))?;
+        if field.name() == types::PLACE_HOLDER {
+            let what = format!("column `{}` has a name of Vitrina's own", field.name());
+            return Err(location.error(ErrorKind::Unsupported, what).hint("rename it in SQL"));
+        }
         let comment = asked.and_then(|column| column.description.clone());
         wanted.push(Wanted { name: field.name().clone(), data_type, comment });
     }
@@ -159,9 +163,11 @@ async fn create(location: &Location, spec: &SinkSpec, wanted: &[Wanted]) -> Resu
     location.create(actions).await.map(drop)
 }
 
-/// A table without columns: a place for records that are set before the first row.
+/// A table without columns of its own: a place for records that are set before the first row.
 pub(super) async fn create_empty(location: &Location) -> Result<()> {
-    let actions = first_actions(location, &struct_type(location, [])?, &[])?;
+    let name = types::PLACE_HOLDER.to_owned();
+    let column = Wanted { name, data_type: DataType::Boolean, comment: None };
+    let actions = first_actions(location, &struct_type(location, [delta_column(location, &column)?])?, &[])?;
     location.create(actions).await.map(drop)
 }
 

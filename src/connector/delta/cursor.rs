@@ -33,9 +33,6 @@ use crate::model::{
     value::{Tick, Value},
 };
 
-/// Bytes of rows as Arrow for a byte of a data file, about.
-const INFLATION: u64 = 4;
-
 /// Reads a table by its cursor column.
 pub(super) struct Cursor {
     location: Location,
@@ -107,7 +104,7 @@ impl Cursor {
         table: &Table,
         after: Option<&Bound>,
         until: Option<&Bound>,
-        limit: SliceLimit,
+        (limit, row_bytes): (SliceLimit, u64),
     ) -> Result<Option<(Bound, Option<u64>)>> {
         let Some(until) = until else { return self.nothing_left(after) };
         if let Some(after) = after {
@@ -117,7 +114,7 @@ impl Cursor {
                 _ => return Err(self.shrank()),
             }
         }
-        let rows = limit.rows.min(limit.bytes / bytes_a_row(table)?).max(1);
+        let rows = limit.rows.min(limit.bytes / row_bytes).max(1);
         let skip = usize::try_from(rows - 1).unwrap_or(usize::MAX);
         let range = self.new_rows(after)?.into_iter().chain([self.up_to(until)?]).reduce(Expr::and);
         let mut frame = self.frame(table)?;
@@ -336,14 +333,6 @@ fn earlier(value: &Value, overlap: Overlap) -> Option<Value> {
         }
         _ => None,
     }
-}
-
-/// Bytes of a row as Arrow, about.
-fn bytes_a_row(table: &Table) -> Result<u64> {
-    let files = table.files()?;
-    let bytes: u64 = files.iter().map(|file| file.size * INFLATION).sum();
-    let rows: u64 = files.iter().filter_map(|file| file.rows).sum();
-    Ok((bytes / rows.max(1)).max(1))
 }
 
 #[cfg(test)]

@@ -187,6 +187,29 @@ pub(super) fn constant(
     })
 }
 
+/// Files that are looked into for the size of a row.
+const SAMPLES: usize = 4;
+
+/// Bytes of a row as Arrow, by the first rows of some files: how well they compress says nothing of it.
+pub(super) async fn row_bytes(location: &Location, files: Vec<DataFile>, schema: &SchemaRef) -> Result<u64> {
+    let (inner, schema) = (location.clone(), schema.clone());
+    let sampled = tokio::task::spawn_blocking(move || {
+        let (mut bytes, mut rows) = (0, 0);
+        for file in files.iter().filter(|file| !file.vector).step_by(files.len().div_ceil(SAMPLES).max(1)) {
+            if let Some(batch) = FileBatches::open(&inner, file, &schema)?.next() {
+                let batch = batch?;
+                let columns = batch.columns().iter();
+                bytes += columns
+                    .map(|column| column.to_data().get_slice_memory_size().unwrap_or_default())
+                    .sum::<usize>();
+                rows += batch.num_rows();
+            }
+        }
+        Ok((bytes / rows.max(1)).max(1) as u64)
+    });
+    sampled.await.map_err(|error| location.error(ErrorKind::Internal, "a reader stopped").caused_by(error))?
+}
+
 /// Files as a table for SQL: what is staged, before a snapshot shows it.
 pub(super) fn files_as_table(
     location: &Location,

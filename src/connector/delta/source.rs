@@ -19,6 +19,7 @@ use super::{
     },
     cursor::Cursor,
     decode::Decoder,
+    read::row_bytes,
     table::{Location, Table},
     versions,
 };
@@ -43,6 +44,7 @@ pub(super) async fn open(location: Location, spec: &SourceSpec) -> Result<Arc<dy
         spec: spec.clone(),
         seen: AtomicU64::new(table.version()),
         pinned: pinned(table),
+        measured: tokio::sync::Mutex::new(None),
     }))
 }
 
@@ -59,6 +61,8 @@ struct DeltaSource {
     /// The version at the last head.
     seen: AtomicU64,
     pinned: Pinned,
+    /// The version that rows were last measured at, and their size.
+    measured: tokio::sync::Mutex<Option<(u64, u64)>>,
 }
 
 impl DeltaSource {
@@ -67,6 +71,17 @@ impl DeltaSource {
         let table = Arc::new(self.location.open_existing().await?);
         *self.pinned.lock().await = table.clone();
         Ok(table)
+    }
+
+    /// Bytes of a row, about; measured once a snapshot.
+    async fn row_bytes(&self, table: &Table) -> Result<u64> {
+        let mut measured = self.measured.lock().await;
+        if let Some((_, bytes)) = measured.filter(|(version, _)| *version == table.version()) {
+            return Ok(bytes);
+        }
+        let bytes = row_bytes(&self.location, table.files()?, &table.schema()?).await?;
+        *measured = Some((table.version(), bytes));
+        Ok(bytes)
     }
 
     fn decoder(&self, table: &Table) -> Result<Decoder> {
@@ -132,7 +147,10 @@ impl Source for DeltaSource {
         }
         let (after, until) = (from.and_then(Position::bound), head.bound());
         let found = match self.cursor(&table)? {
-            Some(cursor) => cursor.plan(&table, after, until, limit).await?,
+            Some(cursor) => {
+                let row_bytes = self.row_bytes(&table).await?;
+                cursor.plan(&table, after, until, (limit, row_bytes)).await?
+            }
             None => versions::plan(&table, after, until, limit).await?,
         };
         let Some((bound, rows)) = found else { return Ok(None) };

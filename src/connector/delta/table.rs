@@ -268,7 +268,8 @@ impl Table {
     /// Its columns, in plain Arrow types. No columns = it holds nothing but records yet.
     pub(super) fn schema(&self) -> Result<SchemaRef> {
         let schema = self.state()?.snapshot().arrow_schema();
-        let fields = schema.fields().iter().map(types::plain).collect::<Vec<_>>();
+        let fields = schema.fields().iter().filter(|field| field.name() != types::PLACE_HOLDER);
+        let fields = fields.map(types::plain).collect::<Vec<_>>();
         Ok(Arc::new(Schema::new(fields)))
     }
 

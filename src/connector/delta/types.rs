@@ -60,6 +60,9 @@ fn nested(field: &FieldRef) -> Option<FieldRef> {
     Some(Arc::new(field.as_ref().clone().with_data_type(stored(field.data_type())?)))
 }
 
+/// The one column of a table that holds nothing but records yet: Delta has no table without columns.
+pub(super) const PLACE_HOLDER: &str = "_vitrina";
+
 /// What a user's explicit type is stored as: nanoseconds may be cut, because the user said so.
 pub(super) fn stored_as_asked(data_type: &DataType) -> Option<DataType> {
     match data_type {

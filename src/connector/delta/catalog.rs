@@ -6,10 +6,14 @@ use std::{
     sync::Arc,
 };
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::{
-    catalog::{CatalogProvider, SchemaProvider, TableProvider},
+    catalog::{CatalogProvider, SchemaProvider, Session, TableProvider},
+    common::Statistics,
     error::Result,
+    logical_expr::{Expr, TableProviderFilterPushDown, TableType},
+    physical_plan::ExecutionPlan,
 };
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
 
@@ -70,13 +74,55 @@ impl SchemaProvider for Tables {
 
 /// A snapshot as a table for SQL, with push-down of filters, columns and limits by the library's own provider.
 pub(super) fn provider(table: &Table) -> Result<Arc<dyn TableProvider>> {
-    // Filters choose files and row groups, and are applied once more above the scan: a row filter inside the
-    // Parquet reader leaves out conditions without columns, so that `n NOT IN (1, NULL)` found rows.
+    // A row filter inside the Parquet reader leaves out conditions without columns, and so does the scan's choice of
+    // files: `n NOT IN (1, NULL)` would find rows. So filters choose files, and are applied once more above the scan.
     let mut config = DeltaScanConfig::new().with_wrap_partition_values(false).with_parquet_pushdown(false);
     // Columns have the plain types that the table was made with.
     config.schema_force_view_types = false;
     let snapshot = table.state().map_err(Error::from)?.snapshot().clone();
-    Ok(Arc::new(DeltaScanNext::new(snapshot, config)?))
+    Ok(Arc::new(Checked(DeltaScanNext::new(snapshot, config)?)))
+}
+
+/// The library's provider, whose filters choose what is read, and are never taken for the whole truth.
+#[derive(Debug)]
+struct Checked(DeltaScanNext);
+
+#[async_trait]
+impl TableProvider for Checked {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        self.0.table_type()
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.0.scan(session, projection, filters, limit).await
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let said = self.0.supports_filters_pushdown(filters)?;
+        Ok(filters
+            .iter()
+            .zip(said)
+            .map(|(filter, said)| match said {
+                _ if filter.column_refs().is_empty() => TableProviderFilterPushDown::Unsupported,
+                TableProviderFilterPushDown::Exact => TableProviderFilterPushDown::Inexact,
+                other => other,
+            })
+            .collect())
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        self.0.statistics()
+    }
 }
 
 /// Names of folders that are Delta tables, sorted.

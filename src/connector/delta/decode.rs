@@ -29,10 +29,12 @@ use crate::model::column::{Contract, Unlisted};
 /// Decodes a table's rows.
 #[derive(Debug, Clone)]
 pub(super) struct Decoder {
-    /// Columns as the table has them.
+    /// All columns as the table has them: a bad row is kept whole.
     pub(super) source: SchemaRef,
-    /// Columns as the rows come out: the first ones of `source`, in its order.
+    /// Columns as the rows come out.
     pub(super) target: SchemaRef,
+    /// For each column of `target`, its number in `source`.
+    picked: Vec<usize>,
     null_values: Vec<String>,
     zone: Tz,
     /// A column that the contract does not name, where that makes every row bad.
@@ -48,38 +50,46 @@ impl Decoder {
         zone: Tz,
     ) -> Result<Self> {
         let Some(contract) = contract else {
-            let source = declared.clone();
-            return Ok(Self { target: source.clone(), source, null_values: vec![], zone, unlisted: None });
+            return Ok(Self {
+                source: declared.clone(),
+                target: declared.clone(),
+                picked: (0..declared.fields().len()).collect(),
+                null_values: vec![],
+                zone,
+                unlisted: None,
+            });
         };
-        let (mut source, mut target): (Vec<FieldRef>, Vec<FieldRef>) = (vec![], vec![]);
+        let (mut picked, mut target): (Vec<usize>, Vec<FieldRef>) = (vec![], vec![]);
         for (name, column) in &contract.columns {
-            let Ok(field) = declared.field_with_name(name) else {
+            let Ok(at) = declared.index_of(name) else {
                 return Err(missing(location, name, declared));
             };
+            let field = declared.field(at);
             let to = column.kind.arrow();
             if !can_cast_types(field.data_type(), to) {
                 let what =
                     format!("column `{name}` is {} and cannot be read as {}", field.data_type(), column.kind);
                 return Err(location.error(ErrorKind::SchemaChanged, what).hint("change the contract"));
             }
-            source.push(Arc::new(field.clone()));
+            picked.push(at);
             target.push(Arc::new(Field::new(name, to.clone(), column.nullable)));
         }
-        let others = declared.fields().iter().filter(|field| !contract.columns.contains_key(field.name()));
+        let others = declared.fields().iter().enumerate();
         let mut unlisted = None;
-        for field in others {
+        for (at, field) in others.filter(|(_, field)| !contract.columns.contains_key(field.name())) {
             match contract.unlisted {
                 Unlisted::Drop => {}
                 Unlisted::Keep => {
-                    source.push(field.clone());
+                    picked.push(at);
                     target.push(field.clone());
                 }
                 Unlisted::Bad => unlisted = unlisted.or_else(|| Some(field.name().clone())),
             }
         }
         Ok(Self {
-            source: Arc::new(Schema::new(source)),
+            source: declared.clone(),
             target: Arc::new(Schema::new(target)),
+            picked,
             null_values: contract.null_values.clone(),
             zone,
             unlisted,
@@ -94,8 +104,8 @@ impl Decoder {
         zone: Tz,
         schema: &SchemaRef,
     ) -> Result<Self> {
-        let counts_others = contract.is_some_and(|contract| contract.unlisted == Unlisted::Bad);
-        let own = |field: &&FieldRef| counts_others || schema.field_with_name(field.name()).is_ok();
+        let passes_others_on = contract.is_none_or(|contract| contract.unlisted == Unlisted::Keep);
+        let own = |field: &&FieldRef| !passes_others_on || schema.field_with_name(field.name()).is_ok();
         let fields: Vec<FieldRef> = declared.fields().iter().filter(own).cloned().collect();
         let decoder = Self::new(location, &Arc::new(Schema::new(fields)), contract, zone)?;
         if decoder.target == *schema {
@@ -114,10 +124,9 @@ impl Decoder {
             }
         };
         let mut columns = vec![];
-        for (column, (from, to)) in
-            batch.columns().iter().zip(self.source.fields().iter().zip(self.target.fields()))
-        {
-            let (decoded, lost) = self.column(column, to.data_type())?;
+        for (at, to) in self.picked.iter().zip(self.target.fields()) {
+            let from = self.source.field(*at);
+            let (decoded, lost) = self.column(batch.column(*at), to.data_type())?;
             for row in 0..rows {
                 let reason = if lost.as_ref().is_some_and(|lost| lost.value(row)) {
                     format!("{} in a column of type {}", from.data_type(), to.data_type())
@@ -184,7 +193,13 @@ impl Decoder {
                 lost = arrow::compute::or(&lost, &cut)?;
             }
         } else if *to != DataType::Utf8 && !takes(to, &from) {
-            let back = lenient(&decoded, &from)?;
+            let back = match (&from, to) {
+                // The zone is no part of what may be lost, the unit is.
+                (DataType::Timestamp(_, None), DataType::Timestamp(unit, Some(_))) => {
+                    lenient(&lenient(&column, &DataType::Timestamp(*unit, None))?, &from)?
+                }
+                _ => lenient(&decoded, &from)?,
+            };
             let changed = cmp::distinct(&back, &column)?;
             lost = arrow::compute::or(&lost, &arrow::compute::and(&changed, &is_not_null(&column)?)?)?;
         }

@@ -161,9 +161,6 @@ impl Sink for DeltaSink {
                 continue;
             };
             let found = self.ledger.mark(&table, track).await?;
-            if found == Some(Mark::of(record)) {
-                return Ok(());
-            }
             if found.map(|mark| mark.seq) != expected {
                 let moved = format!("`{}` was moved on by others", track.name());
                 return Err(self.location.error(ErrorKind::Conflict, moved));

@@ -7,6 +7,7 @@ mod contract_delta;
 mod contract_memory;
 mod contract_sqlite;
 mod crash;
+mod delta;
 mod flights;
 mod sqlite;
 mod support;

@@ -115,8 +115,13 @@ fn wanted(location: &Location, spec: &SinkSpec, schema: &SchemaRef) -> Result<Ve
 fn no_such_type(location: &Location, field: &Field) -> Error {
     let what =
         format!("column `{}` is of type {}, which Delta does not have", field.name(), field.data_type());
+    let near = match field.data_type() {
+        DataType::Timestamp(_, Some(_)) => "timestamp(us, UTC)",
+        DataType::Timestamp(_, None) => "timestamp(us)",
+        _ => "text",
+    };
     location.error(ErrorKind::Unsupported, what).hint(format!(
-        "cast it in SQL, or say what it shall be: `columns.{} = {{ type = \"timestamp(us, UTC)\" }}`",
+        "cast it in SQL, or say what it shall be: `columns.{} = {{ type = \"{near}\" }}`",
         field.name()
     ))
 }

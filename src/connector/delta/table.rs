@@ -273,6 +273,12 @@ impl Table {
         Ok(Arc::new(Schema::new(fields)))
     }
 
+    /// Whether its files name columns otherwise than the table does: only the library's own reader knows how.
+    pub(super) fn maps_columns(&self) -> Result<bool> {
+        let configuration = self.state()?.metadata().configuration();
+        Ok(configuration.get("delta.columnMapping.mode").is_some_and(|mode| mode != "none"))
+    }
+
     /// The columns that part its files.
     pub(super) fn partition_columns(&self) -> Result<Vec<String>> {
         Ok(self.state()?.metadata().partition_columns().to_vec())
@@ -311,10 +317,16 @@ impl Table {
         if !self.location.exists()? {
             return Err(self.location.error(ErrorKind::NotFound, "its folder is gone"));
         }
-        self.delta
-            .update_state()
-            .await
-            .map_err(|error| self.location.failed("its log cannot be read", error))?;
+        if let Err(error) = self.delta.update_state().await {
+            // The log does not go on from this snapshot: it is torn, or another table lies there now.
+            let anew = self.location.open().await.ok().flatten();
+            return Err(match anew {
+                Some(table) if table.id()? != self.id()? => {
+                    self.location.error(ErrorKind::Conflict, "was made anew by others")
+                }
+                _ => self.location.failed("its log cannot be read", error),
+            });
+        }
         Ok(self.version() != before)
     }
 

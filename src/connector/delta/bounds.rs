@@ -98,9 +98,9 @@ pub(super) fn stats_exclude(file: &DataFile, field: &Field, bounds: &Bounds) -> 
 
 fn excluded(file: &DataFile, field: &Field, bounds: &Bounds) -> Option<bool> {
     if let Some(value) = file.partition.get(field.name()) {
-        let value = match value {
-            None => return Some(bounds.least != Value::Null),
-            Some(value) => logged(&serde_json::Value::String(value.clone()), field.data_type())?,
+        let value = match value.as_deref() {
+            None | Some("") => return Some(bounds.least != Value::Null),
+            Some(value) => logged(&serde_json::Value::String(value.to_owned()), field.data_type())?,
         };
         return outside(&value, &value, bounds);
     }

@@ -173,10 +173,12 @@ pub(super) fn constant(
     column: &str,
     data_type: &DataType,
 ) -> Result<ArrayRef> {
-    let Some(Some(text)) = file.partition.get(column) else {
+    // Delta writes NULL and the empty text alike.
+    let text = file.partition.get(column).and_then(Option::as_deref).filter(|text| !text.is_empty());
+    let Some(text) = text else {
         return Ok(new_null_array(data_type, 1));
     };
-    let text: ArrayRef = Arc::new(StringArray::from(vec![text.as_str()]));
+    let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
     cast(&text, data_type).map_err(|error| {
         location
             .error(

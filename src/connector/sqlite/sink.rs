@@ -113,7 +113,8 @@ impl Sink for TableSink {
             if !inner.database.exists() {
                 return Ok(None);
             }
-            inner.record(&inner.database.reader()?, &track)
+            let lease = inner.database.reader()?;
+            inner.record(&lease, &track)
         })
         .await
     }

@@ -216,7 +216,11 @@ struct Pinned {
 impl Source for TableSource {
     async fn schema(&self) -> Result<SchemaRef> {
         let inner = self.inner.clone();
-        blocking(move || Ok(inner.look(&inner.database.reader()?)?.selection.schema)).await
+        blocking(move || {
+            let lease = inner.database.reader()?;
+            Ok(inner.look(&lease)?.selection.schema)
+        })
+        .await
     }
 
     async fn head(&self) -> Result<Position> {
@@ -226,8 +230,12 @@ impl Source for TableSource {
         let taken = blocking(move || {
             let version = inner.version()?;
             let head = |connection: &Connection| inner.look(connection)?.head();
-            let (head, pinned) =
-                if inner.is_whole() { inner.pin(head)? } else { (head(&inner.database.reader()?)?, None) };
+            let (head, pinned) = if inner.is_whole() {
+                inner.pin(head)?
+            } else {
+                let lease = inner.database.reader()?;
+                (head(&lease)?, None)
+            };
             Ok((version, head, pinned.map(Arc::new)))
         });
         let (version, head, pinned) = taken.await?;

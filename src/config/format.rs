@@ -90,7 +90,10 @@ fn out_of_range(node: &Node, number: f64, schema: &Json, name: &str) -> Option<P
 /// Checks a cron expression: five fields, or six with seconds first.
 pub(crate) fn cron(text: &str) -> Result<(), String> {
     let parser = CronParser::builder().seconds(Seconds::Optional).build();
-    parser.parse(text).map(|_| ()).map_err(|error| error.to_string().to_lowercase())
+    parser.parse(text).map(|_| ()).map_err(|error| {
+        let text = error.to_string().to_lowercase();
+        text.trim_start_matches("component error: ").trim_end_matches('.').to_owned()
+    })
 }
 
 /// `"256 MiB"` as bytes; a unit is a must.

@@ -21,13 +21,13 @@ pub fn reference() -> String {
         ("marts/NAME.toml", &*schema::MART),
     ] {
         let _ = write!(page, "\n## {file}\n\n{}\n", prose(schema));
-        table(&mut page, "", schema, file);
+        table(&mut page, "", "", schema);
     }
     page
 }
 
 /// One table's keys, then the tables in it.
-fn table(page: &mut String, name: &str, schema: &Json, file: &str) {
+fn table(page: &mut String, name: &str, which: &str, schema: &Json) {
     let Some(properties) = schema.get("properties").and_then(Json::as_object) else { return };
     let required: Vec<&str> = schema
         .get("required")
@@ -37,7 +37,7 @@ fn table(page: &mut String, name: &str, schema: &Json, file: &str) {
         .filter_map(Json::as_str)
         .collect();
     if !name.is_empty() {
-        let _ = write!(page, "\n### `[{name}]`\n");
+        let _ = write!(page, "\n### `[{name}]`{which}\n");
         let text = prose(schema);
         if !text.is_empty() {
             let _ = write!(page, "\n{text}\n");
@@ -52,33 +52,33 @@ fn table(page: &mut String, name: &str, schema: &Json, file: &str) {
         let inner = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
         // The keys of a pipeline stand on a page of their own.
         if inner != "defaults.pipeline" {
-            inner_tables(page, &inner, schema, file);
+            inner_tables(page, &inner, schema);
         }
     }
 }
 
-fn inner_tables(page: &mut String, name: &str, schema: &Json, file: &str) {
+fn inner_tables(page: &mut String, name: &str, schema: &Json) {
     if let Some(branches) = shape::branches(schema) {
         let tag = shape::tag(branches);
         for branch in branches {
             match &tag {
                 Some(tag) => {
                     let value = shape::tag_value(branch, tag).unwrap_or_default();
-                    table(page, &format!("{name}]` with `{tag} = \"{value}\"` `["), branch, file);
+                    table(page, name, &format!(" with `{tag} = \"{value}\"`"), branch);
                 }
-                None => inner_tables(page, name, branch, file),
+                None => inner_tables(page, name, branch),
             }
         }
         return;
     }
     if schema.get("properties").is_some() {
-        table(page, name, schema, file);
+        table(page, name, "", schema);
     }
     if let Some(free) = schema.get("additionalProperties").filter(|free| free.is_object()) {
-        inner_tables(page, &format!("{name}.NAME"), free, file);
+        inner_tables(page, &format!("{name}.NAME"), free);
     }
     if let Some(item) = schema.get("items") {
-        inner_tables(page, &format!("[{name}]"), item, file);
+        inner_tables(page, &format!("[{name}]"), item);
     }
 }
 
@@ -94,19 +94,18 @@ fn kind(schema: &Json) -> String {
         }
         let mut kinds: Vec<String> = branches.iter().map(kind).collect();
         kinds.dedup();
-        return kinds.join(" or ");
+        return kinds.join(", or ");
     }
-    if shape::accepts(schema, Kind::Table) && shape::accepts(schema, Kind::String) {
-        return "anything".to_owned();
+    let free = schema.get("additionalProperties").filter(|free| free.is_object());
+    let (table, list) = (shape::accepts(schema, Kind::Table), shape::accepts(schema, Kind::Array));
+    match (table, list, free, schema.get("items")) {
+        (true, true, ..) => "anything".to_owned(),
+        (true, _, Some(free), _) => format!("table of names, each: {}", kind(free)),
+        (true, ..) => "table".to_owned(),
+        (_, true, _, Some(item)) => format!("list of: {}", kind(item)),
+        (_, true, ..) => "list".to_owned(),
+        _ => shape::expected(schema).trim_start_matches("a ").trim_start_matches("an ").to_owned(),
     }
-    if shape::accepts(schema, Kind::Table) {
-        let named = schema.get("additionalProperties").filter(|free| free.is_object());
-        return named.map_or("table".to_owned(), |free| format!("table of {} by name", kind(free)));
-    }
-    if shape::accepts(schema, Kind::Array) {
-        return schema.get("items").map_or("list".to_owned(), |item| format!("list of {}", kind(item)));
-    }
-    shape::expected(schema)
 }
 
 fn prose(schema: &Json) -> String {

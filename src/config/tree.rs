@@ -52,7 +52,7 @@ pub(crate) struct Parsed {
 /// Reads a file. Never fails: what cannot be read is a problem, and missing from the tree.
 pub(crate) fn parse(file: &Arc<Path>, text: &str) -> Parsed {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut problems: Vec<Problem> = errors.iter().map(|error| syntax(file, text, error)).collect();
+    let mut problems = syntax_problems(file, text, &errors);
     if problems.is_empty() {
         problems = toml11::problems(file, text);
     }
@@ -66,6 +66,24 @@ pub(crate) fn parse(file: &Arc<Path>, text: &str) -> Parsed {
         stand_in: false,
     };
     Parsed { root, problems }
+}
+
+/// One problem a line: the first, because the others come of it. Behind an array that is never closed, everything is read as a part
+/// of it, so that only the array is told.
+fn syntax_problems(file: &Arc<Path>, text: &str, errors: &[toml::de::Error]) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = errors.iter().map(|error| syntax(file, text, error)).collect();
+    problems.sort_by_key(|problem| problem.span.start);
+    let unclosed = problems.iter().any(|problem| problem.message == "unclosed array");
+    let torn = problems.iter().position(|problem| problem.message == "missing comma between array elements");
+    if let Some(torn) = torn.filter(|_| unclosed) {
+        problems.truncate(torn + 1);
+        problems[torn].message = "the array before this is not closed".to_owned();
+        problems[torn].hint = Some("expected `,` or `]`".to_owned());
+    }
+    let line =
+        |problem: &Problem| text.bytes().take(problem.span.start).filter(|byte| *byte == b'\n').count();
+    problems.dedup_by_key(|problem| (line(problem), problem.code));
+    problems
 }
 
 fn syntax(file: &Arc<Path>, text: &str, error: &toml::de::Error) -> Problem {

@@ -9,7 +9,7 @@ use super::{
     pipeline::{Scalar, SinkColumn},
 };
 use crate::{
-    connector::{delta, sink::OnSchemaChange},
+    connector::{delta::config::SinkOptions as DeltaOptions, sink::OnSchemaChange},
     workbook::spec::{Chart, SheetColumn},
 };
 
@@ -73,7 +73,7 @@ pub(crate) struct MartSink {
     #[serde(default)]
     pub(crate) columns: IndexMap<String, SinkColumn>,
     /// Acts where the connection is Delta.
-    pub(crate) delta: Option<delta::config::SinkOptions>,
+    pub(crate) delta: Option<DeltaOptions>,
 }
 
 /// How a mart's rows are taken.

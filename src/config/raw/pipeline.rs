@@ -14,7 +14,7 @@ use super::{MatrixUse, Retry, Schedule, SqlText};
 use crate::{
     config::project::BadRowPolicy,
     connector::{
-        delta,
+        delta::config::SinkOptions as DeltaOptions,
         generate::config::Generate,
         sink::{DeleteHow, OnSchemaChange},
     },
@@ -246,7 +246,7 @@ pub(crate) struct Sink {
     #[serde(default)]
     pub(crate) columns: IndexMap<String, SinkColumn>,
     /// Acts where the connection is Delta.
-    pub(crate) delta: Option<delta::config::SinkOptions>,
+    pub(crate) delta: Option<DeltaOptions>,
 }
 
 /// How a pipeline's rows are taken.

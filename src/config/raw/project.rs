@@ -76,11 +76,12 @@ pub(crate) struct Daemon {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Defaults {
     /// Any key of a pipeline's file; the file wins, key by key in `source`, `sink`, `retry` and `slice`.
+    #[serde(default)]
     #[schemars(schema_with = "pipeline_without_required")]
     pub(crate) pipeline: Option<IgnoredAny>,
 }
 
-/// `[profile.NAME]`.
+/// Other surroundings.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {

@@ -3,7 +3,7 @@
 use indexmap::{IndexMap, IndexSet};
 
 use super::{
-    matrix::{Filler, Matrices, meant, members},
+    matrix::{Filler, How, Matrices, meant, members},
     report::Report,
 };
 use crate::{
@@ -76,7 +76,7 @@ fn one(
     matrices: &Matrices,
     report: &mut Report<'_>,
 ) -> Option<(String, Connection)> {
-    let mut filler = Filler { facts, matrices, used: IndexSet::new() };
+    let mut filler = Filler { facts, matrices, used: IndexSet::new(), how: How::Connection };
     let name = filler.fill_key(template, node, report);
     check_name(&name, node, report);
     let mut filled = node.clone();
@@ -107,7 +107,7 @@ fn check_name(name: &str, node: &Node, report: &mut Report<'_>) {
 fn fill(node: &mut Node, filler: &mut Filler<'_>, report: &mut Report<'_>) {
     match &mut node.value {
         Value::String(_) => {
-            let text = filler.fill(node, report);
+            let text = filler.fill_path(node, report);
             node.value = Value::String(text);
         }
         Value::Array(items) => items.iter_mut().for_each(|item| fill(item, filler, report)),

@@ -60,9 +60,11 @@ impl<'a> Common<'a> {
         }
     }
 
-    /// Whether it exists in a profile.
-    pub(crate) fn is_in(&self, profile: &str) -> bool {
-        self.profiles.is_none_or(|profiles| profiles.iter().any(|name| name == profile))
+    /// Whether it exists in a profile. One whose profiles are all misspelled is judged as if it were in the default one.
+    pub(crate) fn is_in(&self, profile: &str, known: &[&str]) -> bool {
+        let Some(profiles) = self.profiles else { return true };
+        let lost = !profiles.iter().any(|name| known.contains(&name.as_str()));
+        profiles.iter().any(|name| name == profile) || lost && profile == super::DEFAULT_PROFILE
     }
 
     /// Checks the names of its profiles.

@@ -8,7 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::{
     Context,
     job::{self, Common},
-    matrix::{Filler, members, used},
+    matrix::{Filler, How, members, used},
     pipeline::{check_key, check_modes, place, sink_columns, unused_matrices},
     report::Report,
     value,
@@ -40,7 +40,8 @@ pub(crate) fn mart(file: &JobFile<MartFile>, context: &Context<'_>, report: &mut
     let mut resolved = vec![];
     for (member, facts) in members(&used, context.matrices) {
         report.member(first, |report| {
-            let mut filler = Filler { facts: &facts, matrices: context.matrices, used: IndexSet::new() };
+            let mut filler =
+                Filler { facts: &facts, matrices: context.matrices, used: IndexSet::new(), how: How::Job };
             let output = match kind {
                 Some(Kind::Table) => table(file, context, &mut filler, report),
                 Some(Kind::Workbook) => Some(workbook(file, context, &mut filler, report)),
@@ -52,15 +53,12 @@ pub(crate) fn mart(file: &JobFile<MartFile>, context: &Context<'_>, report: &mut
             }
         });
     }
-    for member in &resolved {
-        let texts: Vec<&str> = match &member.output {
-            MartOutput::Table { sql, .. } => vec![&sql.text],
-            MartOutput::Workbook(workbook) => {
-                workbook.sheets.iter().map(|sheet| sheet.sql.text.as_str()).collect()
-            }
-        };
-        let speaks = |matrix: &&String| texts.iter().any(|sql| job::names_parameter(sql, matrix));
-        named.extend(used.keys().filter(speaks).cloned());
+    let texts = file.raw.sql.iter().map(|sql| (sql, file.tree.at(&["sql"])));
+    let sheets = file.raw.sheet.iter().zip(file.tree.at(&["sheet"]).items());
+    for (raw, node) in texts.chain(sheets.map(|(sheet, node)| (&sheet.sql, node.at(&["sql"])))) {
+        if let Some(sql) = job::sql(raw, node, report) {
+            named.extend(used.keys().filter(|matrix| job::names_parameter(&sql.text, matrix)).cloned());
+        }
     }
     unused_matrices(&file.tree, used.keys(), &named, report);
     Mart { info, members: resolved }
@@ -151,7 +149,7 @@ fn workbook(
 ) -> MartOutput {
     let tree = &file.tree;
     let excel = tree.at(&["excel"]);
-    let path = filler.fill(excel, report);
+    let path = filler.fill_path(excel, report);
     let is_xlsx = PathBuf::from(&path).extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("xlsx"));
     if file.raw.excel.is_some() && (!is_xlsx || path.contains('\0')) {
         report.value(excel, "bad-path", "the workbook's file must end with `.xlsx`", "");

@@ -171,6 +171,17 @@ pub(crate) struct Filler<'a> {
     pub(crate) matrices: &'a Matrices,
     /// Matrices that were named.
     pub(crate) used: IndexSet<String>,
+    /// What to do to fan out over one more.
+    pub(crate) how: How,
+}
+
+/// Who is being filled in: what to do to fan out over one more matrix.
+#[derive(Clone, Copy)]
+pub(crate) enum How {
+    /// A pipeline or mart: `matrix = […]`.
+    Job,
+    /// A connection: its name.
+    Connection,
 }
 
 impl Filler<'_> {
@@ -185,6 +196,18 @@ impl Filler<'_> {
             },
             report,
         )
+    }
+
+    /// The same for a path, which facts may not lead elsewhere.
+    pub(crate) fn fill_path(&mut self, node: &Node, report: &mut Report<'_>) -> String {
+        let written = node.text().unwrap_or_default();
+        let filled = self.fill(node, report);
+        let separators = |text: &str| text.matches(['/', '\\']).count();
+        if separators(&filled) > separators(written) {
+            let message = format!("`{filled}`: a fact in a path may not hold `/` or `\\`");
+            report.value(node, "bad-path", message, "name another fact, or the member itself");
+        }
+        filled
     }
 
     /// The same for a table's key.
@@ -241,7 +264,10 @@ impl Filler<'_> {
             );
         }
         if self.matrices.contains_key(matrix) {
-            let hint = format!("add `matrix = [\"{matrix}\"]` at the top of the file");
+            let hint = match self.how {
+                How::Job => format!("add `matrix = [\"{matrix}\"]` at the top of the file"),
+                How::Connection => format!("write `{{{matrix}}}` in the connection's name"),
+            };
             return (format!("`{{{name}}}` stands here, but nothing fans out over `{matrix}`"), hint);
         }
         let names: Vec<&str> = self.matrices.keys().map(String::as_str).collect();

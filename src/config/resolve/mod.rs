@@ -127,14 +127,14 @@ fn jobs(
     for file in &files.pipelines {
         let common = Common::of_pipeline(&file.raw);
         common.check_profiles(&file.tree, profiles, report);
-        if common.is_in(profile) {
+        if common.is_in(profile, profiles) {
             pipelines.push(pipeline::pipeline(file, context, report));
         }
     }
     for file in &files.marts {
         let common = Common::of_mart(&file.raw);
         common.check_profiles(&file.tree, profiles, report);
-        if common.is_in(profile) {
+        if common.is_in(profile, profiles) {
             marts.push(mart::mart(file, context, report));
         }
     }

@@ -6,7 +6,7 @@ use super::{
     Context,
     connections::{self, Connection},
     job::{self, Common},
-    matrix::{Filler, members, used},
+    matrix::{Filler, How, members, used},
     report::Report,
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
         tree::Node,
     },
     connector::{
-        generate,
+        generate::source_facts as generator_facts,
         sink::{SinkColumn, SinkOptions, SinkSpec},
         source::{CursorSpec, Overlap, SourceSpec},
     },
@@ -46,7 +46,8 @@ pub(crate) fn pipeline(
     let mut named = IndexSet::new();
     for (member, facts) in members(&used, context.matrices) {
         report.member(first, |report| {
-            let mut filler = Filler { facts: &facts, matrices: context.matrices, used: IndexSet::new() };
+            let mut filler =
+                Filler { facts: &facts, matrices: context.matrices, used: IndexSet::new(), how: How::Job };
             let mut resolve = Resolve { file, context, report, filler: &mut filler };
             if let Some(parts) = resolve.parts() {
                 let Parts { source, transform, sink, delete_when, bad_rows, slice, delivery } = parts;
@@ -68,7 +69,10 @@ pub(crate) fn pipeline(
             named.extend(filler.used);
         });
     }
-    if let Some(sql) = resolved.iter().find_map(|member| member.transform.as_ref()) {
+    let transform = file.raw.transform.as_ref();
+    if let Some(sql) =
+        transform.and_then(|raw| job::sql(&raw.sql, file.tree.at(&["transform", "sql"]), report))
+    {
         named.extend(used.keys().filter(|matrix| job::names_parameter(&sql.text, matrix)).cloned());
     }
     unused_matrices(&file.tree, used.keys(), &named, report);
@@ -155,7 +159,7 @@ impl Resolve<'_, '_, '_, '_> {
         if let Some(spec) = &raw.generate {
             self.only_generate(node);
             let source = SourceKind::Generate { spec: Box::new(spec.clone()), parents: IndexMap::new() };
-            return Some((source, Some(generate::source_facts())));
+            return Some((source, Some(generator_facts())));
         }
         for (key, given) in [("connection", raw.connection.is_some()), ("table", raw.table.is_some())] {
             if !given {

@@ -103,7 +103,8 @@ fn bad_formats() {
 fn ten_mistakes_are_ten_problems() {
     let text = r#"
 descripton = "1"
-schedule = { every = "1 minute", cron = "5 25 * * *" }
+schedule = { cron = "5 25 * * *" }
+retry = { wait = "1 minute" }
 matrix = ["reigon"]
 
 [source]
@@ -129,8 +130,8 @@ mode = "append"
         codes,
         [
             "unknown-key",
-            "bad-duration",
             "bad-cron",
+            "bad-duration",
             "unknown-matrix",
             "unknown-connection",
             "wrong-type",

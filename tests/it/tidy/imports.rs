@@ -19,6 +19,7 @@ const RULES: &[(&str, &[&str])] = &[
         &[
             "model",
             "workbook::spec",
+            "engine::params",
             "engine::typing",
             "engine::params",
             "schedule",

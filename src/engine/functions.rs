@@ -25,18 +25,21 @@ use arrow::{
     compute::cast,
     datatypes::{DataType, Date32Type, TimeUnit},
 };
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, Days, Months, NaiveDate};
 use chrono_tz::Tz;
 use datafusion::{
     common::{Result, exec_err, plan_err},
     logical_expr::{
         ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+        interval_arithmetic::Interval,
+        preimage::PreimageResult,
         simplify::{ExprSimplifyResult, SimplifyContext},
     },
     scalar::ScalarValue,
 };
 
 use super::{
+    day_range::instants,
     local_time::{Clockwork, DAY, micros},
     params::instant_type,
 };
@@ -111,6 +114,27 @@ impl Local {
         Ok(micros.unary(|t| clockwork.borrow_mut().local(t)))
     }
 
+    /// The days that a value of this function stands for: `from` is in, the other out.
+    fn days(&self, day: i32) -> Option<(i32, i32)> {
+        let first = date_from_days(day);
+        let until = match self.part {
+            Part::Date => first.checked_add_days(Days::new(1)),
+            Part::Week => first.checked_add_days(Days::new(7)),
+            Part::Month => first.checked_add_months(Months::new(1)),
+            Part::Quarter => first.checked_add_months(Months::new(3)),
+            Part::Year => first.checked_add_months(Months::new(12)),
+            Part::Timestamp | Part::Time | Part::Hour => None,
+        }?;
+        let starts = match self.part {
+            Part::Week => first.weekday() == chrono::Weekday::Mon,
+            Part::Month => first.day() == 1,
+            Part::Quarter => first.day() == 1 && first.month0() % 3 == 0,
+            Part::Year => first.ordinal() == 1,
+            Part::Date | Part::Timestamp | Part::Time | Part::Hour => true,
+        };
+        starts.then(|| (day, days_since_1970(until)))
+    }
+
     fn part(&self, local: &Int64Array) -> ArrayRef {
         let days = |first: fn(NaiveDate) -> NaiveDate| -> ArrayRef {
             let known = Cell::new((i32::MIN, i32::MIN));
@@ -135,9 +159,7 @@ impl Local {
                 let hour: Int32Array = local.unary(|t| (t.rem_euclid(DAY) / (DAY / 24)) as i32);
                 Arc::new(hour)
             }
-            Part::Week => {
-                days(|day| day - chrono::Days::new(u64::from(day.weekday().num_days_from_monday())))
-            }
+            Part::Week => days(|day| day - Days::new(u64::from(day.weekday().num_days_from_monday()))),
             Part::Month => days(|day| day.with_day(1).unwrap_or(day)),
             Part::Quarter => {
                 days(|day| NaiveDate::from_ymd_opt(day.year(), day.month0() / 3 * 3 + 1, 1).unwrap_or(day))
@@ -178,6 +200,21 @@ impl ScalarUDFImpl for Local {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         mapped(&args, |array| Ok(self.part(&self.local(array)?)))
+    }
+
+    fn preimage(&self, args: &[Expr], value: &Expr, info: &SimplifyContext) -> Result<PreimageResult> {
+        let ([column], Some(ScalarValue::Date32(Some(day)))) = (args, value.as_literal()) else {
+            return Ok(PreimageResult::None);
+        };
+        let kind = info.get_data_type(column)?;
+        let range = self.days(*day).and_then(|(from, until)| instants(self.zone, from, until, &kind));
+        Ok(match range {
+            Some((from, until)) => {
+                let interval = Box::new(Interval::try_new(from, until)?);
+                PreimageResult::Range { expr: column.clone(), interval }
+            }
+            None => PreimageResult::None,
+        })
     }
 }
 

@@ -19,6 +19,7 @@ mod blame;
 mod carry;
 mod check;
 mod dates;
+mod day_range;
 mod functions;
 mod local_time;
 mod parse;

@@ -234,6 +234,30 @@ async fn dates_are_days_of_the_zone() {
 }
 
 #[tokio::test]
+async fn filters_on_local_days_become_filters_on_instants() {
+    let table = "(SELECT value AS n, arrow_cast(1769800000 + value * 3600, 'Timestamp(Second, Some(\"UTC\"))') AS at FROM generate_series(0, 2000)) t";
+    for (function, day) in [
+        ("local_date", "2026-02-01"),
+        ("local_week", "2026-02-02"),
+        ("local_month", "2026-03-01"),
+        ("local_month", "2026-03-02"),
+    ] {
+        for op in ["=", "<>", "<", "<=", ">", ">=", "IS DISTINCT FROM"] {
+            let rewritten =
+                format!("SELECT count(*) AS c FROM {table} WHERE {function}(at) {op} DATE '{day}'");
+            let plain = format!(
+                "SELECT count(*) AS c FROM {table} WHERE CAST({function}(at) AS VARCHAR) {op} '{day}'"
+            );
+            assert_eq!(given(&rewritten).await, given(&plain).await, "{rewritten}");
+        }
+    }
+    let (engine, _folder) = engine();
+    let sql = format!("SELECT n FROM {table} WHERE local_date(at) = DATE '2026-02-01'");
+    let plan = engine.explain(&sql, &Params::new(), now()).await.unwrap();
+    assert!(!plan.contains("local_date"), "{plan}");
+}
+
+#[tokio::test]
 async fn nothing_but_queries() {
     for sql in [
         "CREATE TABLE t (a INT)",

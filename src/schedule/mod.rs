@@ -5,8 +5,8 @@ pub mod cron;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use crate::model::time::Span;
-use cron::Cron;
+use crate::{config::project::Trigger, model::time::Span};
+use cron::{Cron, parse_cron};
 
 /// A schedule that depends on time alone.
 #[derive(Debug, Clone)]
@@ -20,6 +20,18 @@ pub enum Timing {
         /// Whose wall-clock times it means.
         zone: Tz,
     },
+}
+
+/// What of a job's trigger depends on time alone; `None` where it follows other jobs or never rests.
+pub fn timing(trigger: &Trigger) -> Option<Timing> {
+    match trigger {
+        Trigger::Every(span) => Some(Timing::Every(*span)),
+        Trigger::Cron { expression, zone } => {
+            let cron = Box::new(parse_cron(expression).ok()?);
+            Some(Timing::Cron { cron, zone: *zone })
+        }
+        Trigger::AfterInputs | Trigger::After(_) | Trigger::Continuous => None,
+    }
 }
 
 /// The first time after an instant (not at it); `None` where there is none in the calendar.
@@ -91,8 +103,8 @@ mod tests {
 
     #[test]
     fn schedules_in_words() {
-        let cron = Box::new(cron::parse_cron("5 6 * * MON-FRI").unwrap());
-        let timing = Timing::Cron { cron, zone: "Asia/Omsk".parse().unwrap() };
+        let expression = "5 6 * * MON-FRI".to_owned();
+        let timing = timing(&Trigger::Cron { expression, zone: "Asia/Omsk".parse().unwrap() }).unwrap();
         assert_eq!(
             describe(&timing),
             "at 06:05, on Monday, Tuesday, Wednesday, Thursday, and Friday (Asia/Omsk)"

@@ -21,12 +21,12 @@ use crate::{
 
 /// Everything that names may mean.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct Lookup {
     pub(super) connections: IndexMap<String, Arc<dyn Connection>>,
     pub(super) relations: IndexMap<String, Arc<dyn Relations>>,
 }
 
-impl Places {
+impl Lookup {
     /// Looks a table up, as it is now.
     pub(super) async fn table(
         &self,

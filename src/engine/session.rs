@@ -29,7 +29,7 @@ use super::{
     probe_source,
     reads::{Reads, reads},
     relations::Relations,
-    resolve::Places,
+    resolve::Lookup,
     state,
     typing::{Finding, Known, TableName, Typed, check_sql},
 };
@@ -57,7 +57,7 @@ pub struct Engine {
     pub(super) state: SessionState,
     /// One thread, rows in order.
     pub(super) transforms: SessionState,
-    pub(super) places: Places,
+    pub(super) lookup: Lookup,
 }
 
 /// A table that only one query knows, by the name it has there: `this`.
@@ -81,17 +81,17 @@ impl Engine {
         let transforms = state::builder(zone, state::config(1), runtime)
             .with_physical_optimizer_rules(probe_source::rules())
             .build();
-        Ok(Self { zone, state, transforms, places: Places::default() })
+        Ok(Self { zone, state, transforms, lookup: Lookup::default() })
     }
 
     /// Makes a connection's tables known as `name.table` and `name.schema.table`.
     pub fn register_connection(&mut self, name: impl Into<String>, connection: Arc<dyn Connection>) {
-        self.places.connections.insert(name.into(), connection);
+        self.lookup.connections.insert(name.into(), connection);
     }
 
     /// Makes relations known as `kind.name`; kinds are `mart` and `pipeline`.
     pub fn register_relations(&mut self, kind: impl Into<String>, relations: Arc<dyn Relations>) {
-        self.places.relations.insert(kind.into(), relations);
+        self.lookup.relations.insert(kind.into(), relations);
     }
 
     /// Runs a query. `now` is what `now()` says.
@@ -138,7 +138,7 @@ impl Engine {
         };
         let mut known: IndexMap<TableName, Known> = IndexMap::new();
         for table in reads(&parsed.tree, sql).tables {
-            let found = match self.places.table(&table.name, &[]).await {
+            let found = match self.lookup.table(&table.name, &[]).await {
                 Ok(provider) => Known::Schema(provider.schema()),
                 Err(error) if error.kind == ErrorKind::NotFound => Known::Missing { hint: error.hint },
                 Err(error) => return Err(error),
@@ -158,7 +158,7 @@ impl Engine {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let parsed = parse::query(sql).map_err(|finding| mistake(sql, &finding))?;
         let names = reads(&parsed.tree, sql);
-        let tables = self.places.tables(&names, extra).await?;
+        let tables = self.lookup.tables(&names, extra).await?;
         let plan = self.plan(state, sql, parsed, &tables, params)?;
         state.create_physical_plan(&plan).await.map_err(|error| failed(error, sql, &names))
     }
@@ -236,7 +236,7 @@ pub(super) fn failed(error: DataFusionError, sql: &str, names: &Reads) -> Error 
     }
 }
 
-impl Places {
+impl Lookup {
     /// Sources of every table that a query names.
     pub(super) async fn tables(&self, names: &Reads, extra: &[Extra<'_>]) -> Result<Tables> {
         let mut tables = Tables::new();

@@ -132,7 +132,7 @@ impl Query {
         let parsed = parse::query(&self.sql).map_err(|finding| mistake(&self.sql, &finding))?;
         let names = reads(&parsed.tree, &self.sql);
         let source: Arc<dyn TableProvider> = Arc::new(EmptyTable::new(Arc::clone(&self.source)));
-        let tables = self.engine.places.tables(&names, &[(SOURCE, source)]).await?;
+        let tables = self.engine.lookup.tables(&names, &[(SOURCE, source)]).await?;
         let plan = self.engine.plan(state, &self.sql, parsed, &tables, &self.params)?;
         if let Some(finding) = refuse(&plan, &self.sql).first() {
             return Err(mistake(&self.sql, finding));

@@ -74,9 +74,9 @@ pub(super) fn lock(project: &Project) -> Result<ProjectLock> {
 
 /// Columns that messages may take.
 pub(super) fn width() -> usize {
-    const WIDEST: usize = 110;
-    const UNKNOWN: usize = 100;
-    comfy_table::Table::new().width().map_or(UNKNOWN, |columns| usize::from(columns).clamp(40, WIDEST))
+    const NARROWEST: u16 = 40;
+    const WIDEST: u16 = 110;
+    usize::from(output::columns().clamp(NARROWEST, WIDEST))
 }
 
 fn project_in(folder: &Path) -> Result<PathBuf> {

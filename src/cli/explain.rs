@@ -1,5 +1,6 @@
 //! `explain`: what a run would do, what it promises and why, when it runs by itself.
 
+use chrono_tz::Tz;
 use indexmap::IndexMap;
 
 use super::{
@@ -26,11 +27,13 @@ use crate::{
     },
     engine::params::Params,
     model::{
+        delivery::Reading,
         name::Facts,
         time::{Clock, Period},
         unit::SliceLimit,
     },
     run::Runtime,
+    schedule::{self, Timing, cron::parse_cron},
 };
 
 const EXAMPLES: &str = "\
@@ -69,11 +72,13 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
         }
         explain(&project, &selection.lineage, node, &mut told);
         if let Some(runtime) = &runtime {
-            match unless_interrupted(async { Ok(runtime.standing(&node.job, &node.member).await) }).await? {
-                Ok(standing) => position::describe(&standing)
-                    .into_iter()
-                    .for_each(|(label, value)| told.line(label, &value)),
-                Err(error) => told.line("stands at", &format!("not known: {error} ({})", error.advice())),
+            let (standing, error) =
+                unless_interrupted(async { Ok(position::standing_of(runtime, node).await) }).await?;
+            for (label, value) in standing.iter().flat_map(position::describe) {
+                told.line(label, &value);
+            }
+            if let Some(error) = error {
+                told.line("next", &format!("not known: {error} ({})", error.advice()));
             }
         }
         if let Some(runtime) = runtime.as_ref().filter(|_| args.plan) {
@@ -164,14 +169,14 @@ fn head(info: &JobInfo, told: &mut Told) {
     }
 }
 
-fn foot(info: &JobInfo, told: &mut Told) {
+fn foot(project: &Project, info: &JobInfo, told: &mut Told) {
     let retry = &info.retry;
     let tries = counted(u64::from(retry.attempts), "try").replace("trys", "tries");
     told.line(
         "when it fails",
         &format!("{tries}, {} apart at first; a run ends after {}", retry.wait, retry.timeout),
     );
-    told.line("runs", &schedule(info.schedule.as_ref()));
+    told.line("runs", &starts(info.schedule.as_ref(), project.zone));
 }
 
 fn explain_pipeline(project: &Project, pipeline: &Pipeline, member: &PipelineMember, told: &mut Told) {
@@ -196,7 +201,7 @@ fn explain_pipeline(project: &Project, pipeline: &Pipeline, member: &PipelineMem
     told.line("slices", &slices(member.slice));
     told.line("bad rows", &bad_rows(member.bad_rows));
     told.line("delivery", &member.delivery.to_string());
-    foot(&pipeline.info, told);
+    foot(project, &pipeline.info, told);
 }
 
 fn explain_mart(project: &Project, mart: &Mart, member: &MartMember, told: &mut Told) {
@@ -208,7 +213,7 @@ fn explain_mart(project: &Project, mart: &Mart, member: &MartMember, told: &mut 
         }
         MartOutput::Workbook(workbook) => explain_workbook(project, workbook, &member.facts, told),
     }
-    foot(&mart.info, told);
+    foot(project, &mart.info, told);
 }
 
 fn explain_workbook(project: &Project, workbook: &Workbook, facts: &Facts, told: &mut Told) {
@@ -235,9 +240,12 @@ fn table_source(project: &Project, spec: &SourceSpec, told: &mut Told) {
     let config = project.connections.get(&spec.connection);
     let kind = config.map_or("", ConnectionConfig::kind);
     let schema = spec.schema.as_ref().map_or(String::new(), |schema| format!("{schema}."));
+    let in_ranges =
+        |config: &ConnectionConfig| matches!(config.source_facts(spec).reading, Reading::Ranges(_));
     let order = match &spec.cursor {
         Some(cursor) => cursor_text(cursor),
         None if config.is_some_and(ConnectionConfig::is_log) => "a log, by offset".to_owned(),
+        None if config.is_some_and(in_ranges) => "what was added since the last time".to_owned(),
         None => "the whole table, one generation at a time".to_owned(),
     };
     told.line("reads", &format!("{}.{schema}{} ({kind}), {order}", spec.connection, spec.table));
@@ -305,17 +313,25 @@ fn bad_rows(bad: BadRows) -> String {
     }
 }
 
-fn schedule(schedule: Option<&Schedule>) -> String {
-    let Some(schedule) = schedule else { return "by hand".to_owned() };
-    match &schedule.trigger {
-        Trigger::Every(span) => format!("every {span}"),
-        Trigger::Cron { expression, zone } => format!("at {expression}, {zone}"),
-        Trigger::AfterInputs => "after every job that it reads from".to_owned(),
-        Trigger::After(jobs) => {
-            format!("after {}", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+/// What starts it, and the next times.
+fn starts(schedule: Option<&Schedule>, zone: Tz) -> String {
+    const SHOWN: usize = 3;
+    let timing = match schedule.map(|schedule| &schedule.trigger) {
+        None => return "by hand".to_owned(),
+        Some(Trigger::Every(span)) => Timing::Every(*span),
+        Some(Trigger::Cron { expression, zone }) => match parse_cron(expression) {
+            Ok(cron) => Timing::Cron { cron: Box::new(cron), zone: *zone },
+            Err(_) => return expression.clone(), // A checked project holds no other.
+        },
+        Some(Trigger::AfterInputs) => return "after every job that it reads from".to_owned(),
+        Some(Trigger::After(jobs)) => {
+            return format!("after {}", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
         }
-        Trigger::Continuous => "all the time".to_owned(),
-    }
+        Some(Trigger::Continuous) => return "all the time".to_owned(),
+    };
+    let times = schedule::upcoming(&timing, SystemClock.now(), SHOWN);
+    let times = times.iter().map(|at| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string());
+    format!("{}; due next: {}", schedule::describe(&timing), times.collect::<Vec<_>>().join(", "))
 }
 
 fn neighbours(lineage: &Lineage, node: &Node, told: &mut Told) {

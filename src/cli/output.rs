@@ -116,6 +116,13 @@ pub(super) fn complain(text: &str) {
     write_around_bars(text);
 }
 
+/// Columns of the terminal that results go to; a guess where there is none, or one that says nonsense.
+pub(super) fn columns() -> u16 {
+    const NARROWEST: u16 = 20;
+    const UNKNOWN: u16 = 100;
+    comfy_table::Table::new().width().filter(|columns| *columns >= NARROWEST).unwrap_or(UNKNOWN)
+}
+
 /// The progress bars of this process.
 pub(super) fn screen() -> &'static MultiProgress {
     &SCREEN

@@ -12,6 +12,7 @@ use super::{
     status::progress,
 };
 use crate::{
+    config::lineage::Node,
     connector::error::Error,
     run::{
         Runtime,
@@ -92,22 +93,35 @@ async fn show(names: &[String], format: super::Format, context: &Context) -> Res
     let mut told = Vec::new();
     for node in selection.iter() {
         let name = name_of(node);
-        let standing =
-            unless_interrupted(async { Ok(runtime.standing(&node.job, &node.member).await) }).await?;
+        let (standing, error) = unless_interrupted(async { Ok(standing_of(&runtime, node).await) }).await?;
         match (format, standing) {
-            (super::Format::Text, Ok(standing)) => output::print(&text(&name, &standing))?,
-            (super::Format::Json, Ok(standing)) => told.push(as_json(&name, &standing)),
-            (_, Err(error)) => {
-                let failure = named(&name, error);
-                failure.tell(context.output);
-                failed = Some(failure.exit);
-            }
+            (super::Format::Text, Some(standing)) => output::print(&text(&name, &standing))?,
+            (super::Format::Json, Some(standing)) => told.push(as_json(&name, &standing)),
+            (_, None) => {}
+        }
+        if let Some(error) = error {
+            let failure = named(&name, error);
+            failure.tell(context.output);
+            failed = Some(failure.exit);
         }
     }
     if matches!(format, super::Format::Json) {
         output::print(&format!("{:#}", Value::Array(told)))?;
     }
     failed.map_or(Ok(()), |exit| Err(Failure::told(exit)))
+}
+
+/// Where a member stands. Where its source cannot tell, or refuses the position, what the target remembers
+/// is told all the same: that is what somebody looks for then.
+pub(super) async fn standing_of(runtime: &Runtime, node: &Node) -> (Option<Standing>, Option<Error>) {
+    match runtime.standing(&node.job, &node.member).await {
+        Ok(standing) => (Some(standing), None),
+        Err(error) => {
+            let record = runtime.record_of(&node.job, &node.member).await;
+            let standing = record.ok().map(|record| Standing { record, head: None, next: None });
+            (standing, Some(error))
+        }
+    }
 }
 
 async fn change(names: &[String], change: &Change, context: &Context) -> Result {
@@ -128,7 +142,7 @@ async fn change(names: &[String], change: &Change, context: &Context) -> Result 
     Ok(())
 }
 
-async fn change_one(runtime: &Runtime, node: &crate::config::lineage::Node, change: &Change) -> Result {
+async fn change_one(runtime: &Runtime, node: &Node, change: &Change) -> Result {
     let name = name_of(node);
     let before = runtime.record_of(&node.job, &node.member).await.map_err(|error| named(&name, error))?;
     let before = before.map_or_else(|| "no record".to_owned(), |record| progress(&record.progress));

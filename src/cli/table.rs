@@ -71,7 +71,10 @@ impl Table {
 
     fn drawn(&self, color: bool) -> String {
         let mut table = comfy_table::Table::new();
-        table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+            .load_preset(presets::UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(output::columns());
         if color {
             table.enforce_styling();
         }

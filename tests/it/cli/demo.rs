@@ -18,8 +18,8 @@ fn the_demo_runs_whole_and_doubles_nothing() {
         let rows = call(here.path(), &["--project", "показ", "query", sql, "--format", "json"]).done().json();
         rows[0].clone()
     };
-    let sql =
-        "SELECT count(*) AS n, count(DISTINCT region || '/' || id) AS ids FROM pipeline.actions_to_warehouse";
+    let sql = "SELECT count(*) AS n, count(DISTINCT region || '/' || CAST(id AS VARCHAR)) AS ids \
+               FROM pipeline.actions_to_warehouse";
     let rows = count(sql);
     assert!(rows["n"].as_u64().unwrap() > 1_000, "{rows}");
     assert_eq!(rows["n"], rows["ids"], "each row once");

@@ -119,7 +119,7 @@ bad_rows = "dead_letter"
 [source.columns]
 id = "int64"
 "Город" = "text"
-amount = "int64"
+amount = { type = "int64", nullable = true }
 
 [sink]
 connection = "warehouse"

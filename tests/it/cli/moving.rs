@@ -100,7 +100,7 @@ fn explain_says_what_is_promised() {
     }
     assert!(!shop.path().join("data").exists(), "offline made something");
     let text = call(shop.path(), &["explain", "orders"]).done().stdout;
-    assert!(text.contains("nothing: it never ran") && text.contains("4 rows, up to 4"), "{text}");
+    assert!(text.contains("nothing: it never ran") && text.contains("up to 4"), "{text}");
 }
 
 #[test]
@@ -131,12 +131,10 @@ fn dead_letters_are_mended_and_replayed() {
     assert!(shown.contains("много") && shown.contains("Город"), "the row itself is shown: {shown}");
     call(shop.path(), &["dead-letters", "show", "999"]).ended(2);
 
-    // The contract is mended: what was no number is taken as NULL.
+    // The contract is mended: what is no number stands for NULL.
     let file = shop.path().join("pipelines/orders.toml");
     let text = std::fs::read_to_string(&file).unwrap();
-    let mended = text
-        .replace("bad_rows =", "null_values = [\"много\"]\nbad_rows =")
-        .replace("amount = \"int64\"", "amount = { type = \"int64\", nullable = true }");
+    let mended = text.replace("bad_rows =", "null_values = [\"много\"]\nbad_rows =");
     std::fs::write(&file, mended).unwrap();
     let replayed = call(shop.path(), &["dead-letters", "replay", "orders", "--format", "json"]).done().json();
     assert_eq!(replayed[0]["written"], 1, "{replayed:#}");

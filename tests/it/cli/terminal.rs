@@ -27,10 +27,7 @@ fn on_terminal(folder: &Path, arguments: &str) -> String {
 fn a_terminal_gets_drawn_tables_and_colour() {
     let shop = shop();
     let told = on_terminal(shop.path(), "run --all");
-    assert!(
-        told.contains('│') && told.contains("\x1b[38;5;2mdone") | told.contains("\x1b[32mdone"),
-        "{told:?}"
-    );
+    assert!(told.contains('│') && told.contains("\x1b[38;5;2m done"), "{told:?}");
     let plain = on_terminal(shop.path(), "--color never status");
     assert!(plain.contains('│') && !plain.contains("\x1b[38"), "{plain:?}");
 }
@@ -41,12 +38,12 @@ fn the_first_interrupt_stops_at_an_edge_and_the_next_run_goes_on() {
     sqlite(
         &shop.path().join("shop.db"),
         r#"DELETE FROM orders;
-           WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2000000)
+           WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 200000)
            INSERT INTO orders (id, "Город", amount) SELECT x, 'Омск', x FROM n;"#,
     );
     let file = shop.path().join("pipelines/orders.toml");
     let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, format!("slice = {{ rows = 5000 }}\n{text}")).unwrap();
+    std::fs::write(&file, format!("slice = {{ rows = 2000 }}\n{text}")).unwrap();
     let child = program(shop.path())
         .args(["run", "orders", "--format", "json"])
         .stdout(Stdio::piped())
@@ -59,10 +56,10 @@ fn the_first_interrupt_stops_at_an_edge_and_the_next_run_goes_on() {
     let called = super::Called::from(child.wait_with_output().unwrap()).ended(130);
     assert!(called.stderr.contains("stopping after what is being written"), "{called:#?}");
     let written = called.json()[0]["written"].as_u64().unwrap();
-    assert!(written > 0 && written < 2_000_000, "{written} rows were written before it stopped");
+    assert!(written > 0 && written < 200_000, "{written} rows were written before it stopped");
 
     let run = call(shop.path(), &["run", "orders", "--format", "json"]).done().json();
-    assert_eq!(written + run[0]["written"].as_u64().unwrap(), 2_000_000, "each row once");
+    assert_eq!(written + run[0]["written"].as_u64().unwrap(), 200_000, "each row once");
 }
 
 /// Waits until the run has committed something.

@@ -33,7 +33,7 @@ use crate::{
         unit::SliceLimit,
     },
     run::Runtime,
-    schedule::{self, Timing, cron::parse_cron},
+    schedule,
 };
 
 const EXAMPLES: &str = "\
@@ -316,22 +316,25 @@ fn bad_rows(bad: BadRows) -> String {
 /// What starts it, and the next times.
 fn starts(schedule: Option<&Schedule>, zone: Tz) -> String {
     const SHOWN: usize = 3;
-    let timing = match schedule.map(|schedule| &schedule.trigger) {
-        None => return "by hand".to_owned(),
-        Some(Trigger::Every(span)) => Timing::Every(*span),
-        Some(Trigger::Cron { expression, zone }) => match parse_cron(expression) {
-            Ok(cron) => Timing::Cron { cron: Box::new(cron), zone: *zone },
-            Err(_) => return expression.clone(), // A checked project holds no other.
-        },
-        Some(Trigger::AfterInputs) => return "after every job that it reads from".to_owned(),
-        Some(Trigger::After(jobs)) => {
-            return format!("after {}", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    let Some(trigger) = schedule.map(|schedule| &schedule.trigger) else { return "by hand".to_owned() };
+    if let Some(timing) = schedule::timing(trigger) {
+        let times = schedule::upcoming(&timing, SystemClock.now(), SHOWN);
+        let times = times.iter().map(|at| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string());
+        return format!(
+            "{}; due next: {}",
+            schedule::describe(&timing),
+            times.collect::<Vec<_>>().join(", ")
+        );
+    }
+    match trigger {
+        Trigger::AfterInputs => "after every job that it reads from".to_owned(),
+        Trigger::After(jobs) => {
+            format!("after {}", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
         }
-        Some(Trigger::Continuous) => return "all the time".to_owned(),
-    };
-    let times = schedule::upcoming(&timing, SystemClock.now(), SHOWN);
-    let times = times.iter().map(|at| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string());
-    format!("{}; due next: {}", schedule::describe(&timing), times.collect::<Vec<_>>().join(", "))
+        Trigger::Continuous => "all the time".to_owned(),
+        // A checked project names no time that never comes.
+        Trigger::Every(_) | Trigger::Cron { .. } => "never".to_owned(),
+    }
 }
 
 fn neighbours(lineage: &Lineage, node: &Node, told: &mut Told) {

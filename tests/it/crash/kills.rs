@@ -1,6 +1,7 @@
 //! Death at any moment, while the bot goes on writing.
 
 use std::{
+    process::Stdio,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -12,6 +13,8 @@ use super::site::{Site, Target, add_rows};
 
 /// Deaths of one project.
 const DEATHS: usize = 12;
+/// The bot writes no longer than this, whatever becomes of the test.
+const WRITING: Duration = Duration::from_mins(5);
 
 #[test]
 fn death_at_any_moment_loses_and_doubles_nothing_in_sqlite() {
@@ -31,15 +34,16 @@ fn die_often(target: Target) {
     thread::scope(|scope| {
         scope.spawn(|| {
             let bot = site.source();
-            while !done.load(Ordering::SeqCst) {
+            let began = Instant::now();
+            while !done.load(Ordering::SeqCst) && began.elapsed() < WRITING {
                 add_rows(&bot, 3);
-                thread::sleep(Duration::from_millis(5));
+                thread::sleep(Duration::from_millis(40));
             }
         });
         let mut deaths = 0;
         for _ in 0..DEATHS {
             let mut child =
-                site.program(&["run", "--all"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+                site.program(&["run", "--all"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             thread::sleep(whole.mul_f64(rand::rng().random_range(0.05..1.0)));
             child.kill().unwrap();
             deaths += usize::from(!child.wait().unwrap().success());

@@ -51,6 +51,8 @@ const RULES: &[(&str, &[&str])] = &[
         &[
             "model",
             "failpoint",
+            // What connectors share: each a module of its own, named for what it is.
+            "connector::cells",
             "connector::OpenContext",
             "connector::connection",
             "connector::error",

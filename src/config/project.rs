@@ -190,6 +190,7 @@ pub struct PipelineMember {
 
 /// Where a pipeline's rows come from.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one per member, and most are tables")]
 pub enum SourceKind {
     /// A table of a connection.
     Table(SourceSpec),

@@ -117,7 +117,7 @@ bad_rows = "ignore"
 id = "bigint"
 
 [transform]
-sql = "SELECT id, FROM source"
+sql = "SELECT (id FROM source"
 
 [sink]
 conection = "warehouse"

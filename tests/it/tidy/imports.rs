@@ -21,7 +21,6 @@ const RULES: &[(&str, &[&str])] = &[
             "workbook::spec",
             "engine::params",
             "engine::typing",
-            "engine::params",
             "schedule",
             "connector::ConnectionConfig",
             "connector::sink",

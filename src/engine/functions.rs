@@ -128,7 +128,7 @@ impl Local {
         let starts = match self.part {
             Part::Week => first.weekday() == chrono::Weekday::Mon,
             Part::Month => first.day() == 1,
-            Part::Quarter => first.day() == 1 && first.month0() % 3 == 0,
+            Part::Quarter => first.day() == 1 && first.month0().is_multiple_of(3),
             Part::Year => first.ordinal() == 1,
             Part::Date | Part::Timestamp | Part::Time | Part::Hour => true,
         };

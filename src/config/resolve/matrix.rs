@@ -89,7 +89,7 @@ pub(crate) fn used(
                         used.insert(name.clone(), members.keys().cloned().collect());
                     }
                     None => unknown(name, matrices, |message, hint| {
-                        report.value(place, "unknown-matrix", message, hint)
+                        report.value(place, "unknown-matrix", message, hint);
                     }),
                 }
             }
@@ -99,7 +99,7 @@ pub(crate) fn used(
                 let place = node.get(name).unwrap_or(node);
                 let Some(members) = matrices.get(name) else {
                     unknown(name, matrices, |message, hint| {
-                        report.key(place, "unknown-matrix", message, hint)
+                        report.key(place, "unknown-matrix", message, hint);
                     });
                     continue;
                 };

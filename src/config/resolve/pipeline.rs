@@ -205,7 +205,7 @@ impl Resolve<'_, '_, '_, '_> {
                 "name another column, or leave `tie` out",
             );
         }
-        let start = raw.start.as_ref().map(|scalar| super::value::value(scalar));
+        let start = raw.start.as_ref().map(super::value::value);
         CursorSpec {
             column: raw.column.clone(),
             tie: raw.tie.clone(),

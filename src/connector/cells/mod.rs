@@ -143,7 +143,9 @@ impl RowDecoder {
         self.bytes = 0;
         if !discarded.is_empty() {
             let mut kept = vec![true; ordinals.len()];
-            discarded.into_iter().for_each(|row| kept[row] = false);
+            for row in discarded {
+                kept[row] = false;
+            }
             let kept = BooleanArray::from(kept);
             for array in &mut arrays {
                 *array = filter(array, &kept)?;

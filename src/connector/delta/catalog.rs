@@ -18,7 +18,6 @@ use datafusion::{
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
 
 use super::{
-    super::error::Error,
     SCHEMA,
     table::{Location, Table},
 };
@@ -79,7 +78,7 @@ pub(super) fn provider(table: &Table) -> Result<Arc<dyn TableProvider>> {
     let mut config = DeltaScanConfig::new().with_wrap_partition_values(false).with_parquet_pushdown(false);
     // Columns have the plain types that the table was made with.
     config.schema_force_view_types = false;
-    let snapshot = table.state().map_err(Error::from)?.snapshot().clone();
+    let snapshot = table.state()?.snapshot().clone();
     Ok(Arc::new(Checked(DeltaScanNext::new(snapshot, config)?)))
 }
 

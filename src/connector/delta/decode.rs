@@ -127,7 +127,7 @@ impl Decoder {
         for (at, to) in self.picked.iter().zip(self.target.fields()) {
             let from = self.source.field(*at);
             let (decoded, lost) = self.column(batch.column(*at), to.data_type())?;
-            for row in 0..rows {
+            for (row, fault) in bad.iter_mut().enumerate() {
                 let reason = if lost.as_ref().is_some_and(|lost| lost.value(row)) {
                     format!("{} in a column of type {}", from.data_type(), to.data_type())
                 } else if !to.is_nullable() && decoded.is_null(row) {
@@ -135,7 +135,7 @@ impl Decoder {
                 } else {
                     continue;
                 };
-                bad[row].get_or_insert((Some(to.name().clone()), reason));
+                fault.get_or_insert((Some(to.name().clone()), reason));
             }
             columns.push(decoded);
         }

@@ -161,7 +161,8 @@ impl Erased {
         let present: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
         self.files.retain(|path, _| present.contains(path.as_str()));
         for file in files {
-            if !self.files.contains_key(&file.path) {
+            let known = self.files.contains_key(&file.path);
+            if !known {
                 let fate = judge(erase, table, &file).await?;
                 self.files.insert(file.path, fate);
             }

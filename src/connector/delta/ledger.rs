@@ -86,8 +86,11 @@ struct Written {
 /// The marks of snapshots that were looked at: reading one replays the log, so none is read twice.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
-    seen: Arc<Mutex<HashMap<(String, String), (u64, Option<Mark>)>>>,
+    seen: Arc<Mutex<Seen>>,
 }
+
+/// By table id and track key: the version looked at, and the mark in it.
+type Seen = HashMap<(String, String), (u64, Option<Mark>)>;
 
 impl Ledger {
     /// The track's mark in a snapshot.

@@ -175,7 +175,9 @@ impl<'a> Look<'a> {
         };
         let back = self.keys[0].before(&at[0], overlap)?;
         Ok(Some(match self.lower(None)? {
-            Lower::From(start) if compare(&[back.clone()], std::slice::from_ref(&start)).is_lt() => {
+            Lower::From(start)
+                if compare(std::slice::from_ref(&back), std::slice::from_ref(&start)).is_lt() =>
+            {
                 Lower::From(start)
             }
             _ => Lower::From(back),

@@ -182,7 +182,7 @@ impl Target<'_> {
                 table.columns.iter().position(|column| column.name.eq_ignore_ascii_case(field.name()));
             match (place, self.spec.on_schema_change) {
                 (Some(place), _) => {
-                    fields.push((place, self.fit_column(table, &table.columns[place], field, make)?))
+                    fields.push((place, self.fit_column(table, &table.columns[place], field, make)?));
                 }
                 (None, OnSchemaChange::Evolve) => {
                     let add = format!("ALTER TABLE {} ADD COLUMN {}", quote(&table.name), declaration(field));

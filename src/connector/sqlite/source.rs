@@ -263,12 +263,7 @@ impl Source for TableSource {
             };
             inner.look(connection)?.plan(from.as_ref(), &head, limit)
         };
-        let planned = blocking(plan).await?;
-        if planned.is_none() {
-            // The run is at its head: nothing of this state is read any more.
-            *lock(&self.pinned) = None;
-        }
-        Ok(planned)
+        blocking(plan).await
     }
 
     async fn read(&self, unit: &Unit) -> Result<BoxStream<'static, Result<Chunk>>> {
@@ -279,6 +274,8 @@ impl Source for TableSource {
     }
 
     async fn changed(&self) {
+        // Whoever waits has read what it wanted of the state that was held.
+        *lock(&self.pinned) = None;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let inner = self.inner.clone();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, BooleanArray, RecordBatch, new_null_array},
+    array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array},
     buffer::BooleanBuffer,
     compute::{CastOptions, cast_with_options, filter_record_batch, kernels::cmp::not_distinct},
     datatypes::{DataType, SchemaRef},
@@ -60,11 +60,12 @@ pub(super) fn fit(batch: &RecordBatch, target: &SchemaRef) -> Result<Fitted, Arr
     }
     misfits.sort_by_key(|misfit| misfit.row);
     let nullable = relaxed(target, misfits.is_empty());
-    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let mut fitted = RecordBatch::try_new_with_options(nullable, columns, &options)?;
     if let Some(keep) = keep {
         fitted = filter_record_batch(&fitted, &BooleanArray::from(keep))?;
-        fitted = fitted.with_schema(Arc::clone(target))?;
+        let options = RecordBatchOptions::new().with_row_count(Some(fitted.num_rows()));
+        fitted = RecordBatch::try_new_with_options(Arc::clone(target), fitted.columns().to_vec(), &options)?;
     }
     Ok(Fitted { batch: fitted, misfits })
 }

@@ -117,7 +117,7 @@ bad_rows = "ignore"
 id = "bigint"
 
 [transform]
-sql = "SELECT (id FROM source"
+sql = "SELECT id FROM source"
 
 [sink]
 conection = "warehouse"
@@ -137,7 +137,6 @@ mode = "append"
             "wrong-type",
             "bad-choice",
             "unknown-type",
-            "sql-syntax",
             "missing-key",
             "missing-key",
             "unknown-key",

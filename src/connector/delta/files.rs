@@ -130,10 +130,10 @@ async fn encode(
                 }
             }
             Some(Message::Finish) => {
-                return writer
-                    .close()
-                    .await
-                    .map_err(|error| location.failed("its data files cannot be written", error));
+                let adds = writer.close().await;
+                let adds =
+                    adds.map_err(|error| location.failed("its data files cannot be written", error))?;
+                return Ok(adds.into_iter().map(without_empty_texts).collect());
             }
             None => {
                 abandon(writer).await;
@@ -141,6 +141,14 @@ async fn encode(
             }
         }
     }
+}
+
+/// Delta has no empty text in a partition column: readers take it for NULL, so it is written as what it will be.
+fn without_empty_texts(mut add: Add) -> Add {
+    for value in add.partition_values.values_mut() {
+        value.take_if(|text| text.is_empty());
+    }
+    add
 }
 
 async fn abandon(writer: DeltaWriter) {

@@ -51,6 +51,12 @@ pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
     (near(&found).0 <= most).then(|| format!("did you mean \"{found}\"?"))
 }
 
+/// Whether there is a table of this very name. Asked in SQL: rusqlite's `table_exists` answers from the schema that an idle connection remembers.
+pub(super) fn has_table(connection: &rusqlite::Connection, name: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    connection.prepare_cached(sql)?.exists([name])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

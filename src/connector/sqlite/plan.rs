@@ -419,7 +419,7 @@ fn keys(reading: &Reading<'_>, table: &Table, selection: &Selection) -> Result<V
 
 /// The error of a table that is not there, with the nearest that is.
 pub(super) fn no_table(database: &Database, connection: &Connection, table: &str) -> Error {
-    let message = format!("{} does not exist in {}", database.table_shown(table), database.shown());
+    let message = format!("table \"{table}\" does not exist in {}", database.shown());
     let error = Error::new(ErrorKind::NotFound, message);
     let names = Table::names(connection).unwrap_or_default();
     match nearest(table, names.iter().map(String::as_str)) {

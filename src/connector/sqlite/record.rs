@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::name::quote;
+use super::name::{has_table, quote};
 use crate::{
     connector::error::{Error, ErrorKind, Result},
     model::{
@@ -36,7 +36,7 @@ pub(super) struct Records<'a> {
 impl Records<'_> {
     /// Whether the record table is there.
     pub(super) fn exist(&self) -> Result<bool> {
-        self.connection.table_exists(None, RECORDS).map_err(self.failed)
+        has_table(self.connection, RECORDS).map_err(self.failed)
     }
 
     /// Whether any track has a record for the target.

@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::{
-    name::quote,
+    name::{has_table, quote},
     types::{Affinity, suggested},
 };
 use crate::model::column::ColumnType;
@@ -160,7 +160,7 @@ fn columns(connection: &Connection, table: &str, view: bool) -> Result<Vec<Table
 }
 
 fn our_types(connection: &Connection, table: &str) -> Result<Vec<(String, DataType)>> {
-    if !connection.table_exists(None, COLUMNS)? {
+    if !has_table(connection, COLUMNS)? {
         return Ok(vec![]);
     }
     let sql = format!("SELECT column_name, type FROM {} WHERE table_name = ?1", quote(COLUMNS));

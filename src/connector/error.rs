@@ -141,13 +141,17 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        let mut told = self.message.clone();
         let mut cause: Option<&dyn std::error::Error> = self.source.as_deref().map(|e| e as _);
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let text = error.to_string();
+            // Many libraries tell their causes themselves.
+            if !told.contains(&text) {
+                told = format!("{told}: {text}");
+            }
             cause = error.source();
         }
-        Ok(())
+        f.write_str(&told)
     }
 }
 
@@ -191,5 +195,20 @@ impl From<arrow::error::ArrowError> for Error {
             },
             other => Self::new(ErrorKind::BadData, "rows do not convert").caused_by(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let talkative = std::io::Error::other(format!("cannot write: {full}"));
+        let error = Error::new(ErrorKind::Full, "table `a`").caused_by(talkative);
+        assert_eq!(error.to_string(), "table `a`: cannot write: no storage space");
+        let around = Error::new(ErrorKind::Full, "the file").caused_by(error);
+        assert_eq!(around.to_string(), "the file: table `a`: cannot write: no storage space");
     }
 }

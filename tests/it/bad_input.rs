@@ -1,10 +1,10 @@
 //! What the world gets wrong: each a clear error or a counted bad row, and whole units only in the sink.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use rusqlite::Connection;
 
-use crate::support::project::Sandbox;
+use crate::support::project::{Ran, Sandbox, ran};
 
 const PROJECT: &str = r#"
 [project]
@@ -264,4 +264,38 @@ fn the_history_may_be_lost() {
     project.sqlite("bot.db", &rows(11, 15));
     project.must(&["run", "move"]);
     assert_eq!(project.number("SELECT count(*) FROM lake.actions"), 15);
+}
+
+/// Runs a shell script in the project's folder with mounts of its own, gone with it.
+fn with_own_mounts(project: &Sandbox, script: &str) -> Ran {
+    let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let mut command = Command::new("unshare");
+    command.arg(if root { "-m" } else { "-rm" }).args(["sh", "-c", script]).current_dir(project.root());
+    ran(&command.env("VITRINA", env!("CARGO_BIN_EXE_vitrina")).output().unwrap())
+}
+
+#[test]
+fn a_full_disk() {
+    let project = project();
+    project.sqlite("bot.db", &format!("{TABLE}{}", rows(1, 20_000)));
+    project.sqlite("bot.db", "UPDATE actions SET note = hex(randomblob(40));");
+    fs::create_dir(project.path("lake")).unwrap();
+    let script = "mount -t tmpfs -o size=400k tmpfs lake && $VITRINA run move";
+    let full = with_own_mounts(&project, script);
+    full.says(3, &["lake", "No space left on device", "free some space"]);
+    assert!(!full.stderr.contains("panicked"), "{}", full.stderr);
+    assert_eq!(full.stderr.matches("No space left").count(), 1, "told once: {}", full.stderr);
+    project.must(&["run", "move"]);
+    assert_eq!(project.number("SELECT count(*) FROM lake.actions"), 20_000);
+}
+
+#[test]
+fn a_folder_that_is_read_only() {
+    let project = project();
+    project.sqlite("bot.db", &format!("{TABLE}{}", rows(1, 10)));
+    fs::create_dir(project.path("lake")).unwrap();
+    let script = "mount -t tmpfs -o ro tmpfs lake && $VITRINA run move";
+    with_own_mounts(&project, script).says(3, &["lake", "Read-only file system", "rights"]);
+    project.must(&["run", "move"]);
+    assert_eq!(project.number("SELECT count(*) FROM lake.actions"), 10);
 }

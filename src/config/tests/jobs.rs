@@ -54,7 +54,7 @@ fn sources() {
 #[test]
 fn schedules() {
     let scheduled = |schedule: &str| pipeline(&format!("schedule = {schedule}\n{ORDERS}"));
-    assert_snapshot!("nothing", scheduled("{ misfire = \"skip\" }"));
+    assert_snapshot!("no trigger", scheduled("{ misfire = \"skip\" }"));
     assert_snapshot!("too much", scheduled("{ every = \"1m\", cron = \"* * * * *\" }"));
     assert_snapshot!("zone without cron", scheduled("{ every = \"1m\", time_zone = \"UTC\" }"));
     assert_snapshot!("too often", scheduled("{ every = \"5ms\" }"));

@@ -1,6 +1,6 @@
 //! Data files written where no reader sees them: no log entry names them yet.
 
-use std::{collections::HashMap, num::NonZeroU64, path::PathBuf};
+use std::{collections::HashMap, num::NonZeroU64, panic, path::PathBuf, sync::Once};
 
 use arrow::{
     array::{RecordBatch, RecordBatchOptions, new_null_array},
@@ -49,6 +49,7 @@ enum Message {
 impl FileWriter {
     /// Begins files of a table in the columns of `schema`.
     pub(super) fn start(table: &Table, schema: &SchemaRef, partition_columns: &[String]) -> Result<Self> {
+        hush_second_aborts();
         let properties = properties().map_err(|error| {
             table.location.error(ErrorKind::Internal, "its files cannot be compressed").caused_by(error)
         })?;
@@ -156,6 +157,22 @@ async fn abandon(writer: DeltaWriter) {
         // Vacuum removes what is left.
         tracing::debug!(%error, "unfinished data files could not be removed");
     }
+}
+
+/// The library aborts an upload that failed twice, and catches the panic that comes of it; the failure itself is told as an
+/// error, so the panic's message would only mislead.
+fn hush_second_aborts() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |what| {
+            let there = what.location().is_some_and(|place| place.file().ends_with("src/buffered.rs"));
+            let text = what.payload().downcast_ref::<&str>();
+            if !(there && text == Some(&"Already shut down")) {
+                usual(what);
+            }
+        }));
+    });
 }
 
 fn properties() -> Result<WriterProperties, parquet::errors::ParquetError> {

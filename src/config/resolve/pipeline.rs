@@ -27,7 +27,7 @@ use crate::{
     },
     model::{
         column::{Contract, ContractColumn},
-        delivery::{Delivery, Mode, Order, Reading, SourceFacts, delivery},
+        delivery::{Delivery, Mode, Order, Reading, SinkFacts, SourceFacts, delivery},
         unit::SliceLimit,
     },
 };
@@ -134,7 +134,8 @@ impl Resolve<'_, '_, '_, '_> {
             self.report.value(tree.at(&["sink", "table"]), "own-source", message, "");
         }
         self.check_mode(&sink, facts.as_ref());
-        let delivery = self.delivery(&sink, connection, facts.as_ref());
+        let promised = connection.config.sink_facts(&sink);
+        let delivery = self.delivery(&sink, connection.config.kind(), &promised, facts.as_ref());
         Some(Parts {
             source,
             transform,
@@ -147,7 +148,7 @@ impl Resolve<'_, '_, '_, '_> {
                 policy: raw.source.bad_rows,
                 max_share: raw.source.max_bad.as_deref().and_then(format::percent),
             },
-            slice: slice(raw),
+            slice: slice(raw, promised.slice),
             sink,
             delivery,
         })
@@ -277,15 +278,15 @@ impl Resolve<'_, '_, '_, '_> {
     fn delivery(
         &mut self,
         sink: &SinkSpec,
-        connection: Connection,
+        kind: &str,
+        facts: &SinkFacts,
         source: Option<&SourceFacts>,
     ) -> Delivery {
-        let facts = connection.config.sink_facts(sink);
         let tree = &self.file.tree;
         let mode = tree.at(&["sink", "mode"]);
-        check_modes(sink, connection.config.kind(), &facts.modes, mode, self.report);
+        check_modes(sink, kind, &facts.modes, mode, self.report);
         let Some(source) = source else { return Delivery::ExactlyOnce { assuming: vec![] } };
-        let reached = delivery(source, sink.mode, &facts);
+        let reached = delivery(source, sink.mode, facts);
         let written = self.file.raw.sink.delivery;
         let place = tree.at(&["sink", "delivery"]);
         match written {
@@ -390,8 +391,7 @@ pub(crate) fn check_modes(sink: &SinkSpec, kind: &str, modes: &[Mode], node: &No
     }
 }
 
-fn slice(raw: &PipelineFile) -> SliceLimit {
-    let default = SliceLimit::default();
+fn slice(raw: &PipelineFile, default: SliceLimit) -> SliceLimit {
     let slice = raw.slice.as_ref();
     SliceLimit {
         rows: slice.and_then(|slice| slice.rows).unwrap_or(default.rows),

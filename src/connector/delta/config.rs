@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
-    model::delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+    model::{
+        delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+        unit::SliceLimit,
+    },
 };
 
 /// A folder of Delta tables.
@@ -50,6 +53,7 @@ impl Config {
             weak: None,
             assuming: vec![],
             modes: vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window],
+            slice: SliceLimit::default(),
         }
     }
 }

@@ -6,8 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
-    model::delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+    model::{
+        delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+        unit::SliceLimit,
+    },
 };
+
+/// A commit holds the write lock of a file that others write too: what it moves is small enough for some tens of
+/// milliseconds.
+const SLICE: SliceLimit = SliceLimit { rows: 20_000, bytes: 8 << 20 };
 
 /// SQLite database files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,7 +54,7 @@ impl Config {
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
         let modes =
             if self.log { vec![Mode::Append] } else { vec![Mode::Append, Mode::Merge, Mode::Replace] };
-        SinkFacts { weak: None, assuming: vec![], modes }
+        SinkFacts { weak: None, assuming: vec![], modes, slice: SLICE }
     }
 
     /// The names of `databases`; empty where there is one file.

@@ -9,6 +9,7 @@ mod contract_sqlite;
 mod crash;
 mod delta;
 mod flights;
+mod refresh;
 mod sqlite;
 mod support;
 mod tidy;

@@ -175,6 +175,7 @@ impl Resolve<'_, '_, '_, '_> {
             schema: place.schema,
             table: place.table,
             cursor: raw.cursor.as_ref().map(|cursor| self.cursor(cursor, node.at(&["cursor"]))),
+            whole: raw.cursor.is_none() && self.file.raw.sink.mode == PipelineMode::Replace,
             contract: contract(raw),
             zone: self.context.zone,
         };
@@ -232,6 +233,7 @@ impl Resolve<'_, '_, '_, '_> {
                 PipelineMode::Replace => Mode::Replace,
             },
             key: raw.key.clone(),
+            anew: false,
             delete: raw.delete.as_ref().map(|delete| delete.how),
             on_schema_change: raw.on_schema_change,
             columns: sink_columns(&raw.columns),

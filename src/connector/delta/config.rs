@@ -32,6 +32,9 @@ pub struct SinkOptions {
 impl Config {
     /// What a source on it can promise.
     pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
+        if spec.whole {
+            return SourceFacts { reading: Reading::Whole, replays: true };
+        }
         let order = match &spec.cursor {
             // Versions of a table never come out of order.
             None => Order::Sure,

@@ -43,7 +43,7 @@ impl Config {
                 "new rows have greater values of `{}` than old ones",
                 cursor.column
             ))),
-            None if self.log => Reading::Ranges(Order::Sure),
+            None if self.log && !spec.whole => Reading::Ranges(Order::Sure),
             None => Reading::Whole,
         };
         SourceFacts { reading, replays: true }

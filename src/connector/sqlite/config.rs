@@ -34,8 +34,9 @@ impl Config {
     /// What a table of this connection can promise as a source.
     pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
         let Some(cursor) = spec.cursor.as_ref().filter(|_| !self.log) else {
-            let reading = if self.log { Reading::Ranges(Order::Sure) } else { Reading::Whole };
-            return SourceFacts { replays: self.log, reading };
+            let by_offset = self.log && !spec.whole;
+            let reading = if by_offset { Reading::Ranges(Order::Sure) } else { Reading::Whole };
+            return SourceFacts { replays: by_offset, reading };
         };
         let column = &cursor.column;
         let order = if cursor.overlap.is_some() {

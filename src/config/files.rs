@@ -12,7 +12,7 @@ use super::{
     Sources,
     env::Environment,
     raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile},
-    schema,
+    schema, secret,
     tree::{self, Node, Value},
     walk,
 };
@@ -128,6 +128,7 @@ impl Reading {
                 problem.code != "missing-key" && !lines.contains(&line_of(&text, problem.span.start))
             };
             parsed.problems.extend(seen.into_iter().filter(clear));
+            secret::hide(&parsed.problems, &mut self.files.sources);
         }
         self.files.problems.extend(parsed.problems);
         (!broken).then_some(parsed.root)
@@ -140,6 +141,7 @@ impl Reading {
         environment: Option<&Environment<'_>>,
     ) -> Option<File<T>> {
         self.files.problems.extend(walk::walk(&mut tree, schema, environment));
+        secret::hide(&self.files.problems, &mut self.files.sources);
         self.sql_files(&tree);
         match tree.typed() {
             Ok(raw) => Some(File { tree, raw }),

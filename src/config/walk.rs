@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     env::{self, Environment},
-    format,
+    format, secret,
     shape::{self, Kind},
     tree::{Node, Value},
 };
@@ -41,6 +41,9 @@ impl Walk<'_> {
     fn value(&mut self, node: &mut Node, schema: &Json, name: &str) {
         if node.stand_in {
             return;
+        }
+        if shape::is_secret(schema) {
+            self.problems.extend(secret::literal(node));
         }
         if let Some(environment) = self.environment
             && shape::allows_scalar(schema)

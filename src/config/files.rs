@@ -123,9 +123,13 @@ impl Reading {
                 parsed.problems.iter().map(|problem| line_of(&text, problem.span.start)).collect();
             let unset_allowed = Environment { read: &|_| None, unset_allowed: true };
             let seen = walk::walk(&mut parsed.root, schema, Some(&unset_allowed));
-            // A line that cannot be read is missing from the tree: what it would have said is not known.
+            // A line that cannot be read is missing from the tree: what it would have said is not known. Nor is what an array swallowed.
+            let torn = parsed.problems.iter().find(|problem| problem.message == tree::UNCLOSED_ARRAY);
+            let end = torn.map_or(usize::MAX, |problem| problem.span.start);
             let clear = |problem: &Problem| {
-                problem.code != "missing-key" && !lines.contains(&line_of(&text, problem.span.start))
+                problem.code != "missing-key"
+                    && problem.span.start < end
+                    && !lines.contains(&line_of(&text, problem.span.start))
             };
             parsed.problems.extend(seen.into_iter().filter(clear));
             secret::hide(&parsed.problems, &mut self.files.sources);

@@ -41,6 +41,11 @@ pub(crate) fn branches(schema: &Json) -> Option<&[Json]> {
     branches.as_array().map(Vec::as_slice)
 }
 
+/// Whether a table has a key that a schema knows.
+pub(crate) fn shares_key(schema: &Json, node: &Node) -> bool {
+    node.entries().any(|(key, _)| schema.get("properties").is_some_and(|known| known.get(key).is_some()))
+}
+
 /// Whether a place takes a secret, or a reference to one.
 pub(crate) fn is_secret(schema: &Json) -> bool {
     schema.get("format").and_then(Json::as_str) == Some(SECRET_FORMAT)

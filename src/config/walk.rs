@@ -94,7 +94,11 @@ impl Walk<'_> {
                 return None;
             }
             [one] => one,
-            several => several.iter().find(|branch| fits(node, branch)).unwrap_or(&several[0]),
+            several => {
+                let fitting = several.iter().find(|branch| fits(node, branch));
+                let meant = || several.iter().find(|branch| shape::shares_key(branch, node));
+                fitting.or_else(meant).unwrap_or(&several[0])
+            }
         };
         let found = shape::with_outer_properties(schema, found);
         if shape::branches(&found).is_some() { self.choose(node, &found, name) } else { Some(found) }

@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(told(&file, folder.path()).await, "the password of connection `dwh` is empty");
         write(b"hidden\xff");
         assert_eq!(told(&file, folder.path()).await, "the password of connection `dwh` is not UTF-8");
-        write(&[b'x'; (MOST_BYTES + 1) as usize]);
+        write(&vec![b'x'; 1 << 17]);
         assert_eq!(
             told(&file, folder.path()).await,
             "the password of connection `dwh` is longer than 65536 bytes"

@@ -4,10 +4,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::{matrix::meant, report::Report, trees::Trees};
 use crate::{
-    config::{
-        project::{Pipeline, Project, SourceKind},
-        tree::Node,
-    },
+    config::project::{Pipeline, Project, SourceKind},
     connector::generate::config::Generate,
     model::name::{JobName, Member},
 };

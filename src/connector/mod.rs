@@ -14,6 +14,7 @@ pub mod delta;
 pub mod error;
 pub mod generate;
 pub mod memory;
+pub mod secret;
 pub mod sent;
 pub mod sink;
 pub mod source;

@@ -243,7 +243,7 @@ impl Resolve<'_, '_, '_, '_> {
 
     fn check_own_source(&mut self, source: &SourceKind, sink: &SinkSpec) {
         let own = matches!(source, SourceKind::Table(table)
-            if (&table.connection, &table.schema, &table.table) == (&sink.connection, &sink.schema, &sink.table));
+            if !table.table.is_empty() && (&table.connection, &table.schema, &table.table) == (&sink.connection, &sink.schema, &sink.table));
         if own {
             let node = self.file.tree.at(&["sink", "table"]);
             let message = format!("table `{}` would be read from and written to at once", sink.table);

@@ -27,6 +27,9 @@ const PART: u64 = 2_048;
 /// Chunks that wait in each part.
 const WAITING: usize = 2;
 
+/// What one session reads, and where each part's chunks go.
+type Work = Vec<(Query, mpsc::Sender<Result<Chunk>>)>;
+
 /// Since when the server finds rows by ranges of `ctid` without reading the others.
 const RANGES_SINCE: u32 = 140_000;
 
@@ -62,7 +65,7 @@ pub(super) fn read<H: Send + Sync + 'static>(
 ) -> BoxStream<'static, Result<Chunk>> {
     let count = leases.len();
     let mut parts = vec![];
-    let mut work: Vec<Vec<(Query, mpsc::Sender<Result<Chunk>>)>> = (0..count).map(|_| vec![]).collect();
+    let mut work: Vec<Work> = (0..count).map(|_| vec![]).collect();
     for (i, query) in queries.into_iter().enumerate() {
         let (sender, receiver) = mpsc::channel(WAITING);
         work[i % count].push((query, sender));
@@ -97,7 +100,7 @@ pub(super) fn read<H: Send + Sync + 'static>(
 }
 
 /// One session's parts, one after another; each ends with a chunk without rows, so that one that broke off is told from one that ended.
-async fn lane(mut lease: Lease, work: Vec<(Query, mpsc::Sender<Result<Chunk>>)>) {
+async fn lane(mut lease: Lease, work: Work) {
     for (query, sender) in work {
         let schema = query.schema.clone();
         let (mut stream, back) = match read::lend(lease, query).await {

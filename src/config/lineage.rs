@@ -9,7 +9,7 @@ use datafusion::{
 
 use super::project::{JobInfo, MartMember, MartOutput, PipelineMember, Project, SourceKind, Trigger};
 use crate::{
-    connector::{ConnectionConfig, sink::SinkSpec},
+    connector::sink::SinkSpec,
     model::name::{JobKind, JobName, Member},
 };
 
@@ -203,12 +203,7 @@ pub(super) fn sink_table(project: &Project, sink: &SinkSpec) -> Table {
 
 /// A table by its full name: a schema counts only where the connection has several.
 pub(super) fn table(project: &Project, connection: &str, schema: Option<&str>, table: &str) -> Table {
-    let schemas = project.connections.get(connection).map(ConnectionConfig::schemas).unwrap_or_default();
-    let schema = match schema {
-        _ if schemas.is_empty() => None,
-        Some(schema) => Some(schema.to_owned()),
-        None => schemas.into_iter().next(),
-    };
+    let schema = project.connections.get(connection).and_then(|config| config.schemas().of(schema));
     Table { connection: connection.to_owned(), schema, table: table.to_owned() }
 }
 

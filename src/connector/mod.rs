@@ -14,6 +14,7 @@ pub mod delta;
 pub mod error;
 pub mod generate;
 pub mod memory;
+pub mod postgres;
 pub mod secret;
 pub mod sent;
 pub mod sink;
@@ -31,6 +32,8 @@ pub enum ConnectionConfig {
     Sqlite(sqlite::config::Config),
     /// A folder of Delta tables.
     Delta(delta::config::Config),
+    /// A PostgreSQL database.
+    Postgres(postgres::config::Config),
     /// Tables in memory, gone with the process: for tests.
     #[schemars(skip)]
     Memory(memory::Config),
@@ -52,6 +55,7 @@ pub fn open(config: &ConnectionConfig, context: OpenContext) -> Result<Arc<dyn C
     Ok(match config {
         ConnectionConfig::Sqlite(config) => sqlite::open(config, context)?,
         ConnectionConfig::Delta(config) => delta::open(config, context)?,
+        ConnectionConfig::Postgres(config) => postgres::open(config, context)?,
         ConnectionConfig::Memory(config) => memory::open(config, context),
     })
 }
@@ -62,6 +66,7 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(_) => "sqlite",
             Self::Delta(_) => "delta",
+            Self::Postgres(_) => "postgres",
             Self::Memory(_) => "memory",
         }
     }
@@ -71,6 +76,7 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(config) => config.source_facts(spec),
             Self::Delta(config) => config.source_facts(spec),
+            Self::Postgres(config) => config.source_facts(spec),
             Self::Memory(config) => config.source_facts(spec),
         }
     }
@@ -80,15 +86,17 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(config) => config.sink_facts(spec),
             Self::Delta(config) => config.sink_facts(spec),
+            Self::Postgres(config) => config.sink_facts(spec),
             Self::Memory(config) => config.sink_facts(spec),
         }
     }
 
-    /// The schemas (database files, folders) that tables may be in; empty where there is only one.
-    pub fn schemas(&self) -> Vec<String> {
+    /// The schemas (database files, folders) that tables may be in.
+    pub fn schemas(&self) -> Schemas {
         match self {
-            Self::Sqlite(config) => config.schemas(),
-            Self::Delta(_) | Self::Memory(_) => vec![],
+            Self::Sqlite(config) => Schemas::Known(config.schemas()),
+            Self::Delta(_) | Self::Memory(_) => Schemas::Known(vec![]),
+            Self::Postgres(config) => Schemas::Any { default: config.schema.clone() },
         }
     }
 
@@ -97,7 +105,38 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(config) => config.log,
             Self::Memory(config) => config.log,
-            Self::Delta(_) => false,
+            Self::Delta(_) | Self::Postgres(_) => false,
         }
+    }
+}
+
+/// The schemas of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Schemas {
+    /// These; empty where there is only one, which has no name.
+    Known(Vec<String>),
+    /// Any: only the place knows.
+    Any {
+        /// The one that a table is in when none is named.
+        default: String,
+    },
+}
+
+impl Schemas {
+    /// The names, where they are known.
+    pub fn known(self) -> Option<Vec<String>> {
+        match self {
+            Self::Known(names) => Some(names),
+            Self::Any { .. } => None,
+        }
+    }
+
+    /// The schema that a table is in; `None` where there is only one.
+    pub fn of(self, named: Option<&str>) -> Option<String> {
+        let default = match self {
+            Self::Known(names) => names.into_iter().next()?,
+            Self::Any { default } => default,
+        };
+        Some(named.map_or(default, str::to_owned))
     }
 }

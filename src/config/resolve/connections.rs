@@ -188,7 +188,9 @@ pub(crate) fn check_schema(
     table: &Node,
     report: &mut Report<'_>,
 ) {
-    let schemas = connection.config.schemas();
+    let Some(schemas) = connection.config.schemas().known() else {
+        return;
+    };
     let known: Vec<&str> = schemas.iter().map(String::as_str).collect();
     let node = table.at(&["schema"]);
     match schema {

@@ -80,8 +80,8 @@ impl<'a> Relations<'a> {
             let meant = nearest(connection, names.chain(["mart", "pipeline"]));
             return missing(meant.map(|meant| TableName::new([meant, table]).to_string()));
         };
-        let schemas = config.schemas();
-        if let Some(schema) = schema
+        let schemas = config.schemas().known();
+        if let (Some(schema), Some(schemas)) = (schema, schemas)
             && !schemas.is_empty()
             && !schemas.iter().any(|known| known == schema)
         {

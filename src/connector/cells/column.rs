@@ -168,8 +168,8 @@ impl Column {
                 builder.append_value(decimal::<arrow::datatypes::i256>(cell, *p, *s)?);
             }
             Builder::Bool(builder) => builder.append_value(boolean(cell)?),
-            Builder::Date(builder) => builder.append_value(text(cell).and_then(spelling::date)?),
-            Builder::Time(builder) => builder.append_value(text(cell).and_then(spelling::time)?),
+            Builder::Date(builder) => builder.append_value(date(cell)?),
+            Builder::Time(builder) => builder.append_value(time(cell)?),
             Builder::Bytes(builder) => match cell {
                 Cell::Bytes(bytes) => builder.append_value(bytes),
                 other => return Err(sort(other)),
@@ -207,6 +207,13 @@ fn integer<T: TryFrom<i64> + TryFrom<u64>>(cell: Cell<'_>) -> Result<T, Misfit> 
             T::try_from(value as i64).map_err(|_| Misfit::Range)
         }
         Cell::Text(text) => spelling::integer(text),
+        Cell::Decimal { unscaled, scale } => {
+            let whole = spelling::rescaled::<i128>(unscaled, scale, 38, 0)?;
+            i64::try_from(whole).map(T::try_from).map_or_else(
+                |_| u64::try_from(whole).ok().and_then(|whole| T::try_from(whole).ok()).ok_or(Misfit::Range),
+                |whole| whole.map_err(|_| Misfit::Range),
+            )
+        }
         other => Err(sort(other)),
     }
 }
@@ -217,6 +224,7 @@ fn real(cell: Cell<'_>) -> Result<f64, Misfit> {
         Cell::Int(value) if value.unsigned_abs() <= EXACT as u64 => Ok(value as f64),
         Cell::Int(_) => Err(Misfit::Precision),
         Cell::Text(text) => spelling::real(text),
+        Cell::Decimal { .. } => spelling::real(&spelling::spelled(cell)),
         other => Err(sort(other)),
     }
 }
@@ -238,9 +246,20 @@ fn boolean(cell: Cell<'_>) -> Result<bool, Misfit> {
     }
 }
 
-fn text(cell: Cell<'_>) -> Result<&str, Misfit> {
+fn date(cell: Cell<'_>) -> Result<i32, Misfit> {
     match cell {
-        Cell::Text(text) => Ok(text),
+        Cell::Date(days) => Ok(days),
+        Cell::Text(text) => spelling::date(text),
+        other => Err(sort(other)),
+    }
+}
+
+fn time(cell: Cell<'_>) -> Result<i64, Misfit> {
+    match cell {
+        // A day ends before 24:00.
+        Cell::Time(micros @ 0..86_400_000_000) => Ok(micros),
+        Cell::Time(_) => Err(Misfit::Range),
+        Cell::Text(text) => spelling::time(text),
         other => Err(sort(other)),
     }
 }
@@ -250,6 +269,9 @@ fn append_text(builder: &mut StringBuilder, cell: Cell<'_>) -> Result<(), Misfit
         Cell::Text(text) => builder.append_value(text),
         Cell::Int(value) => builder.append_value(value.to_string()),
         Cell::Real(value) => builder.append_value(format!("{value:?}")),
+        Cell::Decimal { .. } | Cell::Date(_) | Cell::Time(_) | Cell::Timestamp { .. } => {
+            builder.append_value(spelling::spelled(cell));
+        }
         other => return Err(sort(other)),
     }
     Ok(())
@@ -259,6 +281,8 @@ fn instant(cell: Cell<'_>, unit: Tick, utc: bool, rules: &Rules) -> Result<i64, 
     match cell {
         Cell::Text(text) => spelling::ticks(text, unit, utc, rules.zone),
         Cell::Int(ticks) if rules.epoch => Ok(ticks),
+        Cell::Timestamp { micros, utc: given } => spelling::retimed(micros, given, unit, utc, rules.zone),
+        Cell::Date(days) => spelling::retimed(i64::from(days) * 86_400_000_000, false, unit, utc, rules.zone),
         other => Err(sort(other)),
     }
 }
@@ -267,6 +291,7 @@ fn decimal<N: spelling::Unscaled>(cell: Cell<'_>, precision: u8, scale: i8) -> R
     match cell {
         Cell::Text(text) => spelling::decimal(text, precision, scale),
         Cell::Int(value) => spelling::decimal(&value.to_string(), precision, scale),
+        Cell::Decimal { unscaled, scale: given } => spelling::rescaled(unscaled, given, precision, scale),
         // The shortest spelling that reads back as the same double: 0.1 is 0.1, not 0.1000000000000000055.
         Cell::Real(value) if value.is_finite() => spelling::decimal(&value.to_string(), precision, scale),
         other => Err(sort(other)),
@@ -282,6 +307,10 @@ fn sort(cell: Cell<'_>) -> Misfit {
         Cell::Real(_) => Misfit::Sort("a real number"),
         Cell::Text(_) => Misfit::Sort("text"),
         Cell::Bytes(_) => Misfit::Sort("bytes"),
+        Cell::Decimal { .. } => Misfit::Sort("a decimal"),
+        Cell::Date(_) => Misfit::Sort("a date"),
+        Cell::Time(_) => Misfit::Sort("a time"),
+        Cell::Timestamp { .. } => Misfit::Sort("a timestamp"),
         Cell::NotUtf8(_) => Misfit::NotUtf8,
     }
 }

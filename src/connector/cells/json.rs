@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::Cell;
+use super::{Cell, spelling::spelled};
 
 /// A cell that owns what it holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +76,7 @@ pub fn cell_as_json(cell: Cell<'_>) -> Json {
         Cell::Real(value) => real_as_json(value),
         Cell::Text(text) => text.into(),
         Cell::Bytes(bytes) => json!({ "$bytes": hex(bytes) }),
+        Cell::Decimal { .. } | Cell::Date(_) | Cell::Time(_) | Cell::Timestamp { .. } => spelled(cell).into(),
         Cell::NotUtf8(bytes) => json!({ "$text": hex(bytes) }),
     }
 }

@@ -9,13 +9,16 @@
 //! | `int*`, `uint*` | integers in range; reals that are whole and at most 2^53; text that spells an integer as it would be printed (`-7`, not `+7` or `007`) |
 //! | `float64` | reals; integers up to 2^53; text that spells a number, `NaN`, `inf`, `-inf` |
 //! | `float32` | the same, rounded to the nearest `float32`; a finite number that would become infinite is bad |
-//! | `decimal(p,s)` | text that spells it exactly; integers; reals whose shortest spelling has at most `s` digits behind the point |
+//! | `decimal(p,s)` | decimals, and text that spells one exactly; integers; reals whose shortest spelling has at most `s` digits behind the point |
 //! | `text` | text; integers and reals, as they are printed |
 //! | `bytes` | bytes |
 //! | `date` | text `2026-01-31` |
 //! | `time` | text `10:00`, `10:00:00` with up to six digits of a fraction |
 //! | `timestamp(unit)` | text `2026-01-31T10:00:00.123`, with a space for the `T` too, without zone; a date is its midnight |
 //! | `timestamp(unit, UTC)` | the same; with `Z` or an offset it is that instant, without one it is a time in the project's zone |
+//!
+//! A place that has decimals, dates and times of its own gives them as such: each fits the column of its kind, and a text column as it is spelled; decimals fit
+//! number columns as their spelling does.
 //!
 //! Integers in a timestamp column are its ticks since 1970, where [`Rules::epoch`] says so: a contract does, a guess from a declared type does not.
 //! Digits behind the point that the column's unit or scale cannot hold are bad, unless they are zeros. Text that is not UTF-8 is bad in every column.
@@ -58,6 +61,24 @@ pub enum Cell<'a> {
     Text(&'a str),
     /// Bytes.
     Bytes(&'a [u8]),
+    /// A number with digits behind the point: `unscaled × 10^-scale`.
+    Decimal {
+        /// All digits, as a whole number.
+        unscaled: i128,
+        /// Digits behind the point.
+        scale: u8,
+    },
+    /// Days since 1970-01-01.
+    Date(i32),
+    /// Microseconds since midnight.
+    Time(i64),
+    /// Microseconds since 1970-01-01T00:00, of an instant or of a wall clock.
+    Timestamp {
+        /// Microseconds.
+        micros: i64,
+        /// Whether it is an instant.
+        utc: bool,
+    },
     /// What calls itself text and is not UTF-8: bad in every column.
     NotUtf8(&'a [u8]),
 }

@@ -4,8 +4,11 @@ use arrow::datatypes::{ArrowNativeTypeOp, i256};
 use chrono::{DateTime, NaiveDateTime};
 use chrono_tz::Tz;
 
-use super::column::Misfit;
-use crate::model::{time::instant, value::Tick};
+use super::{Cell, column::Misfit};
+use crate::model::{
+    time::{date_from_days, format_ticks, instant},
+    value::{Tick, Value},
+};
 
 /// An integer as it would be printed: no `+`, no leading zeros, no spaces.
 pub(super) fn integer<T: TryFrom<i64> + TryFrom<u64>>(text: &str) -> Result<T, Misfit> {
@@ -45,9 +48,73 @@ fn looks_numeric(text: &str) -> bool {
 }
 
 /// The unscaled value of a decimal: `i128` or `i256`.
-pub(super) trait Unscaled: ArrowNativeTypeOp + From<i64> {}
-impl Unscaled for i128 {}
-impl Unscaled for i256 {}
+pub(super) trait Unscaled: ArrowNativeTypeOp + From<i64> {
+    /// The same number.
+    fn of(value: i128) -> Self;
+}
+
+impl Unscaled for i128 {
+    fn of(value: i128) -> Self {
+        value
+    }
+}
+
+impl Unscaled for i256 {
+    fn of(value: i128) -> Self {
+        Self::from_i128(value)
+    }
+}
+
+/// A decimal with another scale, exactly.
+pub(super) fn rescaled<N: Unscaled>(
+    unscaled: i128,
+    given: u8,
+    precision: u8,
+    scale: i8,
+) -> Result<N, Misfit> {
+    if unscaled == 0 {
+        return Ok(N::ZERO);
+    }
+    let added = i32::from(scale) - i32::from(given);
+    let mut kept = unscaled;
+    if added < 0 {
+        let one = 10_i128.checked_pow(added.unsigned_abs()).ok_or(Misfit::Precision)?;
+        if unscaled % one != 0 {
+            return Err(Misfit::Precision);
+        }
+        kept = unscaled / one;
+    }
+    let digits = kept.unsigned_abs().ilog10() + 1;
+    if digits + added.max(0).unsigned_abs() > u32::from(precision) {
+        return Err(Misfit::Range);
+    }
+    let ten = N::from(10);
+    Ok((0..added).fold(N::of(kept), |value, _| value.mul_wrapping(ten)))
+}
+
+/// A decimal, date, time or timestamp as text.
+pub(super) fn spelled(cell: Cell<'_>) -> String {
+    match cell {
+        Cell::Decimal { unscaled, scale } => {
+            Value::Decimal { unscaled, scale: scale.cast_signed() }.to_string()
+        }
+        Cell::Date(days) => date_from_days(days).to_string(),
+        Cell::Time(micros) => format_ticks(micros, Tick::Us, false).split_off("1970-01-01T".len()),
+        Cell::Timestamp { micros, utc } => format_ticks(micros, Tick::Us, utc),
+        _ => String::new(),
+    }
+}
+
+/// A timestamp in the unit of a column; one without zone is a time in the project's where the column has instants.
+pub(super) fn retimed(micros: i64, given: bool, unit: Tick, utc: bool, project: Tz) -> Result<i64, Misfit> {
+    let (seconds, nanos) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000) * 1_000);
+    match (given, utc) {
+        (true, false) => Err(Misfit::Zone),
+        (false, true) => scaled(at_home(seconds, project).ok_or(Misfit::Range)?, nanos, unit),
+        _ if unit == Tick::Us => Ok(micros),
+        _ => scaled(seconds, nanos, unit),
+    }
+}
 
 /// Digits with an optional sign and fraction, no exponent; behind the scale only zeros.
 pub(super) fn decimal<N: Unscaled>(text: &str, precision: u8, scale: i8) -> Result<N, Misfit> {

@@ -222,3 +222,42 @@ fn json_gives_every_cell_back() {
         [OwnedCell::Text("[1,2]".into()), OwnedCell::Text("18446744073709551615".into()), OwnedCell::Null]
     );
 }
+
+#[test]
+fn decimals_of_their_own() {
+    let cell = |unscaled, scale| Cell::Decimal { unscaled, scale };
+    assert_eq!(read("decimal(12,2)", cell(-5, 2)), "-0.05");
+    assert_eq!(read("decimal(12,2)", cell(-5, 0)), "-5.00");
+    assert_eq!(read("decimal(12,2)", cell(12_300, 4)), "1.23");
+    assert_eq!(read("decimal(12,2)", cell(12_345, 4)), "bad: more digits than decimal(12,2) holds");
+    assert_eq!(read("decimal(4,2)", cell(100, 0)), "bad: a value outside the range of decimal(4,2)");
+    assert_eq!(read("decimal(3,1)", cell(0, 30)), "0.0");
+    assert_eq!(read("decimal(76,30)", cell(i128::MAX, 0)).len(), 39 + 1 + 30);
+    assert_eq!(read("int64", cell(700, 2)), "7");
+    assert_eq!(read("int64", cell(705, 2)), "bad: more digits than int64 holds");
+    assert_eq!(read("uint64", cell(u64::MAX.into(), 0)), u64::MAX.to_string());
+    assert_eq!(read("uint64", cell(-1, 0)), "bad: a value outside the range of uint64");
+    assert_eq!(read("text", cell(150, 2)), "1.50");
+    assert_eq!(read("float64", cell(150, 2)), "1.5");
+    assert_eq!(read("date", cell(1, 0)), "bad: a decimal in a date column");
+}
+
+#[test]
+fn times_of_their_own() {
+    let noon = Cell::Timestamp { micros: 43_200_000_001, utc: false };
+    let instant = Cell::Timestamp { micros: 43_200_000_000, utc: true };
+    assert_eq!(read("date", Cell::Date(-1)), "1969-12-31");
+    assert_eq!(read("text", Cell::Date(0)), "1970-01-01");
+    assert_eq!(read("timestamp(ms)", Cell::Date(1)), "1970-01-02T00:00:00");
+    assert_eq!(read("time", Cell::Time(86_399_999_999)), "23:59:59.999999");
+    assert_eq!(read("time", Cell::Time(86_400_000_000)), "bad: a value outside the range of time");
+    assert_eq!(read("text", Cell::Time(1)), "00:00:00.000001");
+    assert_eq!(read("timestamp", noon), "1970-01-01T12:00:00.000001");
+    assert_eq!(read("timestamp(ms)", noon), "bad: more digits than timestamp(ms) holds");
+    assert_eq!(read("timestamp(s, UTC)", instant), "1970-01-01T12:00:00Z");
+    assert!(read("timestamp", instant).starts_with("bad: a time with a zone"));
+    let moscow = Rules { zone: Tz::Europe__Moscow, ..Rules::default() };
+    assert_eq!(read_with("timestamp(us, UTC)", noon, moscow), "1970-01-01T09:00:00.000001Z");
+    assert_eq!(read("int64", noon), "bad: a timestamp in an int64 column");
+    assert_eq!(cell_as_json(instant), serde_json::json!("1970-01-01T12:00:00.000000Z"));
+}

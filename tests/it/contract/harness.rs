@@ -33,6 +33,8 @@ pub(crate) struct Abilities {
     pub(crate) modes: Vec<Mode>,
     /// Types that a target cannot hold without loss, as contracts spell them: refused in `claim`.
     pub(crate) refused_types: Vec<&'static str>,
+    /// Whether a text may have a NUL in it.
+    pub(crate) nul_in_text: bool,
     /// Whether an evolving target widens `int32` to `int64`; otherwise that is a changed schema.
     pub(crate) widens: bool,
     /// Whether staged rows can be checked before the commit.
@@ -62,6 +64,7 @@ impl Abilities {
             ],
             modes: vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window],
             refused_types: vec![],
+            nul_in_text: true,
             widens: true,
             checks: true,
             any_name: true,

@@ -41,7 +41,7 @@ fn gather(folder: &Path, found: &mut BTreeSet<String>) {
 fn death_at_any_point_loses_and_doubles_nothing() {
     let reached: Mutex<BTreeSet<String>> = Mutex::default();
     std::thread::scope(|scope| {
-        for target in [Target::Sqlite, Target::Delta] {
+        for target in [Target::Sqlite, Target::Delta, Target::Postgres] {
             let reached = &reached;
             scope.spawn(move || {
                 for name in names().into_iter().filter(|name| !other_kind(target, name)) {
@@ -70,12 +70,14 @@ fn die_and_go_on(target: Target, point: &str) -> bool {
     first || again
 }
 
-/// Whether it is a point of the other connector.
+/// Whether it is a point of another target's connector.
 fn other_kind(target: Target, point: &str) -> bool {
-    match target {
-        Target::Sqlite => point.starts_with("delta."),
-        Target::Delta => point.starts_with("sqlite."),
-    }
+    let own = match target {
+        Target::Sqlite => "sqlite.",
+        Target::Delta => "delta.",
+        Target::Postgres => "postgres.",
+    };
+    ["sqlite.", "delta.", "postgres."].iter().any(|kind| *kind != own && point.starts_with(kind))
 }
 
 /// Runs everything with this point armed; whether it died there. A run that does not pass it must succeed.

@@ -10,16 +10,21 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::postgres::Place;
+
 /// Where the project's rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Sqlite,
     Delta,
+    Postgres,
 }
 
 /// A project: a bot's database → a warehouse, a mart over the warehouse, a workbook over the mart.
 pub(super) struct Site {
     folder: TempDir,
+    /// The warehouse's schema, where it is on a server.
+    _place: Option<Place>,
 }
 
 /// Every seventh amount is a word: a bad row.
@@ -28,12 +33,14 @@ const BAD_EVERY: i64 = 7;
 impl Site {
     /// A project whose source has no rows yet.
     pub(super) fn new(target: Target) -> Self {
-        let site = Self { folder: tempfile::tempdir().unwrap() };
-        let warehouse = match target {
-            Target::Sqlite => "kind = \"sqlite\"\npath = \"warehouse.db\"",
-            Target::Delta => "kind = \"delta\"\npath = \"warehouse\"",
+        let place = (target == Target::Postgres).then(Place::new);
+        let warehouse = match (target, &place) {
+            (Target::Postgres, Some(place)) => POSTGRES.replace("SCHEMA", &place.schema),
+            (Target::Delta, _) => "kind = \"delta\"\npath = \"warehouse\"".to_owned(),
+            _ => "kind = \"sqlite\"\npath = \"warehouse.db\"".to_owned(),
         };
-        site.write("vitrina.toml", &PROJECT.replace("WAREHOUSE", warehouse));
+        let site = Self { folder: tempfile::tempdir().unwrap(), _place: place };
+        site.write("vitrina.toml", &PROJECT.replace("WAREHOUSE", &warehouse));
         site.write("pipelines/события.toml", PIPELINE);
         site.write("pipelines/renewed.toml", RENEWED);
         site.write("marts/totals.toml", MART);
@@ -185,6 +192,14 @@ path = "bot.db"
 [connections.warehouse]
 WAREHOUSE
 "#;
+
+const POSTGRES: &str = r#"kind = "postgres"
+host = { env = "VITRINA_POSTGRES_HOST" }
+port = { env = "VITRINA_POSTGRES_PORT" }
+database = { env = "VITRINA_POSTGRES_DATABASE" }
+user = { env = "VITRINA_POSTGRES_USER" }
+password = { env = "VITRINA_POSTGRES_PASSWORD" }
+schema = 'SCHEMA'"#;
 
 const PIPELINE: &str = r#"
 slice = { rows = 20 }

@@ -1,0 +1,258 @@
+//! Sessions with a server: how they begin, and a pool of idle ones.
+
+use std::{
+    ops::Deref,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use secrecy::ExposeSecret;
+use tokio_postgres::{CancelToken, Client, Config as Settings, SimpleQueryMessage};
+
+use super::{
+    config::{Config, SslMode},
+    error::failed,
+    name::literal,
+    tls::Tls,
+};
+use crate::connector::{
+    error::{Error, ErrorKind, Result},
+    secret,
+};
+
+/// Idle sessions that are kept.
+const KEPT: usize = 8;
+
+/// The oldest version that is spoken to.
+const OLDEST: u32 = 120_000;
+
+/// What every session is set to: values are spelled in one way, whatever the server's or the user's own settings are, and a commit is on the disk
+/// when it is answered. A lock that nobody lets go of is an error, and not a silence.
+const SET_UP: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601'; SET bytea_output = 'hex'; \
+     SET extra_float_digits = 3; SET standard_conforming_strings = on; SET synchronize_seqscans = off; SET lock_timeout = '30s'; \
+     SET idle_in_transaction_session_timeout = 0; \
+     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
+     SELECT current_setting('server_version_num')";
+
+/// Cells of a row as text.
+pub(super) type Row = Vec<Option<String>>;
+
+/// A server's database, as one connection of the project reaches it.
+pub(super) struct Server {
+    /// The connection's name.
+    pub(super) name: String,
+    pub(super) config: Config,
+    /// Without the password.
+    settings: Settings,
+    /// The project's folder.
+    root: PathBuf,
+    tls: Option<Tls>,
+    idle: Mutex<Vec<Session>>,
+}
+
+/// One session.
+pub(super) struct Session {
+    client: Client,
+    /// As in `150018`.
+    pub(super) version: u32,
+}
+
+impl Server {
+    pub(super) fn new(name: &str, config: &Config, root: &Path) -> Result<Arc<Self>> {
+        let mut settings = Settings::new();
+        settings
+            .host(&config.host)
+            .port(config.port)
+            .user(&config.user)
+            .dbname(&config.database)
+            .application_name("vitrina")
+            .connect_timeout(config.connect_timeout.get())
+            // A line that was cut is noticed, whoever is to speak next.
+            .keepalives_idle(Duration::from_secs(30))
+            .keepalives_interval(Duration::from_secs(10))
+            .keepalives_retries(6)
+            .tcp_user_timeout(Duration::from_secs(90))
+            .ssl_mode(match config.sslmode {
+                SslMode::Disable => tokio_postgres::config::SslMode::Disable,
+                SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
+                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
+                    tokio_postgres::config::SslMode::Require
+                }
+            });
+        let shown = format!("connection \"{name}\"");
+        let tls = match config.sslmode {
+            SslMode::Disable => None,
+            _ => Some(Tls::new(config, root, &shown)?),
+        };
+        let idle = Mutex::default();
+        Ok(Arc::new(Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            settings,
+            root: root.to_owned(),
+            tls,
+            idle,
+        }))
+    }
+
+    /// How messages name it.
+    pub(super) fn shown(&self) -> String {
+        format!("connection \"{}\"", self.name)
+    }
+
+    /// How messages name a table in it.
+    pub(super) fn table_shown(&self, schema: &str, table: &str) -> String {
+        let schema = if schema == self.config.schema { String::new() } else { format!("{schema}.") };
+        format!("table \"{schema}{table}\" of {}", self.shown())
+    }
+
+    /// A session of one's own, an idle one or a new one.
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease> {
+        loop {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let session = match idle {
+                // One that was idle for long may be gone without our having heard of it.
+                Some(session) if session.client.check_connection().await.is_err() => continue,
+                Some(session) => session,
+                None => self.connect().await?,
+            };
+            return Ok(Lease { session: Box::new(session), server: self.clone() });
+        }
+    }
+
+    /// A new session of one's own.
+    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Lease> {
+        Ok(Lease { session: Box::new(self.connect().await?), server: self.clone() })
+    }
+
+    async fn connect(&self) -> Result<Session> {
+        // The library's own limit ends when the line is open: a server that says nothing would be waited for.
+        let limit = self.config.connect_timeout.get();
+        tokio::time::timeout(limit, self.begin()).await.unwrap_or_else(|_| {
+            let message = format!("{}: the server did not answer within {limit:?}", self.shown());
+            Err(Error::new(ErrorKind::Timeout, message)
+                .hint("check `host` and `port`, or raise `connect_timeout`"))
+        })
+    }
+
+    async fn begin(&self) -> Result<Session> {
+        let shown = self.shown();
+        let failed = |error| failed(&shown, error);
+        let mut settings = self.settings.clone();
+        if let Some(password) = &self.config.password {
+            let what = format!("the password of {shown}");
+            settings.password(secret::read(password, &what, &self.root).await?.expose_secret());
+        }
+        let client = match &self.tls {
+            None => {
+                let (client, connection) = settings.connect(tokio_postgres::NoTls).await.map_err(failed)?;
+                // Ends with the client.
+                tokio::spawn(connection);
+                client
+            }
+            Some(tls) => {
+                let (client, connection) = settings.connect(tls.clone()).await.map_err(failed)?;
+                tokio::spawn(connection);
+                client
+            }
+        };
+        let mut session = Session { client, version: 0 };
+        let limit = self.config.statement_timeout.map_or(0, |limit| limit.get().as_millis());
+        let set_up = format!("SET statement_timeout = {limit}; {SET_UP}");
+        let version = session.rows(&set_up).await.map_err(failed)?.pop();
+        session.version = version.and_then(|row| row.first()?.as_ref()?.parse().ok()).unwrap_or_default();
+        if session.version < OLDEST {
+            let message = format!("{shown}: the server's version {} is too old", session.version);
+            return Err(Error::new(ErrorKind::Unsupported, message).hint("PostgreSQL 12 or later is needed"));
+        }
+        Ok(session)
+    }
+
+    /// Asks the server to end what a session does, over a connection of its own.
+    pub(super) async fn cancel(&self, token: CancelToken) {
+        // Nothing to do about a server that does not listen: the session is closed in any case.
+        let _ = match &self.tls {
+            None => token.cancel_query(tokio_postgres::NoTls).await,
+            Some(tls) => token.cancel_query(tls.clone()).await,
+        };
+    }
+}
+
+impl Session {
+    /// Runs statements and gives the rows of them all, as text.
+    pub(super) async fn rows(&self, sql: &str) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let messages = self.client.simple_query(sql).await?;
+        let row = |message: SimpleQueryMessage| match message {
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect())
+            }
+            _ => None,
+        };
+        Ok(messages.into_iter().filter_map(row).collect())
+    }
+
+    /// The first row of a query.
+    pub(super) async fn row(&self, sql: &str) -> Result<Option<Row>, tokio_postgres::Error> {
+        Ok(self.rows(sql).await?.into_iter().next())
+    }
+
+    /// The one cell of a query.
+    pub(super) async fn cell(&self, sql: &str) -> Result<Option<String>, tokio_postgres::Error> {
+        Ok(self.row(sql).await?.and_then(|row| row.into_iter().next().flatten()))
+    }
+
+    /// Runs statements; how many rows the last one wrote.
+    pub(super) async fn run(&self, sql: &str) -> Result<u64, tokio_postgres::Error> {
+        let messages = self.client.simple_query(sql).await?;
+        let count = |message: &SimpleQueryMessage| match message {
+            SimpleQueryMessage::CommandComplete(count) => Some(*count),
+            _ => None,
+        };
+        Ok(messages.iter().rev().find_map(count).unwrap_or_default())
+    }
+
+    /// Whether a relation is there; `regclass` would raise an error where the schema is missing.
+    pub(super) async fn has_table(&self, schema: &str, table: &str) -> Result<bool, tokio_postgres::Error> {
+        let sql = format!(
+            "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = {} AND c.relname = {}",
+            literal(schema),
+            literal(table)
+        );
+        Ok(self.row(&sql).await?.is_some())
+    }
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// A session of one's own. Closed when dropped, and with it whatever was begun in it; kept for others when it is given back.
+pub(super) struct Lease {
+    session: Box<Session>,
+    pub(super) server: Arc<Server>,
+}
+
+impl Lease {
+    /// Keeps the session for others. Not inside a transaction, and not with temporary tables.
+    pub(super) fn give_back(self) {
+        let Self { session, server } = self;
+        let mut idle = server.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT && !session.client.is_closed() {
+            idle.push(*session);
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}

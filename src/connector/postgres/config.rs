@@ -1,0 +1,139 @@
+//! What users write about a PostgreSQL connection.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    connector::{sink::SinkSpec, source::SourceSpec},
+    model::{
+        delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+        secret::Secret,
+        time::Span,
+        unit::SliceLimit,
+    },
+};
+
+/// A PostgreSQL database, version 12 or later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The server's name or address; `"localhost"` unless told.
+    #[serde(default = "localhost")]
+    pub host: String,
+    /// Its port; 5432 unless told.
+    #[serde(default = "usual_port")]
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// Who Vitrina is there.
+    pub user: String,
+    /// The user's password: `password = { env = "PGPASSWORD" }`.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// The schema of tables that are named without one; `"public"` unless told.
+    #[serde(default = "public")]
+    pub schema: String,
+    /// How the connection is protected, as in libpq; `"prefer"` unless told.
+    #[serde(default)]
+    pub sslmode: SslMode,
+    /// Certificates that vouch for the server (PEM), relative to the project's folder; those of the system unless told.
+    #[serde(default)]
+    pub ca_file: Option<String>,
+    /// The client's own certificate (PEM).
+    #[serde(default)]
+    pub cert_file: Option<String>,
+    /// The key of `cert_file` (PEM).
+    #[serde(default)]
+    pub key_file: Option<String>,
+    /// How long connecting may take; `"10s"` unless told.
+    #[serde(default = "connect_timeout")]
+    pub connect_timeout: Span,
+    /// How long one statement may take; without a limit unless told.
+    #[serde(default)]
+    pub statement_timeout: Option<Span>,
+    /// Connections that read one whole table at once, 1 to 32; 4 unless told.
+    #[serde(default = "parallel")]
+    #[schemars(range(min = 1, max = 32))]
+    pub parallel: u8,
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SslMode {
+    /// Not at all.
+    Disable,
+    /// By TLS if the server has it; the server may be anybody.
+    #[default]
+    Prefer,
+    /// By TLS; the server may be anybody, unless `ca_file` is given.
+    Require,
+    /// By TLS, to a server whose certificate is vouched for.
+    VerifyCa,
+    /// By TLS, to a server whose certificate is vouched for and names `host`.
+    VerifyFull,
+}
+
+fn localhost() -> String {
+    "localhost".to_owned()
+}
+
+fn usual_port() -> u16 {
+    5432
+}
+
+fn public() -> String {
+    "public".to_owned()
+}
+
+fn connect_timeout() -> Span {
+    Span::new(std::time::Duration::from_secs(10))
+}
+
+fn parallel() -> u8 {
+    4
+}
+
+impl Config {
+    /// The settings that a file which names only these two has.
+    pub fn new(database: &str, user: &str) -> Self {
+        Self {
+            host: localhost(),
+            port: usual_port(),
+            database: database.to_owned(),
+            user: user.to_owned(),
+            password: None,
+            schema: public(),
+            sslmode: SslMode::default(),
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            connect_timeout: connect_timeout(),
+            statement_timeout: None,
+            parallel: parallel(),
+        }
+    }
+
+    /// What a table of this connection can promise as a source.
+    pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
+        let Some(cursor) = spec.cursor.as_ref().filter(|_| !spec.whole) else {
+            return SourceFacts { reading: Reading::Whole, replays: false };
+        };
+        let order = if cursor.overlap.is_some() {
+            Order::Overlap
+        } else {
+            Order::Assuming(format!(
+                "rows become visible with rising `{}` (transactions that overlap may commit in another order: then set `overlap`), \
+                 and the newest rows are not deleted",
+                cursor.column
+            ))
+        };
+        SourceFacts { reading: Reading::Ranges(order), replays: true }
+    }
+
+    /// What a table of this connection can promise as a sink.
+    pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
+        let modes = vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window];
+        SinkFacts { weak: None, assuming: vec![], modes, slice: SliceLimit::default() }
+    }
+}

@@ -1,0 +1,127 @@
+//! What sinks remember of tracks: a table in the target's own schema, so that rows and record become visible in one transaction.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    client::{Row, Session},
+    error::failed,
+    name::literal,
+    table::qualified,
+};
+use crate::{
+    connector::error::{Error, ErrorKind, Result},
+    model::{
+        name::{AttemptId, Track},
+        unit::Record,
+    },
+};
+
+/// The record table.
+pub(super) const RECORDS: &str = "_vitrina_records";
+
+/// The records of one target.
+pub(super) struct Records<'a> {
+    pub(super) session: &'a Session,
+    pub(super) schema: &'a str,
+    pub(super) target: &'a str,
+    pub(super) shown: &'a str,
+}
+
+impl Records<'_> {
+    fn failed(&self, error: tokio_postgres::Error) -> Error {
+        failed(self.shown, error)
+    }
+
+    fn table(&self) -> String {
+        qualified(self.schema, RECORDS)
+    }
+
+    /// How the table is made.
+    pub(super) fn create(&self) -> String {
+        format!(
+            "CREATE TABLE IF NOT EXISTS {} (target text NOT NULL, track text NOT NULL, seq bigint NOT NULL, \
+             progress text NOT NULL, attempt text NOT NULL, at text NOT NULL, rows bigint NOT NULL, \
+             PRIMARY KEY (target, track))",
+            self.table()
+        )
+    }
+
+    /// Whether the record table is there.
+    pub(super) async fn exist(&self) -> Result<bool> {
+        self.session.has_table(self.schema, RECORDS).await.map_err(|error| self.failed(error))
+    }
+
+    /// Whether any track has a record for the target.
+    pub(super) async fn any(&self) -> Result<bool> {
+        if !self.exist().await? {
+            return Ok(false);
+        }
+        let sql = format!("SELECT 1 FROM {} WHERE target = {} LIMIT 1", self.table(), literal(self.target));
+        Ok(self.session.row(&sql).await.map_err(|error| self.failed(error))?.is_some())
+    }
+
+    /// The record of a track.
+    pub(super) async fn of(&self, track: &Track) -> Result<Option<Record>> {
+        if !self.exist().await? {
+            return Ok(None);
+        }
+        let sql =
+            format!("SELECT seq, progress, attempt, at, rows FROM {} WHERE {}", self.table(), self.is(track));
+        let Some(row) = self.session.row(&sql).await.map_err(|error| self.failed(error))? else {
+            return Ok(None);
+        };
+        parse(row).map(Some).map_err(|cause| {
+            let message = format!("the record of {track} in table \"{RECORDS}\" cannot be read");
+            Error::new(ErrorKind::Corrupt, message).caused_by(cause)
+        })
+    }
+
+    /// Writes the record of a track over the one that is expected, in the caller's transaction; false = another one is there. From then on no other
+    /// transaction can write it before this one ends.
+    pub(super) async fn swap(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<bool> {
+        let progress = serde_json::to_string(&record.progress).map_err(|cause| {
+            Error::new(ErrorKind::Internal, format!("the record of {track} cannot be written"))
+                .caused_by(cause)
+        })?;
+        let (seq, rows) = (record.seq.cast_signed(), record.rows.cast_signed());
+        let (progress, attempt) = (literal(&progress), literal(record.attempt.as_str()));
+        let at = literal(&record.at.to_rfc3339());
+        let sql = match expected {
+            Some(expected) => format!(
+                "UPDATE {} SET seq = {seq}, progress = {progress}, attempt = {attempt}, at = {at}, rows = {rows} WHERE {} AND seq = {expected}",
+                self.table(),
+                self.is(track),
+            ),
+            None => format!(
+                "INSERT INTO {} (target, track, seq, progress, attempt, at, rows) \
+                 VALUES ({}, {}, {seq}, {progress}, {attempt}, {at}, {rows}) ON CONFLICT DO NOTHING",
+                self.table(),
+                literal(self.target),
+                literal(&track.key()),
+            ),
+        };
+        Ok(self.session.run(&sql).await.map_err(|error| self.failed(error))? == 1)
+    }
+
+    fn is(&self, track: &Track) -> String {
+        format!("target = {} AND track = {}", literal(self.target), literal(&track.key()))
+    }
+}
+
+fn parse(row: Row) -> Result<Record, Box<dyn std::error::Error + Send + Sync>> {
+    let [Some(seq), Some(progress), Some(attempt), Some(at), Some(rows)] = row.as_slice() else {
+        return Err("a cell is missing".into());
+    };
+    Ok(Record {
+        seq: seq.parse()?,
+        progress: serde_json::from_str(progress)?,
+        attempt: AttemptId::parse(attempt.clone()),
+        at: DateTime::parse_from_rfc3339(at)?.with_timezone(&Utc),
+        rows: rows.parse()?,
+    })
+}
+
+/// The error of a record that is not the one that was claimed.
+pub(super) fn conflict(track: &Track) -> Error {
+    Error::new(ErrorKind::Conflict, format!("the record of {} was moved by somebody else", track.name()))
+}

@@ -1,0 +1,209 @@
+//! A table as a source: by cursor, or whole.
+//!
+//! Why nothing is missed or doubled: a unit is a range of keys, fixed before it is read, or one state of the table, held from the head of a
+//! run on by an exported snapshot. For cursors the delivery names what it rests on.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use super::{
+    client::{Lease, Server},
+    error::failed,
+    name::literal,
+    parts,
+    plan::Look,
+    read,
+};
+use crate::{
+    connector::{
+        error::{Error, ErrorKind, Result},
+        source::{Chunk, Source, SourceSpec},
+    },
+    model::{
+        position::Position,
+        unit::{Scope, SliceLimit, Unit},
+    },
+};
+
+/// How often a waiting source looks for commits of others.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How everything that belongs together is asked.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// A table that is read.
+pub(super) struct TableSource {
+    server: Arc<Server>,
+    spec: SourceSpec,
+    /// What was seen when the head was last taken.
+    seen: Mutex<Option<String>>,
+    /// Of a whole table: what a run reads.
+    pinned: Mutex<Option<Arc<Pinned>>>,
+}
+
+/// One state of a database, held from the head of a run on.
+struct Pinned {
+    generation: Position,
+    /// The name that other sessions see this state by, as long as `lease` is in its transaction.
+    snapshot: String,
+    lease: Lease,
+}
+
+impl TableSource {
+    pub(super) fn new(server: Arc<Server>, spec: SourceSpec) -> Self {
+        Self { server, spec, seen: Mutex::default(), pinned: Mutex::default() }
+    }
+
+    fn by_cursor(&self) -> bool {
+        self.spec.cursor.is_some() && !self.spec.whole
+    }
+
+    /// The state that is held of this generation.
+    fn pinned(&self, generation: &Position) -> Option<Arc<Pinned>> {
+        let held = lock(&self.pinned).clone();
+        held.filter(|pinned| pinned.generation == *generation && !pinned.lease.is_closed())
+    }
+
+    fn failed(&self, error: tokio_postgres::Error) -> Error {
+        let schema = self.spec.schema.as_deref().unwrap_or(&self.server.config.schema);
+        failed(&self.server.table_shown(schema, &self.spec.table), error)
+    }
+
+    /// A session in a transaction that sees one state: the held one, where there is one.
+    async fn begin(&self, pinned: Option<&Pinned>) -> Result<Lease> {
+        let lease = self.server.lease().await?;
+        let begin = match pinned {
+            Some(pinned) => format!("{BEGIN}; SET TRANSACTION SNAPSHOT {}", literal(&pinned.snapshot)),
+            None => BEGIN.to_owned(),
+        };
+        lease.run(&begin).await.map_err(|error| self.failed(error))?;
+        Ok(lease)
+    }
+
+    async fn end(&self, lease: Lease) -> Result<()> {
+        lease.run("COMMIT").await.map_err(|error| self.failed(error))?;
+        lease.give_back();
+        Ok(())
+    }
+
+    /// What changes with every commit that may concern the source: the end of a cursor, or, for whole tables, the server's next transaction number.
+    async fn version(&self) -> Result<String> {
+        let lease = self.begin(None).await?;
+        let version = if self.by_cursor() {
+            let head = Look::begin(&lease, &self.spec).await?.head().await?;
+            serde_json::to_string(&head).unwrap_or_default()
+        } else {
+            let sql = "SELECT txid_snapshot_xmax(txid_current_snapshot())";
+            lease.cell(sql).await.map_err(|error| self.failed(error))?.unwrap_or_default()
+        };
+        self.end(lease).await?;
+        Ok(version)
+    }
+}
+
+#[async_trait]
+impl Source for TableSource {
+    async fn schema(&self) -> Result<SchemaRef> {
+        let lease = self.begin(None).await?;
+        let schema = Look::begin(&lease, &self.spec).await?.selection.schema;
+        self.end(lease).await?;
+        Ok(schema)
+    }
+
+    async fn head(&self) -> Result<Position> {
+        *lock(&self.pinned) = None;
+        if self.by_cursor() {
+            let lease = self.begin(None).await?;
+            let head = Look::begin(&lease, &self.spec).await?.head().await?;
+            self.end(lease).await?;
+            *lock(&self.seen) = serde_json::to_string(&head).ok();
+            return Ok(head);
+        }
+        // What is seen comes before the state that is held: what is committed between the two is then news, and not lost.
+        let seen = self.version().await?;
+        let lease = self.begin(None).await?;
+        let generation = Look::begin(&lease, &self.spec).await?.head().await?;
+        let snapshot = lease.cell("SELECT pg_export_snapshot()").await.map_err(|error| self.failed(error))?;
+        let snapshot = snapshot.unwrap_or_default();
+        *lock(&self.seen) = Some(seen);
+        *lock(&self.pinned) = Some(Arc::new(Pinned { generation: generation.clone(), snapshot, lease }));
+        Ok(generation)
+    }
+
+    async fn plan(
+        &self,
+        from: Option<&Position>,
+        head: &Position,
+        limit: SliceLimit,
+    ) -> Result<Option<Unit>> {
+        let pinned = self.pinned(head);
+        let lease = self.begin(pinned.as_deref()).await?;
+        let unit = Look::begin(&lease, &self.spec).await?.plan(from, head, limit).await?;
+        self.end(lease).await?;
+        Ok(unit)
+    }
+
+    async fn read(&self, unit: &Unit) -> Result<BoxStream<'static, Result<Chunk>>> {
+        let pinned = unit.after.position().and_then(|generation| self.pinned(generation));
+        let lease = self.begin(pinned.as_deref()).await?;
+        let look = Look::begin(&lease, &self.spec).await?;
+        let selection = look.selection.clone().pinned(&unit.schema)?;
+        if let (Scope::Snapshot, Some(pinned)) = (&unit.scope, &pinned) {
+            let ranges = parts::of(&lease, &look.table, self.server.config.parallel).await;
+            let ranges = ranges.map_err(|error| self.failed(error))?;
+            if ranges.len() > 1 {
+                let queries: Vec<_> = ranges
+                    .iter()
+                    .map(|range| selection.query(&look.table, &format!(" WHERE {range}")))
+                    .collect();
+                let mut leases = vec![];
+                for _ in 1..usize::from(self.server.config.parallel).min(ranges.len()) {
+                    leases.push(self.begin(Some(pinned)).await?);
+                }
+                leases.push(lease);
+                return Ok(parts::read(leases, queries, pinned.clone()));
+            }
+        }
+        let query = selection.query(&look.table, &look.tail(unit)?);
+        read::copy(lease, query).await
+    }
+
+    async fn describe(&self, unit: &Unit) -> Result<Option<String>> {
+        let lease = self.begin(None).await?;
+        let look = Look::begin(&lease, &self.spec).await?;
+        let query = look.selection.clone().pinned(&unit.schema)?.query(&look.table, &look.shape(unit));
+        self.end(lease).await?;
+        Ok(Some(query.statement()))
+    }
+
+    async fn changed(&self) {
+        // Whoever waits has read what it wanted of the state that was held.
+        *lock(&self.pinned) = None;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            // A server that cannot be asked is no news; the next run says what is wrong with it.
+            let Ok(version) = self.version().await else {
+                continue;
+            };
+            let before = lock(&self.seen).replace(version.clone());
+            if before.is_none_or(|before| before != version) {
+                return;
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The error of a part that ended without an answer.
+pub(super) fn stopped() -> Error {
+    Error::new(ErrorKind::Internal, "a reader stopped without an answer")
+}

@@ -1,0 +1,255 @@
+//! Servers and rows that go wrong: each is an error of the right kind, says nothing of cells, and leaves nothing half done.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use arrow::record_batch::RecordBatch;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use vitrina::{
+    connector::{
+        connection::Connection,
+        error::{Error, ErrorKind},
+        postgres::config::Config,
+        sink::{OnSchemaChange, Sink, SinkSpec},
+    },
+    model::{delivery::Mode, unit::Record},
+};
+
+use super::{read_all, whole};
+use crate::{
+    contract::writing::{stage, target_through},
+    support::{
+        postgres::{Place, open, quote, session, setting},
+        rows::{batch, ints, people, sorted_text, texts},
+        specs::{self, attempt, track, unit},
+    },
+};
+
+async fn write(
+    connection: &Arc<dyn Connection>,
+    spec: &SinkSpec,
+    at: i64,
+    rows: &RecordBatch,
+) -> Result<(), Error> {
+    let sink = connection.sink(spec).await?;
+    let staged = stage(sink.as_ref(), &track("mrf1"), &unit(spec.mode, at, rows), &attempt(), rows).await?;
+    staged.commit().await.map(|_| ())
+}
+
+fn named(name: &'static str) -> RecordBatch {
+    batch(vec![("id", ints([1])), ("name", texts([Some(name)]))])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_do_not_fit_are_bad_data_and_not_shown() {
+    let place = Place::new();
+    place.run("CREATE TABLE narrow (id bigint, name varchar(3)); CREATE TABLE keyed (id bigint PRIMARY KEY, name text); \
+               CREATE TABLE checked (id bigint, name text CONSTRAINT positive CHECK (name <> 'secret-cell-42'))").await;
+    let ignoring =
+        |table| SinkSpec { on_schema_change: OnSchemaChange::Ignore, ..specs::sink(table, Mode::Append) };
+    for (table, cell, told) in [
+        ("narrow", "secret-cell-42", "too narrow for a text"),
+        ("narrow", "a\0b", "\"name\" holds a text with a NUL"),
+        ("checked", "secret-cell-42", "\"positive\""),
+    ] {
+        let error = write(&place.open(), &ignoring(table), 1, &named(cell)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadData, "{table}: {error}");
+        assert!(error.to_string().contains(told), "{error}");
+        assert!(!error.to_string().contains("secret-cell"), "{error}");
+        assert_eq!(target_through(place.open().as_ref(), table).await, Some(vec![]));
+    }
+    let twice = batch(vec![("id", ints([7_654_321, 7_654_321])), ("name", texts([None, None]))]);
+    let error = write(&place.open(), &ignoring("keyed"), 1, &twice).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::BadData);
+    assert!(error.to_string().contains("keyed_pkey") && !error.to_string().contains("7654321"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_right_names_the_grant() {
+    let place = Place::new();
+    let user = setting("USER");
+    place.run(&format!("CREATE TABLE t (id bigint); REVOKE ALL ON t FROM {user}")).await;
+    let error = read_all(&place, &whole("t")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied);
+    assert!(error.advice().contains("GRANT SELECT ON t"), "{error} | {}", error.advice());
+
+    let admin = session("postgres").await;
+    let closed = format!("closed {}", uuid::Uuid::new_v4().simple());
+    admin
+        .batch_execute(&format!("CREATE SCHEMA {0}; CREATE TABLE {0}.t (id bigint)", quote(&closed)))
+        .await
+        .unwrap();
+    let connection = open(Config { schema: closed.clone(), ..place.config() });
+    let source = connection.source(&whole("t")).await.unwrap();
+    let head = source.head().await.unwrap();
+    let error = source.plan(None, &head, crate::contract::reading::WIDE).await.unwrap_err();
+    let health = connection.probe().await.unwrap();
+    admin.batch_execute(&format!("DROP SCHEMA {} CASCADE", quote(&closed))).await.unwrap();
+    assert!(matches!(error.kind, ErrorKind::Denied), "{error}");
+    assert!(health.notes[0].contains("GRANT USAGE ON SCHEMA"), "{health:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_table_is_waited_for_so_long() {
+    let place = Place::new();
+    place.run("CREATE TABLE t (id bigint)").await;
+    let other = place.stranger().await;
+    other.batch_execute("BEGIN; LOCK TABLE t").await.unwrap();
+    let connection = open(Config { statement_timeout: Some("300ms".parse().unwrap()), ..place.config() });
+    let source = connection.source(&whole("t")).await.unwrap();
+    let head = source.head().await.unwrap();
+    let error = source.plan(None, &head, crate::contract::reading::WIDE).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    other.batch_execute("ROLLBACK").await.unwrap();
+    assert!(source.plan(None, &head, crate::contract::reading::WIDE).await.unwrap().is_some());
+}
+
+/// The server ends the session that holds a stage: nothing is there, and the next attempt does it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_ends_takes_its_stage_with_it() {
+    let place = Place::new();
+    let spec = specs::sink("t", Mode::Merge);
+    let cutter = Cutter::new(true).await;
+    let connection = cutter.open(&place);
+    write(&connection, &spec, 1, &people([1])).await.unwrap();
+    let sink = connection.sink(&spec).await.unwrap();
+    let rows = people(1..=5);
+    let staged =
+        stage(sink.as_ref(), &track("mrf1"), &unit(Mode::Merge, 2, &rows), &attempt(), &rows).await.unwrap();
+    let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE client_port = ANY ($1)";
+    let ports: Vec<i32> = cutter.ports.lock().unwrap().clone();
+    let count: i64 = session("postgres").await.query_one(ended, &[&ports]).await.unwrap().get(0);
+    assert!(count > 0);
+    let error = staged.commit().await.unwrap_err();
+    assert!(error.kind.policy().retry, "{error}");
+    assert_eq!(target_through(place.open().as_ref(), "t").await, Some(sorted_text(&people([1]))));
+    write(&connection, &spec, 2, &rows).await.unwrap();
+    assert_eq!(target_through(place.open().as_ref(), "t").await, Some(sorted_text(&rows)));
+}
+
+/// What a connection that is cut does to a commit: its answer is lost, not the commit.
+struct Cutter {
+    port: u16,
+    armed: Arc<AtomicBool>,
+    /// Ports that the server sees.
+    ports: Arc<Mutex<Vec<i32>>>,
+}
+
+impl Cutter {
+    /// Stands before the server, and hangs up right behind a COMMIT once it is armed. With `forward` the server hears the COMMIT.
+    async fn new(forward: bool) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let armed = Arc::new(AtomicBool::new(false));
+        let (watched, ports) = (armed.clone(), Arc::new(Mutex::default()));
+        let known: Arc<Mutex<Vec<i32>>> = ports.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = (setting("HOST"), setting("PORT").parse::<u16>().unwrap());
+                let server = TcpStream::connect(server).await.unwrap();
+                known.lock().unwrap().push(server.local_addr().unwrap().port().into());
+                tokio::spawn(Self::pass(client, server, watched.clone(), forward));
+            }
+        });
+        Self { port, armed, ports }
+    }
+
+    async fn pass(client: TcpStream, server: TcpStream, armed: Arc<AtomicBool>, forward: bool) {
+        let (mut from_server, mut to_server) = server.into_split();
+        let (mut from_client, mut to_client) = client.into_split();
+        let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+            let sent = &buffer[..count];
+            let commits = sent.windows(7).any(|part| part == b"COMMIT\0");
+            if commits && armed.swap(false, Ordering::SeqCst) {
+                back.abort();
+                if forward {
+                    to_server.write_all(sent).await.unwrap();
+                    // The server does what it heard before it notices that nobody listens.
+                    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                }
+                return;
+            }
+            if to_server.write_all(sent).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn open(&self, place: &Place) -> Arc<dyn Connection> {
+        open(Config { host: "127.0.0.1".to_owned(), port: self.port, ..place.config() })
+    }
+}
+
+async fn record(sink: &dyn Sink) -> Option<Record> {
+    sink.peek(&track("mrf1")).await.unwrap()
+}
+
+/// The connection is cut after COMMIT was sent and before its answer: the record says what became of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_is_found_in_the_record() {
+    for (forward, mode) in
+        [(true, Mode::Append), (false, Mode::Append), (true, Mode::Merge), (true, Mode::Replace)]
+    {
+        let place = Place::new();
+        let cutter = Cutter::new(forward).await;
+        let connection = cutter.open(&place);
+        let spec = specs::sink("t", mode);
+        let sink = connection.sink(&spec).await.unwrap();
+        let rows = people(1..=5);
+        let mine = attempt();
+        let staged = stage(sink.as_ref(), &track("mrf1"), &unit(mode, 1, &rows), &mine, &rows).await.unwrap();
+        cutter.armed.store(true, Ordering::SeqCst);
+        let error = staged.commit().await.unwrap_err();
+        assert!(error.kind.policy().retry, "{error}");
+        let found = record(sink.as_ref()).await;
+        assert_eq!(
+            found.as_ref().map(|record| record.attempt == mine.id),
+            forward.then_some(true),
+            "{mode} {forward}"
+        );
+        if !forward {
+            write(&connection, &spec, 1, &rows).await.unwrap();
+        }
+        assert_eq!(
+            target_through(place.open().as_ref(), "t").await,
+            Some(sorted_text(&rows)),
+            "{mode} {forward}"
+        );
+    }
+}
+
+/// A reader that is dropped asks the server to stop: nobody sorts on for nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_reader_stops_the_server() {
+    use futures::StreamExt;
+    let place = Place::new();
+    place.run("CREATE VIEW endless AS SELECT g AS id, pg_sleep(0.001)::text AS nap FROM generate_series(1, 100000000) AS g").await;
+    let connection = place.open();
+    let schema = connection.catalog().schema(&place.schema).unwrap();
+    let table = schema.table("endless").await.unwrap().unwrap();
+    let engine = datafusion::execution::context::SessionContext::new();
+    engine.register_table("endless", table).unwrap();
+    let mut stream = engine.sql("SELECT * FROM endless").await.unwrap().execute_stream().await.unwrap();
+    let reading = tokio::time::timeout(std::time::Duration::from_millis(500), stream.next()).await;
+    assert!(reading.is_err(), "it goes on for long");
+    let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY%endless%' AND query LIKE $1";
+    let mine = format!("%{}%", place.schema.trim_start_matches("t ").trim_matches('"'));
+    let watch = place.stranger().await;
+    let count = async || -> i64 { watch.query_one(running, &[&mine]).await.unwrap().get(0) };
+    assert_eq!(count().await, 1);
+    drop(stream);
+    for _ in 0..100 {
+        if count().await == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the server reads on");
+}

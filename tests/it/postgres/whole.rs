@@ -1,0 +1,61 @@
+//! Whole tables, read by several sessions at once.
+
+use futures::TryStreamExt;
+use vitrina::connector::{postgres::config::Config, source::Chunk};
+
+use super::whole;
+use crate::{
+    contract::reading::WIDE,
+    support::{
+        postgres::{Place, open},
+        rows::ids,
+    },
+};
+
+/// Every row of one state, once, in order, however others write meanwhile; as one session reads it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_sessions_read_one_state() {
+    let place = Place::new();
+    place
+        .run(
+            "CREATE TABLE big (id bigint, day date, filler text); \
+             INSERT INTO big SELECT g, CASE g % 50000 WHEN 0 THEN 'infinity' ELSE date '2026-01-01' END, repeat('x', 300) \
+             FROM generate_series(1, 150000) AS g",
+        )
+        .await;
+    let mut seen: Vec<Vec<i64>> = vec![];
+    for parallel in [1, 3] {
+        let connection = open(Config { parallel, ..place.config() });
+        let source = connection.source(&whole("big")).await.unwrap();
+        let head = source.head().await.unwrap();
+        place.run("INSERT INTO big SELECT 0, NULL, repeat('y', 300) FROM generate_series(1, 5000)").await;
+        let unit = source.plan(None, &head, WIDE).await.unwrap().expect("a snapshot");
+        place.run("DELETE FROM big WHERE id = 0 OR id < 100").await;
+        for _ in 0..2 {
+            let chunks: Vec<Chunk> = source.read(&unit).await.unwrap().try_collect().await.unwrap();
+            let mut numbers: Vec<u64> = vec![];
+            for chunk in &chunks {
+                let first = numbers.len() as u64;
+                let mut own: Vec<u64> = chunk.ordinals.values().to_vec();
+                own.extend(chunk.bad.iter().map(|bad| bad.ordinal));
+                own.sort_unstable();
+                assert_eq!(own, (first..first + own.len() as u64).collect::<Vec<_>>());
+                numbers.extend(own);
+            }
+            assert_eq!(unit.rows, Some(numbers.len() as u64));
+            let bad: usize = chunks.iter().map(|chunk| chunk.bad.len()).sum();
+            assert_eq!(bad, 3, "rows whose day is infinite");
+            seen.push(chunks.iter().flat_map(|chunk| ids(&chunk.batch)).collect());
+        }
+        place.run("INSERT INTO big SELECT g, date '2026-01-01', repeat('x', 300) FROM generate_series(1, 99) AS g").await;
+    }
+    assert_eq!(seen[0], seen[1], "read again alike");
+    assert_eq!(seen[2], seen[3], "read again alike by three");
+    assert_eq!(seen[0].len(), 150_000 - 3);
+    assert_eq!(seen[2].len(), 150_000 - 3);
+    assert!(seen.iter().all(|ids| !ids.contains(&0)), "rows that came after the head");
+    let mut sorted = seen[2].clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(sorted.len(), 150_000 - 3, "once");
+}

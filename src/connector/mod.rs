@@ -13,6 +13,7 @@ pub mod connection;
 pub mod delta;
 pub mod error;
 pub mod generate;
+pub mod kafka;
 pub mod memory;
 pub mod sink;
 pub mod source;
@@ -29,6 +30,8 @@ pub enum ConnectionConfig {
     Sqlite(sqlite::config::Config),
     /// A folder of Delta tables.
     Delta(delta::config::Config),
+    /// An Apache Kafka cluster: its topics are logs.
+    Kafka(kafka::config::Config),
     /// Tables in memory, gone with the process: for tests.
     #[schemars(skip)]
     Memory(memory::Config),
@@ -50,6 +53,7 @@ pub fn open(config: &ConnectionConfig, context: OpenContext) -> Result<Arc<dyn C
     Ok(match config {
         ConnectionConfig::Sqlite(config) => sqlite::open(config, context)?,
         ConnectionConfig::Delta(config) => delta::open(config, context)?,
+        ConnectionConfig::Kafka(config) => kafka::open(config, context)?,
         ConnectionConfig::Memory(config) => memory::open(config, context),
     })
 }
@@ -60,6 +64,7 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(_) => "sqlite",
             Self::Delta(_) => "delta",
+            Self::Kafka(_) => "kafka",
             Self::Memory(_) => "memory",
         }
     }
@@ -69,6 +74,7 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(config) => config.source_facts(spec),
             Self::Delta(config) => config.source_facts(spec),
+            Self::Kafka(config) => config.source_facts(spec),
             Self::Memory(config) => config.source_facts(spec),
         }
     }
@@ -78,6 +84,7 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(config) => config.sink_facts(spec),
             Self::Delta(config) => config.sink_facts(spec),
+            Self::Kafka(config) => config.sink_facts(spec),
             Self::Memory(config) => config.sink_facts(spec),
         }
     }
@@ -86,7 +93,7 @@ impl ConnectionConfig {
     pub fn schemas(&self) -> Vec<String> {
         match self {
             Self::Sqlite(config) => config.schemas(),
-            Self::Delta(_) | Self::Memory(_) => vec![],
+            Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => vec![],
         }
     }
 
@@ -95,6 +102,7 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(config) => config.log,
             Self::Memory(config) => config.log,
+            Self::Kafka(_) => true,
             Self::Delta(_) => false,
         }
     }

@@ -66,7 +66,8 @@ impl Harness for Kafka {
         }
         let names = rows.schema_ref().fields().iter().map(|field| field.name());
         let object = |row| {
-            let cells = names.clone().zip(rows.columns()).map(|(name, column)| (name.clone(), cell(column, row)));
+            let cells =
+                names.clone().zip(rows.columns()).map(|(name, column)| (name.clone(), cell(column, row)));
             Json::Object(cells.collect::<Map<_, _>>()).to_string()
         };
         let messages: Vec<String> = (0..rows.num_rows()).map(object).collect();
@@ -89,7 +90,8 @@ impl Harness for Kafka {
     async fn leftovers(&self) -> Vec<String> {
         let scratch = std::fs::read_dir(self.0.root.path().join("scratch")).into_iter().flatten();
         let files = scratch.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-        let topics = self.0.topics().into_iter().filter(|name| name.starts_with('_') && name != "_vitrina_records");
+        let topics =
+            self.0.topics().into_iter().filter(|name| name.starts_with('_') && name != "_vitrina_records");
         files.chain(topics).collect()
     }
 }

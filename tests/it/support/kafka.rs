@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use futures::executor::block_on;
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
@@ -101,6 +101,16 @@ impl Cluster {
             .unwrap();
     }
 
+    /// A setting of a topic.
+    pub(crate) fn setting(&self, table: &str, key: &str) -> String {
+        let topic = self.topic(table);
+        let found = block_on(
+            self.admin().describe_configs([&ResourceSpecifier::Topic(&topic)], &AdminOptions::new()),
+        );
+        let found = found.unwrap().remove(0).unwrap();
+        found.get(key).unwrap().value.clone().unwrap()
+    }
+
     /// Gives a topic more partitions.
     pub(crate) fn grow(&self, table: &str, partitions: usize) {
         let topic = self.topic(table);
@@ -135,7 +145,10 @@ impl Cluster {
     pub(crate) fn messages(&self, table: &str) -> Vec<(i32, Option<String>, String)> {
         use rdkafka::Message;
         let mut settings = self.settings();
-        settings.set("group.id", "stranger").set("enable.partition.eof", "true").set("enable.auto.commit", "false");
+        settings
+            .set("group.id", "stranger")
+            .set("enable.partition.eof", "true")
+            .set("enable.auto.commit", "false");
         let consumer: BaseConsumer = settings.create().unwrap();
         let topic = self.topic(table);
         let metadata = consumer.fetch_metadata(Some(&topic), WAIT).unwrap();
@@ -182,7 +195,8 @@ impl Writer {
     pub(crate) fn write(&self, table: &str, partition: i32, messages: &[&str]) {
         let topic = format!("{}{table}", self.prefix);
         for message in messages {
-            let record: BaseRecord<'_, [u8], str> = BaseRecord::to(&topic).partition(partition).payload(*message);
+            let record: BaseRecord<'_, [u8], str> =
+                BaseRecord::to(&topic).partition(partition).payload(*message);
             self.producer.send(record).map_err(|(error, _)| error).unwrap();
         }
         self.producer.flush(WAIT).unwrap();

@@ -26,6 +26,11 @@ fn death_at_any_moment_loses_and_doubles_nothing_in_delta() {
     die_often(Target::Delta);
 }
 
+#[test]
+fn death_at_any_moment_loses_and_doubles_nothing_on_the_way_by_kafka() {
+    die_often(Target::Kafka);
+}
+
 fn die_often(target: Target) {
     let whole = one_run(target);
     let site = Site::new(target);

@@ -41,7 +41,7 @@ fn gather(folder: &Path, found: &mut BTreeSet<String>) {
 fn death_at_any_point_loses_and_doubles_nothing() {
     let reached: Mutex<BTreeSet<String>> = Mutex::default();
     std::thread::scope(|scope| {
-        for target in [Target::Sqlite, Target::Delta] {
+        for target in [Target::Sqlite, Target::Delta, Target::Kafka] {
             let reached = &reached;
             scope.spawn(move || {
                 for name in names().into_iter().filter(|name| !other_kind(target, name)) {
@@ -70,11 +70,13 @@ fn die_and_go_on(target: Target, point: &str) -> bool {
     first || again
 }
 
-/// Whether it is a point of the other connector.
+/// Whether it is a point of another connector.
 fn other_kind(target: Target, point: &str) -> bool {
     match target {
-        Target::Sqlite => point.starts_with("delta."),
-        Target::Delta => point.starts_with("sqlite."),
+        Target::Sqlite => point.starts_with("delta.") || point.starts_with("kafka."),
+        Target::Delta => point.starts_with("sqlite.") || point.starts_with("kafka."),
+        // The others lie on the ways of the others.
+        Target::Kafka => !point.starts_with("kafka."),
     }
 }
 

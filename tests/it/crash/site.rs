@@ -10,16 +10,22 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::kafka::Cluster;
+
 /// Where the project's rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Sqlite,
     Delta,
+    /// By a topic into SQLite.
+    Kafka,
 }
 
 /// A project: a bot's database → a warehouse, a mart over the warehouse, a workbook over the mart.
 pub(super) struct Site {
     folder: TempDir,
+    /// Its topics are gone with it.
+    _cluster: Option<Cluster>,
 }
 
 /// Every seventh amount is a word: a bad row.
@@ -28,13 +34,29 @@ const BAD_EVERY: i64 = 7;
 impl Site {
     /// A project whose source has no rows yet.
     pub(super) fn new(target: Target) -> Self {
-        let site = Self { folder: tempfile::tempdir().unwrap() };
+        let cluster = (target == Target::Kafka).then(Cluster::new);
+        let stream = cluster.as_ref().map(|cluster| {
+            let brokers = &cluster.config().brokers;
+            format!(
+                "\n[connections.stream]\nkind = \"kafka\"\nbrokers = {brokers:?}\nprefix = {:?}\n",
+                cluster.prefix
+            )
+        });
+        let site = Self { folder: tempfile::tempdir().unwrap(), _cluster: cluster };
         let warehouse = match target {
-            Target::Sqlite => "kind = \"sqlite\"\npath = \"warehouse.db\"",
+            Target::Sqlite | Target::Kafka => "kind = \"sqlite\"\npath = \"warehouse.db\"",
             Target::Delta => "kind = \"delta\"\npath = \"warehouse\"",
         };
-        site.write("vitrina.toml", &PROJECT.replace("WAREHOUSE", warehouse));
-        site.write("pipelines/события.toml", PIPELINE);
+        let project = PROJECT.replace("WAREHOUSE", warehouse);
+        site.write("vitrina.toml", &(project + stream.as_deref().unwrap_or_default()));
+        let pipeline = match target {
+            Target::Kafka => {
+                site.write("pipelines/to_stream.toml", TO_STREAM);
+                PIPELINE.replace(FROM_BOT, FROM_STREAM)
+            }
+            Target::Sqlite | Target::Delta => PIPELINE.to_owned(),
+        };
+        site.write("pipelines/события.toml", &pipeline);
         site.write("pipelines/renewed.toml", RENEWED);
         site.write("marts/totals.toml", MART);
         site.write("marts/book.toml", WORKBOOK);
@@ -204,6 +226,29 @@ amount = "decimal(12,2)"
 connection = "warehouse"
 table = "События"
 mode = "append"
+"#;
+
+const FROM_BOT: &str = r#"connection = "bot"
+table = "events"
+cursor = { column = "id" }"#;
+
+const FROM_STREAM: &str = r#"connection = "stream"
+table = "events""#;
+
+const TO_STREAM: &str = r#"
+slice = { rows = 20 }
+
+[source]
+connection = "bot"
+table = "events"
+cursor = { column = "id" }
+
+[sink]
+connection = "stream"
+table = "events"
+mode = "append"
+kafka.message_key = ["id"]
+kafka.partitions = 3
 "#;
 
 const RENEWED: &str = r#"

@@ -215,6 +215,11 @@ impl Context {
         lock(&self.failure).clone()
     }
 
+    /// Forgets why earlier connections failed.
+    pub(super) fn forget(&self) {
+        *lock(&self.failure) = None;
+    }
+
     /// Forgets what became of earlier messages.
     pub(super) fn begin(&self) {
         *lock(&self.delivered) = Delivered::default();

@@ -128,8 +128,15 @@ impl Reading<'_> {
                 None => {}
             }
             // Events that are nobody's partition's: connections lost, brokers down.
-            if let Some(Err(error)) = self.consumer.poll(Duration::ZERO) {
-                self.weigh(range, &error)?;
+            match self.consumer.poll(Duration::ZERO) {
+                None => {}
+                Some(Err(error)) => self.weigh(range, &error)?,
+                Some(Ok(_)) => {
+                    return Err(Error::new(
+                        ErrorKind::Internal,
+                        "a message came beside its partition's queue",
+                    ));
+                }
             }
         }
     }

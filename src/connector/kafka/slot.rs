@@ -13,7 +13,7 @@ use std::{
 
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
-    producer::{BaseRecord, Producer as _},
+    producer::{BaseRecord, Producer as _, PurgeConfig},
 };
 
 use super::{
@@ -220,7 +220,9 @@ impl Transaction<'_> {
 
     /// Ends a transaction without a trace.
     fn give_up(&self, error: Error) -> (Error, Doubt) {
-        self.producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
+        // What waits is thrown away, and reports of the rest are taken, so that the end need not wait for them.
+        self.producer.purge(PurgeConfig::default().queue());
+        let _ = self.producer.flush(ANSWER);
         let ended = self.producer.abort_transaction(ANSWER);
         let doubt =
             if ended.is_ok() && error.kind != ErrorKind::Conflict { Doubt::Nothing } else { Doubt::Owner };

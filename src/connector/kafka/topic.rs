@@ -11,12 +11,15 @@ use rdkafka::{
     client::Client,
     consumer::Consumer as _,
     error::KafkaError,
-    metadata::MetadataTopic,
+    metadata::{Metadata, MetadataTopic},
     types::{RDKafkaErrorCode, RDKafkaRespErr},
 };
 
-use super::client::{ANSWER, Cluster, Context, Isolation};
+use super::client::{ANSWER, Cluster, Consumer, Context, Isolation};
 use crate::connector::error::{Error, ErrorKind, Result};
+
+/// How long a question waits before it is asked again.
+const ASK: Duration = Duration::from_secs(3);
 
 /// Where a partition begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub(super) fn partitions(cluster: &Cluster, topic: &str) -> Result<Option<Vec<i3
     let fail = |error: &KafkaError| cluster.failed(&what(), looker.context(), error);
     let begun = Instant::now();
     loop {
-        let metadata = looker.fetch_metadata(Some(topic), ANSWER).map_err(|error| fail(&error))?;
+        let metadata = metadata(&looker, Some(topic)).map_err(|error| fail(&error))?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
             return Ok(None);
         };
@@ -67,6 +70,18 @@ pub(super) fn partitions(cluster: &Cluster, topic: &str) -> Result<Option<Vec<i3
             Some(error) => return Err(fail(&KafkaError::MetadataFetch(error.into()))),
         }
         return Ok(Some(ids(found)));
+    }
+}
+
+/// Asks until there is an answer, or a reason why there is none.
+fn metadata(looker: &Consumer, topic: Option<&str>) -> Result<Metadata, KafkaError> {
+    let begun = Instant::now();
+    looker.context().forget();
+    loop {
+        match looker.fetch_metadata(topic, ASK) {
+            Err(_) if looker.context().heard().is_none() && begun.elapsed() < ANSWER => {}
+            answer => return answer,
+        }
     }
 }
 
@@ -105,7 +120,7 @@ pub(super) fn partition_ends(
 /// Names of all topics that a user may know, without the prefix.
 pub(super) fn names(cluster: &Cluster) -> Result<Vec<String>> {
     let looker = cluster.looker(Isolation::Committed)?;
-    let metadata = looker.fetch_metadata(None, ANSWER).map_err(|error| {
+    let metadata = metadata(&looker, None).map_err(|error| {
         cluster.failed(&format!("cannot list the topics of {}", cluster.shown()), looker.context(), &error)
     })?;
     let names =

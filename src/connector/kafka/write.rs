@@ -102,8 +102,8 @@ impl Inner {
         agree(&self.shown(), &self.spec, None, rows)?;
         ledger::ensure(&self.cluster)?;
         let record = self.record(slot, track)?;
-        let found = topic::ends(&self.cluster, &self.topic)?;
-        let target = match &found {
+        let declared = ledger::columns(&self.cluster, &self.spec.table)?;
+        let target = match topic::ends(&self.cluster, &self.topic)? {
             None => {
                 if record.as_ref().is_some_and(|record| record.progress != Progress::Start) {
                     return Err(self.vanished(track));
@@ -113,15 +113,14 @@ impl Inner {
             }
             Some(ends) => {
                 if record.is_none() && !ledger::is_recorded(&self.cluster, &self.spec.table)? {
-                    self.check_empty(ends)?;
+                    self.check_empty(&ends)?;
                 }
-                self.target(ends)?
+                declared.clone().map_or_else(|| self.shown_columns(&ends), |declared| Ok(Some(declared)))?
             }
         };
-        let Agreed { target: agreed, staged, left_out } =
-            agree(&self.shown(), &self.spec, target.as_ref(), rows)?;
-        if ledger::columns(&self.cluster, &self.spec.table)?.as_ref() != Some(&agreed) {
-            slot.transact(&self.cluster, Entry::columns(&self.spec.table, &agreed)?, |_| Ok(()))?;
+        let Agreed { target, staged, left_out } = agree(&self.shown(), &self.spec, target.as_ref(), rows)?;
+        if declared != Some(target.clone()) {
+            slot.transact(&self.cluster, Entry::columns(&self.spec.table, &target)?, |_| Ok(()))?;
         }
         Ok(Claim { record, pending: None, schema: staged, left_out })
     }
@@ -135,11 +134,8 @@ impl Inner {
         }
     }
 
-    /// The topic's columns; `None` = it has none yet.
-    fn target(&self, ends: &topic::AllEnds) -> Result<Option<SchemaRef>> {
-        if let Some(declared) = ledger::columns(&self.cluster, &self.spec.table)? {
-            return Ok(Some(declared));
-        }
+    /// The columns of a topic that no writer of ours declared; `None` = it has none yet.
+    fn shown_columns(&self, ends: &topic::AllEnds) -> Result<Option<SchemaRef>> {
         let found = columns::look(&self.cluster, &self.spec.table, ends)?.schema;
         Ok((!found.fields().is_empty()).then_some(found))
     }
@@ -255,7 +251,7 @@ impl Sink for TopicSink {
     async fn target(&self) -> Result<Option<SchemaRef>> {
         let inner = self.inner.clone();
         blocking(move || match topic::ends(&inner.cluster, &inner.topic)? {
-            Some(ends) => inner.target(&ends),
+            Some(ends) => inner.shown_columns(&ends),
             None => Ok(None),
         })
         .await

@@ -189,7 +189,9 @@ pub(super) fn lost(shown: &str, range: Range, ends: Ends) -> Error {
         ends.low - 1,
         range.partition,
     );
-    Error::new(ErrorKind::SourceChanged, message).hint(
-        "raise the topic's retention; to go on without them, say so: `vitrina position set`, or `position adopt` to go on from the topic's end",
-    )
+    Error::new(ErrorKind::SourceChanged, message).hint(format!(
+        "raise the topic's retention; to go on without them, say so: `vitrina position set` with {} for partition {}",
+        ends.low - 1,
+        range.partition,
+    ))
 }

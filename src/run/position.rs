@@ -116,10 +116,9 @@ impl Runtime {
 
 fn mart_progress(job: &JobName, change: &Change) -> Result<Progress> {
     match change {
-        Change::Adopt => Ok(Progress::Build(Build {
-            fingerprint: "adopted".to_owned(),
-            inputs: BTreeMap::default(),
-        })),
+        Change::Adopt => {
+            Ok(Progress::Build(Build { fingerprint: "adopted".to_owned(), inputs: BTreeMap::default() }))
+        }
         Change::Reset => Ok(Progress::Start),
         Change::Set(_) => Err(Error::new(
             ErrorKind::Unsupported,

@@ -63,13 +63,13 @@ async fn why_not_is_told() {
             "another authority",
             with(&|config| config.security.ca_file = Some(format!("{tls}/other-ca.pem"))),
             ErrorKind::Denied,
-            "not signed by a known authority",
+            "certificate cannot be verified",
         ),
         (
             "another name",
             with(&|config| config.brokers = vec![format!("127.0.0.1:{port}")]),
             ErrorKind::Denied,
-            "certificate is for another host name",
+            "certificate cannot be verified",
         ),
         (
             "nobody there",

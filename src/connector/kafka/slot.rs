@@ -224,9 +224,13 @@ impl Transaction<'_> {
         self.producer.purge(PurgeConfig::default().queue());
         let _ = self.producer.flush(ANSWER);
         let ended = self.producer.abort_transaction(ANSWER);
-        let doubt =
-            if ended.is_ok() && error.kind != ErrorKind::Conflict { Doubt::Nothing } else { Doubt::Owner };
-        (error, doubt)
+        // Whoever was shut out may hear of it only now.
+        let error = match self.producer.client().fatal_error() {
+            Some((code, _)) => self.failed("cannot write into", &KafkaError::Global(code)),
+            None => error,
+        };
+        let sure = ended.is_ok() && error.kind != ErrorKind::Conflict;
+        (error, if sure { Doubt::Nothing } else { Doubt::Owner })
     }
 
     /// A commit is decided before its marks are in every partition: whoever reads right after it shall see it.

@@ -22,7 +22,7 @@ use vitrina::{
 };
 
 use crate::{
-    contract::{reading, writing as hands},
+    contract::{reading as looks, writing as hands},
     support::{
         kafka::Cluster,
         rows::{batch, ids, ints},
@@ -47,9 +47,9 @@ fn as_str(messages: &[String]) -> Vec<&str> {
 /// Units from a position to the head of this moment, and what is in each.
 async fn everything(source: &dyn Source, from: Option<&Position>, most: u64) -> (Vec<Unit>, Vec<i64>) {
     let head = source.head().await.unwrap();
-    let limit = SliceLimit { rows: most, ..reading::WIDE };
-    let units = reading::plan_all(source, from, &head, limit).await;
-    let held = reading::read_all(source, &units).await;
+    let limit = SliceLimit { rows: most, ..looks::WIDE };
+    let units = looks::plan_all(source, from, &head, limit).await;
+    let held = looks::read_all(source, &units).await;
     (units, held.iter().flat_map(|held| ids(&held.batch)).collect())
 }
 

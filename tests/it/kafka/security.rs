@@ -22,7 +22,7 @@ fn secured(cluster: &Cluster, mechanism: Mechanism) -> Config {
 
 async fn refused(cluster: &Cluster, config: Config) -> Error {
     let connection = open(config, cluster.root.path().to_owned()).unwrap();
-    connection.probe().await.err().expect("this must not get in")
+    connection.probe().await.expect_err("this must not get in")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +95,7 @@ async fn a_missing_right_is_told() {
     config.security.user = Some("guest".to_owned());
     let connection = open(config, cluster.root.path().to_owned()).unwrap();
     let spec = crate::support::specs::undeclared("closed");
-    let error = connection.source(&spec).await.unwrap().head().await.err().expect("no right");
+    let error = connection.source(&spec).await.unwrap().head().await.expect_err("no right");
     assert_eq!(error.kind, ErrorKind::Denied, "{error}");
     assert!(error.advice().contains("right"), "{}", error.advice());
 }

@@ -114,7 +114,7 @@ async fn a_row_that_is_too_large_fails_its_unit() {
     // Noise, so that compression does not make it small.
     let noise: String = (0..20_000_u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761))).collect();
     let large = batch(vec![("id", ints([1, 2])), ("name", texts([None, Some(noise.as_str())]))]);
-    let error = write(&cluster, &spec, 1, &large).await.err().expect("a message that is too large");
+    let error = write(&cluster, &spec, 1, &large).await.expect_err("a message that is too large");
     assert_eq!(error.kind, ErrorKind::Limit, "{error}");
     assert!(cluster.messages("small").is_empty());
     let fine = batch(vec![("id", ints([1])), ("name", texts([None]))]);

@@ -30,7 +30,7 @@ pub enum ConnectionConfig {
     Sqlite(sqlite::config::Config),
     /// A folder of Delta tables.
     Delta(delta::config::Config),
-    /// An Apache Kafka cluster: its topics are logs.
+    /// An Apache Kafka cluster: its topics are logs, appended to and read by offset.
     Kafka(kafka::config::Config),
     /// Tables in memory, gone with the process: for tests.
     #[schemars(skip)]

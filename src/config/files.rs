@@ -12,7 +12,7 @@ use super::{
     Sources,
     env::Environment,
     raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile},
-    schema,
+    schema, secret,
     tree::{self, Node, Value},
     walk,
 };
@@ -123,11 +123,16 @@ impl Reading {
                 parsed.problems.iter().map(|problem| line_of(&text, problem.span.start)).collect();
             let unset_allowed = Environment { read: &|_| None, unset_allowed: true };
             let seen = walk::walk(&mut parsed.root, schema, Some(&unset_allowed));
-            // A line that cannot be read is missing from the tree: what it would have said is not known.
+            // A line that cannot be read is missing from the tree: what it would have said is not known. Nor is what an array swallowed.
+            let torn = parsed.problems.iter().find(|problem| problem.message == tree::UNCLOSED_ARRAY);
+            let end = torn.map_or(usize::MAX, |problem| problem.span.start);
             let clear = |problem: &Problem| {
-                problem.code != "missing-key" && !lines.contains(&line_of(&text, problem.span.start))
+                problem.code != "missing-key"
+                    && problem.span.start < end
+                    && !lines.contains(&line_of(&text, problem.span.start))
             };
             parsed.problems.extend(seen.into_iter().filter(clear));
+            secret::hide(&parsed.problems, &mut self.files.sources);
         }
         self.files.problems.extend(parsed.problems);
         (!broken).then_some(parsed.root)
@@ -140,6 +145,7 @@ impl Reading {
         environment: Option<&Environment<'_>>,
     ) -> Option<File<T>> {
         self.files.problems.extend(walk::walk(&mut tree, schema, environment));
+        secret::hide(&self.files.problems, &mut self.files.sources);
         self.sql_files(&tree);
         match tree.typed() {
             Ok(raw) => Some(File { tree, raw }),

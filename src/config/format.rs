@@ -2,14 +2,16 @@
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use croner::parser::{CronParser, Seconds};
 use serde_json::Value as Json;
 
 use super::tree::{Node, Value};
-use crate::model::{
-    column::ColumnType,
-    problem::{Problem, nearest},
-    time::{Period, Span},
+use crate::{
+    model::{
+        column::ColumnType,
+        problem::{Problem, nearest},
+        time::Span,
+    },
+    schedule::cron::parse_cron,
 };
 
 /// What is wrong with a single value: its format or its range.
@@ -34,8 +36,8 @@ fn text_problem(node: &Node, text: &str, schema: &Json, name: &str) -> Option<Pr
             problem("unknown-type", format!("{name}: unknown type `{text}`"), type_hint(text))
         }
         "cron" => {
-            let error = cron(text).err()?;
-            problem("bad-cron", format!("{name}: `{text}` is no cron expression"), error)
+            let error = parse_cron(text).err()?;
+            problem("bad-cron", format!("{name}: {}", error.message), error.hint.unwrap_or_default())
         }
         "time-zone" => {
             text.parse::<Tz>().err()?;
@@ -87,15 +89,6 @@ fn out_of_range(node: &Node, number: f64, schema: &Json, name: &str) -> Option<P
     Some(node.error("out-of-range", format!("{name} is out of range")).hint(hint))
 }
 
-/// Checks a cron expression: five fields, or six with seconds first.
-pub(crate) fn cron(text: &str) -> Result<(), String> {
-    let parser = CronParser::builder().seconds(Seconds::Optional).build();
-    parser.parse(text).map(|_| ()).map_err(|error| {
-        let text = error.to_string().to_lowercase();
-        text.trim_start_matches("component error: ").trim_end_matches('.').to_owned()
-    })
-}
-
 /// `"256 MiB"` as bytes; a unit is a must.
 pub(crate) fn size(text: &str) -> Option<u64> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' ');
@@ -109,28 +102,6 @@ pub(crate) fn size(text: &str) -> Option<u64> {
 pub(crate) fn percent(text: &str) -> Option<f64> {
     let number: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
     (0.0..=100.0).contains(&number).then_some(number / 100.0)
-}
-
-/// Whether a text was probably meant as a relative period: the nearest one.
-pub(crate) fn nearest_period(text: &str) -> Option<&'static str> {
-    const WORDS: [&str; 14] = [
-        "today",
-        "yesterday",
-        "this_week",
-        "last_week",
-        "this_month",
-        "last_month",
-        "this_quarter",
-        "last_quarter",
-        "this_year",
-        "last_year",
-        "last_7_days",
-        "last_14_days",
-        "last_30_days",
-        "last_90_days",
-    ];
-    let parses = Period::parse(text, NaiveDate::default()).is_some();
-    if parses { None } else { nearest(text, WORDS) }
 }
 
 fn type_hint(text: &str) -> String {

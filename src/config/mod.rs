@@ -15,6 +15,7 @@ mod raw;
 mod reference;
 mod resolve;
 mod schema;
+mod secret;
 mod shape;
 mod template;
 #[cfg(test)]

@@ -58,6 +58,9 @@ fn table(page: &mut String, name: &str, which: &str, schema: &Json) {
 }
 
 fn inner_tables(page: &mut String, name: &str, schema: &Json) {
+    if shape::is_secret(schema) {
+        return;
+    }
     if let Some(branches) = shape::branches(schema) {
         let tag = shape::tag(branches);
         for branch in branches {
@@ -87,6 +90,9 @@ fn kind(schema: &Json) -> String {
     if let Some(choices) = shape::choices(schema) {
         let quoted: Vec<String> = choices.iter().map(|choice| format!("`\"{choice}\"`")).collect();
         return quoted.join(", ");
+    }
+    if shape::is_secret(schema) {
+        return "`{ env = \"NAME\" }`, `{ file = \"…\" }` or `{ command = [\"…\"] }`".to_owned();
     }
     if let Some(branches) = shape::branches(schema) {
         if shape::tag(branches).is_some() {

@@ -63,6 +63,9 @@ fn without_null(schema: &mut schemars::Schema) {
 
 /// Lets `{ env = "NAME", default = … }` stand for any single value.
 fn with_env(mut schema: Json) -> Json {
+    if super::shape::is_secret(&schema) {
+        return schema; // It says itself where it may come from.
+    }
     let scalar = super::shape::allows_scalar(&schema) && schema.get("const").is_none();
     if scalar {
         let description = schema.get("description").cloned();

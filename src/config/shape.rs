@@ -7,6 +7,7 @@ use super::{
     format,
     tree::{Node, Value},
 };
+use crate::model::secret::SECRET_FORMAT;
 
 /// The sorts of TOML values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,16 @@ pub(crate) fn kind(node: &Node) -> Kind {
 pub(crate) fn branches(schema: &Json) -> Option<&[Json]> {
     let branches = schema.get("oneOf").or_else(|| schema.get("anyOf"))?;
     branches.as_array().map(Vec::as_slice)
+}
+
+/// Whether a table has a key that a schema knows.
+pub(crate) fn shares_key(schema: &Json, node: &Node) -> bool {
+    node.entries().any(|(key, _)| schema.get("properties").is_some_and(|known| known.get(key).is_some()))
+}
+
+/// Whether a place takes a secret, or a reference to one.
+pub(crate) fn is_secret(schema: &Json) -> bool {
+    schema.get("format").and_then(Json::as_str) == Some(SECRET_FORMAT)
 }
 
 /// The strings that a schema allows, where it is a choice of strings and nothing else.

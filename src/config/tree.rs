@@ -68,6 +68,9 @@ pub(crate) fn parse(file: &Arc<Path>, text: &str) -> Parsed {
     Parsed { root, problems }
 }
 
+/// What is said of an array that swallows what stands behind it.
+pub(crate) const UNCLOSED_ARRAY: &str = "the array before this is not closed";
+
 /// One problem a line: the first, because the others come of it. Behind an array that is never closed, everything is read as a part
 /// of it, so that only the array is told.
 fn syntax_problems(file: &Arc<Path>, text: &str, errors: &[toml::de::Error]) -> Vec<Problem> {
@@ -77,7 +80,7 @@ fn syntax_problems(file: &Arc<Path>, text: &str, errors: &[toml::de::Error]) -> 
     let torn = problems.iter().position(|problem| problem.message == "missing comma between array elements");
     if let Some(torn) = torn.filter(|_| unclosed) {
         problems.truncate(torn + 1);
-        problems[torn].message = "the array before this is not closed".to_owned();
+        problems[torn].message = UNCLOSED_ARRAY.to_owned();
         problems[torn].hint = Some("expected `,` or `]`".to_owned());
     }
     let line =
@@ -92,6 +95,10 @@ fn syntax(file: &Arc<Path>, text: &str, error: &toml::de::Error) -> Problem {
     span.end = span.end.clamp(span.start, text.len());
     let message = error.message();
     let code = if message == "duplicate key" { "duplicate-key" } else { "syntax" };
+    if code == "duplicate-key" {
+        let message = format!("`{}` is written twice", &text[span.clone()]);
+        return Problem::error(file.as_ref(), span, code, message);
+    }
     let (message, hint) = match message.split_once(", expected ") {
         Some((message, expected)) => (message, Some(format!("expected {expected}"))),
         None => (message, None),
@@ -213,6 +220,13 @@ impl Node {
     /// What stands exactly at a path.
     pub(crate) fn find(&self, path: &[&str]) -> Option<&Node> {
         path.iter().try_fold(self, |node, step| node.get(step))
+    }
+
+    /// Whether it and everything in it stands as the user wrote it, nothing of it being mended.
+    pub(crate) fn as_written(&self) -> bool {
+        !self.stand_in
+            && self.items().iter().all(Self::as_written)
+            && self.entries().all(|(_, node)| node.as_written())
     }
 
     /// An error about the value.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     env::{self, Environment},
-    format,
+    format, secret,
     shape::{self, Kind},
     tree::{Node, Value},
 };
@@ -41,6 +41,9 @@ impl Walk<'_> {
     fn value(&mut self, node: &mut Node, schema: &Json, name: &str) {
         if node.stand_in {
             return;
+        }
+        if shape::is_secret(schema) {
+            self.problems.extend(secret::literal(node));
         }
         if let Some(environment) = self.environment
             && shape::allows_scalar(schema)
@@ -91,7 +94,11 @@ impl Walk<'_> {
                 return None;
             }
             [one] => one,
-            several => several.iter().find(|branch| fits(node, branch)).unwrap_or(&several[0]),
+            several => {
+                let fitting = several.iter().find(|branch| fits(node, branch));
+                let meant = || several.iter().find(|branch| shape::shares_key(branch, node));
+                fitting.or_else(meant).unwrap_or(&several[0])
+            }
         };
         let found = shape::with_outer_properties(schema, found);
         if shape::branches(&found).is_some() { self.choose(node, &found, name) } else { Some(found) }
@@ -130,20 +137,32 @@ impl Walk<'_> {
         let Value::Table(entries) = &mut node.value else { return };
         self.parents.push((name.to_owned(), known.clone()));
         let mut kept = IndexMap::with_capacity(entries.len());
+        let mut unknown = vec![];
         for (key, mut child) in std::mem::take(entries) {
             let path = join(name, &key);
             if let Some(schema) = known.get(&key) {
                 self.value(&mut child, schema, &path);
             } else if let Some(rest) = free {
                 if self.belongs_elsewhere(&key, &child, rest, name) {
+                    node.stand_in = true; // What was meant by it is not all in it.
                     continue;
                 }
                 self.value(&mut child, rest, &path);
             } else {
-                self.unknown_key(&key, &child, &known, name);
+                unknown.push((key, child));
                 continue;
             }
             kept.insert(key, child);
+        }
+        for (key, mut child) in unknown {
+            // It is taken for the key that was meant, so that nothing is said to be missing.
+            if let Some(meant) = self.unknown_key(&key, &child, &known, name)
+                && !kept.contains_key(meant)
+                && fits(&child, &known[meant])
+            {
+                self.value(&mut child, &known[meant], &join(name, meant));
+                kept.insert(meant.to_owned(), child);
+            }
         }
         self.parents.pop();
         let required = schema.get("required").and_then(Json::as_array).into_iter().flatten();
@@ -191,6 +210,7 @@ impl Walk<'_> {
         let meant = nearest(text, choices.iter().copied());
         let expected = list(choices);
         let hint = match meant {
+            Some(meant) if choices.len() == 1 => format!("did you mean `{meant}`?"),
             Some(meant) => format!("did you mean `{meant}`? expected {expected}"),
             None => format!("expected {expected}"),
         };
@@ -209,9 +229,17 @@ impl Walk<'_> {
         self.problems.push(node.error("wrong-type", message));
     }
 
-    fn unknown_key(&mut self, key: &str, node: &Node, known: &Map<String, Json>, name: &str) {
+    /// Reports a key that is not there; the key that was meant, where one is near.
+    fn unknown_key<'k>(
+        &mut self,
+        key: &str,
+        node: &Node,
+        known: &'k Map<String, Json>,
+        name: &str,
+    ) -> Option<&'k str> {
         let problem = node.key_error("unknown-key", format!("unknown key `{key}` in {}", table_shown(name)));
-        let hint = if let Some(meant) = nearest(key, known.keys().map(String::as_str)) {
+        let meant = nearest(key, known.keys().map(String::as_str));
+        let hint = if let Some(meant) = meant {
             format!("did you mean `{meant}`?")
         } else if let Some(place) = self.home_of(key, node) {
             place
@@ -220,6 +248,7 @@ impl Walk<'_> {
             format!("expected {}", list(&names))
         };
         self.problems.push(problem.hint(hint));
+        meant
     }
 
     /// Whether a key of a free-name table was meant for a table around it; reported then.
@@ -258,8 +287,21 @@ fn missing(node: &Node, name: &str, key: &str, schema: &Json) -> Problem {
     let description = schema.get("description").and_then(Json::as_str);
     match (choices, description) {
         (Some(choices), _) => problem.hint(format!("expected {}", list(&choices))),
-        (None, Some(text)) => problem.hint(text.lines().next().unwrap_or(text).to_owned()),
+        (None, Some(text)) => problem.hint(as_hint(text)),
         (None, None) => problem,
+    }
+}
+
+/// The first sentence of a description, as hints are written.
+fn as_hint(description: &str) -> String {
+    let text = description.replace('\n', " ");
+    let sentence = text.split(". ").next().unwrap_or(&text).trim_end_matches('.');
+    let mut letters = sentence.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain([second]).chain(letters).collect()
+        }
+        _ => sentence.to_owned(),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod error;
 pub mod generate;
 pub mod kafka;
 pub mod memory;
+pub mod secret;
 pub mod sink;
 pub mod source;
 pub mod sqlite;

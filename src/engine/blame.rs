@@ -6,6 +6,7 @@ use datafusion::{
     common::{Column, DataFusionError, SchemaError},
     sql::sqlparser::ast::{Expr, Spanned, Value, VisitMut, visit_expressions_mut},
 };
+use indexmap::IndexSet;
 
 use super::{
     parse::{Places, lowered},
@@ -115,8 +116,8 @@ fn column_hint(field: &Column, valid: &[Column]) -> Option<String> {
     if let Some(near) = nearest(&field.name, names.iter().copied()) {
         return Some(format!("did you mean `{}`?", quoted(near)));
     }
-    let mut listed: Vec<String> = names.iter().map(|name| format!("`{}`", quoted(name))).collect();
-    listed.dedup();
+    let listed: IndexSet<String> = names.iter().map(|name| format!("`{}`", quoted(name))).collect();
+    let listed: Vec<String> = listed.into_iter().collect();
     match listed.len() {
         0 => None,
         1..=12 => Some(format!("there are {}", listed.join(", "))),

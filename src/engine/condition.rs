@@ -41,7 +41,7 @@ impl Engine {
     /// Compiles a condition over the columns of `schema`.
     pub fn condition(&self, sql: &str, params: &Params, schema: &SchemaRef) -> Result<Condition> {
         let types = params.types();
-        if let Some(finding) = check_condition(sql, schema, &types, self.zone).findings.first() {
+        if let Some(finding) = check_condition(sql, Some(schema), &types, self.zone).findings.first() {
             return Err(mistake(sql, finding));
         }
         let parsed = parse::condition(sql).map_err(|finding| mistake(sql, &finding))?;

@@ -124,7 +124,8 @@ pub fn check_row_wise(
     super::check::row_wise(sql, tables, params, zone)
 }
 
-/// Judges a condition over the columns of `schema` (`delete.when`): it reads no tables and is true, false or NULL.
-pub fn check_condition(sql: &str, schema: &SchemaRef, params: &ParamTypes, zone: Tz) -> Typed {
+/// Judges a condition over the columns of `schema` (`delete.when`): it reads no tables and is true, false or NULL. Where the columns are
+/// not known, nothing is said about them.
+pub fn check_condition(sql: &str, schema: Option<&SchemaRef>, params: &ParamTypes, zone: Tz) -> Typed {
     super::check::condition(sql, schema, params, zone)
 }

@@ -216,9 +216,11 @@ fn not_row_by_row() {
 #[test]
 fn conditions() {
     let judge = |sql: &str| {
-        let typed = check_condition(sql, &source(), &params(), zone());
+        let typed = check_condition(sql, Some(&source()), &params(), zone());
         found(&typed, sql)
     };
+    let unknown = check_condition("anything = :regin", None, &params(), zone());
+    assert_eq!(unknown.findings.len(), 1, "{unknown:?}");
     assert_eq!(judge("action = 'd' AND happened_at < :period.from"), Vec::<String>::new());
     assert_eq!(
         judge("acton = 'd' OR idd = 1"),

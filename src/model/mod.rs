@@ -6,6 +6,7 @@ pub mod delivery;
 pub mod name;
 pub mod position;
 pub mod problem;
+pub mod secret;
 pub mod time;
 pub mod unit;
 pub mod value;

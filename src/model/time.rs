@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value::Tick;
+use super::{problem::nearest, value::Tick};
 
 /// Tells the time. The daemon and the commands are given the system's; tests a stopped one.
 pub trait Clock: Send + Sync {
@@ -211,6 +211,14 @@ impl Period {
         relative(text, today).or_else(|| absolute(text))
     }
 
+    /// The name of a relative period that was probably meant by a text that is none.
+    pub fn meant(text: &str) -> Option<String> {
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let days = if digits.is_empty() { "7" } else { &digits };
+        let names = Self::NAMES.map(|name| name.replace('N', days));
+        nearest(text, names.iter().map(String::as_str)).map(str::to_owned)
+    }
+
     /// The names that [`Period::parse`] knows besides dates; `N` stands for a number.
     pub const NAMES: [&'static str; 11] = [
         "today",
@@ -300,6 +308,10 @@ mod tests {
         assert_eq!(period("2025"), Some((day("2025-01-01"), day("2026-01-01"))));
         assert_eq!(period("2026-01-01..2026-01-31"), Some((day("2026-01-01"), day("2026-02-01"))));
         assert_eq!(period("last_0_days"), None);
+        assert!(Period::NAMES.iter().all(|name| period(&name.replace('N', "7")).is_some()));
+        assert_eq!(Period::meant("last_mnth").as_deref(), Some("last_month"));
+        assert_eq!(Period::meant("last_30_day").as_deref(), Some("last_30_days"));
+        assert_eq!(Period::meant("Центр"), None);
         assert_eq!(period("sometime"), None);
     }
 

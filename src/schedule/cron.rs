@@ -110,7 +110,7 @@ fn problem(text: &str, fields: &[Range<usize>]) -> CronProblem {
             Some((from, step)) if from.parse::<u32>().is_ok() => {
                 Some(format!("from {from} on, every {step}: `{from}-59/{step}`"))
             }
-            _ => Some(error.to_string().to_lowercase()),
+            _ => Some(in_our_words(&error.to_string())),
         };
         return CronProblem {
             span: field.clone(),
@@ -120,6 +120,10 @@ fn problem(text: &str, fields: &[Range<usize>]) -> CronProblem {
     }
     let message = "this is no cron expression".to_owned();
     CronProblem { span: 0..text.len(), message, hint: Some("`0 6 * * *` is every day at six".to_owned()) }
+}
+
+fn in_our_words(error: &str) -> String {
+    error.to_lowercase().trim_start_matches("component error: ").trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

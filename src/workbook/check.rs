@@ -3,6 +3,7 @@
 use arrow::datatypes::DataType;
 
 use super::spec::Total;
+use crate::model::column::ColumnType;
 
 /// Characters that Excel forbids in the name of a sheet.
 const FORBIDDEN: [char; 7] = ['*', '?', ':', '[', ']', '\\', '/'];
@@ -57,7 +58,11 @@ pub fn total_fits(total: Total, data_type: &DataType) -> Result<(), String> {
         Total::Min | Total::Max => (number || moment, "numbers, dates and times"),
     };
     let name = format!("{total:?}").to_lowercase();
-    if fits { Ok(()) } else { Err(format!("`{name}` is for {wants}, the column is {data_type}")) }
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("`{name}` is for {wants}, the column is {}", ColumnType::of(data_type)))
+    }
 }
 
 /// Whether Excel can read a number format: it refuses a whole file for a bad one.

@@ -10,6 +10,7 @@ use crate::{
     config::{
         template::Template,
         tree::{Node, Value},
+        walk::list,
     },
     connector::ConnectionConfig,
     model::name::Facts,
@@ -205,7 +206,7 @@ pub(crate) fn check_schema(
                 table.at(&["connection"]),
                 "missing-schema",
                 message,
-                format!("add `schema`: {}", meant("", &known)),
+                format!("add `schema`: {}", list(&known)),
             );
         }
         _ => {}

@@ -1,19 +1,22 @@
 //! Generators: their parents are found, and their specifications judged.
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use super::{matrix::meant, report::Report, trees::Trees};
 use crate::{
-    config::{
-        project::{Pipeline, Project, SourceKind},
-        tree::Node,
-    },
+    config::project::{Pipeline, Project, SourceKind},
     connector::generate::config::Generate,
     model::name::{JobName, Member},
 };
 
 /// Gives every generator the specifications of its ancestors, and reports what is wrong with it.
-pub(crate) fn check(project: &mut Project, trees: &Trees<'_>, report: &mut Report<'_>) {
+/// Nothing is said of parents that are wrong themselves.
+pub(crate) fn check(
+    project: &mut Project,
+    wrong: &IndexSet<JobName>,
+    trees: &Trees<'_>,
+    report: &mut Report<'_>,
+) {
     let all = project.pipelines.clone();
     for pipeline in project.pipelines.values_mut() {
         let tree = trees.of_job(&pipeline.info).at(&["source", "generate"]);
@@ -21,7 +24,12 @@ pub(crate) fn check(project: &mut Project, trees: &Trees<'_>, report: &mut Repor
         for member in &mut pipeline.members {
             let SourceKind::Generate { spec, parents } = &mut member.source else { continue };
             report.member(first, |report| {
-                *parents = ancestors(&pipeline.info.name, spec, &member.member, &all, tree, report);
+                let place = tree.at(&["parent", "pipeline"]);
+                match ancestors(&pipeline.info.name, spec, &member.member, &all) {
+                    Ok(found) => *parents = found,
+                    Err(missing) if wrong.contains(&missing.name) => return,
+                    Err(Missing { code, message, hint, .. }) => report.value(place, code, message, hint),
+                }
                 for finding in spec.problems(parents) {
                     let path: Vec<&str> = finding.path.iter().map(String::as_str).collect();
                     let node = tree.at(&path);
@@ -36,35 +44,35 @@ pub(crate) fn check(project: &mut Project, trees: &Trees<'_>, report: &mut Repor
     }
 }
 
+/// A parent that is none.
+struct Missing {
+    name: JobName,
+    code: &'static str,
+    message: String,
+    hint: String,
+}
+
+/// The generators that a generator comes from, by pipeline name.
 fn ancestors(
     name: &JobName,
     spec: &Generate,
     member: &Member,
     all: &IndexMap<JobName, Pipeline>,
-    tree: &Node,
-    report: &mut Report<'_>,
-) -> IndexMap<String, Generate> {
+) -> Result<IndexMap<String, Generate>, Missing> {
     let mut found: IndexMap<String, Generate> = IndexMap::new();
-    let place = tree.at(&["parent", "pipeline"]);
     let mut parent = spec.parent.as_ref().map(|parent| parent.pipeline.clone());
     while let Some(wanted) = parent {
+        let missing = |code, message, hint| Missing { name: JobName::new(&wanted), code, message, hint };
         if wanted == name.as_str() || found.contains_key(&wanted) {
-            let message = format!("`{wanted}` would come from itself");
-            report.value(place, "cycle", message, "a generator's parents begin with one that has none");
-            break;
+            let hint = "a generator's parents begin with one that has none".to_owned();
+            return Err(missing("cycle", format!("`{wanted}` would come from itself"), hint));
         }
-        match generator(&wanted, member, all) {
-            Ok(spec) => {
-                parent = spec.parent.as_ref().map(|parent| parent.pipeline.clone());
-                found.insert(wanted, spec.clone());
-            }
-            Err((message, hint)) => {
-                report.value(place, "unknown-parent", message, hint);
-                break;
-            }
-        }
+        let spec = generator(&wanted, member, all)
+            .map_err(|(message, hint)| missing("unknown-parent", message, hint))?;
+        parent = spec.parent.as_ref().map(|parent| parent.pipeline.clone());
+        found.insert(wanted, spec.clone());
     }
-    found
+    Ok(found)
 }
 
 fn generator<'a>(

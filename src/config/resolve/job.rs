@@ -133,15 +133,17 @@ fn schedule(raw: &raw::Schedule, node: &Node, zone: Tz, report: &mut Report<'_>)
     }
     match &raw.after {
         Some(After::Inputs(_)) => triggers.push(Trigger::AfterInputs),
-        Some(After::Jobs(names)) if names.is_empty() => {
-            report.value(
-                node.at(&["after"]),
-                "bad-schedule",
-                "`schedule.after` names no job",
-                "name some, or write `after = \"inputs\"`",
-            );
+        Some(After::Jobs(names)) => {
+            if names.is_empty() {
+                report.value(
+                    node.at(&["after"]),
+                    "bad-schedule",
+                    "`schedule.after` names no job",
+                    "name some, or write `after = \"inputs\"`",
+                );
+            }
+            triggers.push(Trigger::After(names.iter().map(JobName::new).collect()));
         }
-        Some(After::Jobs(names)) => triggers.push(Trigger::After(names.iter().map(JobName::new).collect())),
         None => {}
     }
     if raw.continuous == Some(true) {

@@ -11,12 +11,12 @@ use super::{
     matrix::{Filler, How, members, used},
     pipeline::{check_key, check_modes, place, sink_columns, unused_matrices},
     report::Report,
+    typing::Unmade,
     value,
 };
 use crate::{
     config::{
         files::JobFile,
-        format,
         project::{Mart, MartMember, MartOutput, Sheet, With, Workbook},
         raw::{
             mart::{MartFile, MartMode, Sheet as RawSheet},
@@ -29,8 +29,13 @@ use crate::{
     workbook::spec::{parse_cell, validate_number_format, validate_sheet_name},
 };
 
-/// Resolves a mart.
-pub(crate) fn mart(file: &JobFile<MartFile>, context: &Context<'_>, report: &mut Report<'_>) -> Mart {
+/// Resolves a mart. Members that cannot be made go to `unmade`.
+pub(crate) fn mart(
+    file: &JobFile<MartFile>,
+    context: &Context<'_>,
+    unmade: &mut Vec<Unmade>,
+    report: &mut Report<'_>,
+) -> Mart {
     let used = used(file.raw.matrix.as_ref(), &file.tree, context.matrices, report);
     let matrix: Vec<String> = used.keys().cloned().collect();
     let info = Common::of_mart(&file.raw).info(&file.name, &file.tree, context.zone, matrix, report);
@@ -42,12 +47,20 @@ pub(crate) fn mart(file: &JobFile<MartFile>, context: &Context<'_>, report: &mut
         report.member(first, |report| {
             let mut filler =
                 Filler { facts: &facts, matrices: context.matrices, used: IndexSet::new(), how: How::Job };
-            let output = match kind {
-                Some(Kind::Table) => table(file, context, &mut filler, report),
-                Some(Kind::Workbook) => Some(workbook(file, context, &mut filler, report)),
-                None => None,
-            };
+            let table = kind.table.then(|| table(file, context, &mut filler, report));
+            let workbook = kind.workbook.then(|| workbook(file, context, &mut filler, report));
             named.extend(filler.used);
+            let output = match (table, workbook) {
+                (Some(Some(output)), None) | (None, Some(output)) => Some(output),
+                (None, None) => None,
+                // Whatever else it is, its queries are judged.
+                (_, workbook) => {
+                    let sql = file.raw.sql.as_ref();
+                    let sql = sql.and_then(|sql| job::sql(sql, file.tree.at(&["sql"]), report));
+                    unmade.push(Unmade::Mart(file.name.clone(), facts.clone(), sql));
+                    workbook
+                }
+            };
             if let Some(output) = output {
                 resolved.push(MartMember { member, facts: facts.clone(), output });
             }
@@ -64,14 +77,15 @@ pub(crate) fn mart(file: &JobFile<MartFile>, context: &Context<'_>, report: &mut
     Mart { info, members: resolved }
 }
 
+/// What a mart says that it is: one of them, where it is right.
 #[derive(Clone, Copy)]
-enum Kind {
-    Table,
-    Workbook,
+struct Kind {
+    table: bool,
+    workbook: bool,
 }
 
 /// Whether a mart is a table or a workbook; reported where it is neither or both.
-fn kind(file: &JobFile<MartFile>, report: &mut Report<'_>) -> Option<Kind> {
+fn kind(file: &JobFile<MartFile>, report: &mut Report<'_>) -> Kind {
     let raw = &file.raw;
     let tree = &file.tree;
     let table = raw.sql.is_some() || raw.sink.is_some();
@@ -86,13 +100,11 @@ fn kind(file: &JobFile<MartFile>, report: &mut Report<'_>) -> Option<Kind> {
         (false, false) => {
             let hint = "give it `sql` and [sink] for a table, or `excel` and [[sheet]] for a workbook";
             report.file(tree.file.to_path_buf(), "missing-key", "this mart makes nothing", hint);
-            None
         }
         (true, true) => {
             let key = if raw.excel.is_some() { tree.at(&["excel"]) } else { tree.at(&["sheet"]) };
             let message = "a mart is a table (`sql`, [sink]) or a workbook (`excel`, [[sheet]]), not both";
             report.key(key, "conflicting-keys", message, "make two marts of it");
-            None
         }
         (true, false) => {
             need(raw.sql.is_none(), "`sql`", "[sink]", report);
@@ -100,14 +112,13 @@ fn kind(file: &JobFile<MartFile>, report: &mut Report<'_>) -> Option<Kind> {
             if !raw.with.is_empty() {
                 report.key(tree.at(&["with"]), "conflicting-keys", "[with] goes with a workbook", "");
             }
-            Some(Kind::Table)
         }
         (false, true) => {
             need(raw.excel.is_none(), "`excel`: the workbook's file", "[[sheet]]", report);
             need(raw.sheet.is_empty(), "a [[sheet]]", "`excel`", report);
-            Some(Kind::Workbook)
         }
     }
+    Kind { table, workbook }
 }
 
 fn table(
@@ -119,7 +130,7 @@ fn table(
     let raw = file.raw.sink.as_ref()?;
     let node = file.tree.at(&["sink"]);
     let sql = file.raw.sql.as_ref().and_then(|sql| job::sql(sql, file.tree.at(&["sql"]), report));
-    let place = place(node, Some(file.name.as_str()), filler, context, report)?;
+    let place = place(node, Some(file.name.as_str()), filler, context, report);
     let spec = SinkSpec {
         connection: place.connection,
         schema: place.schema,
@@ -136,8 +147,8 @@ fn table(
         options: SinkOptions { delta: raw.delta.clone(), ..SinkOptions::default() },
     };
     check_key(&spec, node, report);
-    let facts = place.found.config.sink_facts(&spec);
-    check_modes(&spec, place.found.config.kind(), &facts.modes, node.at(&["mode"]), report);
+    let config = place.found?.config;
+    check_modes(&spec, &config, &config.sink_facts(&spec).modes, node.at(&["mode"]), report);
     Some(MartOutput::Table { sql: sql?, sink: Box::new(spec), output: None })
 }
 
@@ -202,9 +213,10 @@ fn with(name: &str, scalar: &Scalar, node: &Node, context: &Context<'_>, report:
             With::Period(text.clone())
         }
         Scalar::Text(text) => {
-            if let Some(meant) = format::nearest_period(text) {
+            if let Some(meant) = Period::meant(text) {
                 let message = format!("`{text}` is no range of days");
                 report.value(node, "bad-period", message, format!("did you mean `{meant}`?"));
+                return With::Period(meant);
             }
             With::Value(value::value(scalar))
         }

@@ -20,7 +20,9 @@ use std::path::Path;
 use chrono_tz::Tz;
 use indexmap::IndexSet;
 
-use self::{connections::Connections, job::Common, matrix::Matrices, report::Report, trees::Trees};
+use self::{
+    connections::Connections, job::Common, matrix::Matrices, report::Report, trees::Trees, typing::Unmade,
+};
 use super::{
     files::Files,
     format,
@@ -29,7 +31,10 @@ use super::{
     raw::project::ProjectFile,
     tree::Node,
 };
-use crate::model::problem::{Problem, Severity, nearest};
+use crate::model::{
+    name::JobName,
+    problem::{Problem, Severity, nearest},
+};
 
 /// The profile without a name.
 pub const DEFAULT_PROFILE: &str = "default";
@@ -63,17 +68,19 @@ pub(crate) fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Pro
     let mut used = IndexSet::new();
     let connections = connections::connections(&project.tree, profile, &matrices, &mut used, &mut report);
     let context = Context { root: &files.root, matrices: &matrices, connections: &connections, zone };
-    let (pipelines, marts) = jobs(files, profile, &known, &context, &mut report);
+    let (pipelines, marts, unmade) = jobs(files, profile, &known, &context, &mut report);
     unused(&project.tree, &matrices, &used, files, &mut report);
     let settings = Settings { files, file: project, profile, zone };
     let mut project = assemble(&settings, &matrices, &connections, pipelines, marts);
     let trees = Trees::of(files);
     names::check(files, &project, &trees, &mut report);
-    generators::check(&mut project, &trees, &mut report);
+    let wrong: IndexSet<JobName> =
+        unmade.iter().map(|unmade| unmade.job().clone()).chain(files.unread.clone()).collect();
+    generators::check(&mut project, &wrong, &trees, &mut report);
     writers::check(&mut project, &connections, &trees, &mut report);
     let lineage = lineage(&project);
-    graph::check(&lineage, &project, &trees, &mut report);
-    typing::check(&mut project, &lineage, &trees, &mut report);
+    graph::check(&lineage, &project, &wrong, &trees, &mut report);
+    typing::check(&mut project, &lineage, &unmade, wrong, &trees, &mut report);
     (report.problems, Some(project))
 }
 
@@ -122,23 +129,23 @@ fn jobs(
     profiles: &[&str],
     context: &Context<'_>,
     report: &mut Report<'_>,
-) -> (Vec<Pipeline>, Vec<Mart>) {
-    let (mut pipelines, mut marts) = (vec![], vec![]);
+) -> (Vec<Pipeline>, Vec<Mart>, Vec<Unmade>) {
+    let (mut pipelines, mut marts, mut unmade) = (vec![], vec![], vec![]);
     for file in &files.pipelines {
         let common = Common::of_pipeline(&file.raw);
         common.check_profiles(&file.tree, profiles, report);
         if common.is_in(profile, profiles) {
-            pipelines.push(pipeline::pipeline(file, context, report));
+            pipelines.push(pipeline::pipeline(file, context, &mut unmade, report));
         }
     }
     for file in &files.marts {
         let common = Common::of_mart(&file.raw);
         common.check_profiles(&file.tree, profiles, report);
         if common.is_in(profile, profiles) {
-            marts.push(mart::mart(file, context, report));
+            marts.push(mart::mart(file, context, &mut unmade, report));
         }
     }
-    (pipelines, marts)
+    (pipelines, marts, unmade)
 }
 
 fn check_project(raw: &ProjectFile, tree: &Node, report: &mut Report<'_>) {

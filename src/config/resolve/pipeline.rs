@@ -8,19 +8,24 @@ use super::{
     job::{self, Common},
     matrix::{Filler, How, members, used},
     report::Report,
+    typing::Unmade,
 };
 use crate::{
     config::{
         files::JobFile,
         format,
         project::{BadRows, Pipeline, PipelineMember, SourceKind, Sql},
-        raw::pipeline::{
-            Column, Cursor, Overlap as RawOverlap, PipelineFile, PipelineMode, SinkColumn as RawSinkColumn,
-            Source,
+        raw::{
+            SqlText,
+            pipeline::{
+                Column, Cursor, Overlap as RawOverlap, PipelineFile, PipelineMode,
+                SinkColumn as RawSinkColumn, Source,
+            },
         },
         tree::Node,
     },
     connector::{
+        ConnectionConfig,
         generate::source_facts as generator_facts,
         sink::{SinkColumn, SinkOptions, SinkSpec},
         source::{CursorSpec, Overlap, SourceSpec},
@@ -28,14 +33,16 @@ use crate::{
     model::{
         column::{Contract, ContractColumn},
         delivery::{Delivery, Mode, Order, Reading, SourceFacts, delivery},
+        name::{Facts, Member},
         unit::SliceLimit,
     },
 };
 
-/// Resolves a pipeline.
+/// Resolves a pipeline. Members that cannot be made go to `unmade`.
 pub(crate) fn pipeline(
     file: &JobFile<PipelineFile>,
     context: &Context<'_>,
+    unmade: &mut Vec<Unmade>,
     report: &mut Report<'_>,
 ) -> Pipeline {
     let used = used(file.raw.matrix.as_ref(), &file.tree, context.matrices, report);
@@ -49,22 +56,9 @@ pub(crate) fn pipeline(
             let mut filler =
                 Filler { facts: &facts, matrices: context.matrices, used: IndexSet::new(), how: How::Job };
             let mut resolve = Resolve { file, context, report, filler: &mut filler };
-            if let Some(parts) = resolve.parts() {
-                let Parts { source, transform, sink, delete_when, bad_rows, slice, delivery } = parts;
-                let facts = facts.clone();
-                let output = None;
-                resolved.push(PipelineMember {
-                    member,
-                    facts,
-                    source,
-                    transform,
-                    sink,
-                    delete_when,
-                    bad_rows,
-                    slice,
-                    delivery,
-                    output,
-                });
+            match resolve.member(member, facts.clone()) {
+                Ok(member) => resolved.push(member),
+                Err(member) => unmade.push(Unmade::Pipeline(file.name.clone(), member)),
             }
             named.extend(filler.used);
         });
@@ -87,7 +81,8 @@ pub(crate) fn unused_matrices<'m>(
     report: &mut Report<'_>,
 ) {
     let node = tree.at(&["matrix"]);
-    for (at, matrix) in used.enumerate() {
+    // What is wrong may have been where it was meant to be named.
+    for (at, matrix) in used.enumerate().filter(|_| tree.as_written()) {
         if !named.contains(matrix) {
             let place = node.get(matrix).or_else(|| node.items().get(at)).unwrap_or(node);
             let message = format!("every member of `{matrix}` would do the same");
@@ -105,70 +100,65 @@ struct Resolve<'a, 'r, 's, 'f> {
     filler: &'r mut Filler<'f>,
 }
 
-struct Parts {
-    source: SourceKind,
-    transform: Option<Sql>,
-    sink: SinkSpec,
-    delete_when: Option<Sql>,
-    bad_rows: BadRows,
-    slice: SliceLimit,
-    delivery: Delivery,
-}
-
 impl Resolve<'_, '_, '_, '_> {
-    fn parts(&mut self) -> Option<Parts> {
+    /// A member; `Err` = what there is of one whose source or sink lies nowhere, which was reported.
+    fn member(&mut self, member: Member, facts: Facts) -> Result<PipelineMember, Box<PipelineMember>> {
         let raw = &self.file.raw;
         let tree = &self.file.tree;
-        let transform = match &raw.transform {
-            Some(transform) => job::sql(&transform.sql, tree.at(&["transform", "sql"]), self.report),
-            None => None,
+        let sql = |text: &SqlText, at: &[&str]| job::sql(text, tree.at(at), self.report);
+        let transform = raw.transform.as_ref().map(|transform| sql(&transform.sql, &["transform", "sql"]));
+        let unread = matches!(transform, Some(None));
+        let delete_when = raw
+            .sink
+            .delete
+            .as_ref()
+            .map(|delete| Sql { text: delete.when.clone(), path: tree.file.to_path_buf() });
+        let (source, source_facts) = self.source();
+        let (sink, connection) = self.sink();
+        self.check_own_source(&source, &sink);
+        self.check_mode(&sink, source_facts.as_ref());
+        let delivery = match (&source_facts, &connection) {
+            (Some(facts), Some(connection)) => Some(self.delivery(&sink, connection, facts)),
+            _ => None,
         };
-        let source = self.source();
-        let sink = self.sink();
-        let (source, facts) = source?;
-        let (sink, connection) = sink?;
-        let own = matches!(&source, SourceKind::Table(table)
-            if (&table.connection, &table.schema, &table.table) == (&sink.connection, &sink.schema, &sink.table));
-        if own {
-            let message = format!("table `{}` would be read from and written to at once", sink.table);
-            self.report.value(tree.at(&["sink", "table"]), "own-source", message, "");
-        }
-        self.check_mode(&sink, facts.as_ref());
-        let delivery = self.delivery(&sink, connection, facts.as_ref());
-        Some(Parts {
+        let whole = delivery.is_some() && !unread;
+        let member = PipelineMember {
+            member,
+            facts,
             source,
-            transform,
-            delete_when: raw
-                .sink
-                .delete
-                .as_ref()
-                .map(|delete| Sql { text: delete.when.clone(), path: tree.file.to_path_buf() }),
+            transform: transform.flatten(),
+            sink,
+            delete_when,
             bad_rows: BadRows {
                 policy: raw.source.bad_rows,
                 max_share: raw.source.max_bad.as_deref().and_then(format::percent),
             },
             slice: slice(raw),
-            sink,
-            delivery,
-        })
+            delivery: delivery.unwrap_or(Delivery::ExactlyOnce { assuming: vec![] }),
+            output: None,
+        };
+        if whole { Ok(member) } else { Err(Box::new(member)) }
     }
 
-    fn source(&mut self) -> Option<(SourceKind, Option<SourceFacts>)> {
+    /// The source, and what it can promise: `None` where it lies nowhere.
+    fn source(&mut self) -> (SourceKind, Option<SourceFacts>) {
         let raw = &self.file.raw.source;
         let node = self.file.tree.at(&["source"]);
         if let Some(spec) = &raw.generate {
             self.only_generate(node);
             let source = SourceKind::Generate { spec: Box::new(spec.clone()), parents: IndexMap::new() };
-            return Some((source, Some(generator_facts())));
+            return (source, Some(generator_facts()));
         }
+        let mut place = Place::default();
         for (key, given) in [("connection", raw.connection.is_some()), ("table", raw.table.is_some())] {
             if !given {
                 let message = format!("[source] needs `{key}`");
                 self.report.value(node, "missing-key", message, "or [source.generate] for made-up rows");
             }
         }
-        let (Some(_), Some(_)) = (&raw.connection, &raw.table) else { return None };
-        let place = self.place(node)?;
+        if raw.connection.is_some() && raw.table.is_some() {
+            place = self.place(node);
+        }
         let spec = SourceSpec {
             connection: place.connection,
             schema: place.schema,
@@ -177,13 +167,14 @@ impl Resolve<'_, '_, '_, '_> {
             contract: contract(raw),
             zone: self.context.zone,
         };
-        if place.found.config.is_log() && spec.cursor.is_some() {
+        let Some(found) = place.found else { return (SourceKind::Table(spec), None) };
+        if found.config.is_log() && spec.cursor.is_some() {
             let message =
                 format!("`{}` is a log: it is read by offset, a cursor has no use there", spec.connection);
             self.report.key(node.at(&["cursor"]), "cursor-on-log", message, "leave `cursor` out");
         }
-        let facts = place.found.config.source_facts(&spec);
-        Some((SourceKind::Table(spec), Some(facts)))
+        let facts = found.config.source_facts(&spec);
+        (SourceKind::Table(spec), Some(facts))
     }
 
     fn only_generate(&mut self, node: &Node) {
@@ -217,10 +208,11 @@ impl Resolve<'_, '_, '_, '_> {
         }
     }
 
-    fn sink(&mut self) -> Option<(SinkSpec, Connection)> {
+    /// The sink and its connection, where that is found.
+    fn sink(&mut self) -> (SinkSpec, Option<Connection>) {
         let raw = &self.file.raw.sink;
         let node = self.file.tree.at(&["sink"]);
-        let place = self.place(node)?;
+        let place = self.place(node);
         let spec = SinkSpec {
             connection: place.connection,
             schema: place.schema,
@@ -237,12 +229,22 @@ impl Resolve<'_, '_, '_, '_> {
             partition: vec![],
             options: SinkOptions { delta: raw.delta.clone(), kafka: raw.kafka.clone() },
         };
-        Some((spec, place.found))
+        (spec, place.found)
     }
 
     /// The table that `[source]` or `[sink]` names.
-    fn place(&mut self, node: &Node) -> Option<Place> {
+    fn place(&mut self, node: &Node) -> Place {
         place(node, None, self.filler, self.context, self.report)
+    }
+
+    fn check_own_source(&mut self, source: &SourceKind, sink: &SinkSpec) {
+        let own = matches!(source, SourceKind::Table(table)
+            if (&table.connection, &table.schema, &table.table) == (&sink.connection, &sink.schema, &sink.table));
+        if own {
+            let node = self.file.tree.at(&["sink", "table"]);
+            let message = format!("table `{}` would be read from and written to at once", sink.table);
+            self.report.value(node, "own-source", message, "");
+        }
     }
 
     fn check_mode(&mut self, sink: &SinkSpec, source: Option<&SourceFacts>) {
@@ -254,7 +256,8 @@ impl Resolve<'_, '_, '_, '_> {
         check_key(sink, tree.at(&["sink"]), self.report);
         if sink.mode != Mode::Merge && sink.delete.is_some() {
             let message = format!("`delete` goes with `merge`, and the mode is `{}`", sink.mode);
-            self.report.key(tree.at(&["sink", "delete"]), "conflicting-keys", message, "");
+            let hint = "leave `delete` out, or use `merge`";
+            self.report.key(tree.at(&["sink", "delete"]), "conflicting-keys", message, hint);
         }
         let whole = source.map(|facts| facts.reading == Reading::Whole);
         if sink.mode == Mode::Append && whole == Some(true) {
@@ -274,17 +277,11 @@ impl Resolve<'_, '_, '_, '_> {
         }
     }
 
-    fn delivery(
-        &mut self,
-        sink: &SinkSpec,
-        connection: Connection,
-        source: Option<&SourceFacts>,
-    ) -> Delivery {
-        let facts = connection.config.sink_facts(sink);
+    fn delivery(&mut self, sink: &SinkSpec, connection: &Connection, source: &SourceFacts) -> Delivery {
         let tree = &self.file.tree;
+        let facts = connection.config.sink_facts(sink);
         let mode = tree.at(&["sink", "mode"]);
-        check_modes(sink, connection.config.kind(), &facts.modes, mode, self.report);
-        let Some(source) = source else { return Delivery::ExactlyOnce { assuming: vec![] } };
+        check_modes(sink, &connection.config, &facts.modes, mode, self.report);
         let reached = delivery(source, sink.mode, &facts);
         let written = self.file.raw.sink.delivery;
         let place = tree.at(&["sink", "delivery"]);
@@ -315,7 +312,8 @@ impl Resolve<'_, '_, '_, '_> {
     }
 }
 
-/// A table, its connection found.
+/// A table of a connection.
+#[derive(Default)]
 pub(crate) struct Place {
     /// The connection's full name.
     pub(crate) connection: String,
@@ -323,8 +321,8 @@ pub(crate) struct Place {
     pub(crate) schema: Option<String>,
     /// Checked.
     pub(crate) table: String,
-    /// The connection.
-    pub(crate) found: Connection,
+    /// The connection; `None` where there is none of this name, which was reported.
+    pub(crate) found: Option<Connection>,
 }
 
 /// The table that a `[source]` or `[sink]` names; `default` where it names none.
@@ -334,7 +332,7 @@ pub(crate) fn place(
     filler: &mut Filler<'_>,
     context: &Context<'_>,
     report: &mut Report<'_>,
-) -> Option<Place> {
+) -> Place {
     let connection_node = node.at(&["connection"]);
     let connection = filler.fill(connection_node, report);
     let schema = node.get("schema").map(|schema| filler.fill(schema, report));
@@ -346,9 +344,11 @@ pub(crate) fn place(
         }
         (None, default) => default.unwrap_or_default().to_owned(),
     };
-    let found = connections::find(&connection, connection_node, context.connections, report)?;
-    connections::check_schema(&connection, found, schema.as_deref(), node, report);
-    Some(Place { connection, schema, table, found: found.clone() })
+    let found = connections::find(&connection, connection_node, context.connections, report);
+    if let Some(found) = found {
+        connections::check_schema(&connection, found, schema.as_deref(), node, report);
+    }
+    Place { connection, schema, table, found: found.cloned() }
 }
 
 fn check_table(name: &str, node: &Node, report: &mut Report<'_>) {
@@ -376,8 +376,15 @@ pub(crate) fn check_key(sink: &SinkSpec, node: &Node, report: &mut Report<'_>) {
 }
 
 /// Whether a kind of place can do a mode.
-pub(crate) fn check_modes(sink: &SinkSpec, kind: &str, modes: &[Mode], node: &Node, report: &mut Report<'_>) {
+pub(crate) fn check_modes(
+    sink: &SinkSpec,
+    config: &ConnectionConfig,
+    modes: &[Mode],
+    node: &Node,
+    report: &mut Report<'_>,
+) {
     if !modes.contains(&sink.mode) {
+        let kind = if config.is_log() { "a log" } else { config.kind() };
         let can: Vec<String> = modes.iter().map(ToString::to_string).collect();
         let can: Vec<&str> = can.iter().map(String::as_str).collect();
         let message = format!("`{}` is {kind}, which cannot {}", sink.connection, sink.mode);

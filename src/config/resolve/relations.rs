@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::{
     config::{
@@ -21,13 +21,15 @@ use crate::{
 pub(crate) struct Relations<'a> {
     project: &'a Project,
     lineage: &'a Lineage,
+    /// Jobs that are there and are not, or not wholly, in the lineage, because they are wrong: nothing is said of what they write.
+    unmade: IndexSet<JobName>,
     outputs: IndexMap<usize, SchemaRef>,
 }
 
 impl<'a> Relations<'a> {
     /// Nothing is known yet.
-    pub(crate) fn new(project: &'a Project, lineage: &'a Lineage) -> Self {
-        Self { project, lineage, outputs: IndexMap::new() }
+    pub(crate) fn new(project: &'a Project, lineage: &'a Lineage, unmade: IndexSet<JobName>) -> Self {
+        Self { project, lineage, unmade, outputs: IndexMap::new() }
     }
 
     /// Remembers what a member writes.
@@ -45,6 +47,9 @@ impl<'a> Relations<'a> {
         let mut writers =
             (0..self.lineage.nodes.len()).filter(|at| self.lineage.nodes[*at].writes.as_ref() == Some(table));
         let first = writers.next()?;
+        if self.unmade.contains(&self.lineage.nodes[first].job) {
+            return None;
+        }
         let mut schema = self.outputs.get(&first)?.clone();
         for writer in writers {
             schema = united(&schema, self.outputs.get(&writer)?)?;
@@ -61,7 +66,10 @@ impl<'a> Relations<'a> {
             (["mart", job], _) => self.job(JobKind::Mart, job),
             ([connection, table], _) => self.table(connection, None, table),
             ([connection, schema, table], _) => self.table(connection, Some(schema), table),
-            ([table], _) => Known::Missing { hint: self.full_name(table) },
+            ([table], source) => {
+                let near = source.and_then(|_| nearest(table, ["source"])).map(str::to_owned);
+                missing(self.full_name(table).or(near))
+            }
             _ => Known::Missing { hint: None },
         }
     }
@@ -70,7 +78,7 @@ impl<'a> Relations<'a> {
         let Some(config) = self.project.connections.get(connection) else {
             let names = self.project.connections.keys().map(String::as_str);
             let meant = nearest(connection, names.chain(["mart", "pipeline"]));
-            return Known::Missing { hint: meant.map(|meant| TableName::new([meant, table]).to_string()) };
+            return missing(meant.map(|meant| TableName::new([meant, table]).to_string()));
         };
         let schemas = config.schemas();
         if let Some(schema) = schema
@@ -79,7 +87,7 @@ impl<'a> Relations<'a> {
         {
             let meant = nearest(schema, schemas.iter().map(String::as_str));
             let hint = meant.map(|meant| TableName::new([connection, meant, table]).to_string());
-            return Known::Missing { hint };
+            return missing(hint);
         }
         let place = lineage::table(self.project, connection, schema, table);
         self.written(&place).map_or(Known::Unknown, Known::Schema)
@@ -88,6 +96,9 @@ impl<'a> Relations<'a> {
     /// `pipeline.NAME` or `mart.NAME`: all members, united by name, with the matrices as columns.
     fn job(&self, kind: JobKind, name: &str) -> Known {
         let job = JobName::new(name);
+        if self.unmade.contains(&job) {
+            return Known::Unknown;
+        }
         let nodes: Vec<usize> = (0..self.lineage.nodes.len())
             .filter(|at| self.lineage.nodes[*at].kind == kind && self.lineage.nodes[*at].job == job)
             .collect();
@@ -96,7 +107,7 @@ impl<'a> Relations<'a> {
                 self.lineage.nodes.iter().filter(|node| node.kind == kind).map(|node| node.job.as_str());
             let hint = nearest(name, names)
                 .map(|meant| TableName::new([kind.to_string().as_str(), meant]).to_string());
-            return Known::Missing { hint };
+            return missing(hint);
         }
         if nodes.iter().any(|at| self.lineage.nodes[*at].writes.is_none()) {
             return Known::Missing { hint: None }; // A workbook is no table.
@@ -127,6 +138,11 @@ impl<'a> Relations<'a> {
             None => jobs().map(|node| TableName::new([node.kind.to_string().as_str(), table]).to_string()),
         }
     }
+}
+
+/// A table that is not there, and the one that was probably meant.
+fn missing(meant: Option<String>) -> Known {
+    Known::Missing { hint: meant.map(|meant| format!("did you mean `{meant}`?")) }
 }
 
 /// Columns of two tables, matched by name; `None` where their types disagree.

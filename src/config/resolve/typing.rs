@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use indexmap::IndexSet;
 
 use super::{matrix::meant, relations::Relations, report::Report, trees::Trees};
 use crate::{
@@ -20,27 +21,58 @@ use crate::{
         typing::{Known, ParamTypes, Typed, check_condition, check_row_wise, check_sql},
     },
     model::{
-        column::Unlisted,
-        name::{Facts, JobKind},
+        column::{ColumnType, Unlisted},
+        name::{Facts, JobKind, JobName},
         unit::DELETED,
     },
     workbook::spec::{Chart, total_fits},
 };
 
-/// Judges every member, and tells each what it writes.
-pub(crate) fn check(project: &mut Project, lineage: &Lineage, trees: &Trees<'_>, report: &mut Report<'_>) {
+/// A member that cannot be made, because other keys of its file are wrong: its SQL is judged all the same.
+pub(crate) enum Unmade {
+    /// Of a pipeline whose source or sink lies nowhere.
+    Pipeline(JobName, Box<PipelineMember>),
+    /// Of a mart whose sink lies nowhere, or which is a workbook as well: what its parameters stand for, and its query.
+    Mart(JobName, Facts, Option<Sql>),
+}
+
+impl Unmade {
+    /// Whose member it is.
+    pub(crate) fn job(&self) -> &JobName {
+        match self {
+            Self::Pipeline(job, _) | Self::Mart(job, ..) => job,
+        }
+    }
+}
+
+/// Judges every member, and tells each what it writes. Nothing is said of what the jobs in `wrong` write.
+pub(crate) fn check(
+    project: &mut Project,
+    lineage: &Lineage,
+    unmade: &[Unmade],
+    wrong: IndexSet<JobName>,
+    trees: &Trees<'_>,
+    report: &mut Report<'_>,
+) {
     // Where there is a circle, which was reported, what is not known yet stays unknown.
     let order = lineage.order().unwrap_or_else(|_| (0..lineage.nodes.len()).collect());
     let first = report.problems.len();
-    let mut judge = Judge { project, relations: Relations::new(project, lineage) };
+    let mut judge = Judge { project, relations: Relations::new(project, lineage, wrong) };
     for at in order {
         let node = &lineage.nodes[at];
         let tree = trees.get(node.kind, &node.job);
         let output = report.member(first, |report| match node.kind {
-            JobKind::Pipeline => judge.pipeline(node, tree, report),
+            JobKind::Pipeline => {
+                let pipeline = judge.project.pipelines.get(&node.job)?;
+                let member = pipeline.members.iter().find(|member| member.member == node.member)?;
+                judge.pipeline(member, tree, report)
+            }
             JobKind::Mart => judge.mart(node, tree, report),
         });
         judge.relations.learn(at, output);
+    }
+    for unmade in unmade {
+        report.member(first, |report| judge.unmade(unmade, trees, report));
     }
     let outputs = judge.relations.into_outputs();
     for (at, schema) in outputs {
@@ -73,12 +105,25 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn pipeline(&self, node: &lineage::Node, tree: &Node, report: &mut Report<'_>) -> Option<SchemaRef> {
-        let pipeline = self.project.pipelines.get(&node.job)?;
-        let member = pipeline.members.iter().find(|member| member.member == node.member)?;
+    fn unmade(&self, unmade: &Unmade, trees: &Trees<'_>, report: &mut Report<'_>) {
+        match unmade {
+            Unmade::Pipeline(job, member) => {
+                self.pipeline(member, trees.get(JobKind::Pipeline, job), report);
+            }
+            Unmade::Mart(job, facts, Some(sql)) => {
+                let node = trees.get(JobKind::Mart, job).at(&["sql"]);
+                self.query(sql, node, &params(facts), report);
+            }
+            Unmade::Mart(_, _, None) => {}
+        }
+    }
+
+    fn pipeline(&self, member: &PipelineMember, tree: &Node, report: &mut Report<'_>) -> Option<SchemaRef> {
         let source = self.source(member, tree.at(&["source"]), report);
         let params = params(&member.facts);
         let rows = match &member.transform {
+            // Its file could not be read, which was reported.
+            None if tree.find(&["transform", "sql"]).is_some() => None,
             None => source,
             Some(sql) => {
                 let known = source.map_or(Known::Unknown, Known::Schema);
@@ -88,18 +133,25 @@ impl Judge<'_> {
                 typed.schema
             }
         };
-        if let (Some(condition), Some(rows)) = (&member.delete_when, &rows) {
-            let typed = check_condition(&condition.text, rows, &params, self.project.zone);
+        if let Some(condition) = &member.delete_when {
+            let typed = check_condition(&condition.text, rows.as_ref(), &params, self.project.zone);
             self.findings(condition, tree.at(&["sink", "delete", "when"]), &typed, report);
         }
         self.sink(rows?, &member.sink, tree.at(&["sink"]), report)
     }
 
-    /// The columns of a pipeline's source, where they can be told.
+    /// The columns of a pipeline's source, where they can be told: not where what tells them is wrong itself.
     fn source(&self, member: &PipelineMember, node: &Node, report: &mut Report<'_>) -> Option<SchemaRef> {
+        let told = ["connection", "schema", "table", "columns", "unlisted", "generate"];
+        if !told.iter().all(|key| node.get(key).is_none_or(Node::as_written)) {
+            return None;
+        }
         let spec = match &member.source {
             SourceKind::Table(spec) => spec,
-            SourceKind::Generate { spec, parents } => return Some(spec.schema(parents)),
+            SourceKind::Generate { spec, parents } => {
+                let orphan = spec.parent.is_some() && parents.is_empty();
+                return (!orphan).then(|| spec.schema(parents));
+            }
         };
         let table = lineage::table(self.project, &spec.connection, spec.schema.as_deref(), &spec.table);
         let written = self.relations.written(&table);
@@ -137,6 +189,9 @@ impl Judge<'_> {
     fn workbook(&self, workbook: &Workbook, facts: &Facts, tree: &Node, report: &mut Report<'_>) {
         let mut params = params(facts);
         for (name, with) in &workbook.with {
+            if params.contains_key(name) {
+                continue; // A matrix of the same name, which was reported.
+            }
             match with {
                 With::Period(_) => params.extend(period_types(name)),
                 With::Value(value) => {
@@ -220,6 +275,9 @@ impl Judge<'_> {
             let message = format!("column `{}`: names that begin with `_vitrina` are ours", field.name());
             report.value(node, "reserved-name", message, "rename it in the SQL");
         }
+        if !node.get("columns").is_none_or(Node::as_written) {
+            return None; // A type is wrong, and the target's with it.
+        }
         let target = rows.fields().iter().map(|field| {
             let told = sink.columns.get(field.name()).and_then(|column| column.kind.as_ref());
             match told {
@@ -262,7 +320,7 @@ fn chart_columns(chart: &Chart, schema: &SchemaRef, node: &Node, report: &mut Re
             report.value(
                 place,
                 "bad-chart",
-                format!("column `{name}` is {}: a chart draws numbers", field.data_type()),
+                format!("column `{name}` is {}: a chart draws numbers", ColumnType::of(field.data_type())),
                 "",
             );
         }

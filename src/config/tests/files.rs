@@ -117,7 +117,7 @@ bad_rows = "ignore"
 id = "bigint"
 
 [transform]
-sql = "SELECT id FROM source"
+sql = "SELECT id FORM source"
 
 [sink]
 conection = "warehouse"
@@ -137,7 +137,7 @@ mode = "append"
             "wrong-type",
             "bad-choice",
             "unknown-type",
-            "missing-key",
+            "sql-syntax",
             "missing-key",
             "unknown-key",
         ],

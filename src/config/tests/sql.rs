@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::{BASE, ORDERS, drawn, mart, pipeline};
+use super::{BASE, ORDERS, drawn, lines, mart, pipeline};
 
 /// The base pipeline with a transform.
 fn transform(sql: &str) -> String {
@@ -128,4 +128,89 @@ FROM pipeline.ordrs AS a, warehose.orders AS b, orders AS c, shop.anything AS d,
 connection = "warehouse"
 "#
     ));
+}
+
+/// Codes and places of what is wrong with one more file beside the base project.
+fn codes(path: &str, text: &str) -> Vec<String> {
+    let found = lines(&[("vitrina.toml", BASE), ("pipelines/orders.toml", ORDERS), (path, text)]);
+    let short = |line: &String| {
+        let (place, rest) = line.split_once(": ").unwrap();
+        let code = rest.split(['[', ']']).nth(1).unwrap();
+        format!("{} {code}", place.trim_start_matches(path).trim_start_matches(':'))
+    };
+    found.iter().map(short).collect()
+}
+
+/// The base pipeline into another table, with a transform over two lines.
+fn other(sql: &str) -> String {
+    ORDERS
+        .replace("\"orders\"\nmode", "\"other\"\nmode")
+        .replace("[sink]", &format!("[transform]\nsql = \"\"\"\nSELECT id,\n{sql}\"\"\"\n[sink]"))
+}
+
+#[test]
+fn sql_is_judged_although_the_sink_is_wrong() {
+    let wrong = |sql: &str| codes("pipelines/p.toml", &other(sql).replace("\"warehouse\"", "\"ware_house\""));
+    assert_eq!(wrong("amont FROM source"), ["14:1 sql-unknown-column", "16:14 unknown-connection"]);
+    assert_eq!(wrong("amount FORM source"), ["14:13 sql-syntax", "16:14 unknown-connection"]);
+    let key = other("amount FROM source")
+        .replace("\"warehouse\"", "\"x\"")
+        .replace("\"append\"", "\"merge\"\nkey = [\"idd\"]");
+    assert_eq!(codes("pipelines/p.toml", &key), ["16:14 unknown-connection", "19:8 unknown-column"]);
+}
+
+#[test]
+fn nothing_is_claimed_of_columns_that_wrong_keys_would_tell() {
+    let wrong = |from: &str, to: &str, sql: &str| codes("pipelines/p.toml", &other(sql).replace(from, to));
+    // The contract tells the columns, wherever the table lies.
+    assert_eq!(
+        wrong("\"shop\"", "\"shpo\"", "amont FROM source"),
+        ["3:14 unknown-connection", "14:1 sql-unknown-column"]
+    );
+    assert_eq!(wrong("\"int64\"", "\"bigint\"", "id + 1 AS a FROM source"), ["7:6 unknown-type"]);
+    assert_eq!(
+        wrong("\"int64\"", "\"bigint\"", "amount FORM source"),
+        ["7:6 unknown-type", "14:13 sql-syntax"]
+    );
+    assert_eq!(
+        wrong("[source.columns]", "unlisted = \"kep\"\n[source.columns]", "more FROM source"),
+        ["6:12 bad-choice"]
+    );
+    let deleted = other("amount FROM source")
+        .replace("\"append\"", "\"merge\"\nkey = [\"id\"]\ndelete = { when = \"amount >\", how = \"soft\" }");
+    let places = codes("pipelines/p.toml", &deleted.replace("\"int64\"", "\"bigint\""));
+    assert_eq!(places.len(), 2, "{places:?}");
+    assert!(places[1].starts_with("20:") && places[1].ends_with("sql-syntax"), "{places:?}");
+}
+
+#[test]
+fn sql_of_marts_is_judged_whatever_else_is_wrong() {
+    let judge = |before: &str, after: &str| {
+        codes("marts/m.toml", &format!("{before}\nsql = \"SELECT amont FROM pipeline.orders\"\n{after}"))
+    };
+    let sink = "[sink]\nconnection = \"warehouse\"";
+    assert_eq!(
+        judge("schedule = { cron = \"61 * * * *\" }", sink),
+        ["1:21 bad-cron", "2:15 sql-unknown-column"]
+    );
+    assert_eq!(
+        judge("", "[sink]\nconnection = \"ware_house\""),
+        ["2:15 sql-unknown-column", "4:14 unknown-connection"]
+    );
+    assert_eq!(judge("", ""), [" missing-key", "2:15 sql-unknown-column"]);
+    assert_eq!(
+        judge(
+            "excel = \"x.xlsx\"",
+            &format!("{sink}\n[[sheet]]\nname = \"a\"\nsql = \"SELECT i FROM pipeline.orders\"")
+        ),
+        ["1:1 conflicting-keys", "2:15 sql-unknown-column", "7:15 sql-unknown-column"]
+    );
+}
+
+#[test]
+fn a_job_that_is_wrong_is_no_unknown_table() {
+    let wrong = ORDERS.replace("\"warehouse\"", "\"ware_house\"");
+    let mart = "schedule = { after = \"inputs\" }\nsql = \"SELECT x FROM pipeline.p\"\n[sink]\nconnection = \"warehouse\"";
+    let found = lines(&[("vitrina.toml", BASE), ("pipelines/p.toml", &wrong), ("marts/m.toml", mart)]);
+    assert!(matches!(found.as_slice(), [one] if one.contains("unknown-connection")), "{found:#?}");
 }

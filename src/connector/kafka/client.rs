@@ -18,15 +18,20 @@ use rdkafka::{
     producer::{BaseProducer, DeliveryResult, ProducerContext},
     types::RDKafkaErrorCode,
 };
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     config::Config,
     error::{failed, unsuitable},
     ledger::RECORDS,
 };
-use crate::connector::{
-    OpenContext,
-    error::{Error, ErrorKind, Result},
+use crate::{
+    connector::{
+        OpenContext,
+        error::{Error, ErrorKind, Result},
+        secret,
+    },
+    model::secret::Secret,
 };
 
 /// How long a question to the cluster may take.
@@ -62,6 +67,7 @@ pub(super) struct Cluster {
     pub(super) config: Config,
     pub(super) scratch: PathBuf,
     root: PathBuf,
+    credentials: Mutex<Option<(SecretString, SecretString)>>,
     committed: Mutex<Option<Arc<Consumer>>>,
     uncommitted: Mutex<Option<Arc<Consumer>>>,
 }
@@ -73,6 +79,7 @@ impl Cluster {
             config: config.clone(),
             scratch: context.scratch,
             root: context.root,
+            credentials: Mutex::default(),
             committed: Mutex::default(),
             uncommitted: Mutex::default(),
         }
@@ -164,6 +171,35 @@ impl Cluster {
         failed(what, error, context.heard().as_deref())
     }
 
+    /// User and password, read once.
+    fn credentials(&self) -> Result<(SecretString, SecretString)> {
+        let mut known = lock(&self.credentials);
+        if let Some(known) = known.as_ref() {
+            return Ok(known.clone());
+        }
+        let security = &self.config.security;
+        let read = |secret: &Option<Secret>, what: &str| match secret {
+            Some(secret) => self.read_secret(secret, &format!("the {what} of {}", self.shown())),
+            None => Ok(SecretString::default()),
+        };
+        let found = (read(&security.user, "user")?, read(&security.password, "password")?);
+        *known = Some(found.clone());
+        Ok(found)
+    }
+
+    /// Reads a secret on a thread of its own: clients are made where nothing can be awaited.
+    fn read_secret(&self, secret: &Secret, what: &str) -> Result<SecretString> {
+        let read = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| {
+                Error::new(ErrorKind::of_io(&error), "a worker cannot be started").caused_by(error)
+            })?;
+            runtime.block_on(secret::read(secret, what, &self.root))
+        };
+        let stopped = |_| Error::new(ErrorKind::Internal, "a worker stopped");
+        std::thread::scope(|scope| scope.spawn(read).join().map_err(stopped)?)
+    }
+
     fn settings(&self) -> Result<ClientConfig> {
         let security = &self.config.security;
         let mut settings = ClientConfig::new();
@@ -186,8 +222,9 @@ impl Cluster {
         if security.protocol.has_users() {
             let mechanism = security.mechanism.unwrap_or(super::config::Mechanism::ScramSha512);
             settings.set("sasl.mechanism", mechanism.name());
-            settings.set("sasl.username", security.user.as_deref().unwrap_or_default());
-            settings.set("sasl.password", security.password.as_deref().unwrap_or_default());
+            let (user, password) = self.credentials()?;
+            settings.set("sasl.username", user.expose_secret());
+            settings.set("sasl.password", password.expose_secret());
         }
         Ok(settings)
     }

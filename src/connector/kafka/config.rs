@@ -1,7 +1,5 @@
 //! What users write about a Kafka cluster.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +7,7 @@ use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
     model::{
         delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+        secret::Secret,
         time::Span,
     },
 };
@@ -29,7 +28,7 @@ pub struct Config {
 }
 
 /// How to get into a cluster.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Security {
     /// Whether connections are encrypted, and whether clients say who they are.
@@ -38,9 +37,9 @@ pub struct Security {
     /// How clients say who they are; `SCRAM-SHA-512` unless told.
     pub mechanism: Option<Mechanism>,
     /// Who.
-    pub user: Option<String>,
+    pub user: Option<Secret>,
     /// The user's password.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// Certificates (PEM) of the authority that signed the brokers' ones, relative to the project's folder; the system's authorities unless told.
     pub ca_file: Option<String>,
 }
@@ -117,12 +116,6 @@ impl Config {
         let committed =
             "readers of the topic take committed messages only (`isolation.level=read_committed`)";
         SinkFacts { weak: None, assuming: vec![committed.to_owned()], modes: vec![Mode::Append] }
-    }
-}
-
-impl fmt::Debug for Security {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Security").field("protocol", &self.protocol).finish_non_exhaustive()
     }
 }
 

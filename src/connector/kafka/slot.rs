@@ -6,8 +6,7 @@
 //! cluster share their slots; transactions of one slot come one after another.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, Weak},
+    sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
 
@@ -18,6 +17,7 @@ use rdkafka::{
 
 use super::{
     client::{ANSWER, Cluster, Isolation, Producer, TRANSACTION, lock},
+    config::{Config, Security},
     error::{failed, of_code},
     ledger::{self, Entries, Entry, SLOTS},
     topic::partition_ends,
@@ -39,25 +39,35 @@ const SEEN: Duration = Duration::from_secs(5);
 /// The slots of one project on one cluster.
 pub(super) type Slots = Vec<Arc<tokio::sync::Mutex<Slot>>>;
 
-/// Slots that are in use in this process, by cluster, user and project.
-static SHARED: LazyLock<Mutex<HashMap<String, Weak<Slots>>>> = LazyLock::new(Mutex::default);
+/// Slots that are in use in this process.
+static SHARED: Mutex<Vec<(Place, Weak<Slots>)>> = Mutex::new(vec![]);
+
+/// Whose slots they are.
+#[derive(PartialEq)]
+struct Place {
+    brokers: Vec<String>,
+    security: Security,
+    /// What transactional ids begin with.
+    id: String,
+}
 
 /// The slots of a project; they live as long as somebody holds them.
 pub(super) fn slots(cluster: &Cluster, project: &str) -> Arc<Slots> {
-    let id = format!("{}vitrina-{project}", cluster.config.prefix);
-    let user = cluster.config.security.user.as_deref().unwrap_or_default();
-    let key = format!("{} {user} {id}", cluster.config.brokers.join(","));
+    let Config { brokers, security, prefix } = cluster.config.clone();
+    let place = Place { brokers, security, id: format!("{prefix}vitrina-{project}") };
     let mut shared = lock(&SHARED);
-    shared.retain(|_, slots| slots.strong_count() > 0);
-    if let Some(slots) = shared.get(&key).and_then(Weak::upgrade) {
+    shared.retain(|(_, slots)| slots.strong_count() > 0);
+    if let Some(slots) =
+        shared.iter().find(|(known, _)| *known == place).and_then(|(_, slots)| slots.upgrade())
+    {
         return slots;
     }
     let slot = |number| {
-        let slot = Slot { number, id: format!("{id}-{number}"), owned: None };
+        let slot = Slot { number, id: format!("{}-{number}", place.id), owned: None };
         Arc::new(tokio::sync::Mutex::new(slot))
     };
     let slots: Arc<Slots> = Arc::new((0..SLOTS).map(slot).collect());
-    shared.insert(key, Arc::downgrade(&slots));
+    shared.push((place, Arc::downgrade(&slots)));
     slots
 }
 

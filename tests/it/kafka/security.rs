@@ -1,8 +1,11 @@
 //! Getting in, and being told why not.
 
-use vitrina::connector::{
-    error::{Error, ErrorKind},
-    kafka::config::{Config, Mechanism, Protocol, Security},
+use vitrina::{
+    connector::{
+        error::{Error, ErrorKind},
+        kafka::config::{Config, Mechanism, Protocol, Security},
+    },
+    model::secret::Secret,
 };
 
 use crate::support::kafka::{Cluster, open, variable};
@@ -13,8 +16,8 @@ fn secured(cluster: &Cluster, mechanism: Mechanism) -> Config {
     let security = Security {
         protocol: Protocol::SaslSsl,
         mechanism: Some(mechanism),
-        user: Some(variable("VITRINA_KAFKA_USER")),
-        password: Some(variable("VITRINA_KAFKA_PASSWORD")),
+        user: Some(Secret::Env { name: "VITRINA_KAFKA_USER".to_owned(), default: None }),
+        password: Some(Secret::Env { name: "VITRINA_KAFKA_PASSWORD".to_owned(), default: None }),
         ca_file: Some(format!("{tls}/ca.pem")),
     };
     Config { brokers: vec![variable("VITRINA_KAFKA_TLS_BROKERS")], security, prefix: cluster.prefix.clone() }
@@ -49,7 +52,7 @@ async fn why_not_is_told() {
     let cases: Vec<(&str, Config, ErrorKind, &str)> = vec![
         (
             "a wrong password",
-            with(&|config| config.security.password = Some("тайна123".to_owned())),
+            with(&|config| config.security.password = Some(Secret::Literal("тайна123".to_owned()))),
             ErrorKind::Denied,
             "user or password is wrong",
         ),
@@ -92,7 +95,7 @@ async fn a_missing_right_is_told() {
     let cluster = Cluster::new();
     cluster.create("closed", 1, &[]);
     let mut config = secured(&cluster, Mechanism::Plain);
-    config.security.user = Some("guest".to_owned());
+    config.security.user = Some(Secret::Literal("guest".to_owned()));
     let connection = open(config, cluster.root.path().to_owned()).unwrap();
     let spec = crate::support::specs::undeclared("closed");
     let error = connection.source(&spec).await.unwrap().head().await.expect_err("no right");

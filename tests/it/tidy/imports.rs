@@ -55,6 +55,7 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::OpenContext",
             "connector::connection",
             "connector::error",
+            "connector::secret",
             "connector::sink",
             "connector::source",
         ],

@@ -1,0 +1,114 @@
+//! Secrets that stand in a file: warned of, taken as they are, and hidden in everything that is drawn.
+
+use std::ops::Range;
+
+use super::{
+    Sources,
+    tree::{Node, Value},
+};
+use crate::model::problem::Problem;
+
+const CODE: &str = "secret-in-file";
+
+/// Looks at the place of a secret. One that is written down is no template: its braces stand for themselves.
+pub(crate) fn literal(node: &mut Node) -> Option<Problem> {
+    let (text, written) = match &mut node.value {
+        Value::String(text) => (text, true),
+        Value::Table(entries) => match entries.get_mut("default").map(|node| &mut node.value) {
+            Some(Value::String(text)) => (text, false),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    *text = text.replace('{', "{{").replace('}', "}}");
+    written.then(|| {
+        Problem::warning(node.file.as_ref(), node.span.clone(), CODE, "a secret stands in this file")
+            .hint("write where it is: { env = \"NAME\" }, { file = \"…\" } or { command = [\"…\"] }")
+    })
+}
+
+/// Puts stars in place of the secrets that were found, so that no drawing shows them.
+pub(crate) fn hide(problems: &[Problem], sources: &mut Sources) {
+    for problem in problems.iter().filter(|problem| problem.code == CODE) {
+        if let Some(text) = sources.files.get_mut(&problem.path) {
+            *text = starred(text, &problem.span).into();
+        }
+    }
+}
+
+/// A text with stars between the quotes of a string; every byte stays where it is.
+fn starred(text: &str, string: &Range<usize>) -> String {
+    let (Some(before), Some(inside), Some(after)) =
+        (text.get(..string.start), text.get(string.clone()), text.get(string.end..))
+    else {
+        return text.to_owned();
+    };
+    let kept = |c: char| matches!(c, '"' | '\'' | '\r' | '\n');
+    let stars = |c: char| if kept(c) { c.to_string() } else { "*".repeat(c.len_utf8()) };
+    format!("{before}{}{after}", inside.chars().map(stars).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::{
+        config::{draw, tree, walk},
+        model::secret::Secret,
+    };
+
+    #[derive(Debug, Deserialize, schemars::JsonSchema)]
+    #[allow(dead_code)]
+    struct Config {
+        password: Secret,
+        user: String,
+    }
+
+    /// What `walk` says of a connection with a password, and what it is afterwards.
+    fn walked(text: &str) -> (Vec<Problem>, Sources, Node) {
+        let mut sources = Sources::default();
+        sources.files.insert("x.toml".into(), text.into());
+        let mut root = tree::parse(&Arc::from(Path::new("x.toml")), text).root;
+        let schema = serde_json::to_value(schemars::schema_for!(Config)).unwrap();
+        let problems = walk::walk(&mut root, &schema, None);
+        hide(&problems, &mut sources);
+        (problems, sources, root)
+    }
+
+    #[test]
+    fn written_down() {
+        let (problems, sources, root) = walked("password = \"пf{q'\"\nuser = 1\n");
+        let drawn: Vec<String> =
+            problems.iter().map(|problem| draw::text(problem, &sources, false, 100)).collect();
+        let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, ["secret-in-file", "wrong-type"]);
+        assert!(drawn.iter().all(|text| text.contains("\"*****'\"") && !text.contains('q')), "{drawn:#?}");
+        assert_eq!(root.at(&["password"]).text(), Some("пf{{q'"));
+    }
+
+    #[test]
+    fn told_where_it_is() {
+        for good in [
+            "{ env = \"X\" }",
+            "{ env = \"X\", default = \"y\" }",
+            "{ file = \"/run/x\" }",
+            "{ command = [\"vault\", \"read\"] }",
+        ] {
+            let (problems, _, root) = walked(&format!("password = {good}\nuser = \"u\"\n"));
+            assert!(problems.is_empty(), "{problems:?}");
+            root.typed::<Config>().unwrap();
+        }
+        for (bad, code) in [
+            ("7", "wrong-type"),
+            ("{ flie = \"x\" }", "unknown-key"),
+            ("{ command = \"vault\" }", "wrong-type"),
+            ("{ env = \"X\", file = \"x\" }", "unknown-key"),
+        ] {
+            let (problems, ..) = walked(&format!("password = {bad}\nuser = \"u\"\n"));
+            assert!(problems.iter().any(|problem| problem.code == code), "{bad}: {problems:?}");
+        }
+    }
+}

@@ -72,7 +72,6 @@ fn by_vitrina(batches: &[RecordBatch], folder: &Path) {
         generated_at: chrono::DateTime::UNIX_EPOCH,
         zone: chrono_tz::Tz::UTC,
         period: None,
-        record: "{}".to_owned(),
         scratch: folder.join("scratch"),
     };
     let mut book = Book::create(&folder.join("ours.xlsx"), meta).expect("a workbook");
@@ -80,7 +79,7 @@ fn by_vitrina(batches: &[RecordBatch], folder: &Path) {
     for batch in batches {
         book.write(batch).expect("rows");
     }
-    book.finish().expect("a file");
+    book.finish("{}").expect("a file");
 }
 
 /// What a script would do: the same cells, the same memory mode, nothing around them.

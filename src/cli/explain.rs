@@ -77,14 +77,24 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
             for (label, value) in standing.iter().flat_map(position::describe) {
                 told.line(label, &value);
             }
-            if let Some(error) = error {
-                told.line("next", &format!("not known: {error} ({})", error.advice()));
+            match error {
+                Some(error) => told.line("next", &format!("not known: {error} ({})", error.advice())),
+                None => sent(runtime, node, &mut told).await?,
             }
         }
         if let Some(runtime) = runtime.as_ref().filter(|_| args.plan) {
             unless_interrupted(plans(runtime, node, &mut told)).await?;
         }
         output::print(&told.lines.join("\n"))?;
+    }
+    Ok(())
+}
+
+/// What a pipeline's source is asked.
+async fn sent(runtime: &Runtime, node: &Node, told: &mut Told) -> Result {
+    let sent = unless_interrupted(async { Ok(runtime.sent(&node.job, &node.member).await?) }).await?;
+    if let Some(text) = sent {
+        told.line("sent", &text);
     }
     Ok(())
 }
@@ -244,6 +254,7 @@ fn table_source(project: &Project, spec: &SourceSpec, told: &mut Told) {
         |config: &ConnectionConfig| matches!(config.source_facts(spec).reading, Reading::Ranges(_));
     let order = match &spec.cursor {
         Some(cursor) => cursor_text(cursor),
+        None if spec.whole => "the whole table, one generation at a time".to_owned(),
         None if config.is_some_and(ConnectionConfig::is_log) => "a log, by offset".to_owned(),
         None if config.is_some_and(in_ranges) => "what was added since the last time".to_owned(),
         None => "the whole table, one generation at a time".to_owned(),

@@ -23,7 +23,10 @@ use crate::{
         unit::{Progress, Record},
     },
     run::Runtime,
-    state::{history::Run, lock},
+    state::{
+        history::{Run, RunStatus},
+        lock,
+    },
 };
 
 const EXAMPLES: &str = "\
@@ -106,7 +109,7 @@ fn table(project: &Project, rows: &[Row]) -> Table {
             Ok(Some(record)) => (progress(&record.progress).into(), count(record.seq), local(record.at)),
             Err(error) => (Cell::new(error.to_string(), Tone::Bad), String::new(), String::new()),
         };
-        let last = row.last.as_ref().map_or_else(|| "".into(), |run| status_cell(run.state));
+        let last = row.last.as_ref().map_or_else(|| "".into(), last_run);
         let tone = if row.waiting > 0 { Tone::Warn } else { Tone::Plain };
         let waiting = Cell::new(count(row.waiting), tone);
         table.row([
@@ -120,6 +123,14 @@ fn table(project: &Project, rows: &[Row]) -> Table {
         ]);
     }
     table
+}
+
+/// How the last run ended; of a blocked one, what stood in its way.
+fn last_run(run: &Run) -> Cell {
+    match (run.state, &run.error) {
+        (RunStatus::Blocked, Some(by)) => Cell::new(by.as_str(), Tone::Warn),
+        (state, _) => status_cell(state),
+    }
 }
 
 /// How far a track is, for people.

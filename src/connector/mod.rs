@@ -16,6 +16,7 @@ pub mod generate;
 pub mod kafka;
 pub mod memory;
 pub mod secret;
+pub mod sent;
 pub mod sink;
 pub mod source;
 pub mod sqlite;

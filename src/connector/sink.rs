@@ -31,6 +31,8 @@ pub struct SinkSpec {
     pub mode: Mode,
     /// Columns that tell rows apart, for merge.
     pub key: Vec<String>,
+    /// Whether a merge's rows take the place of all that the table holds (`--full-refresh`), in one commit: merged among themselves, as into an empty table.
+    pub anew: bool,
     /// What a deleted row leaves behind, for merges whose rows carry [`DELETED`](crate::model::unit::DELETED).
     pub delete: Option<DeleteHow>,
     /// What happens when the rows' columns are not the target's.

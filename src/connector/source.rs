@@ -26,6 +26,8 @@ pub struct SourceSpec {
     pub table: String,
     /// What orders it; `None` for logs and for whole tables.
     pub cursor: Option<CursorSpec>,
+    /// Whether each run takes the whole table at once, as `replace` needs it, where a source without cursor could give slices as well (logs, versions of a table).
+    pub whole: bool,
     /// What its columns must be; `None` = what the source declares.
     pub contract: Option<Contract>,
     /// Where timestamps without zone are: the project's.
@@ -72,12 +74,17 @@ pub trait Source: Send + Sync {
     async fn head(&self) -> Result<Position>;
 
     /// The next unit after `from` (`None` = the beginning) up to `head`, at most `limit` big (soft: equal cursor values are never split), decided before
-    /// any row is read. `None` = nothing is left. A whole-table source gives one snapshot per run: `None` once `from` is `head`.
+    /// any row is read. `None` = nothing is left. A whole-table source (also every one that is asked to be, by [`SourceSpec::whole`]) gives one snapshot per run, of empty tables too: `None` once `from` is `head`.
     async fn plan(&self, from: Option<&Position>, head: &Position, limit: SliceLimit)
     -> Result<Option<Unit>>;
 
     /// Exactly the rows of this unit, decoded against the contract.
     async fn read(&self, unit: &Unit) -> Result<BoxStream<'static, Result<Chunk>>>;
+
+    /// How this unit's rows are asked for, for people: SQL with placeholders, which files are read; never a value. `None` = nothing is sent.
+    async fn describe(&self, _: &Unit) -> Result<Option<String>> {
+        Ok(None)
+    }
 
     /// Resolves when there may be something new: what `continuous` waits on.
     async fn changed(&self);

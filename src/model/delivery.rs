@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::unit::SliceLimit;
+
 /// How a sink takes rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -71,6 +73,8 @@ pub struct SinkFacts {
     pub assuming: Vec<String>,
     /// Modes that it can do.
     pub modes: Vec<Mode>,
+    /// How big a slice is unless the pipeline says: small where others wait for a commit.
+    pub slice: SliceLimit,
 }
 
 /// What reaches the sink.
@@ -156,7 +160,12 @@ mod tests {
     use super::*;
 
     fn sink(weak: Option<&str>) -> SinkFacts {
-        SinkFacts { weak: weak.map(str::to_owned), assuming: vec![], modes: vec![] }
+        SinkFacts {
+            weak: weak.map(str::to_owned),
+            assuming: vec![],
+            modes: vec![],
+            slice: SliceLimit::default(),
+        }
     }
 
     fn source(order: Order) -> SourceFacts {

@@ -19,9 +19,9 @@ pub const DELETED: &str = "_deleted";
 /// How big a slice may be; soft, because equal cursor values are never split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SliceLimit {
-    /// Rows; 200,000 unless told.
+    /// Rows; 200,000 unless the sink or the pipeline says another number.
     pub rows: u64,
-    /// Bytes as Arrow, estimated; 64 MiB unless told.
+    /// Bytes as Arrow, estimated; 64 MiB unless the sink or the pipeline says another number.
     pub bytes: u64,
 }
 

@@ -100,7 +100,7 @@ impl Runtime {
             notes: tally.notes,
             track,
         };
-        self.remember(&outcome);
+        self.remember(&outcome, outcome.error.as_ref().map(ToString::to_string));
         observer.event(&outcome.track, &Event::Finished);
         outcome
     }
@@ -108,9 +108,11 @@ impl Runtime {
     /// A member that was not started, because one that it reads from did not end well.
     pub(super) fn blocked(&self, job: &JobName, member: &Member, by: &Track) -> Outcome {
         let now = self.clock.now();
-        Outcome {
-            run: String::new(),
-            track: self.project.track(job, member),
+        let track = self.project.track(job, member);
+        let why = format!("blocked by `{}`", by.name());
+        let outcome = Outcome {
+            run: self.history.begin(&track, now).unwrap_or_default(),
+            track,
             state: RunState::Blocked,
             units: 0,
             read: 0,
@@ -120,16 +122,19 @@ impl Runtime {
             finished: now,
             target: self.target(job, member),
             error: None,
-            notes: vec![format!("blocked by `{}`", by.name())],
-        }
+            notes: vec![why.clone()],
+        };
+        self.remember(&outcome, Some(why));
+        outcome
     }
 
-    fn remember(&self, outcome: &Outcome) {
+    fn remember(&self, outcome: &Outcome, why: Option<String>) {
         let ending = Ending {
             state: match outcome.state {
                 RunState::Done => RunStatus::Done,
                 RunState::Cancelled => RunStatus::Cancelled,
-                RunState::Running | RunState::Failed | RunState::Blocked => RunStatus::Failed,
+                RunState::Blocked => RunStatus::Blocked,
+                RunState::Running | RunState::Failed => RunStatus::Failed,
             },
             finished: outcome.finished,
             counts: RunCounts {
@@ -138,7 +143,7 @@ impl Runtime {
                 written: outcome.written,
                 bad: outcome.bad,
             },
-            error: outcome.error.as_ref().map(ToString::to_string),
+            error: why,
             target: outcome.target.clone(),
         };
         if let Err(error) = self.history.finish(&outcome.run, &ending) {
@@ -175,7 +180,11 @@ impl Runtime {
         let mut spec = member.sink.clone();
         if order.options.full_refresh {
             self.allow_full_refresh(&order.track, &spec)?;
-            spec.mode = Mode::Replace;
+            // A merge stays one, so that the last row of each key is what is left.
+            match spec.mode {
+                Mode::Merge => spec.anew = true,
+                _ => spec.mode = Mode::Replace,
+            }
         }
         let source = self.source(pipeline, member).await?;
         let sink = self.sink(&spec).await?;
@@ -357,11 +366,12 @@ impl Runtime {
                 format!("`{}` cannot be refreshed whole: {why}", track.name()),
             ))
         };
-        if self.project.connections.get(&sink.connection).is_some_and(ConnectionConfig::is_log) {
+        let config = self.project.connections.get(&sink.connection);
+        if config.is_some_and(ConnectionConfig::is_log) {
             return refuse("its target is a log, which is only appended to");
         }
-        if sink.mode == Mode::Merge {
-            return refuse("it merges; `position reset` reads everything again and merges it");
+        if config.is_some_and(|config| !config.sink_facts(sink).modes.contains(&Mode::Replace)) {
+            return refuse("its target cannot replace all rows at once");
         }
         let writes = |input: &&crate::config::lineage::Node| {
             input

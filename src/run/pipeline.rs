@@ -12,6 +12,7 @@ use super::{
     member::shape,
     reader::{Chunks, Reader},
     refresh::Whole,
+    replay,
     retry::Tries,
     tally::Tally,
     unit::{Shape, Way, unless_cancelled},
@@ -114,6 +115,8 @@ impl PipelineRun<'_> {
         let Some(was) = &self.pipeline.info.was else { return Ok(None) };
         let old = Track { job: was.clone(), ..self.track.clone() };
         let Some(record) = self.sink.peek(&old).await? else { return Ok(None) };
+        // Before the record: once that is there, nobody looks at the old name again.
+        replay::rename(&self.records, &old, &self.track, self.sink.as_ref()).await?;
         self.sink.set_record(&self.track, None, &record).await?;
         self.note(&format!("goes on from where `{}` stood", old.name()));
         Ok(Some(record))

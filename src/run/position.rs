@@ -53,6 +53,23 @@ impl Runtime {
         Ok(Standing { record, head: Some(head), next })
     }
 
+    /// What a pipeline's source is sent for the unit that a run would begin with; for its first one, where there is nothing new.
+    pub async fn sent(&self, job: &JobName, member: &Member) -> Result<Option<String>> {
+        let record = self.record_of(job, member).await?;
+        let Found::Pipeline(pipeline, member) = self.find(job, member)? else { return Ok(None) };
+        let source = self.source(pipeline, member).await?;
+        let head = source.head().await?;
+        let from = record.as_ref().and_then(|record| record.progress.position());
+        let unit = match source.plan(from, &head, member.slice).await? {
+            None => source.plan(None, &head, member.slice).await?,
+            next => next,
+        };
+        match unit {
+            Some(unit) => source.describe(&unit).await,
+            None => Ok(None),
+        }
+    }
+
     /// The record that a member's sink holds; for a workbook, what its file says of itself.
     pub async fn record_of(&self, job: &JobName, member: &Member) -> Result<Option<Record>> {
         let track = self.project.track(job, member);

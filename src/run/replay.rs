@@ -16,6 +16,7 @@ use crate::{
     connector::{
         cells::{OwnedCell, RowDecoder, Rules, cells_from_json},
         error::Result,
+        sink::Sink,
         source::{Chunk, Source},
     },
     model::{
@@ -35,6 +36,17 @@ pub(super) fn track(track: &Track) -> Track {
     let member =
         if track.member.is_empty() { "replay".to_owned() } else { format!("{}/replay", track.member) };
     Track { member, ..track.clone() }
+}
+
+/// A pipeline was renamed: letters of its old track, replayed ones too, are the new one's. The old replay's record, which stays
+/// behind, is settled first.
+pub(super) async fn rename(records: &Arc<Records>, old: &Track, new: &Track, sink: &dyn Sink) -> Result<()> {
+    settle(records, old, sink.peek(&track(old)).await?.as_ref()).await?;
+    for (from, to) in tracks(old).into_iter().zip(tracks(new)) {
+        let records = Arc::clone(records);
+        blocking(move || records.rename(&from, &to)).await?;
+    }
+    Ok(())
 }
 
 /// Letters up to the replay's record were read again, and what they gave is committed.

@@ -69,11 +69,12 @@ impl WorkbookRun<'_> {
     async fn write(&self, tally: &mut Tally) -> Result<()> {
         self.observer.event(&self.track, &Event::Planned { rows: None });
         let record = self.next_record()?;
-        let meta = self.meta(&record)?;
+        let meta = self.meta(record.at);
         let (steps, inbox) = mpsc::channel(BATCHES_AHEAD);
         let file = self.workbook.file.clone();
-        let writer = tokio::task::spawn_blocking(move || write_book(&file, meta, inbox));
-        let sent = self.send(&steps, record.at).await;
+        let at = record.at;
+        let writer = tokio::task::spawn_blocking(move || write_book(&file, meta, record, inbox));
+        let sent = self.send(&steps, at).await;
         drop(steps);
         let written = match writer.await {
             Ok(written) => written?,
@@ -82,10 +83,10 @@ impl WorkbookRun<'_> {
             }
         };
         sent?;
-        let Some(written) = written else {
+        let Some((written, record)) = written else {
             return Err(Error::new(ErrorKind::Internal, "a workbook was left before its end"));
         };
-        self.tell(&written, record, tally);
+        self.tell(&written, &record, tally);
         Ok(())
     }
 
@@ -132,34 +133,28 @@ impl WorkbookRun<'_> {
         })
     }
 
-    fn meta(&self, record: &Record) -> Result<BookMeta> {
-        let text = serde_json::to_string(record).map_err(|error| {
-            Error::new(ErrorKind::Internal, "a record cannot be written").caused_by(error)
-        })?;
-        Ok(BookMeta {
+    fn meta(&self, generated_at: DateTime<Utc>) -> BookMeta {
+        BookMeta {
             title: self.info.description.clone().unwrap_or_else(|| self.track.name()),
             labels: match self.project.language {
                 Language::Ru => Labels::RUSSIAN,
                 Language::En => Labels::ENGLISH,
             },
-            generated_at: record.at,
+            generated_at,
             zone: self.project.zone,
             period: self.period,
-            record: text,
             scratch: self.scratch.to_owned(),
-        })
+        }
     }
 
-    fn tell(&self, written: &Written, record: Record, tally: &mut Tally) {
-        let rows = written.sheets.iter().map(|(_, rows)| rows).sum();
+    fn tell(&self, written: &Written, record: &Record, tally: &mut Tally) {
         for note in &written.notes {
             if tally.note(note) {
                 self.observer.event(&self.track, &Event::Note(note.clone()));
             }
         }
-        let record = Record { rows, ..record };
-        tally.committed(&record, Seen { rows, bad: 0 });
-        self.observer.event(&self.track, &Event::Committed { seq: record.seq, rows });
+        tally.committed(record, Seen { rows: record.rows, bad: 0 });
+        self.observer.event(&self.track, &Event::Committed { seq: record.seq, rows: record.rows });
     }
 }
 
@@ -172,18 +167,26 @@ pub(super) fn record(file: &Path) -> Result<Option<Record>> {
     })
 }
 
-/// On a thread of its own: takes steps until `Finish`; `None` = the sender left before, and the old file stays.
+/// On a thread of its own: takes steps until `Finish`, and counts rows into the record that the file carries; `None` = the sender left before, and the old file stays.
 fn write_book(
     file: &Path,
     meta: BookMeta,
+    mut record: Record,
     mut inbox: mpsc::Receiver<Step>,
-) -> workbook::Result<Option<Written>> {
+) -> workbook::Result<Option<(Written, Record)>> {
     let mut book = Book::create(file, meta)?;
     while let Some(step) = inbox.blocking_recv() {
         match step {
             Step::Sheet(sheet, schema) => book.sheet(&sheet.name, &schema, &sheet.columns, &sheet.charts)?,
-            Step::Rows(batch) => book.write(&batch)?,
-            Step::Finish => return book.finish().map(Some),
+            Step::Rows(batch) => {
+                book.write(&batch)?;
+                record.rows += batch.num_rows() as u64;
+            }
+            Step::Finish => {
+                let text = serde_json::to_string(&record)
+                    .map_err(|error| workbook::Error::Internal(error.to_string()))?;
+                return Ok(Some((book.finish(&text)?, record)));
+            }
         }
     }
     Ok(None)

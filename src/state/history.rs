@@ -37,7 +37,7 @@ pub struct Run {
     /// What it did.
     #[serde(flatten)]
     pub counts: RunCounts,
-    /// Why it failed.
+    /// Why it failed, or by what it was blocked.
     pub error: Option<String>,
     /// Where its rows lie, for people.
     pub target: String,
@@ -111,7 +111,7 @@ pub struct Ending {
     pub finished: DateTime<Utc>,
     /// What it did.
     pub counts: RunCounts,
-    /// Why it failed.
+    /// Why it failed, or by what it was blocked.
     pub error: Option<String>,
     /// Where its rows lie, for people.
     pub target: String,

@@ -172,6 +172,14 @@ impl Records {
         })
     }
 
+    /// Letters of one track, pending ones too, become letters of another: its pipeline was renamed.
+    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.database.with(|connection| {
+            connection.execute("UPDATE letters SET track = ?2 WHERE track = ?1", [from, to])?;
+            Ok(())
+        })
+    }
+
     /// At the start of a run: the sink's record (sequence number and attempt) says which pending letters
     /// belong to a committed unit. Those are confirmed, all other pending ones of the track are swept.
     pub fn reconcile(&self, track: &Track, record: Option<(u64, &AttemptId)>) -> Result<()> {
@@ -406,6 +414,22 @@ mod tests {
         assert_eq!(ordinals(&records, &orders), [0, 2], "a second time changes nothing");
         records.reconcile(&other, None).unwrap();
         assert_eq!(ordinals(&records, &other), [0_u64; 0], "without a record nothing was committed");
+    }
+
+    #[test]
+    fn letters_go_with_a_renamed_track() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new, first) = (track("заказы"), track("orders"), attempt("a1"));
+        let records = Records::open(folder.path()).unwrap();
+        records.add(&old, 1, &first, &[letter(0)]).unwrap();
+        records.confirm(&old, 1, &first).unwrap();
+        records.add(&old, 2, &attempt("a2"), &[letter(1)]).unwrap();
+        for _ in 0..2 {
+            records.rename(&old.key(), &new.key()).unwrap();
+        }
+        assert_eq!((ordinals(&records, &old), ordinals(&records, &new)), (vec![], vec![0]));
+        records.reconcile(&new, Some((2, &attempt("a2")))).unwrap();
+        assert_eq!(ordinals(&records, &new), [0, 1], "what a crash left is settled under the new name");
     }
 
     #[test]

@@ -44,8 +44,6 @@ pub struct BookMeta {
     pub zone: Tz,
     /// The days that it speaks of.
     pub period: Option<Period>,
-    /// What [`read_record`](super::read_record) gives back: JSON in one line.
-    pub record: String,
     /// Where rows of large sheets wait until the file is written.
     pub scratch: PathBuf,
 }
@@ -87,9 +85,6 @@ impl Book {
         if meta.title.encode_utf16().count() > 255 {
             return Err(Error::Internal("a workbook's title has at most 255 characters".into()));
         }
-        if meta.record.contains(char::is_control) {
-            return Err(Error::Internal("a workbook's record is one line".into()));
-        }
         let target = Target::create(file)?;
         let failed =
             |source| Error::Io { what: "making the scratch folder", path: meta.scratch.clone(), source };
@@ -97,11 +92,6 @@ impl Book {
         let mut workbook = Workbook::new();
         workbook.set_tempdir(&meta.scratch)?;
         workbook.set_zip_compression_level(COMPRESSION);
-        let properties = DocProperties::new()
-            .set_title(&meta.title)
-            .set_author("Vitrina")
-            .set_creation_datetime(&meta.generated_at);
-        workbook.set_properties(&record::keep(properties, &meta.record));
         let (notes, written, names) = (Vec::new(), Vec::new(), HashSet::new());
         let frame = Frame { workbook, meta, limit: ROW_LIMIT, notes, written, names, volume: 0 };
         Ok(Self { frame, sheet: None, target, broken: false })
@@ -146,9 +136,12 @@ impl Book {
         done
     }
 
-    /// Writes the file and puts it in place, durably.
-    pub fn finish(mut self) -> Result<Written> {
+    /// Writes the file and puts it in place, durably. The record is what [`read_record`](super::read_record) gives back: JSON in one line.
+    pub fn finish(mut self, record: &str) -> Result<Written> {
         self.finish_sheet()?;
+        if record.contains(char::is_control) {
+            return Err(Error::Internal("a workbook's record is one line".into()));
+        }
         let Self { mut frame, target, broken, .. } = self;
         if broken {
             return Err(Error::Internal("a sheet failed before".into()));
@@ -156,6 +149,11 @@ impl Book {
         if frame.written.is_empty() {
             return Err(Error::Internal("a workbook needs a sheet".into()));
         }
+        let properties = DocProperties::new()
+            .set_title(&frame.meta.title)
+            .set_author("Vitrina")
+            .set_creation_datetime(&frame.meta.generated_at);
+        frame.workbook.set_properties(&record::keep(properties, record));
         frame.workbook.use_zip_large_file(frame.volume > LARGE);
         let place = target.path().to_owned();
         let scratch = frame.meta.scratch.clone();

@@ -64,7 +64,6 @@ fn storable(rows: &RecordBatch) -> RecordBatch {
 impl Harness for Delta {
     fn abilities(&self) -> Abilities {
         Abilities {
-            readings: vec![Reading::Cursor, Reading::Log],
             cuts_logs: false,
             refused_types: vec!["timestamp(ns)", "timestamp(ns, UTC)", "decimal(76,20)"],
             widens: false,

@@ -11,6 +11,7 @@ mod crash;
 mod delta;
 mod flights;
 mod kafka;
+mod refresh;
 mod sqlite;
 mod support;
 mod tidy;

@@ -62,10 +62,10 @@ pub(crate) struct PipelineFile {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Slice {
-    /// Rows; 200,000 unless told.
+    /// Rows; unless told 200,000, into SQLite 20,000.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub(crate) rows: Option<u64>,
-    /// Memory; `"64 MiB"` unless told.
+    /// Memory; unless told `"64 MiB"`, into SQLite `"8 MiB"`.
     #[schemars(extend("format" = "size"))]
     pub(crate) bytes: Option<String>,
 }

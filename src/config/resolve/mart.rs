@@ -140,6 +140,7 @@ fn table(
             MartMode::Merge => Mode::Merge,
         },
         key: raw.key.clone(),
+        anew: false,
         delete: None,
         on_schema_change: raw.on_schema_change,
         columns: sink_columns(&raw.columns),

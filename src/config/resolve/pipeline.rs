@@ -121,6 +121,8 @@ impl Resolve<'_, '_, '_, '_> {
             (Some(facts), Some(connection)) => Some(self.delivery(&sink, connection, facts)),
             _ => None,
         };
+        let usual =
+            connection.map(|connection| connection.config.sink_facts(&sink).slice).unwrap_or_default();
         let whole = delivery.is_some() && !unread;
         let member = PipelineMember {
             member,
@@ -133,7 +135,7 @@ impl Resolve<'_, '_, '_, '_> {
                 policy: raw.source.bad_rows,
                 max_share: raw.source.max_bad.as_deref().and_then(format::percent),
             },
-            slice: slice(raw),
+            slice: slice(raw, usual),
             delivery: delivery.unwrap_or(Delivery::ExactlyOnce { assuming: vec![] }),
             output: None,
         };
@@ -164,6 +166,7 @@ impl Resolve<'_, '_, '_, '_> {
             schema: place.schema,
             table: place.table,
             cursor: raw.cursor.as_ref().map(|cursor| self.cursor(cursor, node.at(&["cursor"]))),
+            whole: raw.cursor.is_none() && self.file.raw.sink.mode == PipelineMode::Replace,
             contract: contract(raw),
             zone: self.context.zone,
         };
@@ -223,6 +226,7 @@ impl Resolve<'_, '_, '_, '_> {
                 PipelineMode::Replace => Mode::Replace,
             },
             key: raw.key.clone(),
+            anew: false,
             delete: raw.delete.as_ref().map(|delete| delete.how),
             on_schema_change: raw.on_schema_change,
             columns: sink_columns(&raw.columns),
@@ -397,8 +401,7 @@ pub(crate) fn check_modes(
     }
 }
 
-fn slice(raw: &PipelineFile) -> SliceLimit {
-    let default = SliceLimit::default();
+fn slice(raw: &PipelineFile, default: SliceLimit) -> SliceLimit {
     let slice = raw.slice.as_ref();
     SliceLimit {
         rows: slice.and_then(|slice| slice.rows).unwrap_or(default.rows),

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
-    model::delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+    model::{
+        delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+        unit::SliceLimit,
+    },
 };
 
 /// A folder of Delta tables.
@@ -29,6 +32,9 @@ pub struct SinkOptions {
 impl Config {
     /// What a source on it can promise.
     pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
+        if spec.whole {
+            return SourceFacts { reading: Reading::Whole, replays: true };
+        }
         let order = match &spec.cursor {
             // Versions of a table never come out of order.
             None => Order::Sure,
@@ -50,6 +56,7 @@ impl Config {
             weak: None,
             assuming: vec![],
             modes: vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window],
+            slice: SliceLimit::default(),
         }
     }
 }

@@ -162,6 +162,22 @@ impl Cursor {
         Ok(rows.map(move |batch| Ok(RecordBatch::try_new(schema.clone(), batch?.columns().to_vec())?)))
     }
 
+    /// The condition and order of a slice as SQL, placeholders for values.
+    pub(super) fn condition(&self, goes_on: bool) -> String {
+        let names: Vec<String> =
+            self.columns().iter().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
+        let (all, marks) = match names.as_slice() {
+            [only] => (only.clone(), "?"),
+            several => (format!("({})", several.join(", ")), "(?, ?)"),
+        };
+        let lower = match (goes_on, self.overlap, &self.start) {
+            (true, Some(_), _) | (false, _, Some(_)) => format!("{} >= ? AND ", names[0]),
+            (true, None, _) => format!("{all} > {marks} AND "),
+            (false, _, None) => String::new(),
+        };
+        format!(" WHERE {lower}{all} <= {marks} ORDER BY {}", names.join(", "))
+    }
+
     fn columns(&self) -> Vec<&str> {
         [self.column.as_str()].into_iter().chain(self.tie.as_ref().map(|(tie, _)| tie.as_str())).collect()
     }

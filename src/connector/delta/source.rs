@@ -1,4 +1,4 @@
-//! The source: a Delta table, read by its versions, or by a cursor column over one snapshot per run.
+//! The source: a Delta table, read by its versions, by a cursor column over one snapshot per run, or whole.
 
 use std::{
     sync::{
@@ -40,7 +40,10 @@ pub(super) async fn open(location: Location, spec: &SourceSpec) -> Result<Arc<dy
         Cursor::new(&table, cursor, spec.zone)?;
     } else if table.maps_columns()? {
         return Err(location
-            .error(ErrorKind::Unsupported, "maps its columns to other names, and cannot be read by version")
+            .error(
+                ErrorKind::Unsupported,
+                "maps its columns to other names, and cannot be read without a cursor",
+            )
             .hint("read it by a cursor: `cursor = { column = \"…\" }`"));
     }
     Ok(Arc::new(DeltaSource {
@@ -102,7 +105,11 @@ impl DeltaSource {
         Ok(SourceIdentity {
             kind: "delta".to_owned(),
             place: format!("{} ({})", self.location.table, table.id()?),
-            order: cursor.map_or_else(|| "version".to_owned(), Cursor::order),
+            order: match cursor {
+                Some(cursor) => cursor.order(),
+                None if self.spec.whole => "whole".to_owned(),
+                None => "version".to_owned(),
+            },
         })
     }
 
@@ -113,6 +120,18 @@ impl DeltaSource {
             "is read another way than when its position was written"
         };
         self.location.error(ErrorKind::SourceChanged, what)
+    }
+
+    /// The whole table, as it is at the head's version.
+    async fn snapshot(&self, table: &Table, head: &Position) -> Result<Unit> {
+        let table = versions::table_at(table, head.bound()).await?;
+        let rows = table.files()?.iter().map(|file| file.rows).sum();
+        Ok(Unit {
+            scope: Scope::Snapshot,
+            after: Progress::Position(head.clone()),
+            schema: self.decoder(&table)?.target,
+            rows,
+        })
     }
 
     /// The snapshot to read for a position: the pinned one, as long as it is of the same table.
@@ -152,6 +171,9 @@ impl Source for DeltaSource {
             return Err(self.other_source(from, &head.source));
         }
         let (after, until) = (from.and_then(Position::bound), head.bound());
+        if self.spec.whole {
+            return if from == Some(head) { Ok(None) } else { self.snapshot(&table, head).await.map(Some) };
+        }
         let found = match self.cursor(&table)? {
             Some(cursor) => {
                 let row_bytes = self.row_bytes(&table).await?;
@@ -169,13 +191,15 @@ impl Source for DeltaSource {
     }
 
     async fn read(&self, unit: &Unit) -> Result<BoxStream<'static, Result<Chunk>>> {
-        let (Scope::Slice { from }, Progress::Position(after)) = (&unit.scope, &unit.after) else {
-            return Err(self.location.error(ErrorKind::Internal, "is read in slices only"));
+        let (from, after) = match (&unit.scope, &unit.after) {
+            (Scope::Slice { from }, Progress::Position(after)) => (from.as_ref(), after),
+            (Scope::Snapshot, Progress::Position(after)) => (None, after),
+            _ => return Err(self.location.error(ErrorKind::Internal, "is read in slices or whole")),
         };
         let table = self.table_of(after).await?;
         let (contract, zone) = (self.spec.contract.as_ref(), self.spec.zone);
         let decoder = Decoder::of_unit(&self.location, &table.schema()?, contract, zone, &unit.schema)?;
-        let after_bound = from.as_ref().and_then(Position::bound);
+        let after_bound = from.and_then(Position::bound);
         let Some(until) = after.bound() else { return Ok(futures::stream::empty().boxed()) };
         match self.cursor(&table)? {
             Some(cursor) => {
@@ -187,6 +211,25 @@ impl Source for DeltaSource {
                 Ok(decoded(decoder, rows).boxed())
             }
         }
+    }
+
+    async fn describe(&self, unit: &Unit) -> Result<Option<String>> {
+        let Progress::Position(after) = &unit.after else { return Ok(None) };
+        let table = self.table_of(after).await?;
+        let from = match &unit.scope {
+            Scope::Slice { from } => from.as_ref().and_then(Position::bound),
+            Scope::Snapshot | Scope::Window { .. } => None,
+        };
+        let Some(until) = after.bound() else { return Ok(None) };
+        Ok(Some(match self.cursor(&table)? {
+            Some(cursor) => format!(
+                "a scan of version {} ({} in all){}",
+                table.version(),
+                versions::sized(&table.files()?),
+                cursor.condition(from.is_some()),
+            ),
+            None => versions::describe(&table, from, until).await?,
+        }))
     }
 
     async fn changed(&self) {

@@ -58,7 +58,7 @@ pub(super) async fn write_rows(
         for batch in survivors {
             writer.write(&batch?).await?;
         }
-        erase
+        if spec.anew { Erase::Everything } else { erase }
     } else {
         let erase = replaced(location, spec, unit)?;
         while let Some(batch) = rows.next().await {

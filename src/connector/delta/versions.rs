@@ -34,6 +34,14 @@ fn version_of(location: &Location, bound: &Bound) -> Result<u64> {
     .ok_or_else(|| location.error(ErrorKind::SourceChanged, "its position is no version"))
 }
 
+/// The snapshot that a bound names.
+pub(super) async fn table_at(table: &Table, at: Option<&Bound>) -> Result<Table> {
+    match at.map(|bound| version_of(&table.location, bound)).transpose()? {
+        Some(version) if version != table.version() => table.location.open_at(version).await,
+        _ => Ok(table.clone()),
+    }
+}
+
 /// The next slice: where it ends, and its rows where the log knows.
 pub(super) async fn plan(
     table: &Table,
@@ -124,6 +132,42 @@ impl Size {
     }
 }
 
+/// The files of a slice, oldest first: those that its versions added; without a begin, all that its last version holds.
+async fn files(table: &Table, after: Option<&Bound>, until: &Bound) -> Result<Vec<DataFile>> {
+    let location = &table.location;
+    let end = version_of(location, until)?;
+    let Some(after) = after else { return table_at(table, Some(until)).await?.files() };
+    let mut files = vec![];
+    for version in version_of(location, after)? + 1..=end {
+        let entry = Entry::read(table, version).await?;
+        files.extend(entry.ok_or_else(|| gone(location, version))?.files);
+    }
+    Ok(files)
+}
+
+/// Which files a slice reads, for people.
+pub(super) async fn describe(table: &Table, after: Option<&Bound>, until: &Bound) -> Result<String> {
+    let found = sized(&files(table, after, until).await?);
+    let end = version_of(&table.location, until)?;
+    Ok(match after {
+        Some(after) => {
+            let begin = version_of(&table.location, after)? + 1;
+            format!("{found} that versions {begin} to {end} added, whole")
+        }
+        None => format!("{found} of version {end}, whole"),
+    })
+}
+
+/// How many files, and how big they are, for people.
+pub(super) fn sized(files: &[DataFile]) -> String {
+    let bytes: u64 = files.iter().map(|file| file.size).sum();
+    let files = match files.len() {
+        1 => "1 data file".to_owned(),
+        count => format!("{count} data files"),
+    };
+    format!("{files}, {} KiB", bytes.div_ceil(1024))
+}
+
 /// The rows of a slice.
 pub(super) async fn read(
     table: &Table,
@@ -132,19 +176,7 @@ pub(super) async fn read(
     schema: &SchemaRef,
 ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + 'static> {
     let location = &table.location;
-    let end = version_of(location, until)?;
-    let files = match after {
-        None if end == table.version() => table.files()?,
-        None => location.open_at(end).await?.files()?,
-        Some(after) => {
-            let mut files = vec![];
-            for version in version_of(location, after)? + 1..=end {
-                let entry = Entry::read(table, version).await?;
-                files.extend(entry.ok_or_else(|| gone(location, version))?.files);
-            }
-            files
-        }
-    };
+    let files = files(table, after, until).await?;
     if let Some(lost) = files.iter().find(|file| !table.path_of(&file.path).exists()) {
         let what = format!("data file `{}` was removed before it was read", lost.path);
         return Err(location.error(ErrorKind::SourceChanged, what).hint(

@@ -1,4 +1,5 @@
 //! Synthetic rows: declared, seeded, the same rows for the same specification.
+//! `docs/connectors/generate.md` is for users.
 
 mod columns;
 mod condition;

@@ -9,7 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{OpenContext, connection::Connection, sink::SinkSpec, source::SourceSpec};
-use crate::model::delivery::{Mode, Order, Reading, SinkFacts, SourceFacts};
+use crate::model::{
+    delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+    unit::SliceLimit,
+};
 
 mod cell;
 mod columns;
@@ -40,7 +43,7 @@ impl Config {
                 "new rows have greater values of `{}` than old ones",
                 cursor.column
             ))),
-            None if self.log => Reading::Ranges(Order::Sure),
+            None if self.log && !spec.whole => Reading::Ranges(Order::Sure),
             None => Reading::Whole,
         };
         SourceFacts { reading, replays: true }
@@ -49,7 +52,7 @@ impl Config {
     /// What a sink on it can promise: rows and record change under one lock.
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
         let modes = vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window];
-        SinkFacts { weak: None, assuming: vec![], modes }
+        SinkFacts { weak: None, assuming: vec![], modes, slice: SliceLimit::default() }
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) fn apply(
     let added = || staged.iter().map(fit).collect::<Result<Vec<_>>>();
     let mut batches = match (spec.mode, scope) {
         (Mode::Append, _) => table.batches.clone(),
+        (Mode::Merge, _) if spec.anew => {
+            return merge(spec, &Table { batches: vec![], ..table.clone() }, staged);
+        }
         (Mode::Merge, _) => return merge(spec, table, staged),
         (Mode::Replace, _) if spec.partition.is_empty() => vec![],
         (Mode::Replace, _) => keep(table, |batch| Ok(not(&in_partition(spec, batch)?)?))?,

@@ -67,7 +67,7 @@ impl MemorySource {
     }
 
     fn whole(&self) -> bool {
-        self.spec.cursor.is_none() && !self.log
+        self.spec.whole || (self.spec.cursor.is_none() && !self.log)
     }
 
     fn identity(&self, table: &Table) -> Result<SourceIdentity> {
@@ -80,7 +80,7 @@ impl MemorySource {
             Some(CursorSpec { column, tie: Some(tie), .. }) => {
                 format!("{column} {}, {tie} {}", kind_of(column)?, kind_of(tie)?)
             }
-            None if self.log => "offset".to_owned(),
+            None if !self.whole() => "offset".to_owned(),
             None => "version".to_owned(),
         };
         let place = format!("{}/{}/{}", self.spec.connection, self.table.schema, self.table.table);

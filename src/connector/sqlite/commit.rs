@@ -87,6 +87,7 @@ impl Move<'_> {
 
     fn statements(&self, table: &Table) -> Vec<(String, Vec<Raw>)> {
         match self.inner.spec.mode {
+            Mode::Merge if self.inner.spec.anew => [vec![self.clear(table)], self.merge(table)].concat(),
             Mode::Merge => self.merge(table),
             Mode::Replace => vec![self.clear(table), (self.insert(table, ""), vec![])],
             Mode::Append | Mode::Window => vec![(self.insert(table, ""), vec![])],

@@ -6,8 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
-    model::delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+    model::{
+        delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+        unit::SliceLimit,
+    },
 };
+
+/// A commit holds the write lock of a file that others write too: what it moves is small enough for some tens of
+/// milliseconds.
+const SLICE: SliceLimit = SliceLimit { rows: 20_000, bytes: 8 << 20 };
 
 /// SQLite database files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,8 +34,9 @@ impl Config {
     /// What a table of this connection can promise as a source.
     pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
         let Some(cursor) = spec.cursor.as_ref().filter(|_| !self.log) else {
-            let reading = if self.log { Reading::Ranges(Order::Sure) } else { Reading::Whole };
-            return SourceFacts { replays: self.log, reading };
+            let by_offset = self.log && !spec.whole;
+            let reading = if by_offset { Reading::Ranges(Order::Sure) } else { Reading::Whole };
+            return SourceFacts { replays: by_offset, reading };
         };
         let column = &cursor.column;
         let order = if cursor.overlap.is_some() {
@@ -47,7 +55,7 @@ impl Config {
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
         let modes =
             if self.log { vec![Mode::Append] } else { vec![Mode::Append, Mode::Merge, Mode::Replace] };
-        SinkFacts { weak: None, assuming: vec![], modes }
+        SinkFacts { weak: None, assuming: vec![], modes, slice: SLICE }
     }
 
     /// The names of `databases`; empty where there is one file.

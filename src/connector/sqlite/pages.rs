@@ -245,7 +245,8 @@ impl Page<'_> {
 }
 
 impl Query {
-    fn sql(&self, range: &Range, left: u64) -> (String, Vec<Raw>) {
+    /// What is sent for a page of a range, and its parameters.
+    pub(super) fn sql(&self, range: &Range, left: u64) -> (String, Vec<Raw>) {
         let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
         let (mut condition, mut parameters) = range.condition(&keys);
         if let Some((filter, more)) = &self.filter {

@@ -388,7 +388,7 @@ fn keys(reading: &Reading<'_>, table: &Table, selection: &Selection) -> Result<V
     let shown = database.table_shown(&spec.table);
     if *log {
         if table.key.as_deref() == Some(OFFSET) && table.autoincrement {
-            return Ok(vec![Key::row_id(OFFSET, &shown)]);
+            return Ok(if spec.whole { vec![] } else { vec![Key::row_id(OFFSET, &shown)] });
         }
         let message =
             format!("{shown} is no log: it has no column `{OFFSET} INTEGER PRIMARY KEY AUTOINCREMENT`");

@@ -26,7 +26,7 @@ use super::{
     database::{Database, blocking},
     error::failed,
     filter::translated,
-    name::quote,
+    name::{quote, quote_all},
     pages::{self, Held, Lane, Query},
     range::Range,
     selection::Selection,
@@ -36,6 +36,7 @@ use super::{
 use crate::connector::{
     cells::Rules,
     error::{Error, ErrorKind, Result},
+    sent::SentScan,
     source::Chunk,
 };
 
@@ -157,7 +158,9 @@ fn plan(
         None => schema.clone(),
     };
     let scan = Scan { place, schema: schema.clone(), filter, limit };
-    Ok(Arc::new(StreamingTableExec::try_new(schema, vec![Arc::new(scan)], None, [], false, limit)?))
+    let sent = scan.sent();
+    let rows = StreamingTableExec::try_new(schema, vec![Arc::new(scan)], None, [], false, limit)?;
+    Ok(Arc::new(SentScan::new(sent, Arc::new(rows))))
 }
 
 struct Scan {
@@ -174,6 +177,21 @@ impl fmt::Debug for Scan {
             .field("columns", &columns)
             .field("filter", &self.filter.as_ref().map(|(sql, _)| sql))
             .finish_non_exhaustive()
+    }
+}
+
+impl Scan {
+    /// The SQL of the scan, for people.
+    fn sent(&self) -> String {
+        let table = match &self.place {
+            Place::Live(_, table) => quote(&table.name),
+            Place::Staged(_) => "the staged rows".to_owned(),
+        };
+        let columns = quote_all(self.schema.fields().iter().map(|field| field.name().as_str()));
+        let columns = if columns.is_empty() { "1".to_owned() } else { columns };
+        let filter = self.filter.as_ref().map(|(filter, _)| format!(" WHERE {filter}")).unwrap_or_default();
+        let limit = self.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
+        format!("SELECT {columns} FROM {table}{filter}{limit}")
     }
 }
 

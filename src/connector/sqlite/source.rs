@@ -87,7 +87,7 @@ impl Inner {
     }
 
     fn is_whole(&self) -> bool {
-        !self.log && self.spec.cursor.is_none()
+        self.spec.whole || (!self.log && self.spec.cursor.is_none())
     }
 
     fn version(&self) -> Result<Version> {
@@ -101,14 +101,14 @@ impl Inner {
         let whole = unit.scope == Scope::Snapshot;
         let (query, ranges, held) = match pinned {
             Some(pinned) => {
-                let (query, ranges) = self.describe(&lock(&pinned.leases[0]), unit)?;
+                let (query, ranges) = self.query(&lock(&pinned.leases[0]), unit)?;
                 let leases = pinned.leases.iter().take(threads(ranges.len()));
                 let held = leases.map(|lease| Held::Pinned(lease.clone())).collect();
                 (query, ranges, held)
             }
             None => {
                 let lease = self.database.reader()?;
-                let (query, ranges) = self.describe(&lease, unit)?;
+                let (query, ranges) = self.query(&lease, unit)?;
                 let mut leases = vec![lease];
                 if !whole {
                     // Each page is a transaction of its own.
@@ -123,7 +123,7 @@ impl Inner {
         Ok((query, share_out(held, ranges)))
     }
 
-    fn describe(&self, connection: &Connection, unit: &Unit) -> Result<(Query, Vec<Range>)> {
+    fn query(&self, connection: &Connection, unit: &Unit) -> Result<(Query, Vec<Range>)> {
         let look = self.look(connection)?;
         let shown = look.shown();
         let range = look.range(unit)?;
@@ -271,6 +271,18 @@ impl Source for TableSource {
         let (inner, unit) = (self.inner.clone(), unit.clone());
         let (query, lanes) = blocking(move || inner.prepare(&unit, pinned.as_deref())).await?;
         Ok(pages::read(query, lanes))
+    }
+
+    async fn describe(&self, unit: &Unit) -> Result<Option<String>> {
+        let (inner, unit) = (self.inner.clone(), unit.clone());
+        blocking(move || {
+            let lease = inner.database.reader()?;
+            let (query, _) = inner.query(&lease, &unit)?;
+            // Several threads share the unit's range; each asks for parts of it in this way.
+            let range = inner.look(&lease)?.range(&unit)?;
+            Ok(Some(query.sql(&range, PAGE_ROWS).0))
+        })
+        .await
     }
 
     async fn changed(&self) {

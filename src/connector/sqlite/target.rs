@@ -58,7 +58,7 @@ impl Target<'_> {
                 self.fit(table, &wanted, &mut make, &mut left_out)?
             }
             None => {
-                let fills = !matches!(self.spec.mode, Mode::Replace);
+                let fills = self.spec.mode != Mode::Replace && !self.spec.anew;
                 if fills && record.as_ref().is_some_and(|record| record.progress != Progress::Start) {
                     return Err(self.vanished(track));
                 }

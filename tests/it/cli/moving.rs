@@ -66,11 +66,29 @@ fn status_and_runs_tell_what_happened() {
     assert_eq!((runs.as_array().unwrap().len(), &runs[0]["written"]), (1, &json!(3)));
     let text = call(shop.path(), &["runs", "orders"]).done().stdout;
     assert_eq!(text.lines().count(), 2, "{text}");
+    call(shop.path(), &["run", "по_городам", "отчёт"]).done();
+    let book = call(shop.path(), &["status", "отчёт", "--format", "json"]).done().json();
+    let rows = (&book[0]["record"]["rows"], &book[0]["last_run"]["written"]);
+    assert_eq!(rows, (&json!(2), &json!(2)), "the sheet's rows, in the file's record too");
 
     std::fs::remove_file(shop.path().join("data/state/history.db")).unwrap();
     assert_eq!(call(shop.path(), &["runs", "--format", "json"]).done().json(), json!([]));
     let again = call(shop.path(), &["run", "orders", "--format", "json"]).done().json();
     assert_eq!(again[0]["written"], 0, "history is not what a run goes on from");
+}
+
+#[test]
+fn a_blocked_member_is_in_the_history() {
+    let shop = shop();
+    std::fs::remove_file(shop.path().join("shop.db")).unwrap();
+    call(shop.path(), &["run", "--all"]).ended(1);
+    let runs = call(shop.path(), &["runs", "по_городам", "--format", "json"]).done().json();
+    assert_eq!(
+        (&runs[0]["state"], &runs[0]["error"], &runs[0]["written"]),
+        (&json!("blocked"), &json!("blocked by `orders`"), &json!(0))
+    );
+    let status = call(shop.path(), &["status"]).done().stdout;
+    assert!(status.contains("blocked by `orders`") && status.contains("blocked by `по_городам`"), "{status}");
 }
 
 #[test]
@@ -101,6 +119,23 @@ fn explain_says_what_is_promised() {
     assert!(!shop.path().join("data").exists(), "offline made something");
     let text = call(shop.path(), &["explain", "orders"]).done().stdout;
     assert!(text.contains("nothing: it never ran") && text.contains("up to 4"), "{text}");
+    let sent = r#"sent           SELECT "id", "Город", "amount" FROM "orders" WHERE "id" <= ? ORDER BY "id""#;
+    assert!(text.contains(sent), "{text}");
+    call(shop.path(), &["run", "orders"]).done();
+    sqlite(&shop.path().join("shop.db"), r#"INSERT INTO orders ("Город", amount) VALUES ('Омск', 9)"#);
+    let text = call(shop.path(), &["explain", "orders"]).done().stdout;
+    assert!(text.contains(r#"FROM "orders" WHERE "id" > ? AND "id" <= ? ORDER BY "id""#), "{text}");
+}
+
+#[test]
+fn explain_shows_what_a_mart_sends_to_sqlite() {
+    let shop = shop();
+    let mart =
+        "sql = \"\"\"SELECT id FROM shop.orders WHERE id > 2\"\"\"\n[sink]\nconnection = \"warehouse\"\n";
+    std::fs::write(shop.path().join("marts/новые.toml"), mart).unwrap();
+    let text = call(shop.path(), &["explain", "новые", "--plan"]).done().stdout;
+    assert!(text.contains(r#"SentScan: SELECT "id" FROM "orders" WHERE "#), "{text}");
+    assert!(text.contains('?') && !text.contains("\"id\" > 2"), "a value in what is sent: {text}");
 }
 
 #[test]

@@ -10,7 +10,10 @@ use proptest::{
 };
 use tokio::{runtime::Handle, task::block_in_place};
 use vitrina::{
-    connector::source::{CursorSpec, Overlap, SourceSpec},
+    connector::{
+        error::ErrorKind,
+        source::{CursorSpec, Overlap, SourceSpec},
+    },
     model::{
         unit::{Scope, SliceLimit},
         value::Value,
@@ -19,7 +22,7 @@ use vitrina::{
 
 use super::{
     Harness, Reading,
-    reading::{WIDE, end_of, ids_after, most, open, open_spec, plan_all, ranges, read, read_all},
+    reading::{WIDE, end_of, ids_after, kind, most, open, open_spec, plan_all, ranges, read, read_all},
 };
 use crate::support::{
     rows::{batch, ids, int_column, ints, people, text, texts},
@@ -245,6 +248,32 @@ pub(crate) async fn an_empty_source_is_no_error(harness: &dyn Harness) {
         let (seen, _) = ids_after(source.as_ref(), Some(&head)).await;
         assert_eq!(seen, [1, 2], "from the head of the empty table");
     }
+}
+
+/// What is read by offset or version otherwise comes as one snapshot where the sink replaces; its positions are of another kind.
+pub(crate) async fn a_log_is_read_whole_where_it_is_asked_for(harness: &dyn Harness) {
+    if !harness.abilities().readings.contains(&Reading::Log) {
+        return;
+    }
+    harness.insert(Reading::Log, "lines", &people(1..=30)).await;
+    harness.insert(Reading::Log, "lines", &people(31..=40)).await;
+    let spec = SourceSpec { whole: true, ..specs::source("lines", &people([])) };
+    let source = harness.open_for(Reading::Log).source(&spec).await.unwrap();
+    let head = source.head().await.unwrap();
+    let unit = source.plan(None, &head, most(7)).await.unwrap().expect("a snapshot");
+    assert_eq!(unit.scope, Scope::Snapshot);
+    harness.insert(Reading::Log, "lines", &people(41..=45)).await;
+    let mut seen = ids(&read(source.as_ref(), &unit).await.batch);
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=40).collect::<Vec<_>>(), "never split, and as it was");
+    let again = source.head().await.unwrap();
+    let unit = source.plan(Some(&head), &again, WIDE).await.unwrap().expect("the next generation");
+    assert_eq!(read(source.as_ref(), &unit).await.batch.num_rows(), 45, "all of it once more");
+
+    let by_offset = open(harness, Reading::Log, "lines", &people([])).await;
+    let now = by_offset.head().await.unwrap();
+    let refused = by_offset.plan(Some(&head), &now, WIDE).await;
+    assert_eq!(kind(refused), ErrorKind::SourceChanged, "a snapshot is no place to read on from");
 }
 
 /// A whole table comes once a run, as it was when the head was taken; an empty one comes too, since it replaces.

@@ -28,6 +28,7 @@ macro_rules! contract {
             a_start_leaves_older_rows_out,
             an_empty_source_is_no_error,
             a_whole_table_is_one_snapshot_a_run,
+            a_log_is_read_whole_where_it_is_asked_for,
         }
         crate::contract::promises! { $harness, changes:
             another_source_is_refused,
@@ -74,6 +75,7 @@ macro_rules! contract {
             merge_deletes_for_good,
             merge_marks_the_deleted,
             merge_by_several_columns,
+            merge_anew_leaves_nothing_old,
             replace_is_whole,
             replace_by_partition_spares_the_others,
             window_replaces_its_range,

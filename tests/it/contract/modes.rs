@@ -122,6 +122,24 @@ pub(crate) async fn merge_by_several_columns(harness: &dyn Harness) {
     );
 }
 
+/// A merge anew (`--full-refresh`) is a merge into an empty table, in one commit; what comes after merges as ever.
+pub(crate) async fn merge_anew_leaves_nothing_old(harness: &dyn Harness) {
+    if !has(harness, Mode::Merge) || !has(harness, Mode::Replace) {
+        return;
+    }
+    let spec = SinkSpec { delete: Some(DeleteHow::Hard), ..specs::sink("renewed", Mode::Merge) };
+    let anew = SinkSpec { anew: true, ..spec.clone() };
+    write(harness, &spec, &track("mrf1"), 1, &marked(&[(1, "а", false), (2, "б", false), (9, "я", false)]))
+        .await;
+    let all = [(1, "в", false), (3, "г", false), (1, "д", false), (4, "е", false), (4, "", true)];
+    write(harness, &anew, &track("mrf1"), 2, &marked(&all)).await;
+    assert_eq!(target(harness, "renewed").await.unwrap(), ["1|д", "3|г"]);
+    write(harness, &spec, &track("mrf1"), 3, &marked(&[(3, "ж", false), (5, "з", false)])).await;
+    assert_eq!(target(harness, "renewed").await.unwrap(), ["1|д", "3|ж", "5|з"]);
+    write(harness, &anew, &track("mrf1"), 4, &marked(&[])).await;
+    assert_eq!(target(harness, "renewed").await.unwrap(), [""; 0], "an empty source empties it");
+}
+
 /// A replacement leaves nothing of what was there, and a reader sees the one or the other.
 pub(crate) async fn replace_is_whole(harness: &dyn Harness) {
     if !has(harness, Mode::Replace) {

@@ -46,7 +46,12 @@ pub(crate) async fn open(
 
 /// A source of this specification.
 pub(crate) async fn open_spec(harness: &dyn Harness, reading: Reading, spec: SourceSpec) -> Arc<dyn Source> {
-    harness.open_for(reading).source(&spec).await.unwrap()
+    harness.open_for(reading).source(&read_in(reading, &spec)).await.unwrap()
+}
+
+/// A specification that asks for the whole table where it is to be read so.
+fn read_in(reading: Reading, spec: &SourceSpec) -> SourceSpec {
+    SourceSpec { whole: reading == Reading::Whole, ..spec.clone() }
 }
 
 /// The cursor `id` where there is to be one.
@@ -146,7 +151,7 @@ pub(crate) async fn try_everything(
     reading: Reading,
     spec: &SourceSpec,
 ) -> Result<Vec<Held>> {
-    let source = harness.open_for(reading).source(spec).await?;
+    let source = harness.open_for(reading).source(&read_in(reading, spec)).await?;
     let head = source.head().await?;
     let (mut held, mut at) = (vec![], None);
     while let Some(unit) = source.plan(at.as_ref(), &head, WIDE).await? {

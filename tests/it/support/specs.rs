@@ -38,6 +38,7 @@ pub(crate) fn undeclared(table: &str) -> SourceSpec {
         schema: None,
         table: table.to_owned(),
         cursor: None,
+        whole: false,
         contract: None,
         zone: Tz::Europe__Moscow,
     }
@@ -56,6 +57,7 @@ pub(crate) fn sink(table: &str, mode: Mode) -> SinkSpec {
         table: table.to_owned(),
         mode,
         key: if mode == Mode::Merge { vec!["id".to_owned()] } else { vec![] },
+        anew: false,
         delete: None,
         on_schema_change: OnSchemaChange::Fail,
         columns: IndexMap::new(),

@@ -56,6 +56,7 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::connection",
             "connector::error",
             "connector::secret",
+            "connector::sent",
             "connector::sink",
             "connector::source",
         ],

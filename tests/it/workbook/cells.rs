@@ -200,7 +200,7 @@ fn a_formula_is_never_made_of_a_value() {
     let mut book = Book::create(&path, meta).unwrap();
     book.sheet("=1+1", rows.schema_ref(), &wishes, &[]).unwrap();
     book.write(&rows).unwrap();
-    book.finish().unwrap();
+    book.finish(RECORD).unwrap();
     let mut opened = Opened::at(&path);
     assert!(
         opened.file.worksheet_formula("=1+1").unwrap().used_cells().all(|(_, _, formula)| formula.is_empty())
@@ -246,7 +246,7 @@ fn a_cell_that_is_too_long_is_named_and_its_value_is_not_told() {
     book.sheet("Лист", schema_of(&rows("")), &plain(), &[]).unwrap();
     book.write(&rows(&too_long)).unwrap();
     let error = book.finish_sheet().unwrap_err();
-    assert!(book.finish().is_err(), "a book that lost rows is not published");
+    assert!(book.finish(RECORD).is_err(), "a book that lost rows is not published");
     assert!(matches!(&error, Error::CellTooLong { row: 2, .. }), "{error}");
     let message = error.to_string();
     assert!(

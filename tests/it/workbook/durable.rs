@@ -87,12 +87,10 @@ fn the_record_is_kept_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("book.xlsx");
     assert_eq!(read_record(&path).unwrap(), None);
-    let mut long = meta(folder.path());
-    long.record = format!("{{\"ключ\":\"{}\"}}", "<&>\"'💳_x0041_ ".repeat(200));
-    let record = long.record.clone();
-    let mut book = Book::create(&path, long).unwrap();
+    let record = format!("{{\"ключ\":\"{}\"}}", "<&>\"'💳_x0041_ ".repeat(200));
+    let mut book = Book::create(&path, meta(folder.path())).unwrap();
     book.sheet("Лист", rows(1).schema_ref(), &plain(), &[]).unwrap();
-    book.finish().unwrap();
+    book.finish(&record).unwrap();
     assert_eq!(read_record(&path).unwrap(), Some(record));
     let foreign = folder.path().join("foreign.xlsx");
     let mut workbook = rust_xlsxwriter::Workbook::new();
@@ -116,7 +114,7 @@ fn a_place_that_cannot_be_written_is_known_at_once() {
     let nested = folder.path().join("a/b/book.xlsx");
     let mut made = Book::create(&nested, meta(folder.path())).unwrap();
     made.sheet("Лист", rows(1).schema_ref(), &plain(), &[]).unwrap();
-    assert_eq!(made.finish().unwrap().path, nested);
+    assert_eq!(made.finish(RECORD).unwrap().path, nested);
 }
 
 #[test]

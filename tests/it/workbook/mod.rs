@@ -21,6 +21,9 @@ use vitrina::{
     },
 };
 
+/// What a workbook remembers.
+const RECORD: &str = r#"{"seq":"7","источник":"<a & b>"}"#;
+
 /// Rows above the first one of the result.
 const ABOVE: usize = 4;
 
@@ -32,7 +35,6 @@ fn meta(folder: &Path) -> BookMeta {
         generated_at,
         zone: chrono_tz::Europe::Moscow,
         period: Period::parse("2026-10", generated_at.date_naive()),
-        record: r#"{"seq":"7","источник":"<a & b>"}"#.into(),
         scratch: folder.join("scratch"),
     }
 }
@@ -67,7 +69,7 @@ fn written(
     let mut book = book(folder);
     book.sheet("Лист", rows.schema_ref(), columns, &[]).unwrap();
     book.write(rows).unwrap();
-    let written = book.finish().unwrap();
+    let written = book.finish(RECORD).unwrap();
     (written.notes, Opened::at(&written.path))
 }
 

@@ -49,7 +49,7 @@ fn sheets_stand_in_order() {
             book.write(&rows.slice(start, 1_000.min(rows.num_rows() - start))).unwrap();
         }
     }
-    let written = book.finish().unwrap();
+    let written = book.finish(RECORD).unwrap();
     let expected = [("Первый".into(), 2), ("Пустой".into(), 0), ("It's.\"third\"".into(), 6_001)];
     assert_eq!(written.sheets, expected);
     let mut opened = Opened::at(&written.path);
@@ -71,7 +71,7 @@ fn a_full_sheet_goes_on_in_the_next() {
         for start in (0..all.num_rows()).step_by(20) {
             book.write(&all.slice(start, 20.min(all.num_rows() - start))).unwrap();
         }
-        let written = book.finish().unwrap();
+        let written = book.finish(RECORD).unwrap();
         assert_eq!(written.sheets.iter().map(|(_, rows)| *rows).collect::<Vec<_>>(), parts);
         let mut opened = Opened::at(&written.path);
         let mut read = vec![];
@@ -107,7 +107,7 @@ fn a_streamed_sheet_goes_on_too() {
     let all = numbers(10_000);
     book.sheet("Лист", all.schema_ref(), &IndexMap::from([total("Звонки", Total::Sum)]), &[]).unwrap();
     book.write(&all).unwrap();
-    let written = book.finish().unwrap();
+    let written = book.finish(RECORD).unwrap();
     let expected = [("Лист".into(), 3_995), ("Лист (2)".into(), 3_995), ("Лист (3)".into(), 2_010)];
     assert_eq!(written.sheets, expected);
     let mut opened = Opened::at(&written.path);
@@ -142,7 +142,7 @@ fn charts_cover_all_rows() {
             .collect();
         book.sheet("Ли ст", all.schema_ref(), &plain(), &charts).unwrap();
         book.write(&all).unwrap();
-        let path = book.finish().unwrap().path;
+        let path = book.finish(RECORD).unwrap().path;
         let tags = [
             "<c:barChart>",
             "<c:overlap val=\"100\"/>",
@@ -169,7 +169,7 @@ fn a_chart_never_covers_the_header() {
     let rows = numbers(3);
     book.sheet("Лист", rows.schema_ref(), &plain(), &[chart(ChartKind::Column, &["Звонки"])]).unwrap();
     book.write(&rows).unwrap();
-    let path = book.finish().unwrap().path;
+    let path = book.finish(RECORD).unwrap().path;
     let drawing = part(&path, "xl/drawings/drawing1.xml");
     assert!(
         drawing.contains("<xdr:from><xdr:col>3</xdr:col><xdr:colOff>0</xdr:colOff><xdr:row>4</xdr:row>"),

@@ -9,6 +9,7 @@ use crate::{
         delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
         secret::Secret,
         time::Span,
+        unit::SliceLimit,
     },
 };
 
@@ -105,7 +106,10 @@ pub enum Format {
 
 impl Config {
     /// What a topic can promise as a source.
-    pub fn source_facts(&self, _: &SourceSpec) -> SourceFacts {
+    pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
+        if spec.whole {
+            return SourceFacts { reading: Reading::Whole, replays: false };
+        }
         let held =
             "topics are read before their retention deletes messages; what was deleted unread is an error";
         SourceFacts { reading: Reading::Ranges(Order::Assuming(held.to_owned())), replays: true }
@@ -115,7 +119,12 @@ impl Config {
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
         let committed =
             "readers of the topic take committed messages only (`isolation.level=read_committed`)";
-        SinkFacts { weak: None, assuming: vec![committed.to_owned()], modes: vec![Mode::Append] }
+        SinkFacts {
+            weak: None,
+            assuming: vec![committed.to_owned()],
+            modes: vec![Mode::Append],
+            slice: SliceLimit::default(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where the next slice ends: arithmetic of offsets, without I/O.
 
-use super::topic::AllEnds;
+use super::{range::Range, topic::AllEnds};
 use crate::{
     connector::error::{Error, ErrorKind, Result},
     model::{
@@ -8,16 +8,6 @@ use crate::{
         value::Value,
     },
 };
-
-/// Offsets of a partition that were not read yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Open {
-    pub(super) partition: i32,
-    /// In.
-    pub(super) from: i64,
-    /// Out.
-    pub(super) until: i64,
-}
 
 /// The number of a partition, as positions name it.
 pub(super) fn number(name: &str) -> Result<i32> {
@@ -27,9 +17,20 @@ pub(super) fn number(name: &str) -> Result<i32> {
 /// The first offset behind a bound.
 pub(super) fn offset_after(bound: &Bound) -> Result<i64> {
     match bound.at.as_slice() {
-        [Value::Int(at)] if *at >= -1 => Ok(at + 1),
+        [Value::Int(at), ..] if *at >= -1 => Ok(at + 1),
         _ => Err(no_position("its bound is no offset")),
     }
+}
+
+/// All of a topic, as a head that was taken for it says.
+pub(super) fn whole(head: &Position) -> Result<Vec<Range>> {
+    let range = |(name, bound): (&String, &Bound)| match bound.at.as_slice() {
+        [_, Value::Int(low)] => {
+            Ok(Range { partition: number(name)?, from: *low, until: offset_after(bound)? })
+        }
+        _ => Err(no_position("it does not say where the topic begins")),
+    };
+    head.partitions.iter().map(range).collect()
 }
 
 fn no_position(why: &str) -> Error {
@@ -37,7 +38,7 @@ fn no_position(why: &str) -> Error {
 }
 
 /// What lies between a position and a head, by partition.
-pub(super) fn open(from: Option<&Position>, head: &Position, ends: &AllEnds) -> Result<Vec<Open>> {
+pub(super) fn open(from: Option<&Position>, head: &Position, ends: &AllEnds) -> Result<Vec<Range>> {
     let mut open = vec![];
     for (name, bound) in &head.partitions {
         let partition = number(name)?;
@@ -47,7 +48,7 @@ pub(super) fn open(from: Option<&Position>, head: &Position, ends: &AllEnds) -> 
         };
         let until = offset_after(bound)?;
         if begin < until {
-            open.push(Open { partition, from: begin, until });
+            open.push(Range { partition, from: begin, until });
         }
     }
     open.sort_by_key(|open| open.partition);
@@ -56,7 +57,7 @@ pub(super) fn open(from: Option<&Position>, head: &Position, ends: &AllEnds) -> 
 
 /// The end of the next slice of at most so many offsets, every partition by its share of what is open; `None` = nothing is open. A bound inside a partition
 /// keeps a witness of its head: it tells the topic by any of its messages.
-pub(super) fn cut(from: Option<&Position>, head: &Position, open: &[Open], most: u64) -> Option<Position> {
+pub(super) fn cut(from: Option<&Position>, head: &Position, open: &[Range], most: u64) -> Option<Position> {
     let total: u64 = open.iter().map(|open| (open.until - open.from).unsigned_abs()).sum();
     if total == 0 {
         return None;

@@ -110,7 +110,8 @@ impl Inner {
             Error::new(ErrorKind::Unreachable, message)
         })?;
         let place = format!("{cluster} {}", self.topic);
-        Ok(SourceIdentity { kind: "kafka".to_owned(), place, order: "offset".to_owned() })
+        let order = if self.spec.whole { "whole" } else { "offset" };
+        Ok(SourceIdentity { kind: "kafka".to_owned(), place, order: order.to_owned() })
     }
 
     /// What messages are read as now.
@@ -163,10 +164,15 @@ impl Inner {
 
     fn head(&self) -> Result<Position> {
         let (ends, identity) = (self.ends()?, self.identity()?);
-        let witnesses = witness::newest(&self.cluster, &self.topic, &ends)?;
+        let witnesses = match self.spec.whole {
+            true => BTreeMap::new(),
+            false => witness::newest(&self.cluster, &self.topic, &ends)?,
+        };
         let filled = ends.iter().filter(|(_, ends)| ends.high > 0);
         let bound = |(partition, ends): (&i32, &topic::Ends)| {
-            let at = vec![Value::Int(ends.high - 1)];
+            // A whole topic is another one, too, once it begins elsewhere.
+            let low = self.spec.whole.then_some(Value::Int(ends.low));
+            let at = std::iter::once(Value::Int(ends.high - 1)).chain(low).collect();
             (partition.to_string(), Bound { at, witness: witnesses.get(partition).cloned() })
         };
         let head = Position { source: identity, partitions: filled.map(bound).collect() };
@@ -200,18 +206,22 @@ impl Inner {
         if let Some(from) = from {
             self.check(from, head, &seen)?;
         }
+        let unit = |scope, after| Unit {
+            scope,
+            after: Progress::Position(after),
+            schema: shape.layout.schema.clone(),
+            rows: None,
+        };
+        if self.spec.whole {
+            return Ok((from != Some(head)).then(|| unit(Scope::Snapshot, head.clone())));
+        }
         let open = plan::open(from, head, &seen.ends)?;
         let rows = limit.rows.min(limit.bytes / shape.row_bytes).max(1);
         let Some(after) = plan::cut(from, head, &open, rows) else {
             return Ok(None);
         };
         lock(&self.seen).trusted = Some(after.clone());
-        Ok(Some(Unit {
-            scope: Scope::Slice { from: from.cloned() },
-            after: Progress::Position(after),
-            schema: shape.layout.schema.clone(),
-            rows: None,
-        }))
+        Ok(Some(unit(Scope::Slice { from: from.cloned() }, after)))
     }
 
     /// Fails where the position is none in this topic, or messages behind it are gone.
@@ -222,6 +232,9 @@ impl Inner {
                 from.source.kind, from.source.place, head.source.kind, head.source.place,
             );
             return Err(Error::new(ErrorKind::SourceChanged, message));
+        }
+        if self.spec.whole {
+            return Ok(());
         }
         for (name, bound) in &from.partitions {
             let (partition, next) = (number(name)?, offset_after(bound)?);
@@ -254,8 +267,12 @@ impl Inner {
 
     /// The offsets of a unit.
     fn ranges(&self, unit: &Unit) -> Result<Vec<Range>> {
-        let (Scope::Slice { from }, Some(after)) = (&unit.scope, unit.after.position()) else {
-            return Err(Error::new(ErrorKind::Internal, "a topic is read in slices"));
+        let Some(after) = unit.after.position() else {
+            return Err(Error::new(ErrorKind::Internal, "a unit of a topic ends at a position"));
+        };
+        let from = match &unit.scope {
+            Scope::Slice { from } => from.as_ref(),
+            _ => return plan::whole(after),
         };
         let ends = if from.is_none() { self.ends()? } else { AllEnds::new() };
         let mut ranges = BTreeMap::new();

@@ -47,6 +47,9 @@ const QUEUED_KILOBYTES: &str = "32768";
 /// The largest message that is sent; the cluster's own limit is smaller in most places.
 const LARGEST_MESSAGE: &str = "67108864";
 
+/// Lines of a client's log that are taken in at once.
+const LINES: usize = 64;
+
 /// A client that reads.
 pub(super) type Consumer = BaseConsumer<Context>;
 /// A client that writes.
@@ -105,7 +108,7 @@ impl Cluster {
         format!("topic \"{table}\" of {}", self.shown())
     }
 
-    /// A client that asks for metadata and ends, shared by all who ask; it holds no partition.
+    /// A client that asks for metadata and ends, shared by all who ask; it holds no partition. What it logged is taken in on the way.
     pub(super) fn looker(&self, isolation: Isolation) -> Result<Arc<Consumer>> {
         let place = match isolation {
             Isolation::Committed => &self.committed,
@@ -113,6 +116,7 @@ impl Cluster {
         };
         let mut place = lock(place);
         if let Some(looker) = place.as_ref() {
+            listen(looker);
             return Ok(looker.clone());
         }
         let looker = self.consumer(isolation)?;
@@ -227,6 +231,13 @@ impl Cluster {
             settings.set("sasl.password", password.expose_secret());
         }
         Ok(settings)
+    }
+}
+
+/// Takes in what a client logged: it waits in the client's queue, a line an event.
+pub(super) fn listen(consumer: &Consumer) {
+    for _ in 0..LINES {
+        let _ = consumer.poll(Duration::ZERO);
     }
 }
 

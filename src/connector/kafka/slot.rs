@@ -119,6 +119,8 @@ impl Slot {
             while let Err(error) = producer.init_transactions(ANSWER) {
                 let again = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
                 if !again || begun.elapsed() > CLAIMING {
+                    // What the client logged waits to be taken in.
+                    producer.poll(Duration::from_millis(100));
                     let what = format!("cannot begin to write into {}", cluster.shown());
                     return Err(failed_transaction(cluster, &producer, &what, &error));
                 }

@@ -15,7 +15,7 @@ use rdkafka::{
     types::{RDKafkaErrorCode, RDKafkaRespErr},
 };
 
-use super::client::{ANSWER, Cluster, Consumer, Context, Isolation};
+use super::client::{ANSWER, Cluster, Consumer, Context, Isolation, listen};
 use crate::connector::error::{Error, ErrorKind, Result};
 
 /// How long a question waits before it is asked again.
@@ -78,7 +78,9 @@ fn metadata(looker: &Consumer, topic: Option<&str>) -> Result<Metadata, KafkaErr
     let begun = Instant::now();
     looker.context().forget();
     loop {
-        match looker.fetch_metadata(topic, ASK) {
+        let answer = looker.fetch_metadata(topic, ASK);
+        listen(looker);
+        match answer {
             Err(_) if looker.context().heard().is_none() && begun.elapsed() < ANSWER => {}
             answer => return answer,
         }

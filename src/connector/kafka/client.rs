@@ -142,7 +142,9 @@ impl Cluster {
             .set("check.crcs", "true")
             .set("fetch.wait.max.ms", "20")
             .set("fetch.error.backoff.ms", "50")
-            .set("queued.max.messages.kbytes", "4096");
+            // Of each partition; fetching goes on soon after there is room again (unless told, after a second).
+            .set("queued.max.messages.kbytes", "4096")
+            .set("fetch.queue.backoff.ms", "5");
         let made = settings.create_with_context(Context::default());
         made.map(Arc::new).map_err(|error| unsuitable(&self.shown(), &error))
     }

@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one look into a queue waits.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// Messages between two looks at other events.
+const LISTEN_EVERY: u64 = 1_024;
+
 /// Offsets `from .. until` of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Range {
@@ -102,6 +105,7 @@ impl Reading<'_> {
         each: &mut impl FnMut(&BorrowedMessage<'_>) -> Result<bool>,
     ) -> Result<bool> {
         let mut heard = Instant::now();
+        let mut taken = 0_u64;
         loop {
             match queue.poll(LOOK) {
                 Some(Ok(message)) => {
@@ -125,18 +129,23 @@ impl Reading<'_> {
                 None if heard.elapsed() > PATIENCE => {
                     return Err(self.failed(&KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)));
                 }
-                None => {}
+                // Whoever waits listens at once.
+                None => self.listen(range)?,
             }
-            // Events that are nobody's partition's: connections lost, brokers down.
-            match self.consumer.poll(Duration::ZERO) {
-                None => {}
-                Some(Err(error)) => self.weigh(range, &error)?,
-                Some(Ok(_)) => {
-                    return Err(Error::new(
-                        ErrorKind::Internal,
-                        "a message came beside its partition's queue",
-                    ));
-                }
+            taken += 1;
+            if taken % LISTEN_EVERY == 0 {
+                self.listen(range)?;
+            }
+        }
+    }
+
+    /// Takes in events that are no partition's own: connections lost, brokers down, lines of the log.
+    fn listen(&self, range: Range) -> Result<()> {
+        match self.consumer.poll(Duration::ZERO) {
+            None => Ok(()),
+            Some(Err(error)) => self.weigh(range, &error),
+            Some(Ok(_)) => {
+                Err(Error::new(ErrorKind::Internal, "a message came beside its partition's queue"))
             }
         }
     }

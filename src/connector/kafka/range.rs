@@ -133,7 +133,7 @@ impl Reading<'_> {
                 None => self.listen(range)?,
             }
             taken += 1;
-            if taken % LISTEN_EVERY == 0 {
+            if taken.is_multiple_of(LISTEN_EVERY) {
                 self.listen(range)?;
             }
         }

@@ -25,6 +25,7 @@ Examples:
   vitrina position show actions_to_stream
   vitrina position set actions_to_stream/mrf1 120000     up to and including 120000 counts as moved
   vitrina position set events '2026-01-31T10:00:00Z / 77' cursor and tie
+  vitrina position set events '0: 5, 1: 7'               every partition of a topic
   vitrina position reset actions_to_stream/mrf1          the next run begins at the source's beginning
   vitrina position adopt orders                          the target's rows are what the source holds now
 

@@ -13,6 +13,7 @@ pub mod connection;
 pub mod delta;
 pub mod error;
 pub mod generate;
+pub mod kafka;
 pub mod memory;
 pub mod postgres;
 pub mod secret;
@@ -32,6 +33,8 @@ pub enum ConnectionConfig {
     Sqlite(sqlite::config::Config),
     /// A folder of Delta tables.
     Delta(delta::config::Config),
+    /// An Apache Kafka cluster: its topics are logs, appended to and read by offset.
+    Kafka(kafka::config::Config),
     /// A PostgreSQL database.
     Postgres(postgres::config::Config),
     /// Tables in memory, gone with the process: for tests.
@@ -55,6 +58,7 @@ pub fn open(config: &ConnectionConfig, context: OpenContext) -> Result<Arc<dyn C
     Ok(match config {
         ConnectionConfig::Sqlite(config) => sqlite::open(config, context)?,
         ConnectionConfig::Delta(config) => delta::open(config, context)?,
+        ConnectionConfig::Kafka(config) => kafka::open(config, context)?,
         ConnectionConfig::Postgres(config) => postgres::open(config, context)?,
         ConnectionConfig::Memory(config) => memory::open(config, context),
     })
@@ -66,6 +70,7 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(_) => "sqlite",
             Self::Delta(_) => "delta",
+            Self::Kafka(_) => "kafka",
             Self::Postgres(_) => "postgres",
             Self::Memory(_) => "memory",
         }
@@ -76,6 +81,7 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(config) => config.source_facts(spec),
             Self::Delta(config) => config.source_facts(spec),
+            Self::Kafka(config) => config.source_facts(spec),
             Self::Postgres(config) => config.source_facts(spec),
             Self::Memory(config) => config.source_facts(spec),
         }
@@ -86,6 +92,7 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(config) => config.sink_facts(spec),
             Self::Delta(config) => config.sink_facts(spec),
+            Self::Kafka(config) => config.sink_facts(spec),
             Self::Postgres(config) => config.sink_facts(spec),
             Self::Memory(config) => config.sink_facts(spec),
         }
@@ -95,7 +102,7 @@ impl ConnectionConfig {
     pub fn schemas(&self) -> Schemas {
         match self {
             Self::Sqlite(config) => Schemas::Known(config.schemas()),
-            Self::Delta(_) | Self::Memory(_) => Schemas::Known(vec![]),
+            Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => Schemas::Known(vec![]),
             Self::Postgres(config) => Schemas::Any { default: config.schema.clone() },
         }
     }
@@ -105,6 +112,7 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(config) => config.log,
             Self::Memory(config) => config.log,
+            Self::Kafka(_) => true,
             Self::Delta(_) | Self::Postgres(_) => false,
         }
     }

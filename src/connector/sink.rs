@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{delta, error::Result};
+use super::{delta, error::Result, kafka};
 use crate::model::{
     column::ColumnType,
     delivery::Mode,
@@ -82,6 +82,8 @@ pub struct SinkColumn {
 pub struct SinkOptions {
     /// `[sink.delta]`
     pub delta: Option<delta::config::SinkOptions>,
+    /// `[sink.kafka]`
+    pub kafka: Option<kafka::config::SinkOptions>,
 }
 
 /// What a sink says when it is asked to be written to.

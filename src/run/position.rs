@@ -1,5 +1,7 @@
 //! How far a member is, and changing it deliberately: `position show|set|reset|adopt`.
 
+use std::collections::BTreeMap;
+
 use super::{Runtime, member::Found};
 use crate::{
     config::project::MartOutput,
@@ -131,10 +133,9 @@ impl Runtime {
 
 fn mart_progress(job: &JobName, change: &Change) -> Result<Progress> {
     match change {
-        Change::Adopt => Ok(Progress::Build(Build {
-            fingerprint: "adopted".to_owned(),
-            inputs: std::collections::BTreeMap::default(),
-        })),
+        Change::Adopt => {
+            Ok(Progress::Build(Build { fingerprint: "adopted".to_owned(), inputs: BTreeMap::default() }))
+        }
         Change::Reset => Ok(Progress::Start),
         Change::Set(_) => Err(Error::new(
             ErrorKind::Unsupported,
@@ -143,22 +144,34 @@ fn mart_progress(job: &JobName, change: &Change) -> Result<Progress> {
     }
 }
 
-/// The head's position with another bound, typed as the head's own.
+/// The head's position with other bounds, typed as the head's own: `5`, or for several partitions `0: 5, 1: 7`.
 fn moved(head: &Position, text: &str) -> Result<Position> {
-    let mut partitions = head.partitions.iter();
-    let (Some((name, bound)), None) = (partitions.next(), partitions.next()) else {
-        let message = "the source is empty or has several partitions: a position cannot be set by hand";
-        return Err(Error::new(ErrorKind::Unsupported, message));
-    };
+    let mut position = head.clone();
+    if let (1, Some((name, bound))) = (position.partitions.len(), position.partitions.iter_mut().next()) {
+        let text = text.strip_prefix(&format!("{name}: ")).unwrap_or(text);
+        *bound = bound_like(text, bound)?;
+        return Ok(position);
+    }
+    let given: BTreeMap<&str, &str> = text.split(", ").filter_map(|part| part.split_once(": ")).collect();
+    if position.partitions.is_empty() || given.keys().ne(position.partitions.keys()) {
+        let message = "the source is empty or has several partitions, not all of which are named";
+        return Err(Error::new(ErrorKind::Unsupported, message)
+            .hint(format!("name every partition; the source's end is: {head}")));
+    }
+    for (name, bound) in &mut position.partitions {
+        *bound = bound_like(given[name.as_str()], bound)?;
+    }
+    Ok(position)
+}
+
+fn bound_like(text: &str, like: &Bound) -> Result<Bound> {
     let parts: Vec<&str> = text.split(" / ").collect();
-    if parts.len() > bound.at.len() {
-        let message = format!("`{text}` has {} parts, the position has {}", parts.len(), bound.at.len());
+    if parts.len() > like.at.len() {
+        let message = format!("`{text}` has {} parts, the position has {}", parts.len(), like.at.len());
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
-    let at = parts.iter().zip(&bound.at).map(|(part, like)| typed(part, like)).collect::<Result<Vec<_>>>()?;
-    let mut position = head.clone();
-    position.partitions.insert(name.clone(), Bound::at(at));
-    Ok(position)
+    let at = parts.iter().zip(&like.at).map(|(part, like)| typed(part, like));
+    Ok(Bound::at(at.collect::<Result<_>>()?))
 }
 
 /// A value of the type that another one has.
@@ -216,5 +229,15 @@ mod tests {
             ("`five` is no whole number", "for example: 9")
         );
         assert!(moved(vec![Value::Int(9)], "1 / 2").is_err());
+    }
+
+    #[test]
+    fn every_partition_is_named() {
+        let mut head = head(vec![Value::Int(9)]);
+        head.partitions = ["0", "1"].map(|name| (name.to_owned(), Bound::at(vec![Value::Int(9)]))).into();
+        assert_eq!(moved(&head, "0: 5, 1: 7").unwrap().to_string(), "0: 5, 1: 7");
+        for wrong in ["5", "0: 5", "0: 5, 2: 7", "0: 5, 1: seven"] {
+            assert!(moved(&head, wrong).is_err(), "{wrong}");
+        }
     }
 }

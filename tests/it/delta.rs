@@ -203,7 +203,7 @@ async fn partitions_of_any_name_are_read_checked_and_replaced() {
     let rows = batch(vec![("id", ints(1..=5)), ("Регион", texts(regions))]);
     let options = SinkOptions { partition_by: vec!["Регион".to_owned()] };
     let spec = |mode| SinkSpec {
-        options: vitrina::connector::sink::SinkOptions { delta: Some(options.clone()) },
+        options: vitrina::connector::sink::SinkOptions { delta: Some(options.clone()), ..Default::default() },
         ..specs::sink("parted", mode)
     };
     let staged = place.stage(&spec(Mode::Append), "mrf1", 1, &rows).await.unwrap();
@@ -234,6 +234,7 @@ async fn partitions_of_any_name_are_read_checked_and_replaced() {
     let other = SinkSpec {
         options: vitrina::connector::sink::SinkOptions {
             delta: Some(SinkOptions { partition_by: vec!["id".to_owned()] }),
+            ..Default::default()
         },
         ..spec(Mode::Append)
     };

@@ -16,6 +16,7 @@ use crate::{
     connector::{
         delta::config::SinkOptions as DeltaOptions,
         generate::config::Generate,
+        kafka::config::SinkOptions as KafkaOptions,
         sink::{DeleteHow, OnSchemaChange},
     },
     model::{
@@ -247,6 +248,8 @@ pub(crate) struct Sink {
     pub(crate) columns: IndexMap<String, SinkColumn>,
     /// Acts where the connection is Delta.
     pub(crate) delta: Option<DeltaOptions>,
+    /// Acts where the connection is Kafka.
+    pub(crate) kafka: Option<KafkaOptions>,
 }
 
 /// How a pipeline's rows are taken.

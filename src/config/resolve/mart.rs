@@ -145,7 +145,7 @@ fn table(
         on_schema_change: raw.on_schema_change,
         columns: sink_columns(&raw.columns),
         partition: vec![],
-        options: SinkOptions { delta: raw.delta.clone() },
+        options: SinkOptions { delta: raw.delta.clone(), ..SinkOptions::default() },
     };
     check_key(&spec, node, report);
     let config = place.found?.config;

@@ -231,7 +231,7 @@ impl Resolve<'_, '_, '_, '_> {
             on_schema_change: raw.on_schema_change,
             columns: sink_columns(&raw.columns),
             partition: vec![],
-            options: SinkOptions { delta: raw.delta.clone() },
+            options: SinkOptions { delta: raw.delta.clone(), kafka: raw.kafka.clone() },
         };
         (spec, place.found)
     }

@@ -119,7 +119,8 @@ fn explain_says_what_is_promised() {
     assert!(!shop.path().join("data").exists(), "offline made something");
     let text = call(shop.path(), &["explain", "orders"]).done().stdout;
     assert!(text.contains("nothing: it never ran") && text.contains("up to 4"), "{text}");
-    let sent = r#"sent           SELECT "id", "Город", "amount", "id" FROM "orders" WHERE "id" <= ? ORDER BY "id""#;
+    let sent =
+        r#"sent           SELECT "id", "Город", "amount", "id" FROM "orders" WHERE "id" <= ? ORDER BY "id""#;
     assert!(text.contains(sent), "{text}");
     call(shop.path(), &["run", "orders"]).done();
     sqlite(&shop.path().join("shop.db"), r#"INSERT INTO orders ("Город", amount) VALUES ('Омск', 9)"#);

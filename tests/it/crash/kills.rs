@@ -31,6 +31,11 @@ fn death_at_any_moment_loses_and_doubles_nothing_in_postgres() {
     die_often(Target::Postgres);
 }
 
+#[test]
+fn death_at_any_moment_loses_and_doubles_nothing_on_the_way_by_kafka() {
+    die_often(Target::Kafka);
+}
+
 fn die_often(target: Target) {
     let whole = one_run(target);
     let site = Site::new(target);

@@ -41,7 +41,7 @@ fn gather(folder: &Path, found: &mut BTreeSet<String>) {
 fn death_at_any_point_loses_and_doubles_nothing() {
     let reached: Mutex<BTreeSet<String>> = Mutex::default();
     std::thread::scope(|scope| {
-        for target in [Target::Sqlite, Target::Delta, Target::Postgres] {
+        for target in [Target::Sqlite, Target::Delta, Target::Postgres, Target::Kafka] {
             let reached = &reached;
             scope.spawn(move || {
                 for name in names().into_iter().filter(|name| !other_kind(target, name)) {
@@ -76,8 +76,10 @@ fn other_kind(target: Target, point: &str) -> bool {
         Target::Sqlite => "sqlite.",
         Target::Delta => "delta.",
         Target::Postgres => "postgres.",
+        // The others lie on the ways of the others.
+        Target::Kafka => return !point.starts_with("kafka."),
     };
-    ["sqlite.", "delta.", "postgres."].iter().any(|kind| *kind != own && point.starts_with(kind))
+    ["sqlite.", "delta.", "postgres.", "kafka."].iter().any(|kind| *kind != own && point.starts_with(kind))
 }
 
 /// Runs everything with this point armed; whether it died there. A run that does not pass it must succeed.

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::postgres::Place;
+use crate::support::{kafka::Cluster, postgres::Place};
 
 /// Where the project's rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(super) enum Target {
     Sqlite,
     Delta,
     Postgres,
+    /// By a topic into SQLite.
+    Kafka,
 }
 
 /// A project: a bot's database → a warehouse, a mart over the warehouse, a workbook over the mart.
@@ -25,6 +27,8 @@ pub(super) struct Site {
     folder: TempDir,
     /// The warehouse's schema, where it is on a server.
     _place: Option<Place>,
+    /// Its topics are gone with it.
+    _cluster: Option<Cluster>,
 }
 
 /// Every seventh amount is a word: a bad row.
@@ -34,14 +38,29 @@ impl Site {
     /// A project whose source has no rows yet.
     pub(super) fn new(target: Target) -> Self {
         let place = (target == Target::Postgres).then(Place::new);
+        let cluster = (target == Target::Kafka).then(Cluster::new);
+        let stream = cluster.as_ref().map(|cluster| {
+            let brokers = &cluster.config().brokers;
+            format!(
+                "\n[connections.stream]\nkind = \"kafka\"\nbrokers = {brokers:?}\nprefix = {:?}\n",
+                cluster.prefix
+            )
+        });
         let warehouse = match (target, &place) {
             (Target::Postgres, Some(place)) => POSTGRES.replace("SCHEMA", &place.schema),
             (Target::Delta, _) => "kind = \"delta\"\npath = \"warehouse\"".to_owned(),
             _ => "kind = \"sqlite\"\npath = \"warehouse.db\"".to_owned(),
         };
-        let site = Self { folder: tempfile::tempdir().unwrap(), _place: place };
-        site.write("vitrina.toml", &PROJECT.replace("WAREHOUSE", &warehouse));
-        site.write("pipelines/события.toml", PIPELINE);
+        let site = Self { folder: tempfile::tempdir().unwrap(), _place: place, _cluster: cluster };
+        let project = PROJECT.replace("WAREHOUSE", &warehouse);
+        site.write("vitrina.toml", &(project + stream.as_deref().unwrap_or_default()));
+        let pipeline = if target == Target::Kafka {
+            site.write("pipelines/to_stream.toml", TO_STREAM);
+            PIPELINE.replace(FROM_BOT, FROM_STREAM)
+        } else {
+            PIPELINE.to_owned()
+        };
+        site.write("pipelines/события.toml", &pipeline);
         site.write("pipelines/renewed.toml", RENEWED);
         site.write("marts/totals.toml", MART);
         site.write("marts/book.toml", WORKBOOK);
@@ -219,6 +238,29 @@ amount = "decimal(12,2)"
 connection = "warehouse"
 table = "События"
 mode = "append"
+"#;
+
+const FROM_BOT: &str = r#"connection = "bot"
+table = "events"
+cursor = { column = "id" }"#;
+
+const FROM_STREAM: &str = r#"connection = "stream"
+table = "events""#;
+
+const TO_STREAM: &str = r#"
+slice = { rows = 20 }
+
+[source]
+connection = "bot"
+table = "events"
+cursor = { column = "id" }
+
+[sink]
+connection = "stream"
+table = "events"
+mode = "append"
+kafka.message_key = ["id"]
+kafka.partitions = 3
 "#;
 
 const RENEWED: &str = r#"

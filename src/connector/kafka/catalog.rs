@@ -1,0 +1,216 @@
+//! The topics of a connection for the SQL engine: live, all of them in one schema.
+//!
+//! A scan reads the messages that are committed when it begins, partition after partition. A message that does not fit the topic's columns fails it: there is no
+//! policy for bad rows in a query.
+
+use std::{fmt, sync::Arc};
+
+use arrow::{
+    datatypes::SchemaRef,
+    record_batch::{RecordBatch, RecordBatchOptions},
+};
+use async_trait::async_trait;
+use datafusion::{
+    catalog::{CatalogProvider, SchemaProvider, Session, TableProvider},
+    datasource::TableType,
+    error::Result as SqlResult,
+    execution::{SendableRecordBatchStream, TaskContext},
+    logical_expr::Expr,
+    physical_plan::{
+        ExecutionPlan,
+        stream::RecordBatchReceiverStreamBuilder,
+        streaming::{PartitionStream, StreamingTableExec},
+    },
+};
+
+use super::{
+    client::{Cluster, blocking},
+    columns,
+    json::{Decoder, Layout, Others},
+    range::{Range, read},
+    topic,
+};
+use crate::connector::{
+    cells::Rules,
+    error::{Error, ErrorKind, Result},
+    source::Chunk,
+};
+
+/// The schema that all topics are in.
+pub(super) const TOPICS: &str = "topics";
+
+/// Rows of a batch.
+const BATCH_ROWS: usize = 8_192;
+
+/// The topics of a cluster.
+pub(super) struct Catalog(pub(super) Arc<Cluster>);
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.shown())
+    }
+}
+
+impl CatalogProvider for Catalog {
+    fn schema_names(&self) -> Vec<String> {
+        vec![TOPICS.to_owned()]
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        (name == TOPICS).then(|| Arc::new(Topics(self.0.clone())) as _)
+    }
+}
+
+struct Topics(Arc<Cluster>);
+
+impl fmt::Debug for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.shown())
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for Topics {
+    /// Empty where the cluster cannot be asked: whoever asks for a table hears why.
+    fn table_names(&self) -> Vec<String> {
+        topic::names(&self.0).unwrap_or_default()
+    }
+
+    async fn table(&self, name: &str) -> SqlResult<Option<Arc<dyn TableProvider>>> {
+        if topic::check_name(&self.0, name).is_err() {
+            return Ok(None);
+        }
+        let (cluster, table) = (self.0.clone(), name.to_owned());
+        let found = blocking(move || {
+            let Some(ends) = topic::ends(&cluster, &cluster.topic(&table))? else {
+                return Ok(None);
+            };
+            let schema = columns::look(&cluster, &table, &ends)?.schema;
+            Ok(Some(TopicTable { cluster, table, schema }))
+        });
+        Ok(found.await?.map(|table| Arc::new(table) as _))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.table_names().iter().any(|known| known == name)
+    }
+}
+
+/// A topic with the columns that it had when it was asked for.
+struct TopicTable {
+    cluster: Arc<Cluster>,
+    table: String,
+    schema: SchemaRef,
+}
+
+impl fmt::Debug for TopicTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cluster.topic_shown(&self.table))
+    }
+}
+
+#[async_trait]
+impl TableProvider for TopicTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        limit: Option<usize>,
+    ) -> SqlResult<Arc<dyn ExecutionPlan>> {
+        let schema = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => self.schema.clone(),
+        };
+        let scan = Scan {
+            cluster: self.cluster.clone(),
+            table: self.table.clone(),
+            whole: self.schema.clone(),
+            schema: schema.clone(),
+            limit,
+        };
+        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![Arc::new(scan)], None, [], false, limit)?))
+    }
+}
+
+#[derive(Clone)]
+struct Scan {
+    cluster: Arc<Cluster>,
+    table: String,
+    /// All columns: a field that is none of them is no mistake of a message that merely is not asked for it.
+    whole: SchemaRef,
+    schema: SchemaRef,
+    limit: Option<usize>,
+}
+
+impl fmt::Debug for Scan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cluster.topic_shown(&self.table))
+    }
+}
+
+impl PartitionStream for Scan {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
+        let (sender, scan) = (builder.tx(), self.clone());
+        builder.spawn_blocking(move || {
+            let read = scan.read(|batch| sender.blocking_send(Ok(batch)).is_ok());
+            if let Err(error) = read {
+                let _ = sender.blocking_send(Err(error.into()));
+            }
+            Ok(())
+        });
+        builder.build()
+    }
+}
+
+impl Scan {
+    fn read(&self, mut give: impl FnMut(RecordBatch) -> bool) -> Result<()> {
+        let topic = self.cluster.topic(&self.table);
+        let ends = topic::ends(&self.cluster, &topic)?.unwrap_or_default();
+        let ranges: Vec<Range> = ends.iter().map(|(partition, ends)| Range::all(*partition, *ends)).collect();
+        let layout = Layout { schema: self.whole.clone(), rules: Rules::default(), others: Others::Refuse };
+        let mut decoder = Decoder::new(&layout)?;
+        let mut taken = 0;
+        read(&self.cluster, &topic, &ranges, |message| {
+            decoder.push(message);
+            taken += 1;
+            let enough = self.limit.is_some_and(|limit| taken >= limit);
+            if decoder.rows() < BATCH_ROWS && !enough {
+                return Ok(true);
+            }
+            Ok(give(self.batch(decoder.finish()?)?) && !enough)
+        })?;
+        if decoder.rows() > 0 {
+            give(self.batch(decoder.finish()?)?);
+        }
+        Ok(())
+    }
+
+    fn batch(&self, chunk: Chunk) -> Result<RecordBatch> {
+        if let Some(bad) = chunk.bad.first() {
+            let column = bad.column.as_ref().map(|name| format!("column \"{name}\": ")).unwrap_or_default();
+            let shown = self.cluster.topic_shown(&self.table);
+            let message = format!("{shown} has a message that does not fit: {column}{}", bad.reason);
+            return Err(Error::new(ErrorKind::BadData, message).hint(
+                "read the topic by a pipeline with a contract, which says what becomes of such messages",
+            ));
+        }
+        let columns =
+            self.schema.fields().iter().filter_map(|field| chunk.batch.column_by_name(field.name()).cloned());
+        let options = RecordBatchOptions::new().with_row_count(Some(chunk.batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns.collect(), &options)?)
+    }
+}

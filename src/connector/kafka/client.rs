@@ -1,0 +1,330 @@
+//! A cluster, and the clients that talk to it.
+//!
+//! Clients are librdkafka's, each with threads of its own, so their number is bounded: two a connection that only look, one for each unit that is being
+//! read, and one for each of the slots that write (`slot.rs`). They block, so all of it runs in [`blocking`].
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientConfig, ClientContext, Message,
+    admin::AdminClient,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, ConsumerContext},
+    error::KafkaError,
+    producer::{BaseProducer, DeliveryResult, ProducerContext},
+    types::RDKafkaErrorCode,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    config::Config,
+    error::{failed, unsuitable},
+    ledger::RECORDS,
+};
+use crate::{
+    connector::{
+        OpenContext,
+        error::{Error, ErrorKind, Result},
+        secret,
+    },
+    model::secret::Secret,
+};
+
+/// How long a question to the cluster may take.
+pub(super) const ANSWER: Duration = Duration::from_secs(15);
+
+/// How long a transaction may be open before the cluster ends it.
+pub(super) const TRANSACTION: Duration = Duration::from_secs(60);
+
+/// Messages on their way to the cluster, at most: a sink that is slower than its source holds the source back.
+const QUEUED_MESSAGES: &str = "100000";
+const QUEUED_KILOBYTES: &str = "32768";
+
+/// The largest message that is sent; the cluster's own limit is smaller in most places.
+const LARGEST_MESSAGE: &str = "67108864";
+
+/// Lines of a client's log that are taken in at once.
+const LINES: usize = 64;
+
+/// A client that reads.
+pub(super) type Consumer = BaseConsumer<Context>;
+/// A client that writes.
+pub(super) type Producer = BaseProducer<Context>;
+
+/// What readers see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Isolation {
+    /// Messages of transactions that were committed, up to the first one that is still open.
+    Committed,
+    /// Everything: only ends are asked for in this way.
+    Uncommitted,
+}
+
+/// A cluster as one connection sees it. Connects when it is asked something.
+pub(super) struct Cluster {
+    pub(super) name: String,
+    pub(super) config: Config,
+    pub(super) scratch: PathBuf,
+    root: PathBuf,
+    credentials: Mutex<Option<(SecretString, SecretString)>>,
+    committed: Mutex<Option<Arc<Consumer>>>,
+    uncommitted: Mutex<Option<Arc<Consumer>>>,
+}
+
+impl Cluster {
+    pub(super) fn new(config: &Config, context: OpenContext) -> Self {
+        Self {
+            name: context.name,
+            config: config.clone(),
+            scratch: context.scratch,
+            root: context.root,
+            credentials: Mutex::default(),
+            committed: Mutex::default(),
+            uncommitted: Mutex::default(),
+        }
+    }
+
+    /// The topic that a table's name means.
+    pub(super) fn topic(&self, table: &str) -> String {
+        format!("{}{table}", self.config.prefix)
+    }
+
+    /// The topic that holds records.
+    pub(super) fn records(&self) -> String {
+        self.topic(RECORDS)
+    }
+
+    /// How messages name the cluster.
+    pub(super) fn shown(&self) -> String {
+        format!("connection \"{}\"", self.name)
+    }
+
+    /// How messages name a topic.
+    pub(super) fn topic_shown(&self, table: &str) -> String {
+        format!("topic \"{table}\" of {}", self.shown())
+    }
+
+    /// A client that asks for metadata and ends, shared by all who ask; it holds no partition. What it logged is taken in on the way.
+    pub(super) fn looker(&self, isolation: Isolation) -> Result<Arc<Consumer>> {
+        let place = match isolation {
+            Isolation::Committed => &self.committed,
+            Isolation::Uncommitted => &self.uncommitted,
+        };
+        let mut place = lock(place);
+        if let Some(looker) = place.as_ref() {
+            listen(looker);
+            return Ok(looker.clone());
+        }
+        let looker = self.consumer(isolation)?;
+        *place = Some(looker.clone());
+        Ok(looker)
+    }
+
+    /// A client that reads.
+    pub(super) fn consumer(&self, isolation: Isolation) -> Result<Arc<Consumer>> {
+        let mut settings = self.settings()?;
+        let level = match isolation {
+            Isolation::Committed => "read_committed",
+            Isolation::Uncommitted => "read_uncommitted",
+        };
+        settings
+            .set("isolation.level", level)
+            // Named because the library wants one; partitions are assigned by hand and nothing is committed to it.
+            .set("group.id", format!("{}vitrina", self.config.prefix))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "error")
+            .set("check.crcs", "true")
+            .set("fetch.wait.max.ms", "20")
+            .set("fetch.error.backoff.ms", "50")
+            // Of each partition; fetching goes on soon after there is room again (unless told, after a second).
+            .set("queued.max.messages.kbytes", "4096")
+            .set("fetch.queue.backoff.ms", "5");
+        let made = settings.create_with_context(Context::default());
+        made.map(Arc::new).map_err(|error| unsuitable(&self.shown(), &error))
+    }
+
+    /// A client that writes in transactions of this id.
+    pub(super) fn producer(&self, transactional_id: &str) -> Result<Producer> {
+        let mut settings = self.settings()?;
+        settings
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", TRANSACTION.as_millis().to_string())
+            // As Java's clients choose a partition, so that rows of one key lie together whoever wrote them.
+            .set("partitioner", "murmur2_random")
+            .set("compression.type", "lz4")
+            .set("linger.ms", "5")
+            .set("queue.buffering.max.messages", QUEUED_MESSAGES)
+            .set("queue.buffering.max.kbytes", QUEUED_KILOBYTES)
+            .set("message.max.bytes", LARGEST_MESSAGE);
+        let made = settings.create_with_context(Context::default());
+        made.map_err(|error| unsuitable(&self.shown(), &error))
+    }
+
+    /// A client that makes topics.
+    pub(super) fn admin(&self) -> Result<AdminClient<Context>> {
+        let made = self.settings()?.create_with_context(Context::default());
+        made.map_err(|error| unsuitable(&self.shown(), &error))
+    }
+
+    /// What went wrong, with what the client heard besides.
+    pub(super) fn failed(&self, what: &str, context: &Context, error: &KafkaError) -> Error {
+        failed(what, error, context.heard().as_deref())
+    }
+
+    /// User and password, read once.
+    fn credentials(&self) -> Result<(SecretString, SecretString)> {
+        let mut known = lock(&self.credentials);
+        if let Some(known) = known.as_ref() {
+            return Ok(known.clone());
+        }
+        let security = &self.config.security;
+        let read = |secret: &Option<Secret>, what: &str| match secret {
+            Some(secret) => self.read_secret(secret, &format!("the {what} of {}", self.shown())),
+            None => Ok(SecretString::default()),
+        };
+        let found = (read(&security.user, "user")?, read(&security.password, "password")?);
+        *known = Some(found.clone());
+        Ok(found)
+    }
+
+    /// Reads a secret on a thread of its own: clients are made where nothing can be awaited.
+    fn read_secret(&self, secret: &Secret, what: &str) -> Result<SecretString> {
+        let read = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| {
+                Error::new(ErrorKind::of_io(&error), "a worker cannot be started").caused_by(error)
+            })?;
+            runtime.block_on(secret::read(secret, what, &self.root))
+        };
+        let stopped = |_| Error::new(ErrorKind::Internal, "a worker stopped");
+        std::thread::scope(|scope| scope.spawn(read).join().map_err(stopped)?)
+    }
+
+    fn settings(&self) -> Result<ClientConfig> {
+        let security = &self.config.security;
+        let mut settings = ClientConfig::new();
+        settings
+            .set("bootstrap.servers", self.config.brokers.join(","))
+            .set("client.id", "vitrina")
+            .set("security.protocol", security.protocol.name())
+            .set("allow.auto.create.topics", "false")
+            .set("socket.keepalive.enable", "true")
+            .set("reconnect.backoff.max.ms", "2000")
+            .set_log_level(RDKafkaLogLevel::Info);
+        if let Some(file) = &security.ca_file {
+            let path = self.root.join(file);
+            if !path.is_file() {
+                let message = format!("{}: there is no file {file}", self.shown());
+                return Err(Error::new(ErrorKind::NotFound, message).hint("check `security.ca_file`"));
+            }
+            settings.set("ssl.ca.location", path.to_string_lossy());
+        }
+        if security.protocol.has_users() {
+            let mechanism = security.mechanism.unwrap_or(super::config::Mechanism::ScramSha512);
+            settings.set("sasl.mechanism", mechanism.name());
+            let (user, password) = self.credentials()?;
+            settings.set("sasl.username", user.expose_secret());
+            settings.set("sasl.password", password.expose_secret());
+        }
+        Ok(settings)
+    }
+}
+
+/// Takes in what a client logged: it waits in the client's queue, a line an event.
+pub(super) fn listen(consumer: &Consumer) {
+    for _ in 0..LINES {
+        let _ = consumer.poll(Duration::ZERO);
+    }
+}
+
+/// What a client heard: why connections fail, which librdkafka says in its log alone, and what became of messages.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    failure: Mutex<Option<String>>,
+    delivered: Mutex<Delivered>,
+}
+
+/// What became of messages since [`Context::begin`].
+#[derive(Debug, Default, Clone)]
+pub(super) struct Delivered {
+    /// The last offset by topic and partition.
+    pub(super) ends: Vec<(String, i32, i64)>,
+    /// Why the first of those failed that did.
+    pub(super) failure: Option<RDKafkaErrorCode>,
+}
+
+impl Context {
+    /// Why the last connection failed.
+    pub(super) fn heard(&self) -> Option<String> {
+        lock(&self.failure).clone()
+    }
+
+    /// Forgets why earlier connections failed.
+    pub(super) fn forget(&self) {
+        *lock(&self.failure) = None;
+    }
+
+    /// Forgets what became of earlier messages.
+    pub(super) fn begin(&self) {
+        *lock(&self.delivered) = Delivered::default();
+    }
+
+    /// What became of messages.
+    pub(super) fn delivered(&self) -> Delivered {
+        lock(&self.delivered).clone()
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        if matches!(facility, "FAIL" | "ERROR") {
+            *lock(&self.failure) = Some(message.to_owned());
+        }
+        tracing::debug!(target: "librdkafka", facility, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", "{error}: {reason}");
+    }
+}
+
+impl ConsumerContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let mut delivered = lock(&self.delivered);
+        match result {
+            Ok(message) => {
+                let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+                let same = |end: &&mut (String, i32, i64)| end.1 == partition && end.0 == topic;
+                match delivered.ends.iter_mut().find(same) {
+                    Some(end) => end.2 = end.2.max(offset),
+                    None => delivered.ends.push((topic.to_owned(), partition, offset)),
+                }
+            }
+            Err((error, _)) => {
+                delivered.failure = delivered.failure.or(error.rdkafka_error_code());
+            }
+        }
+    }
+}
+
+/// Runs what blocks where it may.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let stopped = |error| Error::new(ErrorKind::Internal, "a worker stopped").caused_by(error);
+    tokio::task::spawn_blocking(work).await.map_err(stopped)?
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

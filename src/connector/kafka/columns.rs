@@ -1,0 +1,129 @@
+//! What columns a topic has: those that its writer left in the ledger, or what its messages look like.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use indexmap::IndexMap;
+use rdkafka::Message;
+
+use super::{
+    client::Cluster,
+    json::{Value, fields},
+    ledger,
+    range::{Range, read},
+    topic::AllEnds,
+};
+use crate::connector::error::Result;
+
+/// Messages that are looked at, over all partitions.
+const SAMPLE: usize = 256;
+
+/// A topic's columns.
+pub(super) struct Columns {
+    pub(super) schema: SchemaRef,
+    /// Messages that were looked at.
+    pub(super) sampled: usize,
+    /// About how many bytes a message is.
+    pub(super) row_bytes: u64,
+}
+
+/// Looks at a topic: its first and its last messages, so that fields which came or went are met.
+pub(super) fn look(cluster: &Cluster, table: &str, ends: &AllEnds) -> Result<Columns> {
+    let most = (SAMPLE / (2 * ends.len().max(1))).max(2) as i64;
+    let mut guess = Guess::default();
+    let (mut sampled, mut bytes) = (0, 0);
+    let topic = cluster.topic(table);
+    let mut take = |range: Range| {
+        read(cluster, &topic, &[range], |message| {
+            let payload = message.payload().unwrap_or_default();
+            sampled += 1;
+            bytes += payload.len();
+            guess.add(payload);
+            Ok(true)
+        })
+    };
+    for (partition, ends) in ends {
+        let last = Range::last(*partition, *ends, most);
+        take(Range { until: last.from.min(ends.low + most), ..Range::all(*partition, *ends) })?;
+        take(last)?;
+    }
+    let schema = match ledger::columns(cluster, table)? {
+        Some(schema) => schema,
+        None => guess.schema(),
+    };
+    Ok(Columns { schema, sampled, row_bytes: (bytes / sampled.max(1)).max(1) as u64 })
+}
+
+/// The narrowest type that holds what was seen of each field.
+#[derive(Default)]
+struct Guess {
+    fields: IndexMap<String, Option<DataType>>,
+}
+
+impl Guess {
+    fn add(&mut self, payload: &[u8]) {
+        let mut found = vec![];
+        if fields(payload, &mut found).is_err() {
+            return;
+        }
+        for (name, value) in found {
+            let seen = self.fields.entry(name.into_owned()).or_default();
+            let Some(kind) = kind(&value) else { continue };
+            *seen = Some(match seen.take() {
+                None => kind,
+                Some(seen) if seen == kind => kind,
+                Some(DataType::Int64 | DataType::Float64) if kind.is_numeric() => DataType::Float64,
+                Some(_) => DataType::Utf8,
+            });
+        }
+    }
+
+    fn schema(self) -> SchemaRef {
+        let field =
+            |(name, kind): (String, Option<DataType>)| Field::new(name, kind.unwrap_or(DataType::Utf8), true);
+        Arc::new(Schema::new(self.fields.into_iter().map(field).collect::<Vec<_>>()))
+    }
+}
+
+fn kind(value: &Value<'_>) -> Option<DataType> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(_) => DataType::Boolean,
+        Value::Number(spelled) if spelled.parse::<i64>().is_ok() => DataType::Int64,
+        // Doubles would round them.
+        Value::Number(spelled) if !spelled.contains(['.', 'e', 'E']) => DataType::Utf8,
+        Value::Number(_) => DataType::Float64,
+        Value::Text(_) | Value::Nested(_) => DataType::Utf8,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_get_the_narrowest_type_that_holds_them() {
+        let mut guess = Guess::default();
+        for message in [
+            r#"{"a":1,"b":null,"c":true,"d":{"x":1},"e":1}"#,
+            r#"{"a":2.5,"b":7,"c":"да","e":99999999999999999999}"#,
+            "no JSON",
+        ] {
+            guess.add(message.as_bytes());
+        }
+        let kinds: Vec<(String, DataType)> = guess
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| (field.name().clone(), field.data_type().clone()))
+            .collect();
+        let expected = [
+            ("a", DataType::Float64),
+            ("b", DataType::Int64),
+            ("c", DataType::Utf8),
+            ("d", DataType::Utf8),
+            ("e", DataType::Utf8),
+        ];
+        assert_eq!(kinds, expected.map(|(name, kind)| (name.to_owned(), kind)));
+    }
+}

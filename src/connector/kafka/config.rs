@@ -1,0 +1,157 @@
+//! What users write about a Kafka cluster.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    connector::{sink::SinkSpec, source::SourceSpec},
+    model::{
+        delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+        secret::Secret,
+        time::Span,
+        unit::SliceLimit,
+    },
+};
+
+/// An Apache Kafka cluster: its topics are logs, appended to and read by offset.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Brokers that are asked first, as `host:port`; they name the others.
+    pub brokers: Vec<String>,
+    /// How to get in.
+    #[serde(default)]
+    pub security: Security,
+    /// What the names of all topics, of the topic of records and of transactions begin with, for clusters that give rights by prefix. SQL
+    /// and pipelines name topics without it.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+/// How to get into a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    /// Whether connections are encrypted, and whether clients say who they are.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// How clients say who they are; `SCRAM-SHA-512` unless told.
+    pub mechanism: Option<Mechanism>,
+    /// Who.
+    pub user: Option<Secret>,
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// Certificates (PEM) of the authority that signed the brokers' ones, relative to the project's folder; the system's authorities unless told.
+    pub ca_file: Option<String>,
+}
+
+/// Who can listen, and who can get in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Neither encrypted nor with users.
+    #[default]
+    Plaintext,
+    /// Encrypted.
+    Ssl,
+    /// With users, not encrypted.
+    SaslPlaintext,
+    /// Encrypted, with users.
+    SaslSsl,
+}
+
+/// How clients say who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mechanism {
+    /// User and password as they are: only over an encrypted connection.
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// Proof of the password, without sending it.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// Proof of the password, without sending it.
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+/// `[sink.kafka]`: acts where the sink's connection is Kafka.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SinkOptions {
+    /// Columns that make the message's key: rows of one key stay in order, in one partition. One column is its text, several are a JSON array. Without
+    /// it messages have no key.
+    #[serde(default)]
+    pub message_key: Vec<String>,
+    /// The column of instants that becomes the message's timestamp; the moment of writing unless told.
+    pub timestamp: Option<String>,
+    /// Partitions of a topic that is made; as the cluster does by default unless told.
+    pub partitions: Option<u16>,
+    /// Replicas of a topic that is made; as the cluster does by default unless told.
+    pub replication: Option<u16>,
+    /// How long messages of a topic that is made are kept; as the cluster does by default unless told.
+    pub retention: Option<Span>,
+    /// How rows are spelled.
+    #[serde(default)]
+    pub format: Format,
+}
+
+/// How rows are spelled in messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A JSON object a message.
+    #[default]
+    Json,
+}
+
+impl Config {
+    /// What a topic can promise as a source.
+    pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
+        if spec.whole {
+            return SourceFacts { reading: Reading::Whole, replays: false };
+        }
+        let held =
+            "topics are read before their retention deletes messages; what was deleted unread is an error";
+        SourceFacts { reading: Reading::Ranges(Order::Assuming(held.to_owned())), replays: true }
+    }
+
+    /// What a topic can promise as a sink.
+    pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
+        let committed =
+            "readers of the topic take committed messages only (`isolation.level=read_committed`)";
+        SinkFacts {
+            weak: None,
+            assuming: vec![committed.to_owned()],
+            modes: vec![Mode::Append],
+            slice: SliceLimit::default(),
+        }
+    }
+}
+
+impl Protocol {
+    /// As clients of Kafka spell it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::Ssl => "ssl",
+            Self::SaslPlaintext => "sasl_plaintext",
+            Self::SaslSsl => "sasl_ssl",
+        }
+    }
+
+    /// Whether clients say who they are.
+    pub(super) fn has_users(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
+    }
+}
+
+impl Mechanism {
+    /// As clients of Kafka spell it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Rows become messages: an object each, its columns in the target's order.
+
+use std::io::Write as _;
+
+use arrow::{
+    array::{Array, AsArray, RecordBatch},
+    compute::cast,
+    datatypes::{
+        DataType, Date32Type, Decimal128Type, Decimal256Type, DecimalType, Float32Type, Float64Type,
+        Int64Type, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+        TimestampNanosecondType, TimestampSecondType, UInt64Type,
+    },
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use crate::{
+    connector::error::{Error, ErrorKind, Result},
+    model::{
+        time::{date_from_days, format_ticks},
+        value::Tick,
+    },
+};
+
+/// Whether cells of a type can be spelled without loss.
+pub(in super::super) fn can_spell(kind: &DataType) -> bool {
+    kind.is_integer()
+        || matches!(
+            kind,
+            DataType::Boolean
+                | DataType::Float32
+                | DataType::Float64
+                | DataType::Utf8
+                | DataType::Binary
+                | DataType::Date32
+                | DataType::Time64(TimeUnit::Microsecond)
+                | DataType::Timestamp(..)
+                | DataType::Decimal128(..)
+                | DataType::Decimal256(..)
+        )
+}
+
+type Spell<'a> = Box<dyn Fn(usize, &mut Vec<u8>) -> bool + 'a>;
+
+/// The columns of a batch, ready to be spelled row by row.
+pub(in super::super) struct Encoder<'a> {
+    batch: &'a RecordBatch,
+    columns: Vec<Column<'a>>,
+}
+
+struct Column<'a> {
+    name: &'a str,
+    /// `,"name":`
+    head: Vec<u8>,
+    nulls: Option<&'a arrow::buffer::NullBuffer>,
+    spell: Spell<'a>,
+}
+
+impl<'a> Encoder<'a> {
+    /// Fails for types that have no spelling; a claim has refused them before.
+    pub(in super::super) fn new(batch: &'a RecordBatch) -> Result<Self> {
+        let schema = batch.schema_ref();
+        let columns = schema.fields().iter().zip(batch.columns()).enumerate().map(|(at, (field, array))| {
+            let mut head = if at == 0 { vec![] } else { vec![b','] };
+            text(field.name(), &mut head);
+            head.push(b':');
+            let spell = spell(array.as_ref()).ok_or_else(|| {
+                let message = format!("column \"{}\": JSON has no {}", field.name(), field.data_type());
+                Error::new(ErrorKind::Unsupported, message)
+            })?;
+            Ok(Column { name: field.name(), head, nulls: array.nulls(), spell })
+        });
+        Ok(Self { batch, columns: columns.collect::<Result<_>>()? })
+    }
+
+    /// Adds a row as an object.
+    pub(in super::super) fn row(&self, row: usize, into: &mut Vec<u8>) -> Result<()> {
+        into.push(b'{');
+        for column in &self.columns {
+            into.extend_from_slice(&column.head);
+            column.cell(row, into)?;
+        }
+        into.push(b'}');
+        Ok(())
+    }
+
+    /// Adds the cells of some columns as a message's key: one as its text, several as an array. False = the key is NULL.
+    pub(in super::super) fn key(&self, columns: &[usize], row: usize, into: &mut Vec<u8>) -> Result<bool> {
+        if let [column] = columns {
+            let array = self.batch.column(*column);
+            if array.is_null(row) {
+                return Ok(false);
+            }
+            if let Some(texts) = array.as_string_opt::<i32>() {
+                into.extend_from_slice(texts.value(row).as_bytes());
+                return Ok(true);
+            }
+            self.columns[*column].cell(row, into)?;
+            if into.first() == Some(&b'"') {
+                into.remove(0);
+                into.pop();
+            }
+            return Ok(true);
+        }
+        for (at, column) in columns.iter().enumerate() {
+            into.push(if at == 0 { b'[' } else { b',' });
+            self.columns[*column].cell(row, into)?;
+        }
+        into.push(b']');
+        Ok(true)
+    }
+}
+
+impl Column<'_> {
+    fn cell(&self, row: usize, into: &mut Vec<u8>) -> Result<()> {
+        if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            into.extend_from_slice(b"null");
+            return Ok(());
+        }
+        if (self.spell)(row, into) {
+            return Ok(());
+        }
+        let message = format!("column \"{}\" has a time outside the years 0 to 9999", self.name);
+        Err(Error::new(ErrorKind::BadData, message))
+    }
+}
+
+/// How the cells of an array are spelled; writing says whether a cell has a spelling.
+fn spell<'a>(array: &'a dyn Array) -> Option<Spell<'a>> {
+    Some(match array.data_type() {
+        DataType::Boolean => {
+            let array = array.as_boolean();
+            Box::new(move |row, into| print(into, format_args!("{}", array.value(row))))
+        }
+        DataType::UInt64 => {
+            let array = array.as_primitive::<UInt64Type>();
+            Box::new(move |row, into| print(into, format_args!("{}", array.value(row))))
+        }
+        kind if kind.is_integer() => {
+            let wide = cast(array, &DataType::Int64).ok()?;
+            Box::new(move |row, into| {
+                print(into, format_args!("{}", wide.as_primitive::<Int64Type>().value(row)))
+            })
+        }
+        DataType::Float32 => {
+            let array = array.as_primitive::<Float32Type>();
+            Box::new(move |row, into| {
+                let value = array.value(row);
+                if value.is_finite() {
+                    print(into, format_args!("{value:?}"))
+                } else {
+                    special(value.into(), into)
+                }
+            })
+        }
+        DataType::Float64 => {
+            let array = array.as_primitive::<Float64Type>();
+            Box::new(move |row, into| {
+                let value = array.value(row);
+                if value.is_finite() { print(into, format_args!("{value:?}")) } else { special(value, into) }
+            })
+        }
+        DataType::Utf8 => {
+            let array = array.as_string::<i32>();
+            Box::new(move |row, into| text(array.value(row), into))
+        }
+        DataType::Binary => {
+            let array = array.as_binary::<i32>();
+            Box::new(move |row, into| {
+                print(into, format_args!("\"{}\"", BASE64_STANDARD.encode(array.value(row))))
+            })
+        }
+        DataType::Decimal128(p, s) => {
+            let (array, p, s) = (array.as_primitive::<Decimal128Type>(), *p, *s);
+            Box::new(move |row, into| {
+                print(into, format_args!("\"{}\"", Decimal128Type::format_decimal(array.value(row), p, s)))
+            })
+        }
+        DataType::Decimal256(p, s) => {
+            let (array, p, s) = (array.as_primitive::<Decimal256Type>(), *p, *s);
+            Box::new(move |row, into| {
+                print(into, format_args!("\"{}\"", Decimal256Type::format_decimal(array.value(row), p, s)))
+            })
+        }
+        _ => return spell_time(array),
+    })
+}
+
+fn spell_time<'a>(array: &'a dyn Array) -> Option<Spell<'a>> {
+    Some(match array.data_type() {
+        DataType::Date32 => {
+            let array = array.as_primitive::<Date32Type>();
+            Box::new(move |row, into| {
+                let days = array.value(row);
+                in_calendar(i64::from(days)) && print(into, format_args!("\"{}\"", date_from_days(days)))
+            })
+        }
+        DataType::Time64(TimeUnit::Microsecond) => {
+            let array = array.as_primitive::<Time64MicrosecondType>();
+            Box::new(move |row, into| {
+                let (seconds, micros) = (array.value(row) / 1_000_000, array.value(row) % 1_000_000);
+                let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+                print(into, format_args!("\"{hours:02}:{minutes:02}:{seconds:02}.{micros:06}\""))
+            })
+        }
+        DataType::Timestamp(unit, zone) => {
+            let (tick, utc) = (Tick::from(*unit), zone.is_some());
+            let ticks: Box<dyn Fn(usize) -> i64 + 'a> = match unit {
+                TimeUnit::Second => ticks(array.as_primitive::<TimestampSecondType>().values()),
+                TimeUnit::Millisecond => ticks(array.as_primitive::<TimestampMillisecondType>().values()),
+                TimeUnit::Microsecond => ticks(array.as_primitive::<TimestampMicrosecondType>().values()),
+                TimeUnit::Nanosecond => ticks(array.as_primitive::<TimestampNanosecondType>().values()),
+            };
+            Box::new(move |row, into| {
+                let at = ticks(row);
+                in_calendar(at.div_euclid(tick.per_second() * 86_400))
+                    && print(into, format_args!("\"{}\"", format_ticks(at, tick, utc)))
+            })
+        }
+        _ => return None,
+    })
+}
+
+fn ticks<'a>(values: &'a [i64]) -> Box<dyn Fn(usize) -> i64 + 'a> {
+    Box::new(|row| values[row])
+}
+
+/// Whether a day lies in the years 0 to 9999, which ISO text has.
+fn in_calendar(days: i64) -> bool {
+    (-719_528..=2_932_896).contains(&days)
+}
+
+fn print(into: &mut Vec<u8>, what: std::fmt::Arguments<'_>) -> bool {
+    into.write_fmt(what).is_ok()
+}
+
+fn special(value: f64, into: &mut Vec<u8>) -> bool {
+    let name = if value.is_nan() {
+        "NaN"
+    } else if value > 0.0 {
+        "inf"
+    } else {
+        "-inf"
+    };
+    text(name, into)
+}
+
+fn text(value: &str, into: &mut Vec<u8>) -> bool {
+    into.push(b'"');
+    let bytes = value.as_bytes();
+    let mut plain = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let escape: &[u8] = match byte {
+            b'"' => b"\\\"",
+            b'\\' => b"\\\\",
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            b'\t' => b"\\t",
+            0..=0x1f => {
+                into.extend_from_slice(&bytes[plain..at]);
+                print(into, format_args!("\\u{byte:04x}"));
+                plain = at + 1;
+                continue;
+            }
+            _ => continue,
+        };
+        into.extend_from_slice(&bytes[plain..at]);
+        into.extend_from_slice(escape);
+        plain = at + 1;
+    }
+    into.extend_from_slice(&bytes[plain..]);
+    into.push(b'"');
+    true
+}

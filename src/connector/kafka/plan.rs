@@ -1,0 +1,125 @@
+//! Where the next slice ends: arithmetic of offsets, without I/O.
+
+use super::{range::Range, topic::AllEnds};
+use crate::{
+    connector::error::{Error, ErrorKind, Result},
+    model::{
+        position::{Bound, Position},
+        value::Value,
+    },
+};
+
+/// The number of a partition, as positions name it.
+pub(super) fn number(name: &str) -> Result<i32> {
+    name.parse().map_err(|_| no_position(&format!("\"{name}\" is no partition")))
+}
+
+/// The first offset behind a bound.
+pub(super) fn offset_after(bound: &Bound) -> Result<i64> {
+    match bound.at.as_slice() {
+        [Value::Int(at), ..] if *at >= -1 => Ok(at + 1),
+        _ => Err(no_position("its bound is no offset")),
+    }
+}
+
+/// All of a topic, as a head that was taken for it says.
+pub(super) fn whole(head: &Position) -> Result<Vec<Range>> {
+    let range = |(name, bound): (&String, &Bound)| match bound.at.as_slice() {
+        [_, Value::Int(low)] => {
+            Ok(Range { partition: number(name)?, from: *low, until: offset_after(bound)? })
+        }
+        _ => Err(no_position("it does not say where the topic begins")),
+    };
+    head.partitions.iter().map(range).collect()
+}
+
+fn no_position(why: &str) -> Error {
+    Error::new(ErrorKind::SourceChanged, format!("the position is none in a topic: {why}"))
+}
+
+/// What lies between a position and a head, by partition.
+pub(super) fn open(from: Option<&Position>, head: &Position, ends: &AllEnds) -> Result<Vec<Range>> {
+    let mut open = vec![];
+    for (name, bound) in &head.partitions {
+        let partition = number(name)?;
+        let begin = match from {
+            None => ends.get(&partition).map_or(0, |ends| ends.low),
+            Some(from) => from.partitions.get(name).map_or(Ok(0), offset_after)?,
+        };
+        let until = offset_after(bound)?;
+        if begin < until {
+            open.push(Range { partition, from: begin, until });
+        }
+    }
+    open.sort_by_key(|open| open.partition);
+    Ok(open)
+}
+
+/// The end of the next slice of at most so many offsets, every partition by its share of what is open; `None` = nothing is open. A bound inside a partition
+/// keeps a witness of its head: it tells the topic by any of its messages.
+pub(super) fn cut(from: Option<&Position>, head: &Position, open: &[Range], most: u64) -> Option<Position> {
+    let total: u64 = open.iter().map(|open| (open.until - open.from).unsigned_abs()).sum();
+    if total == 0 {
+        return None;
+    }
+    if total <= most {
+        return Some(head.clone());
+    }
+    let mut after = from.cloned().unwrap_or_else(|| Position { partitions: [].into(), ..head.clone() });
+    let mut left = most;
+    let mut rest = total;
+    for open in open {
+        let length = (open.until - open.from).unsigned_abs();
+        // Rounded up, so that somebody moves; what is left over goes to the partitions behind.
+        let share = u128::from(left) * u128::from(length);
+        let take = u64::try_from(share.div_ceil(u128::from(rest))).unwrap_or(length).min(length).min(left);
+        (left, rest) = (left - take, rest - length);
+        if take > 0 {
+            let name = open.partition.to_string();
+            let witness = head.partitions.get(&name).and_then(|bound| bound.witness.clone());
+            let at = vec![Value::Int(open.from + take.cast_signed() - 1)];
+            after.partitions.insert(name, Bound { at, witness });
+        }
+    }
+    Some(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::model::position::SourceIdentity;
+
+    fn position(ends: &[i64]) -> Position {
+        let source = SourceIdentity { kind: "kafka".into(), place: "c t".into(), order: "offset".into() };
+        let bound =
+            |(partition, end): (usize, &i64)| (partition.to_string(), Bound::at(vec![Value::Int(end - 1)]));
+        let partitions = ends.iter().enumerate().filter(|(_, end)| **end > 0).map(bound).collect();
+        Position { source, partitions }
+    }
+
+    proptest! {
+        /// Slices one after another cover every offset once, none is bigger than it may be, and each gets further.
+        #[test]
+        fn slices_cover_all_partitions(ends in vec(0_i64..60, 1..14), most in 1_u64..40) {
+            let head = position(&ends);
+            let mut at: Option<Position> = None;
+            let mut read = vec![0_i64; ends.len()];
+            loop {
+                let open = open(at.as_ref(), &head, &AllEnds::new()).unwrap();
+                let Some(after) = cut(at.as_ref(), &head, &open, most) else { break };
+                let mut moved = 0;
+                for (name, bound) in &after.partitions {
+                    let (partition, next) = (number(name).unwrap() as usize, offset_after(bound).unwrap());
+                    prop_assert!(next >= read[partition] && next <= ends[partition]);
+                    moved += next - read[partition];
+                    read[partition] = next;
+                }
+                prop_assert!(moved > 0 && moved as u64 <= most, "{moved} of {most}");
+                at = Some(after);
+            }
+            prop_assert_eq!(read, ends);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Exact ranges of offsets, read to their ends and no further.
+//!
+//! The end of a range may be no message: a transaction's marker, a message of a transaction that was given up, one that compaction removed. So a range ends with the
+//! first message at or behind its end, or where the client says that nothing more is there and the cluster agrees. Partitions are read one after another,
+//! though fetched ahead all at once, so that the same ranges come in the same order every time.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{Consumer as _, base_consumer::PartitionQueue},
+    error::KafkaError,
+    message::BorrowedMessage,
+    types::RDKafkaErrorCode,
+};
+
+use super::{
+    client::{Cluster, Consumer, Context, Isolation},
+    topic::{Ends, partition_ends},
+};
+use crate::connector::error::{Error, ErrorKind, Result};
+
+/// How long a read waits for the next message of a range before it gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long one look into a queue waits.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Messages between two looks at other events.
+const LISTEN_EVERY: u64 = 1_024;
+
+/// Offsets `from .. until` of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) partition: i32,
+    /// In.
+    pub(super) from: i64,
+    /// Out.
+    pub(super) until: i64,
+}
+
+impl Range {
+    /// All of a partition.
+    pub(super) fn all(partition: i32, ends: Ends) -> Self {
+        Self { partition, from: ends.low, until: ends.high }
+    }
+
+    /// The last offsets of a partition, `most` of them.
+    pub(super) fn last(partition: i32, ends: Ends, most: i64) -> Self {
+        Self { partition, from: ends.low.max(ends.high - most), until: ends.high }
+    }
+}
+
+/// Gives every committed message of the ranges, in their order; `each` says whether to go on.
+pub(super) fn read(
+    cluster: &Cluster,
+    topic: &str,
+    ranges: &[Range],
+    mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<bool>,
+) -> Result<()> {
+    let ranges: Vec<Range> = ranges.iter().copied().filter(|range| range.from < range.until).collect();
+    if ranges.is_empty() {
+        return Ok(());
+    }
+    let consumer = cluster.consumer(Isolation::Committed)?;
+    let reading = Reading { cluster, topic, consumer: &consumer };
+    let queues = reading.assign(&ranges)?;
+    for (range, queue) in ranges.iter().zip(queues) {
+        if !reading.drain(*range, &queue, &mut each)? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+struct Reading<'a> {
+    cluster: &'a Cluster,
+    topic: &'a str,
+    consumer: &'a Arc<Consumer>,
+}
+
+impl Reading<'_> {
+    fn assign(&self, ranges: &[Range]) -> Result<Vec<PartitionQueue<Context>>> {
+        let mut list = TopicPartitionList::new();
+        for range in ranges {
+            let added = list.add_partition_offset(self.topic, range.partition, Offset::Offset(range.from));
+            added.map_err(|error| self.failed(&error))?;
+        }
+        self.consumer.assign(&list).map_err(|error| self.failed(&error))?;
+        let queue = |range: &Range| {
+            let queue = self.consumer.split_partition_queue(self.topic, range.partition);
+            queue.ok_or_else(|| Error::new(ErrorKind::Internal, "a partition has no queue"))
+        };
+        ranges.iter().map(queue).collect()
+    }
+
+    /// False = no more is wanted.
+    fn drain(
+        &self,
+        range: Range,
+        queue: &PartitionQueue<Context>,
+        each: &mut impl FnMut(&BorrowedMessage<'_>) -> Result<bool>,
+    ) -> Result<bool> {
+        let mut heard = Instant::now();
+        let mut taken = 0_u64;
+        loop {
+            match queue.poll(LOOK) {
+                Some(Ok(message)) => {
+                    heard = Instant::now();
+                    let offset = message.offset();
+                    if offset >= range.until {
+                        return Ok(true);
+                    }
+                    if !each(&message)? {
+                        return Ok(false);
+                    }
+                    if offset + 1 == range.until {
+                        return Ok(true);
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.check_end(range)?;
+                    return Ok(true);
+                }
+                Some(Err(error)) => self.weigh(range, &error)?,
+                None if heard.elapsed() > PATIENCE => {
+                    return Err(self.failed(&KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)));
+                }
+                // Whoever waits listens at once.
+                None => self.listen(range)?,
+            }
+            taken += 1;
+            if taken.is_multiple_of(LISTEN_EVERY) {
+                self.listen(range)?;
+            }
+        }
+    }
+
+    /// Takes in events that are no partition's own: connections lost, brokers down, lines of the log.
+    fn listen(&self, range: Range) -> Result<()> {
+        match self.consumer.poll(Duration::ZERO) {
+            None => Ok(()),
+            Some(Err(error)) => self.weigh(range, &error),
+            Some(Ok(_)) => {
+                Err(Error::new(ErrorKind::Internal, "a message came beside its partition's queue"))
+            }
+        }
+    }
+
+    /// An end before the range's own is a topic that was cut off meanwhile.
+    fn check_end(&self, range: Range) -> Result<()> {
+        let ends = partition_ends(self.cluster, self.topic, range.partition, Isolation::Committed)?;
+        if ends.high >= range.until {
+            return Ok(());
+        }
+        let message = format!(
+            "partition {} of topic \"{}\" of {} ends at offset {} now, before {}: the topic was made again or cut off",
+            range.partition,
+            self.topic,
+            self.cluster.shown(),
+            ends.high,
+            range.until,
+        );
+        Err(Error::new(ErrorKind::SourceChanged, message))
+    }
+
+    /// Errors that pass are waited out; others end the read.
+    fn weigh(&self, range: Range, error: &KafkaError) -> Result<()> {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                let ends = partition_ends(self.cluster, self.topic, range.partition, Isolation::Committed)?;
+                Err(lost(&format!("topic \"{}\" of {}", self.topic, self.cluster.shown()), range, ends))
+            }
+            Some(
+                RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::Resolve,
+            ) => Ok(()),
+            _ => Err(self.failed(error)),
+        }
+    }
+
+    fn failed(&self, error: &KafkaError) -> Error {
+        let what = format!("cannot read topic \"{}\" of {}", self.topic, self.cluster.shown());
+        self.cluster.failed(&what, self.consumer.context(), error)
+    }
+}
+
+/// Messages were deleted before they were read: what is lost, and how to go on.
+pub(super) fn lost(shown: &str, range: Range, ends: Ends) -> Error {
+    let message = format!(
+        "{shown} no longer has offsets {} to {} of partition {}: they were deleted before they were read",
+        range.from,
+        ends.low - 1,
+        range.partition,
+    );
+    Error::new(ErrorKind::SourceChanged, message).hint(format!(
+        "raise the topic's retention; to go on without them, say so: `vitrina position set` with {} for partition {}",
+        ends.low - 1,
+        range.partition,
+    ))
+}

@@ -1,0 +1,196 @@
+//! Topics: whether they are there, where they begin and end, making them.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use futures::executor::block_on;
+use rdkafka::{
+    admin::{AdminOptions, NewTopic, TopicReplication},
+    client::Client,
+    consumer::Consumer as _,
+    error::KafkaError,
+    metadata::{Metadata, MetadataTopic},
+    types::{RDKafkaErrorCode, RDKafkaRespErr},
+};
+
+use super::client::{ANSWER, Cluster, Consumer, Context, Isolation, listen};
+use crate::connector::error::{Error, ErrorKind, Result};
+
+/// How long a question waits before it is asked again.
+const ASK: Duration = Duration::from_secs(3);
+
+/// Where a partition begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ends {
+    /// The first offset that is still there.
+    pub(super) low: i64,
+    /// The first offset that readers do not see yet.
+    pub(super) high: i64,
+}
+
+/// Ends by partition.
+pub(super) type AllEnds = BTreeMap<i32, Ends>;
+
+/// Refuses names that no topic of a user can have.
+pub(super) fn check_name(cluster: &Cluster, table: &str) -> Result<()> {
+    let why = if table.starts_with('_') {
+        "names that begin with `_` are for book-keeping"
+    } else if table.is_empty() || cluster.topic(table).len() > 249 {
+        "a topic's name has 1 to 249 characters"
+    } else if !table.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+        "a topic's name has only Latin letters, digits, `.`, `_` and `-`"
+    } else {
+        return Ok(());
+    };
+    let message = format!("{} cannot be used: {why}", cluster.topic_shown(table));
+    Err(Error::new(ErrorKind::Unsupported, message).hint("choose another name"))
+}
+
+/// The partitions of a topic by its whole name; `None` = there is no such topic.
+pub(super) fn partitions(cluster: &Cluster, topic: &str) -> Result<Option<Vec<i32>>> {
+    let looker = cluster.looker(Isolation::Committed)?;
+    let what = || format!("cannot look at topic \"{topic}\" of {}", cluster.shown());
+    let fail = |error: &KafkaError| cluster.failed(&what(), looker.context(), error);
+    let begun = Instant::now();
+    loop {
+        let metadata = metadata(&looker, Some(topic)).map_err(|error| fail(&error))?;
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+            return Ok(None);
+        };
+        match found.error() {
+            None => {}
+            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => return Ok(None),
+            // A topic that is being made.
+            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) if begun.elapsed() < ANSWER => {
+                std::thread::sleep(Duration::from_millis(50));
+                continue;
+            }
+            Some(error) => return Err(fail(&KafkaError::MetadataFetch(error.into()))),
+        }
+        return Ok(Some(ids(found)));
+    }
+}
+
+/// Asks until there is an answer, or a reason why there is none.
+fn metadata(looker: &Consumer, topic: Option<&str>) -> Result<Metadata, KafkaError> {
+    let begun = Instant::now();
+    looker.context().forget();
+    loop {
+        let answer = looker.fetch_metadata(topic, ASK);
+        listen(looker);
+        match answer {
+            Err(_) if looker.context().heard().is_none() && begun.elapsed() < ANSWER => {}
+            answer => return answer,
+        }
+    }
+}
+
+fn ids(topic: &MetadataTopic) -> Vec<i32> {
+    let mut ids: Vec<i32> = topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Where the partitions of a topic begin and end for readers of committed messages; `None` = there is no such topic.
+pub(super) fn ends(cluster: &Cluster, topic: &str) -> Result<Option<AllEnds>> {
+    let Some(partitions) = partitions(cluster, topic)? else {
+        return Ok(None);
+    };
+    let ends = |partition| Ok((partition, partition_ends(cluster, topic, partition, Isolation::Committed)?));
+    partitions.into_iter().map(ends).collect::<Result<_>>().map(Some)
+}
+
+/// Where one partition begins and ends.
+pub(super) fn partition_ends(
+    cluster: &Cluster,
+    topic: &str,
+    partition: i32,
+    isolation: Isolation,
+) -> Result<Ends> {
+    let looker = cluster.looker(isolation)?;
+    let found = looker.fetch_watermarks(topic, partition, ANSWER);
+    let (low, high) = found.map_err(|error| {
+        let what =
+            format!("cannot look at partition {partition} of topic \"{topic}\" of {}", cluster.shown());
+        cluster.failed(&what, looker.context(), &error)
+    })?;
+    Ok(Ends { low, high })
+}
+
+/// Names of all topics that a user may know, without the prefix.
+pub(super) fn names(cluster: &Cluster) -> Result<Vec<String>> {
+    let looker = cluster.looker(Isolation::Committed)?;
+    let metadata = metadata(&looker, None).map_err(|error| {
+        cluster.failed(&format!("cannot list the topics of {}", cluster.shown()), looker.context(), &error)
+    })?;
+    let names =
+        metadata.topics().iter().filter_map(|topic| topic.name().strip_prefix(&cluster.config.prefix));
+    let mut names: Vec<String> =
+        names.filter(|name| !name.is_empty() && !name.starts_with('_')).map(str::to_owned).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// What a topic is made with.
+#[derive(Debug, Default)]
+pub(super) struct Making {
+    /// `None` = as the cluster does by default.
+    pub(super) partitions: Option<u16>,
+    /// `None` = as the cluster does by default.
+    pub(super) replication: Option<u16>,
+    /// Other settings.
+    pub(super) settings: Vec<(&'static str, String)>,
+}
+
+/// Makes a topic by its whole name and waits until it is there; somebody else may have made it.
+pub(super) fn create(cluster: &Cluster, topic: &str, making: &Making) -> Result<()> {
+    let admin = cluster.admin()?;
+    let number = |given: Option<u16>| given.map_or(-1, i32::from);
+    let replication = TopicReplication::Fixed(number(making.replication));
+    let mut new = NewTopic::new(topic, number(making.partitions), replication);
+    for (key, value) in &making.settings {
+        new = new.set(key, value);
+    }
+    let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER));
+    let what = format!("cannot make topic \"{topic}\" of {}", cluster.shown());
+    let client: &Client<Context> = admin.inner();
+    let made = block_on(admin.create_topics([&new], &options));
+    let made = made.map_err(|error| cluster.failed(&what, client.context(), &error))?;
+    for result in made {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => {
+                return Err(cluster.failed(&what, client.context(), &KafkaError::AdminOp(code)));
+            }
+        }
+    }
+    let begun = Instant::now();
+    while partitions(cluster, topic)?.is_none_or(|partitions| partitions.is_empty()) {
+        if begun.elapsed() > ANSWER {
+            return Err(Error::new(ErrorKind::Timeout, format!("{what}: it does not show up")));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Waits until readers of committed messages see everything that lies before the end of this moment; gives that end.
+pub(super) fn settled_end(cluster: &Cluster, topic: &str, partition: i32, wait: Duration) -> Result<Ends> {
+    let end = partition_ends(cluster, topic, partition, Isolation::Uncommitted)?.high;
+    let begun = Instant::now();
+    loop {
+        let seen = partition_ends(cluster, topic, partition, Isolation::Committed)?;
+        if seen.high >= end {
+            return Ok(Ends { low: seen.low, high: end });
+        }
+        if begun.elapsed() > wait {
+            let message = format!("a transaction in topic \"{topic}\" of {} stays open", cluster.shown());
+            return Err(Error::new(ErrorKind::Busy, message).hint(
+                "another writer was cut off in it; the cluster ends it within its `transaction.timeout.ms`",
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

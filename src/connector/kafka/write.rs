@@ -1,0 +1,324 @@
+//! A topic as a sink. Why every unit is there once, wholly, for readers of committed messages:
+//!
+//! Rows are spelled into a spool of this process, which nobody else sees and which is gone with it. `commit` is one Kafka transaction: the unit's
+//! messages, and the track's record into the compacted topic `_vitrina_records`. Kafka shows both or neither to whoever reads committed messages.
+//!
+//! The record is compared before it is written, and nobody can change it in between: a track always writes through the transactional id of its slot. Claiming the
+//! slot (`init_transactions`) ends what an older owner left open and fences that owner for good; then the record's partition is read, committed messages only,
+//! up to the high watermark of a moment *after* the fencing, waiting until the last stable offset has passed it. So the record that is read is the last one that any
+//! owner committed, and from then on only we can write another, until somebody fences us: every call hears of that as a conflict and writes nothing.
+//!
+//! A crash before the commit was decided leaves a transaction that the next claim, or the cluster by its time-out, ends without a trace; one behind it leaves rows and
+//! record. A commit whose answer was lost, or that took too long, gives the producer up: the next claim makes a new one, and the record it finds names the
+//! attempt or not. Transactions hold only what is in the spool already, and sending it is cut off well under `transaction.timeout.ms`.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use futures::StreamExt;
+use rdkafka::producer::BaseRecord;
+use tokio::sync::{OwnedMutexGuard, mpsc};
+
+use super::{
+    client::{Cluster, blocking},
+    columns,
+    config::SinkOptions,
+    ledger::{self, Entry},
+    range::{Range, read},
+    slot::{Slot, Slots, slots},
+    spool::Spool,
+    target::{Agreed, agree},
+    topic::{self, Making},
+};
+use crate::{
+    connector::{
+        error::{Error, ErrorKind, Result},
+        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged},
+    },
+    failpoint,
+    model::{
+        name::Track,
+        unit::{Progress, Record, Unit},
+    },
+};
+
+/// Batches that wait to be spelled.
+const WAITING: usize = 2;
+
+/// A topic that is written.
+pub(super) struct TopicSink {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster: Arc<Cluster>,
+    spec: SinkSpec,
+    topic: String,
+    options: SinkOptions,
+    /// Of the last project that was written for: clients live as long as this.
+    slots: std::sync::Mutex<Option<(String, Arc<Slots>)>>,
+}
+
+impl TopicSink {
+    pub(super) fn new(cluster: Arc<Cluster>, spec: SinkSpec) -> Self {
+        let topic = cluster.topic(&spec.table);
+        let options = spec.options.kafka.clone().unwrap_or_default();
+        Self { inner: Arc::new(Inner { cluster, spec, topic, options, slots: std::sync::Mutex::default() }) }
+    }
+}
+
+impl Inner {
+    fn shown(&self) -> String {
+        self.cluster.topic_shown(&self.spec.table)
+    }
+
+    /// The turn to write for a track.
+    async fn turn(&self, track: &Track) -> OwnedMutexGuard<Slot> {
+        let slot = {
+            let mut held = super::client::lock(&self.slots);
+            let slots = match &*held {
+                Some((project, slots)) if *project == track.project => slots.clone(),
+                _ => {
+                    let slots = slots(&self.cluster, &track.project);
+                    *held = Some((track.project.clone(), slots.clone()));
+                    slots
+                }
+            };
+            slots[ledger::slot_of(&track.key()) as usize].clone()
+        };
+        slot.lock_owned().await
+    }
+
+    /// The record of a track whose slot is ours.
+    fn record(&self, slot: &mut Slot, track: &Track) -> Result<Option<Record>> {
+        let entries = slot.claim(&self.cluster)?;
+        ledger::record(&self.cluster, entries, &ledger::record_key(&self.spec.table, track))
+    }
+
+    fn claim(&self, slot: &mut Slot, track: &Track, rows: &SchemaRef) -> Result<Claim> {
+        // Columns that cannot be spelled are refused before anything is made.
+        agree(&self.shown(), &self.spec, None, rows)?;
+        ledger::ensure(&self.cluster)?;
+        let record = self.record(slot, track)?;
+        let declared = ledger::columns(&self.cluster, &self.spec.table)?;
+        let target = match topic::ends(&self.cluster, &self.topic)? {
+            None => {
+                if record.as_ref().is_some_and(|record| record.progress != Progress::Start) {
+                    return Err(self.vanished(track));
+                }
+                topic::create(&self.cluster, &self.topic, &self.making())?;
+                None
+            }
+            Some(ends) => {
+                if record.is_none() && !ledger::is_recorded(&self.cluster, &self.spec.table)? {
+                    self.check_empty(&ends)?;
+                }
+                declared.clone().map_or_else(|| self.shown_columns(&ends), |declared| Ok(Some(declared)))?
+            }
+        };
+        let Agreed { target, staged, left_out } = agree(&self.shown(), &self.spec, target.as_ref(), rows)?;
+        if declared != Some(target.clone()) {
+            slot.transact(&self.cluster, Entry::columns(&self.spec.table, &target)?, |_| Ok(()))?;
+        }
+        Ok(Claim { record, pending: None, schema: staged, left_out })
+    }
+
+    fn making(&self) -> Making {
+        let kept = self.options.retention.map(|span| ("retention.ms", span.get().as_millis().to_string()));
+        Making {
+            partitions: self.options.partitions,
+            replication: self.options.replication,
+            settings: kept.into_iter().collect(),
+        }
+    }
+
+    /// The columns of a topic that no writer of ours declared; `None` = it has none yet.
+    fn shown_columns(&self, ends: &topic::AllEnds) -> Result<Option<SchemaRef>> {
+        let found = columns::look(&self.cluster, &self.spec.table, ends)?.schema;
+        Ok((!found.fields().is_empty()).then_some(found))
+    }
+
+    fn vanished(&self, track: &Track) -> Error {
+        let message = format!("{} is gone, though {} was written into it", self.shown(), track.name());
+        Error::new(ErrorKind::NotFound, message)
+            .hint("make it again as it was, or fill it again from the beginning: `vitrina position reset`")
+    }
+
+    /// Messages that no record explains could be doubled: their owner has to say what they are. Marks of transactions that were given up are nothing.
+    fn check_empty(&self, ends: &topic::AllEnds) -> Result<()> {
+        let ranges: Vec<Range> = ends.iter().map(|(partition, ends)| Range::all(*partition, *ends)).collect();
+        let mut filled = false;
+        read(&self.cluster, &self.topic, &ranges, |_| {
+            filled = true;
+            Ok(false)
+        })?;
+        if filled {
+            let message = format!("{} holds messages, and no record says where they came from", self.shown());
+            return Err(Error::new(ErrorKind::NoRecord, message));
+        }
+        Ok(())
+    }
+
+    fn set_record(
+        &self,
+        slot: &mut Slot,
+        track: &Track,
+        expected: Option<u64>,
+        record: &Record,
+    ) -> Result<()> {
+        ledger::ensure(&self.cluster)?;
+        if self.record(slot, track)?.map(|record| record.seq) != expected {
+            return Err(conflict(track));
+        }
+        slot.transact(&self.cluster, Entry::record(&self.spec.table, track, record)?, |_| Ok(()))
+    }
+}
+
+fn conflict(track: &Track) -> Error {
+    let message = format!("the record of {} is another one by now", track.name());
+    Error::new(ErrorKind::Conflict, message)
+}
+
+#[async_trait]
+impl Sink for TopicSink {
+    async fn peek(&self, track: &Track) -> Result<Option<Record>> {
+        let (inner, track) = (self.inner.clone(), track.clone());
+        blocking(move || ledger::peek(&inner.cluster, &inner.spec.table, &track)).await
+    }
+
+    async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
+        let mut slot = self.inner.turn(track).await;
+        let (inner, track, schema) = (self.inner.clone(), track.clone(), schema.clone());
+        blocking(move || inner.claim(&mut slot, &track, &schema)).await
+    }
+
+    async fn stage(
+        &self,
+        track: &Track,
+        claim: &Claim,
+        unit: &Unit,
+        attempt: &Attempt,
+        rows: Rows,
+    ) -> Result<Box<dyn Staged>> {
+        let Rows::Stream(mut rows) = rows else {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{}: Kafka runs no SQL", self.inner.shown()),
+            ));
+        };
+        let inner = self.inner.clone();
+        let (sender, mut receiver) = mpsc::channel(WAITING);
+        let worker = tokio::spawn(blocking(move || {
+            let mut spool = Spool::new(&inner.cluster.scratch)?;
+            while let Some(batch) = receiver.blocking_recv() {
+                spool.add(&batch, &inner.options)?;
+            }
+            Ok(spool)
+        }));
+        while let Some(batch) = rows.next().await {
+            // A worker that is gone has an error to tell.
+            if sender.send(batch.map_err(Error::from)?).await.is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        let stopped = |error| Error::new(ErrorKind::Internal, "staging stopped").caused_by(error);
+        let spool = worker.await.map_err(stopped)??;
+        failpoint::pass("kafka.stage.after");
+        Ok(Box::new(StagedRows {
+            inner: self.inner.clone(),
+            track: track.clone(),
+            expected: claim.record.as_ref().map(|record| record.seq),
+            record: Record {
+                seq: Record::next_seq(claim.record.as_ref()),
+                progress: unit.after.clone(),
+                attempt: attempt.id.clone(),
+                at: attempt.at,
+                rows: spool.rows(),
+            },
+            spool,
+        }))
+    }
+
+    async fn set_record(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<()> {
+        let mut slot = self.inner.turn(track).await;
+        let (inner, track, record) = (self.inner.clone(), track.clone(), record.clone());
+        blocking(move || inner.set_record(&mut slot, &track, expected, &record)).await
+    }
+
+    async fn target(&self) -> Result<Option<SchemaRef>> {
+        let inner = self.inner.clone();
+        blocking(move || match topic::ends(&inner.cluster, &inner.topic)? {
+            Some(ends) => inner.shown_columns(&ends),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    /// Nothing is left over from dead attempts, and the cluster compacts records by itself.
+    async fn maintain(&self, _: std::time::Duration) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct StagedRows {
+    inner: Arc<Inner>,
+    track: Track,
+    expected: Option<u64>,
+    record: Record,
+    spool: Spool,
+}
+
+impl StagedRows {
+    fn write(&mut self, slot: &mut Slot) -> Result<Committed> {
+        let found = self.inner.record(slot, &self.track)?;
+        if let Some(found) = &found
+            && found.attempt == self.record.attempt
+        {
+            return Ok(Committed::Already(found.clone()));
+        }
+        if found.map(|record| record.seq) != self.expected {
+            return Err(conflict(&self.track));
+        }
+        let entry = Entry::record(&self.inner.spec.table, &self.track, &self.record)?;
+        let (spool, topic) = (&mut self.spool, &self.inner.topic);
+        slot.transact(&self.inner.cluster, entry, |sender| {
+            let mut sent = 0_u64;
+            spool.each(|spooled| {
+                let mut message = BaseRecord::to(topic).payload(spooled.payload.as_slice());
+                if let Some(key) = &spooled.key {
+                    message = message.key(key.as_slice());
+                }
+                if let Some(timestamp) = spooled.timestamp {
+                    message = message.timestamp(timestamp);
+                }
+                sender.send(message)?;
+                sent += 1;
+                if sent.is_multiple_of(1_024) {
+                    sender.poll();
+                }
+                Ok(())
+            })
+        })?;
+        Ok(Committed::Now(self.record.clone()))
+    }
+}
+
+#[async_trait]
+impl Staged for StagedRows {
+    fn rows(&self) -> u64 {
+        self.record.rows
+    }
+
+    /// A topic has no place where rows can be looked at before they are committed.
+    fn table(&self) -> Option<Arc<dyn TableProvider>> {
+        None
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Committed> {
+        let mut slot = self.inner.turn(&self.track).await;
+        blocking(move || self.write(&mut slot)).await
+    }
+}

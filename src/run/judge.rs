@@ -129,7 +129,8 @@ impl Judge {
             format!(
                 "too many bad rows in {}: {bad} of {rows}, more than max_bad = \"{}%\"",
                 self.what,
-                most * 100.0
+                // 7% is kept as 0.07, and 0.07 × 100 is a little more than 7.
+                (most * 1e8).round() / 1e6
             ),
         )
         .hint("look at them with `vitrina dead-letters list`, mend the source or raise `max_bad`"))
@@ -173,4 +174,74 @@ fn cell_of(array: &ArrayRef, row: usize) -> Json {
     let options = FormatOptions::new().with_display_error(true);
     let text = ArrayFormatter::try_new(array.as_ref(), &options).map(|cells| cells.value(row).to_string());
     cell_as_json(Cell::Text(&text.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::{
+        array::Int64Array,
+        datatypes::{Field, Schema},
+    };
+
+    use super::*;
+
+    fn judge(policy: BadRowPolicy, max_share: Option<f64>) -> Judge {
+        Judge::new(BadRows { policy, max_share }, "p".to_owned(), Seen::default())
+    }
+
+    /// Good rows, then bad ones.
+    fn chunk(good: usize, bad: u64) -> Chunk {
+        let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, false)]));
+        let rows: ArrayRef = Arc::new(Int64Array::from(vec![7; good]));
+        let bad = (good as u64..).take(bad as usize).map(|ordinal| BadRow {
+            ordinal,
+            column: Some("x".to_owned()),
+            reason: "no number".to_owned(),
+            row: Map::new(),
+        });
+        Chunk {
+            batch: RecordBatch::try_new(schema, vec![rows]).unwrap(),
+            ordinals: UInt64Array::from_iter_values(0..good as u64),
+            bad: bad.collect(),
+        }
+    }
+
+    fn told(judge: &Judge, chunk: &Chunk) -> String {
+        judge.read(chunk).err().map_or(String::new(), |error| error.to_string())
+    }
+
+    #[test]
+    fn a_share_is_judged_from_the_thousandth_row_on() {
+        let judge = judge(BadRowPolicy::Skip, Some(0.07));
+        assert_eq!(told(&judge, &chunk(0, 999)), "");
+        assert_eq!(
+            told(&judge, &chunk(0, 1)),
+            "too many bad rows in p: 1000 of 1000, more than max_bad = \"7%\""
+        );
+    }
+
+    #[test]
+    fn a_share_at_the_edge_is_no_more_than_it() {
+        let judge = judge(BadRowPolicy::DeadLetter, Some(0.01));
+        assert_eq!(told(&judge, &chunk(990, 10)), "");
+        assert_eq!(judge.take_letters(11).len(), 0);
+        assert_eq!(judge.take_letters(10).len(), 10);
+        assert!(told(&judge, &chunk(0, 1)).contains("11 of 1001"));
+    }
+
+    #[test]
+    fn earlier_units_of_the_run_count() {
+        let before = Seen { rows: 999, bad: 10 };
+        let rules = BadRows { policy: BadRowPolicy::Skip, max_share: Some(0.01) };
+        let judge = Judge::new(rules, "p".to_owned(), before);
+        assert!(told(&judge, &chunk(0, 1)).contains("11 of 1000"));
+    }
+
+    #[test]
+    fn without_a_share_none_is_too_many() {
+        assert_eq!(told(&judge(BadRowPolicy::Skip, None), &chunk(0, 5_000)), "");
+        assert!(told(&judge(BadRowPolicy::Stop, None), &chunk(1, 1)).contains("row 2 of this unit"));
+    }
 }

@@ -144,3 +144,33 @@ pub(super) async fn unless_cancelled<T>(
         () = late => Err(Error::new(ErrorKind::Cancelled, "cancelled; what was staged is dropped")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_millis(200);
+
+    async fn takes(time: Duration, cancelled: bool) -> Result<u8> {
+        let cancel = CancellationToken::new();
+        if cancelled {
+            cancel.cancel();
+        }
+        unless_cancelled(&cancel, GRACE, async {
+            tokio::time::sleep(time).await;
+            Ok(1)
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn what_ends_within_the_grace_is_kept() {
+        assert_eq!(takes(GRACE / 20, true).await.unwrap(), 1);
+        assert_eq!(takes(GRACE * 2, false).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_takes_longer_is_dropped() {
+        assert_eq!(takes(Duration::from_hours(1), true).await.unwrap_err().kind, ErrorKind::Cancelled);
+    }
+}

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::{
     shape::{self, Kind},
     tree::{Node, Value},
+    walk::join,
 };
 use crate::model::problem::Problem;
 
@@ -12,8 +13,9 @@ use crate::model::problem::Problem;
 pub(crate) struct Environment<'a> {
     /// Reads one.
     pub(crate) read: &'a dyn Fn(&str) -> Option<String>,
-    /// Whether a variable may be unset: something takes its place, and nothing runs.
-    pub(crate) unset_allowed: bool,
+    /// The profile that will run: what it uses must be set. `None` = nothing runs, and something takes the place of what is not set, as it
+    /// does in other profiles.
+    pub(crate) runs: Option<&'a str>,
 }
 
 /// Whether a node is a reference to a variable.
@@ -22,6 +24,13 @@ pub(crate) fn is_reference(node: &Node) -> bool {
 }
 
 impl Environment<'_> {
+    /// Whether the value of this name (`profile.production.connections.dwh.host`) is used by nothing that runs.
+    fn may_be_unset(&self, name: &str) -> bool {
+        let Some(profile) = self.runs else { return true };
+        let own = format!("{}.", join("profile", profile));
+        name.starts_with("profile.") && !name.starts_with(&own)
+    }
+
     /// Puts a variable's value in place of the reference to it, as the type that `schema` wants.
     pub(crate) fn substitute(&self, node: &mut Node, schema: &Json, name: &str) -> Vec<Problem> {
         let mut problems: Vec<Problem> = vec![];
@@ -39,7 +48,7 @@ impl Environment<'_> {
             Some(text) => converted(&text, schema),
             None => match node.get("default") {
                 Some(default) => Some(default.value.clone()),
-                None if self.unset_allowed => return give_up(node, schema, name, problems),
+                None if self.may_be_unset(name) => return give_up(node, schema, name, problems),
                 None => {
                     let message = format!("environment variable `{variable}` is not set");
                     let hint = format!("set it, or give a default: {{ env = \"{variable}\", default = … }}");

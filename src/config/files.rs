@@ -121,7 +121,7 @@ impl Reading {
         if broken {
             let lines: Vec<usize> =
                 parsed.problems.iter().map(|problem| line_of(&text, problem.span.start)).collect();
-            let unset_allowed = Environment { read: &|_| None, unset_allowed: true };
+            let unset_allowed = Environment { read: &|_| None, runs: None };
             let seen = walk::walk(&mut parsed.root, schema, Some(&unset_allowed));
             // A line that cannot be read is missing from the tree: what it would have said is not known. Nor is what an array swallowed.
             let torn = parsed.problems.iter().find(|problem| problem.message == tree::UNCLOSED_ARRAY);

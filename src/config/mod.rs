@@ -53,10 +53,10 @@ pub struct Loaded {
     pub project: Option<project::Project>,
 }
 
-/// Reads the project in `root` and resolves one profile, to run it: every variable that it names must be set or have a default.
+/// Reads the project in `root` and resolves one profile, to run it: every variable that it names must be set or have a default, but for those of other profiles.
 /// `env` reads an environment variable.
 pub fn load(root: &Path, profile: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
-    let files = files::read(root, &Environment { read: env, unset_allowed: false });
+    let files = files::read(root, &Environment { read: env, runs: Some(profile) });
     let (found, project) = resolve::resolve(&files, profile);
     finish(files, found, project)
 }
@@ -64,7 +64,7 @@ pub fn load(root: &Path, profile: &str, env: &dyn Fn(&str) -> Option<String>) ->
 /// Reads the project in `root` and proves every profile, without running anything: variables may be unset.
 /// A problem that only some profiles have says which. The project is that of the default profile.
 pub fn check(root: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
-    let files = files::read(root, &Environment { read: env, unset_allowed: true });
+    let files = files::read(root, &Environment { read: env, runs: None });
     let profiles = resolve::profiles(&files);
     let mut found: IndexMap<String, (Problem, Vec<&str>)> = IndexMap::new();
     let mut default = None;

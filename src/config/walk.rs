@@ -319,7 +319,8 @@ fn table_shown(name: &str) -> String {
     if name.is_empty() { "the file".to_owned() } else { format!("[{name}]") }
 }
 
-fn join(name: &str, key: &str) -> String {
+/// A name of a key below another.
+pub(crate) fn join(name: &str, key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     let key = if bare { key.to_owned() } else { format!("{key:?}") };
     if name.is_empty() { key } else { format!("{name}.{key}") }

@@ -188,3 +188,17 @@ fn the_reference_is_fresh() {
         "docs/reference/configuration.md is stale: run this test with UPDATE_REFERENCE=1"
     );
 }
+
+#[test]
+fn a_run_asks_for_the_variables_of_its_own_profile_alone() {
+    let project = "[project]\nname = \"p\"\ntime_zone = \"UTC\"\n\
+         [connections.d]\nkind = \"delta\"\npath = \"d\"\n\
+         [profile.\"на сервере\".connections.d]\nkind = \"delta\"\npath = { env = \"NEVER_SET\" }\n";
+    let folder = folder(&[("vitrina.toml", project)]);
+    let told = |profile: &str| {
+        let load = config::load(folder.path(), profile, &|_| None);
+        load.problems.iter().map(|problem| problem.code.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("default"), Vec::<String>::new());
+    assert_eq!(told("на сервере"), ["unset-variable"]);
+}

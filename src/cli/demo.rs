@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::project::{MartOutput, Project},
+    config::{
+        DEFAULT_PROFILE,
+        project::{MartOutput, Project},
+    },
     model::time::Clock,
     project_template,
     run::{RunOptions, event::Outcome},
@@ -106,7 +109,11 @@ fn summary(outcomes: &[Outcome]) -> String {
 }
 
 fn what_next(folder: &Path, project: &Arc<Project>, context: &Context) -> String {
-    let program = format!("{} --project {}", init::program(), folder.display());
+    let profile = match context.global.profile.as_str() {
+        DEFAULT_PROFILE => String::new(),
+        other => format!(" --profile {other}"),
+    };
+    let program = format!("{} --project {}{profile}", init::program(), folder.display());
     let mut lines = vec![format!("\n{}", context.output.results.paint("Try next:", Tone::Strong))];
     let mut add = |command: String, about: &str| {
         let about = context.output.results.paint(about, Tone::Dim);

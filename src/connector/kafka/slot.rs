@@ -282,13 +282,13 @@ fn failed_transaction(cluster: &Cluster, producer: &Producer, what: &str, error:
     };
     let fatal = producer.client().fatal_error().map(|(code, _)| code);
     let reason = [fatal, told, producer.context().delivered().failure].into_iter().flatten();
-    let known = reason.into_iter().map(|code| (of_code(code).0, code));
+    let mut known = reason.into_iter().map(|code| (of_code(code).0, code));
     match known.clone().find(|(kind, _)| *kind == ErrorKind::Conflict) {
         Some((kind, code)) => {
             let message = format!("{what}: another process writes this project's topics");
             Error::new(kind, message).caused_by(code)
         }
-        None => match known.last() {
+        None => match known.next_back() {
             Some((_, code)) => cluster.failed(what, producer.context(), &KafkaError::Global(code)),
             None => failed(what, error, producer.context().heard().as_deref()),
         },

@@ -164,9 +164,10 @@ impl Inner {
 
     fn head(&self) -> Result<Position> {
         let (ends, identity) = (self.ends()?, self.identity()?);
-        let witnesses = match self.spec.whole {
-            true => BTreeMap::new(),
-            false => witness::newest(&self.cluster, &self.topic, &ends)?,
+        let witnesses = if self.spec.whole {
+            BTreeMap::new()
+        } else {
+            witness::newest(&self.cluster, &self.topic, &ends)?
         };
         let filled = ends.iter().filter(|(_, ends)| ends.high > 0);
         let bound = |(partition, ends): (&i32, &topic::Ends)| {

@@ -60,7 +60,7 @@ impl Spool {
         let times =
             options.timestamp.as_ref().map(|name| Ok::<_, Error>(cast(batch.column(at(name)?), &millis)?));
         let times = times.transpose()?;
-        let times = times.as_ref().map(|times| times.as_primitive::<TimestampMillisecondType>());
+        let times = times.as_ref().map(AsArray::as_primitive::<TimestampMillisecondType>);
         for row in 0..batch.num_rows() {
             self.row.clear();
             self.key.clear();

@@ -77,7 +77,7 @@ pub(super) fn write(negative: bool, digits: &str, scale: u8, out: &mut BytesMut)
     let lead = (4 - whole.len() % 4) % 4;
     let between = scale_places - fraction.len();
     let groups_before = (whole.len() + lead) / 4;
-    let total = (groups_before * 4 + scale_places).next_multiple_of(4) / 4;
+    let total = (groups_before * 4 + scale_places).div_ceil(4);
     let mut groups = vec![0_u16; total];
     let mut set = |place: usize, digit: u8| groups[place / 4] += u16::from(digit - b'0') * TEN[place % 4];
     for (i, digit) in whole.bytes().enumerate() {

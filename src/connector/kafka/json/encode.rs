@@ -125,7 +125,7 @@ impl Column<'_> {
 }
 
 /// How the cells of an array are spelled; writing says whether a cell has a spelling.
-fn spell<'a>(array: &'a dyn Array) -> Option<Spell<'a>> {
+fn spell(array: &dyn Array) -> Option<Spell<'_>> {
     Some(match array.data_type() {
         DataType::Boolean => {
             let array = array.as_boolean();

@@ -14,7 +14,7 @@ pub(super) fn failed(what: impl Into<String>, error: impl Into<DeltaTableError>)
 
 /// An I/O error about `what`.
 pub(super) fn io_failed(what: impl Into<String>, error: io::Error) -> Error {
-    Error::new(io_kind(&error).unwrap_or(ErrorKind::Io), what).caused_by(error)
+    Error::new(ErrorKind::of_io(&error), what).caused_by(error)
 }
 
 /// Whether somebody else took the version that a commit was meant for.
@@ -53,15 +53,7 @@ fn kind(error: &DeltaTableError) -> ErrorKind {
     }
 }
 
+/// The kind of an I/O error; `None` for one that only wraps another, which says nothing by itself.
 fn io_kind(error: &io::Error) -> Option<ErrorKind> {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            Some(ErrorKind::Full)
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Some(ErrorKind::Denied),
-        io::ErrorKind::NotFound => Some(ErrorKind::NotFound),
-        // An error that only wraps another one says nothing by itself.
-        io::ErrorKind::Other => None,
-        _ => Some(ErrorKind::Io),
-    }
+    (error.kind() != io::ErrorKind::Other).then(|| ErrorKind::of_io(error))
 }

@@ -13,13 +13,7 @@ pub(super) fn failed(what: &str, error: Sqlite) -> Error {
 
 /// The error of `what` that the file system failed on.
 pub(super) fn io_failed(what: &str, error: std::io::Error) -> Error {
-    let kind = match error.kind() {
-        std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::Full,
-        _ => ErrorKind::Io,
-    };
-    Error::new(kind, what.to_owned()).caused_by(error)
+    Error::new(ErrorKind::of_io(&error), what.to_owned()).caused_by(error)
 }
 
 fn sort(error: &Sqlite) -> (ErrorKind, &'static str) {

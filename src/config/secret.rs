@@ -10,21 +10,28 @@ use crate::model::problem::Problem;
 
 const CODE: &str = "secret-in-file";
 
-/// Looks at the place of a secret. One that is written down is no template: its braces stand for themselves.
-pub(crate) fn literal(node: &mut Node) -> Option<Problem> {
-    let (text, written) = match &mut node.value {
-        Value::String(text) => (text, true),
-        Value::Table(entries) => match entries.get_mut("default").map(|node| &mut node.value) {
-            Some(Value::String(text)) => (text, false),
-            _ => return None,
-        },
-        _ => return None,
-    };
+/// Looks at the place of a secret named `name`. One that is written down is no template: its braces stand for themselves.
+/// A bare number is no text, and is a secret all the same.
+pub(crate) fn literal(node: &mut Node, name: &str) -> Option<Problem> {
+    match &mut node.value {
+        Value::String(text) => unfold(text),
+        Value::Table(entries) => {
+            if let Some(Value::String(text)) = entries.get_mut("default").map(|node| &mut node.value) {
+                unfold(text);
+            }
+            return None;
+        }
+        Value::Array(_) => return None,
+        _ => {}
+    }
+    let message = format!("the secret `{name}` stands in this file");
+    let problem = Problem::warning(node.file.as_ref(), node.span.clone(), CODE, message);
+    Some(problem.hint("write where it is: { env = \"NAME\" }, { file = \"…\" } or { command = [\"…\"] }"))
+}
+
+/// Doubles braces, so that they stand for themselves.
+fn unfold(text: &mut String) {
     *text = text.replace('{', "{{").replace('}', "}}");
-    written.then(|| {
-        Problem::warning(node.file.as_ref(), node.span.clone(), CODE, "a secret stands in this file")
-            .hint("write where it is: { env = \"NAME\" }, { file = \"…\" } or { command = [\"…\"] }")
-    })
 }
 
 /// Puts stars in place of the secrets that were found, so that no drawing shows them.
@@ -90,6 +97,18 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_number_is_hidden_too() {
+        let (problems, sources, _) = walked("password = 98765\nuser = 1\n");
+        let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, ["secret-in-file", "wrong-type", "wrong-type"]);
+        for problem in &problems {
+            let drawn = draw::text(problem, &sources, false, 100);
+            assert!(drawn.contains("*****") && !drawn.contains("98765"), "{drawn}");
+        }
+        assert_eq!(problems[0].message, "the secret `password` stands in this file");
+    }
+
+    #[test]
     fn told_where_it_is() {
         for good in [
             "{ env = \"X\" }",
@@ -102,7 +121,6 @@ mod tests {
             root.typed::<Config>().unwrap();
         }
         for (bad, code) in [
-            ("7", "wrong-type"),
             ("{ flie = \"x\" }", "unknown-key"),
             ("{ command = \"vault\" }", "wrong-type"),
             ("{ env = \"X\", file = \"x\" }", "unknown-key"),

@@ -43,7 +43,7 @@ impl Walk<'_> {
             return;
         }
         if shape::is_secret(schema) {
-            self.problems.extend(secret::literal(node));
+            self.problems.extend(secret::literal(node, name));
         }
         if let Some(environment) = self.environment
             && shape::allows_scalar(schema)

@@ -76,7 +76,7 @@ async fn of_command(command: &[String], what: &str, root: &Path) -> Result<Vec<u
         child.wait().await.map(|status| (text, status))
     };
     let Ok(answer) = tokio::time::timeout(PATIENCE, answer).await else {
-        let message = format!("{what}: `{program}` printed nothing for {} s", PATIENCE.as_secs());
+        let message = format!("{what}: `{program}` did not end in {} s", PATIENCE.as_secs());
         return Err(Error::new(ErrorKind::Timeout, message));
     };
     let (text, status) = answer.map_err(failed)?;

@@ -116,6 +116,19 @@ pub struct Attempt {
     pub at: DateTime<Utc>,
 }
 
+impl Attempt {
+    /// The record that this attempt leaves once it has committed `rows` rows of a unit.
+    pub fn record(&self, claim: &Claim, unit: &Unit, rows: u64) -> Record {
+        Record {
+            seq: Record::next_seq(claim.record.as_ref()),
+            progress: unit.after.clone(),
+            attempt: self.id.clone(),
+            at: self.at,
+            rows,
+        }
+    }
+}
+
 /// A place rows go to. Knows its target table; one `Sink` may serve several tracks of that table.
 ///
 /// - **Atomic**: a reader sees a unit's rows and its record both or neither, or, where the place cannot, every row is there once after recovery (see `delivery`).

@@ -126,3 +126,89 @@ fn chunks(inbox: Inbox) -> Chunks {
     };
     stream::unfold(inbox, next).boxed()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use arrow::{
+        array::{RecordBatch, UInt64Array},
+        datatypes::{Schema, SchemaRef},
+    };
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::model::{
+        position::SourceIdentity,
+        unit::{Progress, Scope},
+    };
+
+    /// One unit of many chunks, each known by its only ordinal; counts those that were read.
+    #[derive(Default)]
+    struct Counted(Arc<AtomicUsize>);
+
+    const CHUNKS: usize = 20;
+
+    fn end() -> Position {
+        let identity =
+            SourceIdentity { kind: "test".to_owned(), place: "p".to_owned(), order: "x".to_owned() };
+        Position::single(identity, None)
+    }
+
+    #[async_trait]
+    impl Source for Counted {
+        async fn schema(&self) -> Result<SchemaRef> {
+            Ok(Arc::new(Schema::empty()))
+        }
+
+        async fn head(&self) -> Result<Position> {
+            Ok(end())
+        }
+
+        async fn plan(&self, from: Option<&Position>, _: &Position, _: SliceLimit) -> Result<Option<Unit>> {
+            let unit = Unit {
+                scope: Scope::Slice { from: None },
+                after: Progress::Position(end()),
+                schema: self.schema().await?,
+                rows: None,
+            };
+            Ok(from.is_none().then_some(unit))
+        }
+
+        async fn read(&self, unit: &Unit) -> Result<BoxStream<'static, Result<Chunk>>> {
+            let (read, schema) = (Arc::clone(&self.0), Arc::clone(&unit.schema));
+            let chunks = stream::iter(0..CHUNKS as u64).map(move |ordinal| {
+                read.fetch_add(1, Ordering::SeqCst);
+                let batch = RecordBatch::new_empty(Arc::clone(&schema));
+                Ok(Chunk { batch, ordinals: UInt64Array::from(vec![ordinal]), bad: vec![] })
+            });
+            Ok(chunks.boxed())
+        }
+
+        async fn changed(&self) {}
+    }
+
+    /// Lets the reading task go on until it can go no further: both share one thread.
+    async fn settle() {
+        for _ in 0..10 * CHUNKS {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_ahead_than_may_wait() {
+        let source = Counted::default();
+        let read = Arc::clone(&source.0);
+        let mut reader = Reader::start(Arc::new(source), None, end(), SliceLimit::default());
+        let (_, mut chunks) = reader.next().await.unwrap().expect("a unit");
+        for taken in 0..CHUNKS {
+            settle().await;
+            // Those that wait, and the one that waits for room among them.
+            assert_eq!(read.load(Ordering::SeqCst), (taken + CHUNKS_AHEAD + 1).min(CHUNKS));
+            let chunk = chunks.next().await.expect("a chunk").unwrap();
+            assert_eq!(chunk.ordinals.value(0), taken as u64);
+        }
+        assert!(chunks.next().await.is_none());
+        assert!(reader.next().await.unwrap().is_none());
+    }
+}

@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use rusqlite::Connection;
 
-use crate::support::project::{Ran, Sandbox, ran};
+use crate::support::project::{Ran, Sandbox};
 
 const PROJECT: &str = r#"
 [project]
@@ -271,7 +271,7 @@ fn with_own_mounts(project: &Sandbox, script: &str) -> Ran {
     let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
     let mut command = Command::new("unshare");
     command.arg(if root { "-m" } else { "-rm" }).args(["sh", "-c", script]).current_dir(project.root());
-    ran(&command.env("VITRINA", env!("CARGO_BIN_EXE_vitrina")).output().unwrap())
+    command.env("VITRINA", env!("CARGO_BIN_EXE_vitrina")).output().unwrap().into()
 }
 
 #[test]

@@ -272,12 +272,12 @@ impl Resolve<'_, '_, '_, '_> {
         }
         if sink.mode == Mode::Replace && whole == Some(false) {
             let message = "`replace` takes the whole source at once, and this one is read in slices";
-            self.report.value(
-                mode,
-                "slices-replace",
-                message,
-                "use `append` or `merge`, or leave `cursor` out",
-            );
+            let hint = if tree.find(&["source", "cursor"]).is_none() {
+                "use `append` or `merge`"
+            } else {
+                "use `append` or `merge`, or leave `cursor` out"
+            };
+            self.report.value(mode, "slices-replace", message, hint);
         }
     }
 

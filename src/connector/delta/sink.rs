@@ -132,13 +132,7 @@ impl Sink for DeltaSink {
         let mut erased = Erased::default();
         erased.catch_up(&written.erase, &table).await?;
         failpoint::pass("delta.stage.after");
-        let record = Record {
-            seq: Record::next_seq(claim.record.as_ref()),
-            progress: unit.after.clone(),
-            attempt: attempt.id.clone(),
-            at: attempt.at,
-            rows: written.rows,
-        };
+        let record = attempt.record(claim, unit, written.rows);
         Ok(Box::new(StagedFiles {
             table,
             ledger: self.ledger.clone(),

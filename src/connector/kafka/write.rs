@@ -231,13 +231,7 @@ impl Sink for TopicSink {
             inner: self.inner.clone(),
             track: track.clone(),
             expected: claim.record.as_ref().map(|record| record.seq),
-            record: Record {
-                seq: Record::next_seq(claim.record.as_ref()),
-                progress: unit.after.clone(),
-                attempt: attempt.id.clone(),
-                at: attempt.at,
-                rows: spool.rows(),
-            },
+            record: attempt.record(claim, unit, spool.rows()),
             spool,
         }))
     }

@@ -116,13 +116,8 @@ impl Sink for MemorySink {
             self.check_batch(&batch, claim, &unit.scope)?;
             batches.push(batch);
         }
-        let record = Record {
-            seq: Record::next_seq(claim.record.as_ref()),
-            progress: unit.after.clone(),
-            attempt: attempt.id.clone(),
-            at: attempt.at,
-            rows: batches.iter().map(|batch| batch.num_rows() as u64).sum(),
-        };
+        let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let record = attempt.record(claim, unit, rows);
         Ok(Box::new(MemoryStaged {
             store: self.store.clone(),
             table: self.table.clone(),

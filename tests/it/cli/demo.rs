@@ -2,20 +2,20 @@
 
 use serde_json::json;
 
-use super::{call, folder};
+use crate::support::project::Sandbox;
 
 #[test]
 fn the_demo_runs_whole_and_doubles_nothing() {
-    let here = folder(&[]);
-    let first = call(here.path(), &["demo", "--days", "3", "--dir", "показ"]).done();
+    let here = Sandbox::new(&[]);
+    let first = here.vitrina(&["demo", "--days", "3", "--dir", "показ"]).done();
     assert!(
         first.stdout.contains("Try next:") && first.stdout.contains("actions_to_warehouse/mrf3"),
         "{first:#?}"
     );
-    assert!(here.path().join("показ/data/dashboards").read_dir().unwrap().count() >= 3);
+    assert!(here.path("показ/data/dashboards").read_dir().unwrap().count() >= 3);
 
     let count = |sql: &str| {
-        let rows = call(here.path(), &["--project", "показ", "query", sql, "--format", "json"]).done().json();
+        let rows = here.vitrina(&["--project", "показ", "query", sql, "--format", "json"]).done().json();
         rows[0].clone()
     };
     let sql = "SELECT count(*) AS n, count(DISTINCT region || '/' || CAST(id AS VARCHAR)) AS ids \
@@ -24,22 +24,21 @@ fn the_demo_runs_whole_and_doubles_nothing() {
     assert!(rows["n"].as_u64().unwrap() > 1_000, "{rows}");
     assert_eq!(rows["n"], rows["ids"], "each row once");
 
-    let second = call(here.path(), &["demo", "--dir", "показ"]).done();
+    let second = here.vitrina(&["demo", "--dir", "показ"]).done();
     assert!(second.stderr.contains("it goes on"), "{second:#?}");
     let rows = count(sql);
     assert_eq!(rows["n"], rows["ids"], "each row once, the second time too");
-    let runs = call(here.path(), &["--project", "показ", "runs", "--limit", "500", "--format", "json"])
-        .done()
-        .json();
+    let runs =
+        here.vitrina(&["--project", "показ", "runs", "--limit", "500", "--format", "json"]).done().json();
     let states: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["state"].clone()).collect();
     assert!(states.iter().all(|state| *state == json!("done")), "{states:?}");
-    call(here.path(), &["demo", "--dir", "показ", "--days", "3"]).ended(2);
+    here.vitrina(&["demo", "--dir", "показ", "--days", "3"]).ended(2);
 }
 
 #[test]
 fn a_folder_with_other_things_is_left_alone() {
-    let here = folder(&[("занято/файл.txt", "mine")]);
-    let called = call(here.path(), &["demo", "--dir", "занято"]).ended(2);
+    let here = Sandbox::new(&[("занято/файл.txt", "mine")]);
+    let called = here.vitrina(&["demo", "--dir", "занято"]).ended(2);
     assert!(called.stderr.contains("holds other things already"), "{called:#?}");
-    assert_eq!(here.path().join("занято").read_dir().unwrap().count(), 1);
+    assert_eq!(here.path("занято").read_dir().unwrap().count(), 1);
 }

@@ -1,6 +1,6 @@
 //! `--help` teaches.
 
-use super::{call, folder};
+use crate::support::project::Sandbox;
 
 const COMMANDS: [&str; 14] = [
     "init",
@@ -21,11 +21,11 @@ const COMMANDS: [&str; 14] = [
 
 #[test]
 fn every_command_has_help_with_examples() {
-    let here = folder(&[]);
-    let overview = call(here.path(), &["--help"]).done();
+    let here = Sandbox::new(&[]);
+    let overview = here.vitrina(&["--help"]).done();
     for command in COMMANDS {
         assert!(overview.stdout.contains(&format!("\n  {command} ")), "{command} is not in the overview");
-        let help = call(here.path(), &[command, "--help"]).done();
+        let help = here.vitrina(&[command, "--help"]).done();
         assert!(help.stdout.contains("Examples:\n  vitrina "), "{command}: {}", help.stdout);
         assert!(help.stdout.contains("--profile"), "{command} does not tell of options that go everywhere");
         assert!(!help.stdout.contains('\x1b'), "{command}: colour in a pipe");
@@ -35,8 +35,8 @@ fn every_command_has_help_with_examples() {
 
 #[test]
 fn the_overview_tells_the_exit_codes() {
-    let here = folder(&[]);
-    let overview = call(here.path(), &["-h"]).done().stdout;
+    let here = Sandbox::new(&[]);
+    let overview = here.vitrina(&["-h"]).done().stdout;
     for line in ["  1    the project", "  2    wrong usage", "  3    the world failed", "  130  interrupted"]
     {
         assert!(overview.contains(line), "{overview}");
@@ -45,14 +45,14 @@ fn the_overview_tells_the_exit_codes() {
 
 #[test]
 fn version() {
-    let here = folder(&[]);
-    let version = call(here.path(), &["--version"]).done();
+    let here = Sandbox::new(&[]);
+    let version = here.vitrina(&["--version"]).done();
     assert_eq!(version.stdout, format!("vitrina {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
 fn colour_comes_where_it_is_asked_for() {
-    let here = folder(&[]);
-    assert!(call(here.path(), &["--color", "always", "--help"]).done().stdout.contains('\x1b'));
-    assert!(!call(here.path(), &["--color=never", "--help"]).done().stdout.contains('\x1b'));
+    let here = Sandbox::new(&[]);
+    assert!(here.vitrina(&["--color", "always", "--help"]).done().stdout.contains('\x1b'));
+    assert!(!here.vitrina(&["--color=never", "--help"]).done().stdout.contains('\x1b'));
 }

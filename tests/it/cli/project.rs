@@ -1,20 +1,21 @@
 //! Commands about the project itself: init, check, graph, schema.
 
-use super::{SHOP, call, folder, shop};
+use super::{SHOP, shop};
+use crate::support::project::{Ran, Sandbox, program};
 
 #[test]
 fn init_makes_projects_that_check() {
-    let here = folder(&[]);
+    let here = Sandbox::new(&[]);
     for template in ["crm", "empty"] {
-        let made = call(here.path(), &["init", template, "--template", template]).done();
+        let made = here.vitrina(&["init", template, "--template", template]).done();
         assert!(made.stdout.contains(&format!("--project {template} check")), "{made:#?}");
-        let text = std::fs::read_to_string(here.path().join(template).join("vitrina.toml")).unwrap();
+        let text = std::fs::read_to_string(here.path(template).join("vitrina.toml")).unwrap();
         assert!(text.contains(&format!("name = \"{template}\"")), "{text}");
-        let checked = call(here.path(), &["--project", template, "check"]).done();
+        let checked = here.vitrina(&["--project", template, "check"]).done();
         assert!(checked.stderr.contains("no problems"), "{checked:#?}");
         assert_eq!(checked.stdout, "");
     }
-    let again = call(here.path(), &["init", "crm"]).ended(2);
+    let again = here.vitrina(&["init", "crm"]).ended(2);
     assert!(again.stderr.contains("is there already"), "{again:#?}");
 }
 
@@ -22,36 +23,37 @@ fn init_makes_projects_that_check() {
 fn check_tells_all_problems_at_once() {
     let broken = SHOP.replace("kind = \"delta\"", "kind = \"delta\"\npth = \"x\"");
     let pipeline = "[source]\nconnection = \"shp\"\ntable = \"t\"\n[sink]\nconnection = \"warehouse\"\ntable = \"t\"\nmode = \"replace\"\n";
-    let here = folder(&[("vitrina.toml", &broken), ("pipelines/p.toml", pipeline)]);
-    let told = call(here.path(), &["check"]).ended(1);
+    let here = Sandbox::new(&[("vitrina.toml", &broken), ("pipelines/p.toml", pipeline)]);
+    let told = here.vitrina(&["check"]).ended(1);
     assert!(told.stdout.contains("pth") && told.stdout.contains("shp"), "{told:#?}");
     assert!(told.stderr.contains("errors"), "{told:#?}");
     assert!(!told.stdout.contains('\x1b'), "colour in a pipe");
 
-    let json = call(here.path(), &["check", "--format", "json"]).ended(1).json();
+    let json = here.vitrina(&["check", "--format", "json"]).ended(1).json();
     let problems = json.as_array().unwrap();
     assert!(problems.len() >= 2, "{json:#}");
     for key in ["path", "line", "column", "end_line", "end_column", "code", "severity", "message", "hint"] {
         assert!(problems[0].get(key).is_some(), "no {key}: {json:#}");
     }
-    let one = call(here.path(), &["check", "pipelines/p.toml", "--format", "json"]).ended(1).json();
+    let one = here.vitrina(&["check", "pipelines/p.toml", "--format", "json"]).ended(1).json();
     let paths: Vec<_> = one.as_array().unwrap().iter().map(|problem| problem["path"].clone()).collect();
     assert!(!paths.is_empty() && paths.iter().all(|path| path == "pipelines/p.toml"), "{one:#}");
-    assert!(!here.path().join("data").exists(), "check made something");
+    assert!(!here.path("data").exists(), "check made something");
 }
 
 #[test]
 fn a_project_is_found_from_below() {
     let shop = shop();
-    let below = shop.path().join("pipelines");
-    call(&below, &["check"]).done();
-    call(&below, &["check", "orders.toml"]).done();
+    let below = shop.path("pipelines");
+    for arguments in [&["check"][..], &["check", "orders.toml"]] {
+        Ran::from(program(&below).args(arguments).output().unwrap()).done();
+    }
 }
 
 #[test]
 fn the_graph_shows_who_reads_whom() {
     let shop = shop();
-    let text = call(shop.path(), &["graph"]).done().stdout;
+    let text = shop.vitrina(&["graph"]).done().stdout;
     let expected = "\
 shop.orders
 orders  pipeline → warehouse.orders
@@ -59,18 +61,18 @@ orders  pipeline → warehouse.orders
    └─ отчёт  mart → data/отчёт.xlsx
 ";
     assert_eq!(text, expected);
-    let part = call(shop.path(), &["graph", "по_городам+"]).done().stdout;
+    let part = shop.vitrina(&["graph", "по_городам+"]).done().stdout;
     assert!(part.contains("отчёт") && !part.contains("orders  pipeline"), "{part}");
-    let chart = call(shop.path(), &["graph", "--format", "mermaid"]).done().stdout;
+    let chart = shop.vitrina(&["graph", "--format", "mermaid"]).done().stdout;
     assert!(chart.starts_with("flowchart LR\n") && chart.contains("([\"по_городам\"])"), "{chart}");
 }
 
 #[test]
 fn schemas_are_json_schemas() {
-    let here = folder(&[]);
-    let all = call(here.path(), &["schema"]).done().json();
+    let here = Sandbox::new(&[]);
+    let all = here.vitrina(&["schema"]).done().json();
     assert!(all["pipeline.schema.json"]["properties"].get("source").is_some());
-    call(here.path(), &["schema", "--out", "папка/схемы"]).done();
-    let text = std::fs::read_to_string(here.path().join("папка/схемы/pipeline.schema.json")).unwrap();
+    here.vitrina(&["schema", "--out", "папка/схемы"]).done();
+    let text = std::fs::read_to_string(here.path("папка/схемы/pipeline.schema.json")).unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), all["pipeline.schema.json"]);
 }

@@ -1,16 +1,12 @@
 //! A small project in a folder of its own, and the program run over it.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::process::Command;
 
 use calamine::{DataType, Reader, Xlsx};
 use rusqlite::Connection;
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::support::{kafka::Cluster, postgres::Place};
+use crate::support::{kafka::Cluster, postgres::Place, project::Sandbox};
 
 /// Where the project's rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +20,7 @@ pub(super) enum Target {
 
 /// A project: a bot's database → a warehouse, a mart over the warehouse, a workbook over the mart.
 pub(super) struct Site {
-    folder: TempDir,
+    pub(super) sandbox: Sandbox,
     /// The warehouse's schema, where it is on a server.
     _place: Option<Place>,
     /// Its topics are gone with it.
@@ -51,49 +47,32 @@ impl Site {
             (Target::Delta, _) => "kind = \"delta\"\npath = \"warehouse\"".to_owned(),
             _ => "kind = \"sqlite\"\npath = \"warehouse.db\"".to_owned(),
         };
-        let site = Self { folder: tempfile::tempdir().unwrap(), _place: place, _cluster: cluster };
+        let sandbox = Sandbox::new(&[
+            ("pipelines/renewed.toml", RENEWED),
+            ("marts/totals.toml", MART),
+            ("marts/book.toml", WORKBOOK),
+        ]);
         let project = PROJECT.replace("WAREHOUSE", &warehouse);
-        site.write("vitrina.toml", &(project + stream.as_deref().unwrap_or_default()));
+        sandbox.write("vitrina.toml", &(project + stream.as_deref().unwrap_or_default()));
         let pipeline = if target == Target::Kafka {
-            site.write("pipelines/to_stream.toml", TO_STREAM);
+            sandbox.write("pipelines/to_stream.toml", TO_STREAM);
             PIPELINE.replace(FROM_BOT, FROM_STREAM)
         } else {
             PIPELINE.to_owned()
         };
-        site.write("pipelines/события.toml", &pipeline);
-        site.write("pipelines/renewed.toml", RENEWED);
-        site.write("marts/totals.toml", MART);
-        site.write("marts/book.toml", WORKBOOK);
-        site.source()
-            .execute_batch(
-                "PRAGMA journal_mode = WAL;
-                 CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, amount TEXT);
-                 CREATE TABLE tariffs (code TEXT PRIMARY KEY, price INTEGER);
-                 INSERT INTO tariffs VALUES ('интернет', 500), ('ТВ', 300);",
-            )
-            .unwrap();
-        site
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    /// A file of the project.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// The project's folder.
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
+        sandbox.write("pipelines/события.toml", &pipeline);
+        sandbox.sqlite(
+            "bot.db",
+            "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, amount TEXT);
+             CREATE TABLE tariffs (code TEXT PRIMARY KEY, price INTEGER);
+             INSERT INTO tariffs VALUES ('интернет', 500), ('ТВ', 300);",
+        );
+        Self { sandbox, _place: place, _cluster: cluster }
     }
 
     /// A bot's own connection to its database.
     pub(super) fn source(&self) -> Connection {
-        let source = Connection::open(self.path("bot.db")).unwrap();
+        let source = Connection::open(self.sandbox.path("bot.db")).unwrap();
         source.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
         source
     }
@@ -105,19 +84,12 @@ impl Site {
 
     /// The program with these arguments.
     pub(super) fn program(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vitrina"));
-        command.arg("--project").arg(self.folder()).args(arguments).env_remove("VITRINA_PROFILE");
-        command
+        self.sandbox.command(arguments)
     }
 
     /// Runs everything to its end.
     pub(super) fn run_all(&self) {
-        succeeded(self.program(&["run", "--all"]).output().unwrap());
-    }
-
-    fn query(&self, sql: &str) -> Vec<Value> {
-        let output = succeeded(self.program(&["query", sql, "--format", "json"]).output().unwrap());
-        serde_json::from_slice(&output.stdout).expect("JSON")
+        self.sandbox.must(&["run", "--all"]);
     }
 
     /// Rows equal the source once each, dead letters its bad rows once each; the mart and the workbook agree.
@@ -125,12 +97,13 @@ impl Site {
         let (good, bad) = self.expected();
         let events =
             "SELECT id, name, CAST(amount AS VARCHAR) AS amount FROM warehouse.\"События\" ORDER BY id";
-        let found: Vec<(i64, String, String)> = self.query(events).iter().map(event).collect();
+        let found: Vec<(i64, String, String)> = self.sandbox.query(events).iter().map(event).collect();
         assert_eq!(found.len(), good.len(), "rows in the target");
         assert_eq!(found, good);
         assert_eq!(self.dead_letters(), bad, "dead letters");
-        assert_eq!(self.query("SELECT count(*) AS n FROM warehouse.tariffs")[0]["n"], 2);
-        let totals = self.query("SELECT events, CAST(amount AS VARCHAR) AS amount FROM warehouse.totals");
+        assert_eq!(self.sandbox.query("SELECT count(*) AS n FROM warehouse.tariffs")[0]["n"], 2);
+        let totals =
+            self.sandbox.query("SELECT events, CAST(amount AS VARCHAR) AS amount FROM warehouse.totals");
         let cents: i64 = good.iter().map(|(id, _, _)| id * 25).sum();
         let total = format!("{}.{:02}", cents / 100, cents % 100);
         assert_eq!(totals.len(), 1);
@@ -138,7 +111,7 @@ impl Site {
             (totals[0]["events"].as_i64(), totals[0]["amount"].as_str()),
             (Some(good.len() as i64), Some(total.as_str()))
         );
-        let mut book: Xlsx<_> = calamine::open_workbook(self.path("book.xlsx")).unwrap();
+        let mut book: Xlsx<_> = calamine::open_workbook(self.sandbox.path("book.xlsx")).unwrap();
         let sheet = book.worksheet_range("Итоги").unwrap();
         let mut numbers = sheet.used_cells().filter_map(|(_, _, cell)| cell.as_f64());
         let count = good.len() as f64;
@@ -156,9 +129,7 @@ impl Site {
     }
 
     fn dead_letters(&self) -> Vec<i64> {
-        let arguments = ["dead-letters", "list", "события", "--limit", "1000000", "--format", "json"];
-        let output = succeeded(self.program(&arguments).output().unwrap());
-        let letters: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+        let letters = self.sandbox.dead_letters("события");
         let mut ids: Vec<i64> =
             letters.iter().map(|letter| letter["row"]["id"].as_i64().expect("an id")).collect();
         ids.sort_unstable();
@@ -185,14 +156,6 @@ fn event(row: &Value) -> (i64, String, String) {
     let text =
         |name: &str| row[name].as_str().unwrap_or_else(|| panic!("no text in {name}: {row}")).to_owned();
     (row["id"].as_i64().expect("an id"), text("name"), text("amount"))
-}
-
-/// What a command said, if it went well.
-pub(super) fn succeeded(output: Output) -> Output {
-    let (said, complained) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}\n{said}\n{complained}", output.status);
-    output
 }
 
 const PROJECT: &str = r#"

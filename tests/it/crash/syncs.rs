@@ -3,7 +3,8 @@
 
 use std::process::Command;
 
-use super::site::{Site, Target, succeeded};
+use super::site::{Site, Target};
+use crate::support::project::Ran;
 
 /// A call of the program that matters for durability.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,13 +19,14 @@ enum Call {
 fn calls(target: Target) -> (Site, Vec<Call>) {
     let site = Site::new(target);
     site.add(50);
-    let trace = site.path("trace.txt");
+    let trace = site.sandbox.path("trace.txt");
     let plain = site.program(&["run", "--all"]);
     let mut traced = Command::new("strace");
     traced.args(["-f", "-y", "-qq", "-s", "4096", "-e", "signal=none"]);
     traced.args(["-e", "trace=fsync,fdatasync,?rename,?renameat,?renameat2,?link,?linkat", "-o"]);
     traced.arg(&trace).arg(plain.get_program()).args(plain.get_args());
-    succeeded(traced.output().expect("strace is installed (scripts/test sees to it)"));
+    traced.current_dir(site.sandbox.root());
+    Ran::from(traced.output().expect("strace is installed (scripts/test sees to it)")).done();
     let text = std::fs::read_to_string(trace).unwrap();
     let calls = whole_calls(&text).iter().filter_map(|line| parse(line, &site)).collect();
     (site, calls)
@@ -53,7 +55,7 @@ fn parse(call: &str, site: &Site) -> Option<Call> {
     if !call.trim_end().ends_with("= 0") {
         return None;
     }
-    let folder = site.folder().canonicalize().unwrap();
+    let folder = site.sandbox.root().canonicalize().unwrap();
     let ours = |path: &str| {
         path.strip_prefix(folder.to_str().unwrap()).map(|path| path.trim_start_matches('/').to_owned())
     };
@@ -151,7 +153,7 @@ fn is_log_entry(path: &str) -> bool {
 
 /// Data files that a log entry adds, as paths under the table.
 fn added_files(site: &Site, entry: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(site.path(entry)).unwrap();
+    let text = std::fs::read_to_string(site.sandbox.path(entry)).unwrap();
     let actions = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     actions.filter_map(|action| action["add"]["path"].as_str().map(str::to_owned)).collect()
 }

@@ -18,7 +18,8 @@ pub(crate) struct Sandbox {
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    pub(crate) code: i32,
+    /// Its exit code; none where a signal ended it.
+    pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -58,28 +59,22 @@ impl Sandbox {
         connection.execute_batch(sql).unwrap();
     }
 
-    /// A command over this project, not started yet.
+    /// A command in this folder, not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vitrina"));
-        command
-            .arg("--project")
-            .arg(self.root())
-            .args(arguments)
-            .env("NO_COLOR", "1")
-            .env_remove("VITRINA_PROFILE");
+        let mut command = program(self.root());
+        command.args(arguments);
         command
     }
 
     /// Runs a command to its end.
     pub(crate) fn vitrina(&self, arguments: &[&str]) -> Ran {
-        ran(&self.command(arguments).output().unwrap())
+        self.command(arguments).output().unwrap().into()
     }
 
     /// Runs a command that must succeed; gives its results.
+    #[track_caller]
     pub(crate) fn must(&self, arguments: &[&str]) -> String {
-        let ran = self.vitrina(arguments);
-        assert_eq!(ran.code, 0, "vitrina {arguments:?}: {ran:?}");
-        ran.stdout
+        self.vitrina(arguments).done().stdout
     }
 
     /// The rows of a query, a JSON object each.
@@ -97,25 +92,55 @@ impl Sandbox {
 
     /// Dead letters that wait, a JSON object each.
     pub(crate) fn dead_letters(&self, name: &str) -> Vec<Json> {
-        let text = self.must(&["dead-letters", "list", name, "--format", "json"]);
+        let text = self.must(&["dead-letters", "list", name, "--limit", "1000000", "--format", "json"]);
         serde_json::from_str::<Json>(&text).unwrap().as_array().cloned().unwrap_or_default()
     }
 }
 
-/// How a finished process ended.
-pub(crate) fn ran(output: &Output) -> Ran {
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+/// The program, in a folder, with no settings from outside.
+pub(crate) fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vitrina"));
+    command.current_dir(folder);
+    for name in ["VITRINA_PROJECT", "VITRINA_PROFILE", "VITRINA_LOG", "VITRINA_FAILPOINT", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
     }
 }
 
 impl Ran {
+    /// Its results, as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Json {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:#?}"))
+    }
+
+    /// It ended well.
+    #[track_caller]
+    pub(crate) fn done(self) -> Self {
+        self.ended(0)
+    }
+
+    /// It ended with this code.
+    #[track_caller]
+    pub(crate) fn ended(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
     /// Fails unless the command ended with this code and said all of this on stderr.
     #[track_caller]
     pub(crate) fn says(&self, code: i32, parts: &[&str]) {
-        assert_eq!(self.code, code, "{self:?}");
+        assert_eq!(self.code, Some(code), "{self:#?}");
         for part in parts {
             assert!(self.stderr.contains(part), "nothing of {part:?} in:\n{}", self.stderr);
         }

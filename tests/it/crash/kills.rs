@@ -1,47 +1,120 @@
-//! Death at any moment, while the bot goes on writing.
+//! Death at any moment, over every pair of places, while the bot goes on writing.
+//!
+//! `scripts/chaos` plays more rounds of the same and prints a table.
 
 use std::{
+    fmt::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind},
     process::Stdio,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
-use rand::Rng;
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use super::site::{Site, Target, add_rows};
+use super::site::{Pair, Place, Site, add_rows};
 
-/// Deaths of one project.
-const DEATHS: usize = 12;
+/// Rounds of one pair in the tests.
+const ROUNDS: usize = 3;
+/// Pairs that are played at once.
+const AT_ONCE: usize = 2;
 /// The bot writes no longer than this, whatever becomes of the test.
 const WRITING: Duration = Duration::from_mins(5);
+/// Rounds of one project; the next begin with a new one, so that targets stay small.
+const OF_ONE_PROJECT: usize = 25;
 
-#[test]
-fn death_at_any_moment_loses_and_doubles_nothing_in_sqlite() {
-    die_often(Target::Sqlite);
+/// What came of a pair.
+#[derive(Debug, Default)]
+struct Outcome {
+    rounds: usize,
+    deaths: usize,
+    rows: usize,
+    failed: Option<String>,
 }
 
 #[test]
-fn death_at_any_moment_loses_and_doubles_nothing_in_delta() {
-    die_often(Target::Delta);
+fn death_at_any_moment_loses_and_doubles_nothing() {
+    let seed = rand::rng().random();
+    let outcomes = play(&pairs(""), ROUNDS, seed);
+    let failed: Vec<_> = outcomes.iter().filter(|(_, outcome)| outcome.failed.is_some()).collect();
+    assert!(failed.is_empty(), "seed {seed}: {failed:#?}");
+    let deaths: usize = outcomes.iter().map(|(_, outcome)| outcome.deaths).sum();
+    assert!(deaths > outcomes.len(), "seed {seed}: most runs ended before they were killed: {outcomes:#?}");
 }
 
+/// The tool: pairs, rounds and seed come from the environment, a table goes to standard output.
 #[test]
-fn death_at_any_moment_loses_and_doubles_nothing_in_postgres() {
-    die_often(Target::Postgres);
+#[ignore = "played by scripts/chaos"]
+fn chaos() {
+    let setting = |name: &str| std::env::var(name).unwrap_or_default();
+    let rounds = setting("VITRINA_CHAOS_ROUNDS").parse().expect("VITRINA_CHAOS_ROUNDS is a number");
+    let seed = setting("VITRINA_CHAOS_SEED").parse().expect("VITRINA_CHAOS_SEED is a number");
+    let outcomes = play(&pairs(&setting("VITRINA_CHAOS_PAIRS")), rounds, seed);
+    println!("{}", table(&outcomes));
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.failed.is_none()), "seed {seed}: {outcomes:#?}");
 }
 
-#[test]
-fn death_at_any_moment_loses_and_doubles_nothing_on_the_way_by_kafka() {
-    die_often(Target::Kafka);
+/// `sqlite-delta,kafka-postgres`; nothing means every pair.
+fn pairs(chosen: &str) -> Vec<Pair> {
+    let all = Place::ALL.into_iter().flat_map(|from| Place::ALL.map(|into| Pair { from, into }));
+    let named = |pair: &Pair| format!("{}-{}", pair.from.kind(), pair.into.kind());
+    let wanted: Vec<&str> = chosen.split(',').filter(|name| !name.is_empty()).collect();
+    let found: Vec<Pair> =
+        all.filter(|pair| wanted.is_empty() || wanted.contains(&named(pair).as_str())).collect();
+    assert!(wanted.is_empty() || found.len() == wanted.len(), "there is no such pair in `{chosen}`");
+    found
 }
 
-fn die_often(target: Target) {
-    let whole = one_run(target);
-    let site = Site::new(target);
+/// Plays every pair, a few at once.
+fn play(pairs: &[Pair], rounds: usize, seed: u64) -> Vec<(Pair, Outcome)> {
+    let next = AtomicUsize::new(0);
+    let outcomes: Mutex<Vec<(Pair, Outcome)>> = Mutex::default();
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(pair) = pairs.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let outcome = rounds_of(*pair, rounds, seed);
+                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((*pair, outcome));
+                }
+            });
+        }
+    });
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcomes.sort_by_key(|(pair, _)| pairs.iter().position(|other| other == pair));
+    outcomes
+}
+
+fn rounds_of(pair: Pair, rounds: usize, seed: u64) -> Outcome {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut outcome = Outcome::default();
+    while outcome.rounds < rounds && outcome.failed.is_none() {
+        let now = OF_ONE_PROJECT.min(rounds - outcome.rounds);
+        match catch_unwind(AssertUnwindSafe(|| die_often(pair, now, &mut random))) {
+            Ok((deaths, rows)) => {
+                outcome.deaths += deaths;
+                outcome.rows += rows;
+            }
+            Err(why) => {
+                let why = why.downcast_ref::<String>().map_or("it panicked", String::as_str);
+                outcome.failed = Some(why.to_owned());
+            }
+        }
+        outcome.rounds += now;
+    }
+    outcome
+}
+
+/// Kills a project's runs at random moments, lets the last one end, and compares. Gives deaths and rows.
+fn die_often(pair: Pair, rounds: usize, random: &mut StdRng) -> (usize, usize) {
+    let whole = one_run(pair);
+    let site = Site::new(pair);
     site.add(200);
     let done = AtomicBool::new(false);
-    thread::scope(|scope| {
+    let deaths = thread::scope(|scope| {
         scope.spawn(|| {
             let bot = site.source();
             let began = Instant::now();
@@ -51,25 +124,37 @@ fn die_often(target: Target) {
             }
         });
         let mut deaths = 0;
-        for _ in 0..DEATHS {
+        for _ in 0..rounds {
             let mut child =
                 site.program(&["run", "--all"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            thread::sleep(whole.mul_f64(rand::rng().random_range(0.05..1.0)));
+            thread::sleep(whole.mul_f64(random.random_range(0.05..1.0)));
             child.kill().unwrap();
             deaths += usize::from(!child.wait().unwrap().success());
         }
         done.store(true, Ordering::SeqCst);
-        assert!(deaths > 0, "every run ended before it was killed");
+        deaths
     });
     site.run_all();
     site.check();
+    (deaths, site.found().len())
 }
 
 /// How long a run takes that nobody kills.
-fn one_run(target: Target) -> Duration {
-    let site = Site::new(target);
+fn one_run(pair: Pair) -> Duration {
+    let site = Site::new(pair);
     site.add(200);
     let started = Instant::now();
     site.run_all();
     started.elapsed()
+}
+
+/// Markdown.
+fn table(outcomes: &[(Pair, Outcome)]) -> String {
+    let mut text =
+        "| source → sink | rounds | deaths | rows | lost or doubled |\n|---|---:|---:|---:|---|\n".to_owned();
+    for (pair, Outcome { rounds, deaths, rows, failed }) in outcomes {
+        let result = if failed.is_some() { "**FAILED**" } else { "none" };
+        let _ = writeln!(text, "| {pair} | {rounds} | {deaths} | {rows} | {result} |");
+    }
+    text
 }

@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::site::{Site, Target};
+use super::site::{Pair, Place, Site};
 
 /// What `abort` kills with.
 const SIGABRT: i32 = 6;
@@ -41,11 +41,11 @@ fn gather(folder: &Path, found: &mut BTreeSet<String>) {
 fn death_at_any_point_loses_and_doubles_nothing() {
     let reached: Mutex<BTreeSet<String>> = Mutex::default();
     std::thread::scope(|scope| {
-        for target in [Target::Sqlite, Target::Delta, Target::Postgres, Target::Kafka] {
+        for place in Place::ALL {
             let reached = &reached;
             scope.spawn(move || {
-                for name in names().into_iter().filter(|name| !other_kind(target, name)) {
-                    if die_and_go_on(target, &name) {
+                for name in names().into_iter().filter(|name| !other_kind(place, name)) {
+                    if die_and_go_on(way_by(place), &name) {
                         reached.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
                     }
                 }
@@ -57,9 +57,17 @@ fn death_at_any_point_loses_and_doubles_nothing() {
     assert!(missed.is_empty(), "no project passes {missed:?}");
 }
 
+/// A way that passes every point of a place's connector.
+fn way_by(place: Place) -> Pair {
+    match place {
+        Place::Kafka => Pair { from: Place::Kafka, into: Place::Sqlite },
+        into => Pair { from: Place::Sqlite, into },
+    }
+}
+
 /// Whether the point was reached.
-fn die_and_go_on(target: Target, point: &str) -> bool {
-    let site = Site::new(target);
+fn die_and_go_on(pair: Pair, point: &str) -> bool {
+    let site = Site::new(pair);
     site.add(50);
     let first = dies(&site, point);
     site.add(30);
@@ -70,16 +78,15 @@ fn die_and_go_on(target: Target, point: &str) -> bool {
     first || again
 }
 
-/// Whether it is a point of another target's connector.
-fn other_kind(target: Target, point: &str) -> bool {
-    let own = match target {
-        Target::Sqlite => "sqlite.",
-        Target::Delta => "delta.",
-        Target::Postgres => "postgres.",
-        // The others lie on the ways of the others.
-        Target::Kafka => return !point.starts_with("kafka."),
-    };
-    ["sqlite.", "delta.", "postgres.", "kafka."].iter().any(|kind| *kind != own && point.starts_with(kind))
+/// Whether it is a point that another place's way passes.
+fn other_kind(place: Place, point: &str) -> bool {
+    let owner = Place::ALL
+        .into_iter()
+        .find(|owner| point.strip_prefix(owner.kind()).is_some_and(|rest| rest.starts_with('.')));
+    match owner {
+        Some(owner) => owner != place,
+        None => place == Place::Kafka,
+    }
 }
 
 /// Runs everything with this point armed; whether it died there. A run that does not pass it must succeed.

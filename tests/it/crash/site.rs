@@ -1,30 +1,90 @@
 //! A small project in a folder of its own, and the program run over it.
 
-use std::process::Command;
+use std::{fmt, process::Command};
 
 use calamine::{DataType, Reader, Xlsx};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::support::{kafka::Cluster, postgres::Place, project::Sandbox};
+use crate::support::{kafka::Cluster, postgres::Place as Schema, project::Sandbox};
 
-/// Where the project's rows go.
+/// A kind of place that rows come from and go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum Place {
     Sqlite,
     Delta,
     Postgres,
-    /// By a topic into SQLite.
     Kafka,
+}
+
+/// The way of a project's rows: from the bot's own database, or by a place of another kind, into the warehouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) from: Place,
+    pub(super) into: Place,
+}
+
+impl Place {
+    pub(super) const ALL: [Self; 4] = [Self::Sqlite, Self::Delta, Self::Postgres, Self::Kafka];
+
+    /// As a connection's `kind` names it.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Delta => "delta",
+            Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
+        }
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} → {}", self.from.kind(), self.into.kind())
+    }
+}
+
+/// What the servers keep for a project, gone with it.
+struct Servers {
+    schema: Option<Schema>,
+    cluster: Option<Cluster>,
+}
+
+impl Servers {
+    fn of(pair: Pair) -> Self {
+        let needs = |place: Place| pair.from == place || pair.into == place;
+        Self {
+            schema: needs(Place::Postgres).then(Schema::new),
+            cluster: needs(Place::Kafka).then(Cluster::new),
+        }
+    }
+
+    /// The keys of a connection to a place, whose files have this name.
+    fn connection(&self, place: Place, name: &str) -> String {
+        match place {
+            Place::Sqlite => format!("kind = \"sqlite\"\npath = \"{name}.db\""),
+            Place::Delta => format!("kind = \"delta\"\npath = \"{name}\""),
+            Place::Postgres => {
+                let schema = self.schema.as_ref().expect("a schema was made");
+                POSTGRES.replace("SCHEMA", &schema.schema)
+            }
+            Place::Kafka => {
+                let cluster = self.cluster.as_ref().expect("a cluster was reached");
+                let (brokers, prefix) = (cluster.config().brokers, &cluster.prefix);
+                format!("kind = \"kafka\"\nbrokers = {brokers:?}\nprefix = {prefix:?}")
+            }
+        }
+    }
 }
 
 /// A project: a bot's database → a warehouse, a mart over the warehouse, a workbook over the mart.
 pub(super) struct Site {
     pub(super) sandbox: Sandbox,
-    /// The warehouse's schema, where it is on a server.
-    _place: Option<Place>,
-    /// Its topics are gone with it.
-    _cluster: Option<Cluster>,
+    /// The table of events in the warehouse, as SQL names it.
+    events: &'static str,
+    /// Where the tables lie that are made from others.
+    marts: &'static str,
+    _servers: Servers,
 }
 
 /// Every seventh amount is a word: a bad row.
@@ -32,42 +92,43 @@ const BAD_EVERY: i64 = 7;
 
 impl Site {
     /// A project whose source has no rows yet.
-    pub(super) fn new(target: Target) -> Self {
-        let place = (target == Target::Postgres).then(Place::new);
-        let cluster = (target == Target::Kafka).then(Cluster::new);
-        let stream = cluster.as_ref().map(|cluster| {
-            let brokers = &cluster.config().brokers;
-            format!(
-                "\n[connections.stream]\nkind = \"kafka\"\nbrokers = {brokers:?}\nprefix = {:?}\n",
-                cluster.prefix
-            )
-        });
-        let warehouse = match (target, &place) {
-            (Target::Postgres, Some(place)) => POSTGRES.replace("SCHEMA", &place.schema),
-            (Target::Delta, _) => "kind = \"delta\"\npath = \"warehouse\"".to_owned(),
-            _ => "kind = \"sqlite\"\npath = \"warehouse.db\"".to_owned(),
+    pub(super) fn new(pair: Pair) -> Self {
+        let servers = Servers::of(pair);
+        let mut project =
+            format!("{PROJECT}\n[connections.warehouse]\n{}\n", servers.connection(pair.into, "warehouse"));
+        // Topics are only appended to, and have names of Latin letters.
+        let (table, events, marts) = if pair.into == Place::Kafka {
+            project.push_str("\n[connections.local]\nkind = \"sqlite\"\npath = \"local.db\"\n");
+            ("moved", "warehouse.moved", "local")
+        } else {
+            ("События", "warehouse.\"События\"", "warehouse")
         };
+        let mut pipeline = PIPELINE.replace("TABLE", table);
+        if pair.from != Place::Sqlite {
+            project
+                .push_str(&format!("\n[connections.stream]\n{}\n", servers.connection(pair.from, "stream")));
+            let cursor = if pair.from == Place::Postgres { CURSOR } else { "" };
+            pipeline = pipeline.replace(FROM_BOT, &format!("{FROM_STREAM}{cursor}"));
+        }
+        let (renewed, totals) =
+            (RENEWED.replace("MARTS", marts), MART.replace("EVENTS", events).replace("MARTS", marts));
         let sandbox = Sandbox::new(&[
-            ("pipelines/renewed.toml", RENEWED),
-            ("marts/totals.toml", MART),
+            ("vitrina.toml", &project),
+            ("pipelines/события.toml", &pipeline),
+            ("pipelines/renewed.toml", &renewed),
+            ("marts/totals.toml", &totals),
             ("marts/book.toml", WORKBOOK),
         ]);
-        let project = PROJECT.replace("WAREHOUSE", &warehouse);
-        sandbox.write("vitrina.toml", &(project + stream.as_deref().unwrap_or_default()));
-        let pipeline = if target == Target::Kafka {
+        if pair.from != Place::Sqlite {
             sandbox.write("pipelines/to_stream.toml", TO_STREAM);
-            PIPELINE.replace(FROM_BOT, FROM_STREAM)
-        } else {
-            PIPELINE.to_owned()
-        };
-        sandbox.write("pipelines/события.toml", &pipeline);
+        }
         sandbox.sqlite(
             "bot.db",
             "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, amount TEXT);
              CREATE TABLE tariffs (code TEXT PRIMARY KEY, price INTEGER);
              INSERT INTO tariffs VALUES ('интернет', 500), ('ТВ', 300);",
         );
-        Self { sandbox, _place: place, _cluster: cluster }
+        Self { sandbox, events, marts, _servers: servers }
     }
 
     /// A bot's own connection to its database.
@@ -95,15 +156,14 @@ impl Site {
     /// Rows equal the source once each, dead letters its bad rows once each; the mart and the workbook agree.
     pub(super) fn check(&self) {
         let (good, bad) = self.expected();
-        let events =
-            "SELECT id, name, CAST(amount AS VARCHAR) AS amount FROM warehouse.\"События\" ORDER BY id";
-        let found: Vec<(i64, String, String)> = self.sandbox.query(events).iter().map(event).collect();
+        let found = self.found();
         assert_eq!(found.len(), good.len(), "rows in the target");
         assert_eq!(found, good);
         assert_eq!(self.dead_letters(), bad, "dead letters");
-        assert_eq!(self.sandbox.query("SELECT count(*) AS n FROM warehouse.tariffs")[0]["n"], 2);
-        let totals =
-            self.sandbox.query("SELECT events, CAST(amount AS VARCHAR) AS amount FROM warehouse.totals");
+        assert_eq!(self.sandbox.number(&format!("SELECT count(*) AS n FROM {}.tariffs", self.marts)), 2);
+        let marts = self.marts;
+        let totals = format!("SELECT events, CAST(amount AS VARCHAR) AS amount FROM {marts}.totals");
+        let totals = self.sandbox.query(&totals);
         let cents: i64 = good.iter().map(|(id, _, _)| id * 25).sum();
         let total = format!("{}.{:02}", cents / 100, cents % 100);
         assert_eq!(totals.len(), 1);
@@ -116,6 +176,13 @@ impl Site {
         let mut numbers = sheet.used_cells().filter_map(|(_, _, cell)| cell.as_f64());
         let count = good.len() as f64;
         assert!(numbers.any(|number| (number - count).abs() < 0.5), "the workbook shows another count");
+    }
+
+    /// What is in the target.
+    pub(super) fn found(&self) -> Vec<(i64, String, String)> {
+        let events = self.events;
+        let sql = format!("SELECT id, name, CAST(amount AS VARCHAR) AS amount FROM {events} ORDER BY id");
+        self.sandbox.query(&sql).iter().map(event).collect()
     }
 
     /// What must be in the target, and the ids of what must be put aside.
@@ -170,9 +237,6 @@ state = "state"
 [connections.bot]
 kind = "sqlite"
 path = "bot.db"
-
-[connections.warehouse]
-WAREHOUSE
 "#;
 
 const POSTGRES: &str = r#"kind = "postgres"
@@ -199,7 +263,7 @@ amount = "decimal(12,2)"
 
 [sink]
 connection = "warehouse"
-table = "События"
+table = "TABLE"
 mode = "append"
 "#;
 
@@ -209,6 +273,9 @@ cursor = { column = "id" }"#;
 
 const FROM_STREAM: &str = r#"connection = "stream"
 table = "events""#;
+
+const CURSOR: &str = r#"
+cursor = { column = "id" }"#;
 
 const TO_STREAM: &str = r#"
 slice = { rows = 20 }
@@ -232,16 +299,16 @@ connection = "bot"
 table = "tariffs"
 
 [sink]
-connection = "warehouse"
+connection = "MARTS"
 table = "tariffs"
 mode = "replace"
 "#;
 
 const MART: &str = r#"
-sql = "SELECT count(*) AS events, CAST(coalesce(sum(amount), 0) AS DECIMAL(18, 2)) AS amount FROM warehouse.\"События\""
+sql = '''SELECT count(*) AS events, CAST(coalesce(sum(amount), 0) AS DECIMAL(18, 2)) AS amount FROM EVENTS'''
 
 [sink]
-connection = "warehouse"
+connection = "MARTS"
 mode = "replace"
 "#;
 

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use super::site::{Site, Target};
+use super::site::{Pair, Place, Site};
 use crate::support::project::Ran;
 
 /// A call of the program that matters for durability.
@@ -16,8 +16,8 @@ enum Call {
 }
 
 /// The calls of one run of everything, in order, paths as they stand.
-fn calls(target: Target) -> (Site, Vec<Call>) {
-    let site = Site::new(target);
+fn calls(into: Place) -> (Site, Vec<Call>) {
+    let site = Site::new(Pair { from: Place::Sqlite, into });
     site.add(50);
     let trace = site.sandbox.path("trace.txt");
     let plain = site.program(&["run", "--all"]);
@@ -101,7 +101,7 @@ fn content_synced(calls: &[Call], path: &str) -> bool {
 /// A workbook's bytes, then its name, then the folder that holds the name.
 #[test]
 fn a_workbook_is_synced_before_it_is_named() {
-    let (_site, calls) = calls(Target::Sqlite);
+    let (_site, calls) = calls(Place::Sqlite);
     let named = |call: &Call| matches!(call, Call::Name { to, .. } if to == "book.xlsx");
     let at = calls.iter().position(named).unwrap_or_else(|| panic!("no workbook took its name: {calls:#?}"));
     let Call::Name { from, .. } = &calls[at] else { unreachable!() };
@@ -113,7 +113,7 @@ fn a_workbook_is_synced_before_it_is_named() {
 /// before that table's next commit.
 #[test]
 fn a_delta_commit_names_only_what_is_on_the_disk() {
-    let (site, calls) = calls(Target::Delta);
+    let (site, calls) = calls(Place::Delta);
     let entries: Vec<(usize, &str)> = (calls.iter().enumerate())
         .filter_map(|(at, call)| match call {
             Call::Name { to, .. } if is_log_entry(to) => Some((at, to.as_str())),
@@ -161,7 +161,7 @@ fn added_files(site: &Site, entry: &str) -> Vec<String> {
 /// A commit into SQLite is synced: `synchronous` is FULL or more, so the write-ahead log is synced in every commit.
 #[test]
 fn a_sqlite_commit_is_synced() {
-    let (_site, calls) = calls(Target::Sqlite);
+    let (_site, calls) = calls(Place::Sqlite);
     let synced = |name: &str| {
         calls.iter().filter(|call| matches!(call, Call::Sync(path) if path.starts_with(name))).count()
     };

@@ -12,6 +12,7 @@ pub mod cells;
 pub mod connection;
 pub mod delta;
 pub mod error;
+pub mod executor;
 pub mod generate;
 pub mod kafka;
 pub mod memory;

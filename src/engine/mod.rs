@@ -25,6 +25,7 @@ mod local_time;
 mod parse;
 mod planner;
 mod probe_source;
+mod push_down;
 mod reads;
 mod resolve;
 mod row_wise;

@@ -27,6 +27,7 @@ use super::{
     parse::{self, Parsed},
     planner::{self, Tables},
     probe_source,
+    push_down::push_down,
     reads::{Reads, reads},
     relations::Relations,
     resolve::Lookup,
@@ -49,6 +50,8 @@ pub struct Settings {
     pub zone: Tz,
     /// Threads of one query.
     pub threads: usize,
+    /// Whether places compute what they can; scans take filters and columns in any case.
+    pub push_down: bool,
 }
 
 /// SQL over everything that a project knows.
@@ -58,6 +61,7 @@ pub struct Engine {
     /// One thread, rows in order.
     pub(super) transforms: SessionState,
     pub(super) lookup: Lookup,
+    push_down: bool,
 }
 
 /// A table that only one query knows, by the name it has there: `this`.
@@ -81,7 +85,7 @@ impl Engine {
         let transforms = state::builder(zone, state::config(1), runtime)
             .with_physical_optimizer_rules(probe_source::rules())
             .build();
-        Ok(Self { zone, state, transforms, lookup: Lookup::default() })
+        Ok(Self { zone, state, transforms, lookup: Lookup::default(), push_down: settings.push_down })
     }
 
     /// Makes a connection's tables known as `name.table` and `name.schema.table`.
@@ -160,7 +164,17 @@ impl Engine {
         let names = reads(&parsed.tree, sql);
         let tables = self.lookup.tables(&names, extra).await?;
         let plan = self.plan(state, sql, parsed, &tables, params)?;
-        state.create_physical_plan(&plan).await.map_err(|error| failed(error, sql, &names))
+        self.optimized(state, &plan).await.map_err(|error| failed(error, sql, &names))
+    }
+
+    async fn optimized(
+        &self,
+        state: &SessionState,
+        plan: &LogicalPlan,
+    ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+        let plan = state.optimize(plan)?;
+        let plan = if self.push_down { push_down(plan)? } else { plan };
+        state.query_planner().create_physical_plan(&plan, state).await
     }
 
     /// A logical plan, its parameters bound.

@@ -83,6 +83,7 @@ impl Runtime {
             spill: scratch.path().join("sql"),
             zone: project.zone,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
+            push_down: true,
         })?;
         let mut connections = IndexMap::new();
         for (name, config) in &project.connections {

@@ -21,9 +21,10 @@ use datafusion::{
     scalar::ScalarValue,
 };
 
-use super::sent::SentScan;
+use super::{error::Result, sent::SentScan};
 
 /// A database that runs queries.
+#[async_trait]
 pub trait Executor: Send + Sync + fmt::Debug {
     /// Tells databases apart: one statement reads tables of one place only.
     fn place(&self) -> &str;
@@ -33,6 +34,9 @@ pub trait Executor: Send + Sync + fmt::Debug {
 
     /// The rows of a statement, whose columns are those of `schema` in order. A cell that does not fit its column fails the query.
     fn rows(&self, statement: &Statement, schema: &SchemaRef) -> SendableRecordBatchStream;
+
+    /// A query that a user wrote, as it must be sent so that its rows can be read, and its columns as the place has them now.
+    async fn described(&self, statement: &Statement) -> Result<(Statement, SchemaRef)>;
 }
 
 /// SQL with numbered placeholders, and their values in order.

@@ -108,6 +108,14 @@ impl ConnectionConfig {
         }
     }
 
+    /// Whether it runs SQL of its own.
+    pub fn runs_sql(&self) -> bool {
+        match self {
+            Self::Sqlite(_) | Self::Postgres(_) => true,
+            Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => false,
+        }
+    }
+
     /// Whether its tables are logs: appended only, read by offset.
     pub fn is_log(&self) -> bool {
         match self {

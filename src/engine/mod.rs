@@ -22,6 +22,7 @@ mod dates;
 mod day_range;
 mod functions;
 mod local_time;
+mod native;
 mod parse;
 mod planner;
 mod probe_source;

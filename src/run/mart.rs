@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    ask::ask,
     event::{Event, Observer},
     fit::fit,
     judge::Seen,
@@ -62,7 +63,7 @@ impl MartRun<'_> {
     async fn build(&self, tally: &mut Tally) -> Result<()> {
         self.observer.event(&self.track, &Event::Planned { rows: None });
         let attempt = Attempt { id: AttemptId::fresh(), at: self.clock.now() };
-        let query = self.engine.query(&self.sql.text, &self.params, attempt.at).await?;
+        let query = ask(self.engine, self.sql, &self.params, attempt.at).await?;
         let schema = query.schema();
         let claim = self.sink.claim(&self.track, &schema).await?;
         let unit = Unit {

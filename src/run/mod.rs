@@ -1,5 +1,6 @@
 //! A pipeline run and a mart run, told as one story each; what both need around them is [`Runtime`].
 
+mod ask;
 pub mod event;
 mod fit;
 mod judge;

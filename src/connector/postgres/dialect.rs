@@ -43,9 +43,11 @@ pub(super) fn columns(table: &Table, dialect: &PostgresDialect) -> Vec<RemoteCol
 }
 
 fn agreement(column: &TableColumn, dialect: &PostgresDialect) -> Agreement {
-    let filled_up = column.declared.starts_with("character(") || column.declared == "bpchar";
+    // Texts that are filled up with spaces are equal without them, and a domain does not tell what it is made over.
+    let plain = ["text", "name"].contains(&column.declared.as_str())
+        || column.declared.starts_with("character varying");
     match column.kind {
-        Kind::Text if filled_up => Agreement::Nothing,
+        Kind::Text if !plain => Agreement::Nothing,
         Kind::Oid => Agreement::Nothing,
         kind => dialect.agrees(&kind.arrow()),
     }

@@ -4,7 +4,8 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
 use bytes::BytesMut;
 use datafusion::{
     catalog::TableProvider, execution::SendableRecordBatchStream,
@@ -61,6 +62,7 @@ impl fmt::Debug for PostgresExecutor {
     }
 }
 
+#[async_trait]
 impl Executor for PostgresExecutor {
     fn place(&self) -> &str {
         &self.server.name
@@ -78,6 +80,28 @@ impl Executor for PostgresExecutor {
         let batches =
             chunks.try_flatten().map(move |chunk| Ok(chunk.and_then(|chunk| whole(chunk, &shown))?.batch));
         Box::pin(RecordBatchStreamAdapter::new(schema.clone(), batches))
+    }
+
+    async fn described(&self, statement: &Statement) -> Result<(Statement, SchemaRef)> {
+        let lease = self.server.lease().await?;
+        let prepared = lease.prepare(&statement.sql).await;
+        let shown = format!("a query of {}", self.server.shown());
+        let prepared = prepared.map_err(|error| failed(&shown, error))?;
+        let (mut fields, mut names, mut selected) = (vec![], vec![], vec![]);
+        for (at, column) in prepared.columns().iter().enumerate() {
+            let own = column.type_().schema() == "pg_catalog";
+            let kind =
+                if own { Kind::of(column.type_().name(), column.type_modifier()) } else { Kind::Other };
+            fields.push(Field::new(column.name(), kind.arrow(), true));
+            names.push(format!("c{}", at + 1));
+            let read = Kind::keeping(&kind.arrow()).unwrap_or(Kind::Text);
+            selected.push(format!("(answer.c{})::{}", at + 1, read.sql()));
+        }
+        drop(prepared);
+        lease.give_back();
+        let (selected, names) = (selected.join(", "), names.join(", "));
+        let sql = format!("SELECT {selected} FROM (\n{}\n) AS answer ({names})", statement.sql);
+        Ok((Statement { sql, values: statement.values.clone() }, Arc::new(Schema::new(fields))))
     }
 }
 
@@ -112,7 +136,11 @@ struct Guard(Option<Lease>);
 impl Guard {
     async fn ask(&self, sql: &str, values: Vec<Bound>) -> Result<RowStream, tokio_postgres::Error> {
         let lease = self.0.as_ref().expect("the session is ours until the end");
-        lease.query_typed_raw(sql, values.into_iter().map(|value| (value, Type::UNKNOWN))).await
+        let values = values.into_iter().map(|value| {
+            let of = value.of.clone();
+            (value, of)
+        });
+        lease.query_typed_raw(sql, values).await
     }
 }
 
@@ -188,15 +216,33 @@ impl<'a> FromSql<'a> for Bytes<'a> {
     }
 }
 
-/// A value, sent as text: the statement names its type.
+/// A value, sent as text of a type.
 #[derive(Debug)]
-struct Bound(Option<String>);
+struct Bound {
+    text: Option<String>,
+    of: Type,
+}
 
 impl Bound {
     fn of(value: &ScalarValue) -> Result<Self> {
-        let (text, _) = spelled(value)
+        let (text, kind) = spelled(value)
             .ok_or_else(|| Error::new(ErrorKind::Internal, "a value was sent that cannot be"))?;
-        Ok(Self(text))
+        Ok(Self { text, of: named(kind) })
+    }
+}
+
+/// The type of a value that can be sent.
+fn named(kind: Kind) -> Type {
+    match kind {
+        Kind::Bool => Type::BOOL,
+        Kind::Int2 => Type::INT2,
+        Kind::Int4 => Type::INT4,
+        Kind::Int8 => Type::INT8,
+        Kind::Numeric(_) => Type::NUMERIC,
+        Kind::Date => Type::DATE,
+        Kind::Timestamp { utc: true, .. } => Type::TIMESTAMPTZ,
+        Kind::Timestamp { utc: false, .. } => Type::TIMESTAMP,
+        _ => Type::TEXT,
     }
 }
 
@@ -206,7 +252,7 @@ impl ToSql for Bound {
         _: &Type,
         out: &mut BytesMut,
     ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match &self.0 {
+        match &self.text {
             Some(text) => {
                 out.extend_from_slice(text.as_bytes());
                 Ok(IsNull::No)

@@ -33,7 +33,9 @@ pub(super) fn columns(table: &Table, hidden: Option<&str>) -> Vec<RemoteColumn> 
 }
 
 fn agreement(table: &Table, column: &TableColumn) -> Agreement {
-    let binary = table.utf8 && column.collation.eq_ignore_ascii_case("binary");
+    // A view does not tell the collations of what it reads.
+    let view = table.row_key().is_empty();
+    let binary = table.utf8 && !view && column.collation.eq_ignore_ascii_case("binary");
     let kept = match &column.data_type {
         DataType::Boolean => column.ours,
         DataType::Utf8 => binary && column.affinity == Affinity::Text,

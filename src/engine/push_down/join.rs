@@ -48,10 +48,16 @@ impl<'a> Sides<'a> {
     }
 
     /// The conditions of a match, between the columns of both.
-    fn matching(&self, writer: &mut Writer, first: &Select, second: &Select) -> Option<Vec<String>> {
+    fn matching(
+        &self,
+        writer: &mut Writer,
+        first: &Select,
+        second: &Select,
+        keys: &[(Term, Term)],
+    ) -> Option<Vec<String>> {
         let mut conditions = vec![];
-        for (left, right) in self.keys(writer, first, second)? {
-            conditions.push(compared(&writer.executor()?, &left, Operator::Eq, &right)?);
+        for (left, right) in keys {
+            conditions.push(compared(&writer.executor()?, left, Operator::Eq, right)?);
         }
         if let Some(filter) = self.filter {
             let schema: DFSchema = self.first.schema().join(self.second.schema()).ok()?;
@@ -87,7 +93,8 @@ fn rows(writer: &mut Writer, sides: &Sides<'_>, inner: bool, swapped: bool) -> O
     if !second.single || !(inner || second.filters.is_empty()) {
         second = writer.wrapped(&second);
     }
-    let on = sides.matching(writer, &first, &second)?;
+    let keys = sides.keys(writer, &first, &second)?;
+    let on = sides.matching(writer, &first, &second, &keys)?;
     let how = if inner { "JOIN" } else { "LEFT JOIN" };
     let from = format!("{} {how} {} ON {}", first.from, second.from, on.join(" AND "));
     let (one, other) = if swapped { (&second, &first) } else { (&first, &second) };
@@ -105,7 +112,8 @@ fn kept(writer: &mut Writer, sides: &Sides<'_>, having: bool) -> Option<Select> 
     let second = writer.relation(sides.second)?;
     let mut second = writer.open(second);
     let prefers_in = writer.executor()?.dialect().prefers_in();
-    let condition = match (sides.filter, sides.keys(writer, &first, &second)?.as_slice()) {
+    let keys = sides.keys(writer, &first, &second)?;
+    let condition = match (sides.filter, keys.as_slice()) {
         (None, [(one, other)]) if prefers_in => {
             second.filters.push(format!("({} IS NOT NULL)", other.sql));
             let listed = format!("SELECT {} FROM {}", other.sql, second.from);
@@ -115,7 +123,7 @@ fn kept(writer: &mut Writer, sides: &Sides<'_>, having: bool) -> Option<Select> 
             format!("(({} IN ({listed})){truth})", one.sql)
         }
         _ => {
-            let matching = sides.matching(writer, &first, &second)?;
+            let matching = sides.matching(writer, &first, &second, &keys)?;
             second.filters.extend(matching);
             let not = if having { "" } else { "NOT " };
             let (from, conditions) = (&second.from, second.filters.join(" AND "));

@@ -15,7 +15,7 @@ use arrow::{
 use datafusion::{
     common::{
         Column, Result, TableReference,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+        tree_node::{Transformed, TreeNodeRecursion},
     },
     datasource::provider_as_source,
     logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, Sort},

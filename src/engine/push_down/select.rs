@@ -7,6 +7,9 @@ use datafusion::scalar::ScalarValue;
 
 use crate::connector::executor::{Executor, Statement, Term};
 
+/// Values of a statement, at most: SQLite takes 32,766.
+const MOST_VALUES: usize = 30_000;
+
 /// What the parts of a statement share: the place, the values of its placeholders, names that are not used yet.
 pub(super) struct Writer {
     executor: Option<Arc<dyn Executor>>,
@@ -67,7 +70,7 @@ impl Writer {
 
     /// A placeholder for a value.
     pub(super) fn bind(&mut self, value: &ScalarValue) -> Option<String> {
-        let executor = self.executor.clone()?;
+        let executor = self.executor.clone().filter(|_| self.values.len() < MOST_VALUES)?;
         let placeholder = executor.dialect().placeholder(self.values.len() + 1, value)?;
         self.values.push(value.clone());
         Some(placeholder)

@@ -27,7 +27,7 @@ use super::{
     parse::{self, Parsed},
     planner::{self, Tables},
     probe_source,
-    push_down::push_down,
+    push_down::{push_down, whole},
     reads::{Reads, reads},
     relations::Relations,
     resolve::Lookup,
@@ -37,6 +37,7 @@ use super::{
 use crate::connector::{
     connection::Connection,
     error::{Error, ErrorKind, Result},
+    executor::Statement,
 };
 
 /// What an engine is built with.
@@ -121,6 +122,20 @@ impl Engine {
         Ok(execute_stream(plan, state.task_ctx())?)
     }
 
+    /// The query as one statement of the connection `place`, where that computes it whole.
+    pub async fn whole(
+        &self,
+        sql: &str,
+        params: &Params,
+        now: DateTime<Utc>,
+        place: &str,
+    ) -> Result<Option<(Statement, SchemaRef)>> {
+        let state = self.state_at(now);
+        let (plan, _) = self.optimized(&state, sql, params, &[]).await?;
+        let found = whole(&plan).filter(|(executor, _)| self.push_down && executor.place() == place);
+        Ok(found.map(|(_, statement)| (statement, Arc::new(plan.schema().as_arrow().clone()))))
+    }
+
     /// The columns that a query gives, as tables are now.
     pub async fn schema(&self, sql: &str, params: &Params, now: DateTime<Utc>) -> Result<SchemaRef> {
         let state = self.state_at(now);
@@ -160,21 +175,26 @@ impl Engine {
         params: &Params,
         extra: &[Extra<'_>],
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let parsed = parse::query(sql).map_err(|finding| mistake(sql, &finding))?;
-        let names = reads(&parsed.tree, sql);
-        let tables = self.lookup.tables(&names, extra).await?;
-        let plan = self.plan(state, sql, parsed, &tables, params)?;
-        self.optimized(state, &plan).await.map_err(|error| failed(error, sql, &names))
+        let (plan, names) = self.optimized(state, sql, params, extra).await?;
+        let plan = if self.push_down { push_down(plan) } else { Ok(plan) };
+        let plan = plan.map_err(|error| failed(error, sql, &names))?;
+        let physical = state.query_planner().create_physical_plan(&plan, state).await;
+        physical.map_err(|error| failed(error, sql, &names))
     }
 
     async fn optimized(
         &self,
         state: &SessionState,
-        plan: &LogicalPlan,
-    ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
-        let plan = state.optimize(plan)?;
-        let plan = if self.push_down { push_down(plan)? } else { plan };
-        state.query_planner().create_physical_plan(&plan, state).await
+        sql: &str,
+        params: &Params,
+        extra: &[Extra<'_>],
+    ) -> Result<(LogicalPlan, Reads)> {
+        let parsed = parse::query(sql).map_err(|finding| mistake(sql, &finding))?;
+        let names = reads(&parsed.tree, sql);
+        let tables = self.lookup.tables(&names, extra).await?;
+        let plan = self.plan(state, sql, parsed, &tables, params)?;
+        let plan = state.optimize(&plan).map_err(|error| failed(error, sql, &names))?;
+        Ok((plan, names))
     }
 
     /// A logical plan, its parameters bound.

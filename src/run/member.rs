@@ -251,6 +251,7 @@ impl Runtime {
                     inputs: self.inputs(&mart.info.name, &member.member).await,
                     track: order.track,
                     sink: self.sink(sink).await?,
+                    there: (sink.mode == Mode::Replace).then_some(sink.connection.as_str()),
                     engine: &self.engine,
                     params: Params::of_facts(&member.facts),
                     clock: Arc::clone(&self.clock),

@@ -157,6 +157,14 @@ impl Drop for Guard {
     }
 }
 
+/// Runs a statement that gives no rows; how many it wrote.
+pub(super) async fn run(lease: &Lease, sql: &str, values: &[ScalarValue], shown: &str) -> Result<u64> {
+    let values = values.iter().map(Bound::of).collect::<Result<Vec<_>>>()?;
+    let values: Vec<(&(dyn ToSql + Sync), Type)> =
+        values.iter().map(|value| (value as _, value.of.clone())).collect();
+    lease.execute_typed(sql, &values).await.map_err(|error| failed(shown, error))
+}
+
 struct Reading {
     guard: Guard,
     rows: Pin<Box<RowStream>>,

@@ -23,7 +23,7 @@ use datafusion::{
 };
 
 use self::{relation::is_worth_sending, select::Writer};
-use crate::connector::executor::SentTable;
+use crate::connector::executor::{Executor, SentTable, Statement};
 
 mod join;
 mod relation;
@@ -42,6 +42,24 @@ pub(super) fn push_down(plan: LogicalPlan) -> Result<LogicalPlan> {
         })
     })?;
     Ok(pushed.data)
+}
+
+/// The whole plan as one statement, its columns by name; `None` where the engine has a part in it.
+pub(super) fn whole(plan: &LogicalPlan) -> Option<(Arc<dyn Executor>, Statement)> {
+    let mut writer = Writer::new();
+    let select = writer.relation(plan)?;
+    let (executor, statement) = writer.finish(select, &columns(plan))?;
+    let fields = plan.schema().fields();
+    let twice =
+        fields.iter().enumerate().any(|(at, field)| fields[..at].iter().any(|f| f.name() == field.name()));
+    if twice {
+        return None;
+    }
+    let named = fields.iter().enumerate();
+    let named =
+        named.map(|(at, field)| format!("sent.c{} AS \"{}\"", at + 1, field.name().replace('"', "\"\"")));
+    let sql = format!("SELECT {} FROM ({}) AS sent", named.collect::<Vec<_>>().join(", "), statement.sql);
+    Some((executor, Statement { sql, ..statement }))
 }
 
 /// Whether rows come sorted out of a step below the top: the sort itself is sent, and what stands above it is done here.

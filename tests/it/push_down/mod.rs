@@ -2,6 +2,7 @@
 //! answers must be the same.
 
 mod hostile;
+mod in_place;
 mod native;
 mod places;
 mod queries;

@@ -190,7 +190,8 @@ impl Dialect for PostgresDialect {
     }
 
     fn result(&self, term: &Term) -> Option<String> {
-        Some(format!("({})::{}", term.sql, Kind::keeping(&term.data_type)?.sql()))
+        let cast = format!("::{}", Kind::keeping(&term.data_type)?.sql());
+        Some(if term.sql.ends_with(&cast) { term.sql.clone() } else { format!("({}){cast}", term.sql) })
     }
 
     fn fits(&self, _: &str, _: &Term) -> Option<String> {

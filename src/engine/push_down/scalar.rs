@@ -1,6 +1,6 @@
 //! Expressions as SQL, where the place computes them as the engine does.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -143,7 +143,7 @@ impl<'a, 'w> Scalars<'a, 'w> {
     fn like(&mut self, like: &Like) -> Option<Term> {
         // A backslash is an escape here and there, but not at the end of a pattern.
         let plain = match &*like.pattern {
-            Expr::Literal(value, _) => value.try_as_str()??.find('\\').is_none(),
+            Expr::Literal(value, _) => !value.try_as_str()??.contains('\\'),
             _ => false,
         };
         if !plain || like.case_insensitive || like.escape_char.is_some() {
@@ -167,12 +167,12 @@ impl<'a, 'w> Scalars<'a, 'w> {
                 None => self.condition(when)?,
             };
             let then = self.term(then)?;
-            sql.push_str(&format!(" WHEN {when} THEN {}", then.sql));
+            let _ = write!(sql, " WHEN {when} THEN {}", then.sql);
             results.push(then);
         }
         if let Some(otherwise) = &case.else_expr {
             let otherwise = self.term(otherwise)?;
-            sql.push_str(&format!(" ELSE {}", otherwise.sql));
+            let _ = write!(sql, " ELSE {}", otherwise.sql);
             results.push(otherwise);
         }
         sql.push_str(" END)");

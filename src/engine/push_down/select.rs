@@ -1,6 +1,6 @@
 //! A SELECT under construction, and what all parts of one statement share.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::scalar::ScalarValue;
@@ -143,22 +143,22 @@ impl Select {
         let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
         let mut sql = format!("SELECT {columns} FROM {}", self.from);
         if !self.filters.is_empty() {
-            sql.push_str(&format!(" WHERE {}", self.filters.join(" AND ")));
+            let _ = write!(sql, " WHERE {}", self.filters.join(" AND "));
         }
         if let Some(groups) = self.groups.as_ref().filter(|groups| !groups.is_empty()) {
-            sql.push_str(&format!(" GROUP BY {}", groups.join(", ")));
+            let _ = write!(sql, " GROUP BY {}", groups.join(", "));
         }
         if !self.order.is_empty() {
-            sql.push_str(&format!(" ORDER BY {}", self.order.join(", ")));
+            let _ = write!(sql, " ORDER BY {}", self.order.join(", "));
         }
         if let Some(fetch) = self.fetch {
-            sql.push_str(&format!(" LIMIT {fetch}"));
+            let _ = write!(sql, " LIMIT {fetch}");
         } else if self.skip > 0 {
             // SQLite has no OFFSET without LIMIT; this many rows there never are.
-            sql.push_str(&format!(" LIMIT {}", i64::MAX));
+            let _ = write!(sql, " LIMIT {}", i64::MAX);
         }
         if self.skip > 0 {
-            sql.push_str(&format!(" OFFSET {}", self.skip));
+            let _ = write!(sql, " OFFSET {}", self.skip);
         }
         sql
     }

@@ -1,6 +1,6 @@
 //! Values and names that try to become SQL, and plans that show none of them.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use vitrina::connector::connection::Connection;
 
@@ -40,12 +40,12 @@ fn quoted(name: &str) -> String {
 fn statements() -> String {
     let mut sql = "CREATE TABLE victims (v TEXT, n BIGINT);".to_owned();
     for (at, value) in VALUES.iter().enumerate().filter(|(_, value)| !value.contains('\0')) {
-        sql.push_str(&format!("INSERT INTO victims VALUES ('{}', {at});", value.replace('\'', "''")));
+        let _ = write!(sql, "INSERT INTO victims VALUES ('{}', {at});", value.replace('\'', "''"));
     }
     for name in NAMES {
         let (table, column) = (quoted(&format!("{name} table")), quoted(name));
-        sql.push_str(&format!("CREATE TABLE {table} ({column} TEXT, \"n\" BIGINT);"));
-        sql.push_str(&format!("INSERT INTO {table} VALUES ('a', 1), ('a', 2), (NULL, 3);"));
+        let _ = write!(sql, "CREATE TABLE {table} ({column} TEXT, \"n\" BIGINT);");
+        let _ = write!(sql, "INSERT INTO {table} VALUES ('a', 1), ('a', 2), (NULL, 3);");
     }
     sql
 }

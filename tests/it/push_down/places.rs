@@ -1,6 +1,6 @@
 //! The same tables in every place: names in two alphabets with quotes and dots, NULLs, cases that sort otherwise by people's rules.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use vitrina::connector::{ConnectionConfig, OpenContext, connection::Connection, sqlite::config::Config};
 
@@ -166,7 +166,7 @@ pub(super) fn side_table() -> String {
         .to_owned();
     for table in ["Сделки.\"Q1\"", "empty"] {
         for (column, kind) in kinds {
-            sql.push_str(&format!("INSERT INTO _vitrina_columns VALUES ('{table}', '{column}', '{kind}');"));
+            let _ = write!(sql, "INSERT INTO _vitrina_columns VALUES ('{table}', '{column}', '{kind}');");
         }
     }
     sql

@@ -51,7 +51,7 @@ async fn texts_of_sqlite_that_sort_or_match_otherwise_stay_here() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn types_of_postgres_keep_their_meaning() {
-    let sql = r#"CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    let sql = r"CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
         CREATE TYPE mood AS ENUM ('sad', 'happy');
         CREATE TABLE t (id int, small smallint, padded char(5), loose text COLLATE loose, key uuid, mood mood, free numeric,
           exact numeric(30,4), wide numeric(60,10), stamp timestamp(3), at timestamptz, words text[], half real, bytes bytea);
@@ -59,7 +59,7 @@ async fn types_of_postgres_keep_their_meaning() {
           ('00000000-0000-0000-0000-00000000000' || i % 4)::uuid, (ARRAY['sad', 'happy']::mood[])[i % 2 + 1], i / 3.0, i * 1.0001, i,
           timestamp '2026-01-01' + i * interval '1.001 s', timestamptz '2026-01-01Z' + i * interval '1 h', ARRAY['a', i::text],
           i / 4.0, '\x00'::bytea FROM generate_series(1, 9) i;
-        INSERT INTO t (id) VALUES (10);"#;
+        INSERT INTO t (id) VALUES (10);";
     let (_kept, connection) = places::postgres(sql).await;
     let pair = Pair::over(&connection);
     let mut sent = 0;

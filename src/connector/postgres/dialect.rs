@@ -190,6 +190,10 @@ impl Dialect for PostgresDialect {
     }
 
     fn result(&self, term: &Term) -> Option<String> {
+        // A text that is filled up with spaces would lose them.
+        if term.data_type == DataType::Utf8 && term.agrees == Agreement::Nothing {
+            return Some(term.sql.clone());
+        }
         let cast = format!("::{}", Kind::keeping(&term.data_type)?.sql());
         Some(if term.sql.ends_with(&cast) { term.sql.clone() } else { format!("({}){cast}", term.sql) })
     }

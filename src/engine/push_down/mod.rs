@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::{
     compute::SortOptions,
-    datatypes::{Field, Schema, SchemaRef},
+    datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use datafusion::{
     common::{
@@ -23,7 +23,7 @@ use datafusion::{
 };
 
 use self::{relation::is_worth_sending, select::Writer};
-use crate::connector::executor::{Executor, SentTable, Statement};
+use crate::connector::executor::{Agreement, Executor, SentTable, Statement, Term};
 
 mod join;
 mod relation;
@@ -48,6 +48,11 @@ pub(super) fn push_down(plan: LogicalPlan) -> Result<LogicalPlan> {
 pub(super) fn whole(plan: &LogicalPlan) -> Option<(Arc<dyn Executor>, Statement)> {
     let mut writer = Writer::new();
     let select = writer.relation(plan)?;
+    // A text of a type of its own would be changed by the one that it is put into.
+    let kept = |term: &Term| term.agrees > Agreement::Nothing || term.data_type != DataType::Utf8;
+    if !select.outputs.iter().all(|output| kept(&output.term)) {
+        return None;
+    }
     let (executor, statement) = writer.finish(select, &columns(plan))?;
     let fields = plan.schema().fields();
     let twice =

@@ -1,5 +1,6 @@
 //! Plans as SELECTs, where every step is one that the place computes as the engine does.
 
+use arrow::datatypes::DataType;
 use datafusion::{
     common::{DFSchema, tree_node::TreeNode},
     datasource::source_as_provider,
@@ -145,12 +146,7 @@ impl Writer {
         Some(select)
     }
 
-    fn call(
-        &mut self,
-        call: &AggregateFunction,
-        to: &arrow::datatypes::DataType,
-        scope: &Scope<'_>,
-    ) -> Option<Term> {
+    fn call(&mut self, call: &AggregateFunction, to: &DataType, scope: &Scope<'_>) -> Option<Term> {
         let params = &call.params;
         if !params.order_by.is_empty() || params.null_treatment.is_some() {
             return None;
@@ -236,6 +232,10 @@ impl Writer {
                 return None;
             }
             let agrees = terms.iter().map(|term| term.agrees).min()?;
+            // Texts of several types become one of them there.
+            if agrees == Agreement::Nothing && *field.data_type() == DataType::Utf8 {
+                return None;
+            }
             let sql = format!("{alias}.c{}", at + 1);
             let term = Term { sql, data_type: field.data_type().clone(), agrees };
             outputs.push(Output { term, plain: true });

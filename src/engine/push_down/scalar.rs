@@ -204,7 +204,7 @@ impl<'a, 'w> Scalars<'a, 'w> {
 fn united(sql: String, terms: &[Term]) -> Option<Term> {
     let first = terms.first()?;
     let same = terms.iter().all(|term| term.data_type == first.data_type);
-    let agrees = terms.iter().map(|term| term.agrees).min()?;
+    let agrees = terms.iter().map(|term| term.agrees).min().filter(|agrees| *agrees > Agreement::Nothing)?;
     same.then(|| Term { sql, data_type: first.data_type.clone(), agrees })
 }
 

@@ -63,7 +63,7 @@ async fn a_run_of_such_a_mart() {
     place.run(TABLE).await;
     let env = |name: &str| format!("{{ env = \"VITRINA_POSTGRES_{name}\" }}");
     let project = format!(
-        "[project]\nname = \"in place\"\n[connections.wh]\nkind = \"postgres\"\nhost = {}\nport = {}\ndatabase = {}\nuser = {}\npassword = {}\nsslmode = \"disable\"\nschema = '{}'\n",
+        "[project]\nname = \"in-place\"\n[connections.wh]\nkind = \"postgres\"\nhost = {}\nport = {}\ndatabase = {}\nuser = {}\npassword = {}\nsslmode = \"disable\"\nschema = '{}'\n",
         env("HOST"),
         env("PORT"),
         env("DATABASE"),

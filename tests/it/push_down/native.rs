@@ -60,7 +60,7 @@ fn check_says_where_native_sql_cannot_go() {
         let project = Sandbox::new(&[("vitrina.toml", PROJECT), ("marts/m.toml", &mart(sql, more))]);
         let ran = project.vitrina(&["check"]);
         let all = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(ran.code == 1 && all.contains(message), "{sql}: {all}");
+        assert!(ran.code == Some(1) && all.contains(message), "{sql}: {all}");
     };
     finds("SELECT :region FROM bot.a, lake.b", "", "runs no SQL of its own");
     finds("SELECT :region FROM bot.a, copies.b", "", "sent to one place");

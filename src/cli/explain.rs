@@ -127,7 +127,12 @@ async fn plans(runtime: &Runtime, node: &Node, told: &mut Told) -> Result {
         }
     };
     for sql in queries {
-        told.line("plan", &runtime.engine().explain(&sql.text, &params, now).await?);
+        let plan = if sql.native {
+            runtime.engine().explain_native(&sql.text, &params).await?
+        } else {
+            runtime.engine().explain(&sql.text, &params, now).await?
+        };
+        told.line("plan", &plan);
     }
     Ok(())
 }
@@ -278,7 +283,8 @@ fn cursor_text(cursor: &CursorSpec) -> String {
 }
 
 fn query(sql: &Sql, facts: &Facts, told: &mut Told) {
-    told.line("SQL", sql.text.trim_matches('\n').trim_end());
+    let label = if sql.native { "native SQL" } else { "SQL" };
+    told.line(label, sql.text.trim_matches('\n').trim_end());
     let used: Vec<String> = facts
         .iter()
         .filter(|(name, _)| sql.text.contains(&format!(":{name}")))

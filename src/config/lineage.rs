@@ -7,9 +7,10 @@ use datafusion::{
     sql::{parser::DFParserBuilder, resolve::resolve_table_references},
 };
 
-use super::project::{JobInfo, MartMember, MartOutput, PipelineMember, Project, SourceKind, Trigger};
+use super::project::{JobInfo, MartMember, MartOutput, PipelineMember, Project, SourceKind, Sql, Trigger};
 use crate::{
     connector::sink::SinkSpec,
+    engine::typing::{TableName, native_tables},
     model::name::{JobKind, JobName, Member},
 };
 
@@ -138,7 +139,7 @@ fn pipeline_node(project: &Project, info: &JobInfo, member: &PipelineMember) -> 
         reads.push(Input::Table(table(project, &spec.connection, spec.schema.as_deref(), &spec.table)));
     }
     if let Some(sql) = &member.transform {
-        reads.extend(sql_inputs(project, &sql.text));
+        reads.extend(sql_inputs(project, sql));
     }
     node(info, &member.member, Some(sink_table(project, &member.sink)), reads)
 }
@@ -146,11 +147,11 @@ fn pipeline_node(project: &Project, info: &JobInfo, member: &PipelineMember) -> 
 fn mart_node(project: &Project, info: &JobInfo, member: &MartMember) -> Node {
     match &member.output {
         MartOutput::Table { sql, sink, .. } => {
-            let reads = sql_inputs(project, &sql.text);
+            let reads = sql_inputs(project, sql);
             node(info, &member.member, Some(sink_table(project, sink)), reads)
         }
         MartOutput::Workbook(workbook) => {
-            let reads = workbook.sheets.iter().flat_map(|sheet| sql_inputs(project, &sheet.sql.text));
+            let reads = workbook.sheets.iter().flat_map(|sheet| sql_inputs(project, &sheet.sql));
             node(info, &member.member, None, reads.collect())
         }
     }
@@ -208,11 +209,26 @@ pub(super) fn table(project: &Project, connection: &str, schema: Option<&str>, t
 }
 
 /// What a query reads, `source` and `this` left out; nothing where it does not parse.
-fn sql_inputs(project: &Project, sql: &str) -> Vec<Input> {
-    let statement = DFParserBuilder::new(sql).build().and_then(|mut parser| parser.parse_statement());
+fn sql_inputs(project: &Project, sql: &Sql) -> Vec<Input> {
+    if sql.native {
+        let tables = native_tables(&sql.text).into_iter();
+        return tables.filter_map(|name| input(project, &reference(&name)?)).collect();
+    }
+    let statement =
+        DFParserBuilder::new(sql.text.as_str()).build().and_then(|mut parser| parser.parse_statement());
     let Ok(statement) = statement else { return vec![] };
     let Ok((tables, _)) = resolve_table_references(&statement, false) else { return vec![] };
     tables.into_iter().filter_map(|reference| input(project, &reference)).collect()
+}
+
+fn reference(name: &TableName) -> Option<TableReference> {
+    Some(match name.parts.as_slice() {
+        [connection, table] => TableReference::partial(connection.as_str(), table.as_str()),
+        [connection, schema, table] => {
+            TableReference::full(connection.as_str(), schema.as_str(), table.as_str())
+        }
+        _ => return None,
+    })
 }
 
 fn input(project: &Project, reference: &TableReference) -> Option<Input> {

@@ -210,6 +210,8 @@ pub struct Sql {
     pub text: String,
     /// The file it stands in, relative to the project's folder.
     pub path: PathBuf,
+    /// Whether it is sent as it stands to the one database whose tables it names.
+    pub native: bool,
 }
 
 /// What becomes of bad rows.

@@ -12,6 +12,7 @@ pub mod cells;
 pub mod connection;
 pub mod delta;
 pub mod error;
+pub mod executor;
 pub mod generate;
 pub mod kafka;
 pub mod memory;
@@ -104,6 +105,14 @@ impl ConnectionConfig {
             Self::Sqlite(config) => Schemas::Known(config.schemas()),
             Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => Schemas::Known(vec![]),
             Self::Postgres(config) => Schemas::Any { default: config.schema.clone() },
+        }
+    }
+
+    /// Whether it runs SQL of its own.
+    pub fn runs_sql(&self) -> bool {
+        match self {
+            Self::Sqlite(_) | Self::Postgres(_) => true,
+            Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => false,
         }
     }
 

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{delta, error::Result, kafka};
+use super::{delta, error::Result, executor::Statement, kafka};
 use crate::model::{
     column::ColumnType,
     delivery::Mode,
@@ -103,8 +103,8 @@ pub struct Claim {
 pub enum Rows {
     /// Batches of exactly [`Claim::schema`]; for a merge, by rising source position.
     Stream(SendableRecordBatchStream),
-    /// SQL that this place runs itself.
-    Sql(String),
+    /// A query of this very place, which runs it itself: columns of exactly [`Claim::schema`], by name.
+    Sql(Statement),
 }
 
 /// Who writes a unit, and when.

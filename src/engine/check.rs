@@ -231,7 +231,7 @@ fn wrong_names(schema: &Schema, whole: Range<usize>) -> Vec<Finding> {
     findings
 }
 
-fn unknown_parameters(used: &[(String, Range<usize>)], params: &ParamTypes) -> Vec<Finding> {
+pub(super) fn unknown_parameters(used: &[(String, Range<usize>)], params: &ParamTypes) -> Vec<Finding> {
     let unknown = used.iter().filter(|(name, _)| !params.contains_key(name));
     unknown
         .map(|(name, span)| {

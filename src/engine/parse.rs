@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, Range};
 
 use datafusion::sql::sqlparser::{
     ast::{Expr, Query, Select, Spanned, Statement, Visit, Visitor},
-    dialect::GenericDialect,
+    dialect::{Dialect, GenericDialect, PostgreSqlDialect, SQLiteDialect},
     parser::{Parser, ParserError},
     tokenizer::{Span, Token, TokenWithSpan, Tokenizer},
 };
@@ -29,11 +29,21 @@ pub(super) struct Parsed<T> {
 
 /// Parses exactly one query: `SELECT`, `WITH … SELECT`, `VALUES`.
 pub(super) fn query(sql: &str) -> Result<Parsed<Query>, Finding> {
+    query_of(&GenericDialect {}, sql)
+}
+
+/// Parses a query of some database's own SQL: whichever way of writing it fits.
+pub(super) fn native(sql: &str) -> Result<Parsed<Query>, Finding> {
+    let other = || query_of(&SQLiteDialect {}, sql).or_else(|_| query(sql));
+    query_of(&PostgreSqlDialect {}, sql).or_else(|finding| other().map_err(|_| finding))
+}
+
+fn query_of(dialect: &dyn Dialect, sql: &str) -> Result<Parsed<Query>, Finding> {
     let places = Places::new(sql);
-    let (tokens, parameters) = tokens(sql, &places)?;
+    let (tokens, parameters) = tokens(dialect, sql, &places)?;
     let first = tokens.iter().find(|token| !matches!(token.token, Token::Whitespace(_)));
     refuse_other_statements(first, &places)?;
-    let mut parser = parser(tokens.clone());
+    let mut parser = parser(dialect, tokens.clone());
     let statements = parser.parse_statements().map_err(|e| syntax(&e, &tokens, &places))?;
     let mut statements = statements.into_iter();
     match (statements.next(), statements.next()) {
@@ -58,8 +68,9 @@ pub(super) fn query(sql: &str) -> Result<Parsed<Query>, Finding> {
 /// Parses one expression, up to the end of the text.
 pub(super) fn condition(sql: &str) -> Result<Parsed<Expr>, Finding> {
     let places = Places::new(sql);
-    let (tokens, parameters) = tokens(sql, &places)?;
-    let mut parser = parser(tokens.clone());
+    let dialect = GenericDialect {};
+    let (tokens, parameters) = tokens(&dialect, sql, &places)?;
+    let mut parser = parser(&dialect, tokens.clone());
     let tree = parser.parse_expr().map_err(|e| syntax(&e, &tokens, &places))?;
     let rest = parser.peek_token();
     if rest.token != Token::EOF {
@@ -70,8 +81,8 @@ pub(super) fn condition(sql: &str) -> Result<Parsed<Expr>, Finding> {
     Ok(Parsed { tree, parameters })
 }
 
-fn parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
-    Parser::new(&GenericDialect {}).with_recursion_limit(DEPTH).with_tokens_with_locations(tokens)
+fn parser(dialect: &dyn Dialect, tokens: Vec<TokenWithSpan>) -> Parser<'_> {
+    Parser::new(dialect).with_recursion_limit(DEPTH).with_tokens_with_locations(tokens)
 }
 
 /// A query may hide what changes something: `SELECT … INTO t`, `WITH x AS (DELETE …)`.
@@ -120,8 +131,8 @@ fn refuse_other_statements(first: Option<&TokenWithSpan>, places: &Places<'_>) -
 
 type Tokens = (Vec<TokenWithSpan>, Vec<(String, Range<usize>)>);
 
-fn tokens(sql: &str, places: &Places<'_>) -> Result<Tokens, Finding> {
-    let raw = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().map_err(|e| {
+fn tokens(dialect: &dyn Dialect, sql: &str, places: &Places<'_>) -> Result<Tokens, Finding> {
+    let raw = Tokenizer::new(dialect, sql).tokenize_with_location().map_err(|e| {
         let at = places.offset(e.location.line, e.location.column);
         Finding::new(at..sql.len(), "sql-syntax", lowered(&e.message))
     })?;

@@ -27,6 +27,7 @@ use super::{
     parse::{self, Parsed},
     planner::{self, Tables},
     probe_source,
+    push_down::{push_down, whole},
     reads::{Reads, reads},
     relations::Relations,
     resolve::Lookup,
@@ -36,6 +37,7 @@ use super::{
 use crate::connector::{
     connection::Connection,
     error::{Error, ErrorKind, Result},
+    executor::Statement,
 };
 
 /// What an engine is built with.
@@ -49,6 +51,8 @@ pub struct Settings {
     pub zone: Tz,
     /// Threads of one query.
     pub threads: usize,
+    /// Whether places compute what they can; scans take filters and columns in any case.
+    pub push_down: bool,
 }
 
 /// SQL over everything that a project knows.
@@ -58,6 +62,7 @@ pub struct Engine {
     /// One thread, rows in order.
     pub(super) transforms: SessionState,
     pub(super) lookup: Lookup,
+    push_down: bool,
 }
 
 /// A table that only one query knows, by the name it has there: `this`.
@@ -81,7 +86,7 @@ impl Engine {
         let transforms = state::builder(zone, state::config(1), runtime)
             .with_physical_optimizer_rules(probe_source::rules())
             .build();
-        Ok(Self { zone, state, transforms, lookup: Lookup::default() })
+        Ok(Self { zone, state, transforms, lookup: Lookup::default(), push_down: settings.push_down })
     }
 
     /// Makes a connection's tables known as `name.table` and `name.schema.table`.
@@ -115,6 +120,20 @@ impl Engine {
         let state = self.state_at(now);
         let plan = self.physical(&state, sql, params, extra).await?;
         Ok(execute_stream(plan, state.task_ctx())?)
+    }
+
+    /// The query as one statement of the connection `place`, where that computes it whole.
+    pub async fn whole(
+        &self,
+        sql: &str,
+        params: &Params,
+        now: DateTime<Utc>,
+        place: &str,
+    ) -> Result<Option<(Statement, SchemaRef)>> {
+        let state = self.state_at(now);
+        let (plan, _) = self.optimized(&state, sql, params, &[]).await?;
+        let found = whole(&plan).filter(|(executor, _)| self.push_down && executor.place() == place);
+        Ok(found.map(|(_, statement)| (statement, Arc::new(plan.schema().as_arrow().clone()))))
     }
 
     /// The columns that a query gives, as tables are now.
@@ -156,11 +175,26 @@ impl Engine {
         params: &Params,
         extra: &[Extra<'_>],
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (plan, names) = self.optimized(state, sql, params, extra).await?;
+        let plan = if self.push_down { push_down(plan) } else { Ok(plan) };
+        let plan = plan.map_err(|error| failed(error, sql, &names))?;
+        let physical = state.query_planner().create_physical_plan(&plan, state).await;
+        physical.map_err(|error| failed(error, sql, &names))
+    }
+
+    async fn optimized(
+        &self,
+        state: &SessionState,
+        sql: &str,
+        params: &Params,
+        extra: &[Extra<'_>],
+    ) -> Result<(LogicalPlan, Reads)> {
         let parsed = parse::query(sql).map_err(|finding| mistake(sql, &finding))?;
         let names = reads(&parsed.tree, sql);
         let tables = self.lookup.tables(&names, extra).await?;
         let plan = self.plan(state, sql, parsed, &tables, params)?;
-        state.create_physical_plan(&plan).await.map_err(|error| failed(error, sql, &names))
+        let plan = state.optimize(&plan).map_err(|error| failed(error, sql, &names))?;
+        Ok((plan, names))
     }
 
     /// A logical plan, its parameters bound.

@@ -125,6 +125,7 @@ fn engine() -> (Arc<Engine>, tempfile::TempDir) {
         spill: folder.path().join("spill"),
         zone: "Europe/Moscow".parse().unwrap(),
         threads: 2,
+        push_down: true,
     };
     let mut engine = Engine::new(&settings).unwrap();
     engine.register_connection(
@@ -469,8 +470,13 @@ async fn conditions_are_asked_per_row() {
 #[tokio::test]
 async fn big_sorts_spill() {
     let folder = tempfile::tempdir().unwrap();
-    let settings =
-        Settings { memory: 24 << 20, spill: folder.path().to_owned(), zone: chrono_tz::UTC, threads: 1 };
+    let settings = Settings {
+        memory: 24 << 20,
+        spill: folder.path().to_owned(),
+        zone: chrono_tz::UTC,
+        threads: 1,
+        push_down: true,
+    };
     let engine = Engine::new(&settings).unwrap();
     let sql = "SELECT value, value * 7 % 1000003 AS x, CAST(value AS VARCHAR) || '-------------------------' AS t FROM generate_series(1, 1000000) ORDER BY x";
     let stream = engine.query(sql, &Params::new(), now()).await.unwrap();

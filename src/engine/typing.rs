@@ -42,7 +42,8 @@ pub struct Finding {
     /// Bytes of the SQL text.
     pub span: Range<usize>,
     /// `sql-syntax`, `sql-not-a-query`, `sql-unknown-table`, `sql-unknown-column`, `sql-ambiguous-column`,
-    /// `sql-duplicate-column`, `sql-unknown-function`, `sql-unknown-parameter`, `sql-type`, `sql-not-row-wise`, `sql-invalid`.
+    /// `sql-duplicate-column`, `sql-unknown-function`, `sql-unknown-parameter`, `sql-type`, `sql-not-row-wise`, `sql-not-native`,
+    /// `sql-invalid`.
     pub code: &'static str,
     /// What is wrong.
     pub message: String,
@@ -62,6 +63,15 @@ pub enum Known {
         /// The nearest name that there is.
         hint: Option<String>,
     },
+}
+
+/// Whether a table's place runs SQL that a user wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Runs {
+    /// In this place: a connection, or one file of it.
+    In(String),
+    /// Nowhere, and why.
+    No(String),
 }
 
 /// Types of parameters by name: `region`, `region.title`, `period.from`.
@@ -128,4 +138,14 @@ pub fn check_row_wise(
 /// not known, nothing is said about them.
 pub fn check_condition(sql: &str, schema: Option<&SchemaRef>, params: &ParamTypes, zone: Tz) -> Typed {
     super::check::condition(sql, schema, params, zone)
+}
+
+/// Judges SQL that is sent as it stands: syntax, parameters, and that all its tables lie in one place that runs it. Its columns are the place's to tell.
+pub fn check_native(sql: &str, place: &dyn Fn(&TableName) -> Runs, params: &ParamTypes) -> Typed {
+    super::native::check(sql, place, params)
+}
+
+/// The tables that such SQL names, each once; empty where it does not parse.
+pub fn native_tables(sql: &str) -> Vec<TableName> {
+    super::native::tables(sql)
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use arrow::datatypes::{FieldRef, SchemaRef};
+use chrono::{DateTime, Utc};
 use datafusion::{
     error::DataFusionError, execution::SendableRecordBatchStream,
     physical_plan::stream::RecordBatchStreamAdapter,
@@ -11,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    ask::ask,
     event::{Event, Observer},
     fit::fit,
     judge::Seen,
@@ -22,7 +25,8 @@ use crate::{
     config::project::{JobInfo, Sql},
     connector::{
         error::{Error, ErrorKind, Result},
-        sink::{Attempt, Rows, Sink},
+        executor::Statement,
+        sink::{Attempt, Claim, Rows, Sink},
     },
     engine::{params::Params, session::Engine},
     failpoint,
@@ -39,6 +43,8 @@ pub(super) struct MartRun<'a> {
     pub sql: &'a Sql,
     pub track: Track,
     pub sink: Arc<dyn Sink>,
+    /// The sink's connection, where a query that it computes whole may fill the table without its rows leaving it.
+    pub there: Option<&'a str>,
     pub engine: &'a Engine,
     pub params: Params,
     /// Sequence numbers of the tracks that it reads, by track key.
@@ -62,9 +68,23 @@ impl MartRun<'_> {
     async fn build(&self, tally: &mut Tally) -> Result<()> {
         self.observer.event(&self.track, &Event::Planned { rows: None });
         let attempt = Attempt { id: AttemptId::fresh(), at: self.clock.now() };
-        let query = self.engine.query(&self.sql.text, &self.params, attempt.at).await?;
-        let schema = query.schema();
+        let (rows, schema) = match self.whole(attempt.at).await? {
+            Some((statement, schema)) => (Rows::Sql(statement), schema),
+            None => {
+                let query = ask(self.engine, self.sql, &self.params, attempt.at).await?;
+                let schema = query.schema();
+                (Rows::Stream(query), schema)
+            }
+        };
         let claim = self.sink.claim(&self.track, &schema).await?;
+        let rows = match rows {
+            Rows::Sql(statement) if fits(&schema, &claim) => Rows::Sql(statement),
+            Rows::Sql(_) => {
+                let query = ask(self.engine, self.sql, &self.params, attempt.at).await?;
+                Rows::Stream(self.fitted(query, &claim.schema))
+            }
+            Rows::Stream(query) => Rows::Stream(self.fitted(query, &claim.schema)),
+        };
         let unit = Unit {
             scope: Scope::Snapshot,
             after: Progress::Build(Build {
@@ -74,7 +94,6 @@ impl MartRun<'_> {
             schema,
             rows: None,
         };
-        let rows = Rows::Stream(self.fitted(query, &claim.schema));
         let stage = self.sink.stage(&self.track, &claim, &unit, &attempt, rows);
         let staged = unless_cancelled(&self.cancel, std::time::Duration::ZERO, stage).await?;
         failpoint::pass("run.mart.staged");
@@ -85,12 +104,16 @@ impl MartRun<'_> {
         Ok(())
     }
 
+    /// The query as one statement of the sink's own place, where that computes it whole.
+    async fn whole(&self, now: DateTime<Utc>) -> Result<Option<(Statement, SchemaRef)>> {
+        match self.there.filter(|_| !self.sql.native) {
+            Some(place) => self.engine.whole(&self.sql.text, &self.params, now, place).await,
+            None => Ok(None),
+        }
+    }
+
     /// The query's rows with the target's types; one that does not fit fails the build.
-    fn fitted(
-        &self,
-        query: SendableRecordBatchStream,
-        target: &arrow::datatypes::SchemaRef,
-    ) -> SendableRecordBatchStream {
+    fn fitted(&self, query: SendableRecordBatchStream, target: &SchemaRef) -> SendableRecordBatchStream {
         let goal = Arc::clone(target);
         let (observer, track) = (Arc::clone(&self.observer), self.track.clone());
         let rows = query.map(move |batch| {
@@ -107,6 +130,15 @@ impl MartRun<'_> {
         let nonempty = rows.filter(|batch| future::ready(batch.as_ref().map_or(true, |b| b.num_rows() > 0)));
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(target), nonempty))
     }
+}
+
+/// Whether the target's columns are the query's, type by type: then nothing can be lost on the way.
+fn fits(rows: &SchemaRef, claim: &Claim) -> bool {
+    let same = |field: &FieldRef| {
+        rows.field_with_name(field.name()).is_ok_and(|own| own.data_type() == field.data_type())
+    };
+    let target = claim.schema.fields();
+    claim.left_out.is_empty() && target.len() == rows.fields().len() && target.iter().all(same)
 }
 
 /// Digest of a query and its parameters.

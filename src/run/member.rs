@@ -245,12 +245,15 @@ impl Runtime {
     ) -> Result<()> {
         match &member.output {
             MartOutput::Table { sql, sink, .. } => {
+                let there = self.project.connections.get(&sink.connection);
+                let there = there.filter(|config| sink.mode == Mode::Replace && config.runs_sql());
                 let run = MartRun {
                     info: &mart.info,
                     sql,
                     inputs: self.inputs(&mart.info.name, &member.member).await,
                     track: order.track,
                     sink: self.sink(sink).await?,
+                    there: there.map(|_| sink.connection.as_str()),
                     engine: &self.engine,
                     params: Params::of_facts(&member.facts),
                     clock: Arc::clone(&self.clock),

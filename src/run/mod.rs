@@ -1,5 +1,6 @@
 //! A pipeline run and a mart run, told as one story each; what both need around them is [`Runtime`].
 
+mod ask;
 pub mod event;
 mod fit;
 mod judge;
@@ -83,6 +84,7 @@ impl Runtime {
             spill: scratch.path().join("sql"),
             zone: project.zone,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
+            push_down: true,
         })?;
         let mut connections = IndexMap::new();
         for (name, config) in &project.connections {

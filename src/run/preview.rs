@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
     Runtime,
+    ask::ask,
     member::{Found, shape},
     params,
     unit::Shape,
@@ -137,7 +138,7 @@ impl Runtime {
         params: &Params,
         limit: usize,
     ) -> Result<Preview> {
-        let mut query = self.engine.query(&sql.text, params, self.clock.now()).await?;
+        let mut query = ask(&self.engine, sql, params, self.clock.now()).await?;
         let schema = query.schema();
         let mut batches = Vec::new();
         let mut rows = 0;

@@ -13,6 +13,7 @@ mod delta;
 mod flights;
 mod kafka;
 mod postgres;
+mod push_down;
 mod refresh;
 mod sqlite;
 mod support;

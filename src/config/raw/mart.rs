@@ -37,6 +37,10 @@ pub(crate) struct MartFile {
     pub(crate) retry: Option<Retry>,
     /// The query of a table mart, or `{ file = "x.sql" }`.
     pub(crate) sql: Option<SqlText>,
+    /// Whether `sql` is sent as it stands to the one database whose tables it names, in that database's own SQL. Tables are named as everywhere
+    /// (`warehouse.orders`), parameters are bound. Its columns are known to `check` only where `[sink.columns]` gives them all with their types.
+    #[serde(default)]
+    pub(crate) native: bool,
     /// Where the table lies.
     pub(crate) sink: Option<MartSink>,
     /// The workbook's file, relative to the project's folder: `"data/dashboards/actions_{region}.xlsx"`.

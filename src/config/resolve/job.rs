@@ -183,11 +183,11 @@ pub(crate) fn check_after(info: &JobInfo, tree: &Node, known: &[&str], report: &
 /// SQL with the file that it stands in; `None` where that file could not be read, which was reported.
 pub(crate) fn sql(raw: &SqlText, node: &Node, report: &Report<'_>) -> Option<Sql> {
     match raw {
-        SqlText::Text(text) => Some(Sql { text: text.clone(), path: node.file.to_path_buf() }),
+        SqlText::Text(text) => Some(Sql { text: text.clone(), path: node.file.to_path_buf(), native: false }),
         SqlText::File(file) => {
             let path = beside(&node.file, &file.file)?;
             let text = report.sources().files.get(&path)?;
-            Some(Sql { text: text.to_string(), path })
+            Some(Sql { text: text.to_string(), path, native: false })
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::{
         files::JobFile,
-        project::{Mart, MartMember, MartOutput, Sheet, With, Workbook},
+        project::{Mart, MartMember, MartOutput, Sheet, Sql, With, Workbook},
         raw::{
             mart::{MartFile, MartMode, Sheet as RawSheet},
             pipeline::Scalar,
@@ -57,6 +57,7 @@ pub(crate) fn mart(
                 (_, workbook) => {
                     let sql = file.raw.sql.as_ref();
                     let sql = sql.and_then(|sql| job::sql(sql, file.tree.at(&["sql"]), report));
+                    let sql = sql.map(|sql| Sql { native: file.raw.native, ..sql });
                     unmade.push(Unmade::Mart(file.name.clone(), facts.clone(), sql));
                     workbook
                 }
@@ -116,6 +117,14 @@ fn kind(file: &JobFile<MartFile>, report: &mut Report<'_>) -> Kind {
         (false, true) => {
             need(raw.excel.is_none(), "`excel`: the workbook's file", "[[sheet]]", report);
             need(raw.sheet.is_empty(), "a [[sheet]]", "`excel`", report);
+            if raw.native {
+                report.key(
+                    tree.at(&["native"]),
+                    "conflicting-keys",
+                    "`native` goes with `sql` and [sink]",
+                    "",
+                );
+            }
         }
     }
     Kind { table, workbook }
@@ -130,6 +139,7 @@ fn table(
     let raw = file.raw.sink.as_ref()?;
     let node = file.tree.at(&["sink"]);
     let sql = file.raw.sql.as_ref().and_then(|sql| job::sql(sql, file.tree.at(&["sql"]), report));
+    let sql = sql.map(|sql| Sql { native: file.raw.native, ..sql });
     let place = place(node, Some(file.name.as_str()), filler, context, report);
     let spec = SinkSpec {
         connection: place.connection,

@@ -108,11 +108,11 @@ impl Resolve<'_, '_, '_, '_> {
         let sql = |text: &SqlText, at: &[&str]| job::sql(text, tree.at(at), self.report);
         let transform = raw.transform.as_ref().map(|transform| sql(&transform.sql, &["transform", "sql"]));
         let unread = matches!(transform, Some(None));
-        let delete_when = raw
-            .sink
-            .delete
-            .as_ref()
-            .map(|delete| Sql { text: delete.when.clone(), path: tree.file.to_path_buf() });
+        let delete_when = raw.sink.delete.as_ref().map(|delete| Sql {
+            text: delete.when.clone(),
+            path: tree.file.to_path_buf(),
+            native: false,
+        });
         let (source, source_facts) = self.source();
         let (sink, connection) = self.sink();
         self.check_own_source(&source, &sink);

@@ -10,7 +10,8 @@ use crate::{
         lineage::{self, Lineage, Table},
         project::Project,
     },
-    engine::typing::{Known, TableName},
+    connector::ConnectionConfig,
+    engine::typing::{Known, Runs, TableName},
     model::{
         name::{JobKind, JobName},
         problem::nearest,
@@ -71,6 +72,33 @@ impl<'a> Relations<'a> {
                 missing(self.full_name(table).or(near))
             }
             _ => Known::Missing { hint: None },
+        }
+    }
+
+    /// Where SQL that is sent as it stands finds a table.
+    pub(crate) fn runs(&self, name: &TableName) -> Runs {
+        let parts: Vec<&str> = name.parts.iter().map(String::as_str).collect();
+        let (connection, schema, table) = match parts.as_slice() {
+            [kind @ ("pipeline" | "mart"), _] => {
+                return Runs::No(format!("it is a {kind}; name the table that it writes"));
+            }
+            [connection, table] => (*connection, None, *table),
+            [connection, schema, table] => (*connection, Some(*schema), *table),
+            _ => return Runs::No("tables are named connection.table".to_owned()),
+        };
+        let Some(config) = self.project.connections.get(connection) else {
+            let names = self.project.connections.keys().map(String::as_str);
+            let meant = nearest(connection, names).map(|name| format!("; did you mean `{name}`?"));
+            return Runs::No(format!("there is no connection `{connection}`{}", meant.unwrap_or_default()));
+        };
+        if !config.runs_sql() {
+            return Runs::No(format!("`{connection}` ({}) runs no SQL of its own", config.kind()));
+        }
+        let place = lineage::table(self.project, connection, schema, table);
+        match (config, place.schema) {
+            // Each file is a database of its own.
+            (ConnectionConfig::Sqlite(_), Some(file)) => Runs::In(format!("{connection}.{file}")),
+            _ => Runs::In(connection.to_owned()),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     },
     engine::{
         params::{period_types, value_type},
-        typing::{Known, ParamTypes, Typed, check_condition, check_row_wise, check_sql},
+        typing::{Known, ParamTypes, Typed, check_condition, check_native, check_row_wise, check_sql},
     },
     model::{
         column::{ColumnType, Unlisted},
@@ -177,7 +177,8 @@ impl Judge<'_> {
         match &member.output {
             MartOutput::Table { sql, sink, .. } => {
                 let typed = self.query(sql, tree.at(&["sql"]), &params(&member.facts), report);
-                self.sink(typed.schema?, sink, tree.at(&["sink"]), report)
+                let rows = if sql.native { told_columns(sink) } else { typed.schema };
+                self.sink(rows?, sink, tree.at(&["sink"]), report)
             }
             MartOutput::Workbook(workbook) => {
                 self.workbook(workbook, &member.facts, tree, report);
@@ -217,8 +218,12 @@ impl Judge<'_> {
     }
 
     fn query(&self, sql: &Sql, node: &Node, params: &ParamTypes, report: &mut Report<'_>) -> Typed {
-        let tables = |name: &_| self.relations.known(name, None);
-        let typed = check_sql(&sql.text, &tables, params, self.project.zone);
+        let typed = if sql.native {
+            check_native(&sql.text, &|name| self.relations.runs(name), params)
+        } else {
+            let tables = |name: &_| self.relations.known(name, None);
+            check_sql(&sql.text, &tables, params, self.project.zone)
+        };
         self.findings(sql, node, &typed, report);
         typed
     }
@@ -291,6 +296,16 @@ impl Judge<'_> {
         }
         Some(Arc::new(Schema::new(fields)))
     }
+}
+
+/// The columns of SQL that only its place knows, where all that are told have types.
+fn told_columns(sink: &SinkSpec) -> Option<SchemaRef> {
+    let fields = sink.columns.iter().map(|(name, column)| {
+        let kind = column.kind.as_ref()?;
+        Some(Field::new(name, kind.arrow().clone(), true))
+    });
+    let fields = fields.collect::<Option<Vec<_>>>().filter(|fields| !fields.is_empty())?;
+    Some(Arc::new(Schema::new(fields)))
 }
 
 fn params(facts: &Facts) -> ParamTypes {

@@ -11,8 +11,8 @@ use datafusion::{
 use super::{
     client::{Lease, Server},
     error::failed,
+    executor::remote,
     name::is_reserved,
-    scan::LiveTable,
     table::Table,
 };
 use crate::connector::error::{Error, ErrorKind, Result};
@@ -70,8 +70,12 @@ impl SchemaProvider for Tables {
         let lease = self.server.lease().await?;
         let found = Table::find(&lease, &self.schema, name).await;
         let found = found.map_err(|error| failed(&self.server.table_shown(&self.schema, name), error))?;
+        let table = match found {
+            Some(table) => Some(remote(&self.server, &lease, table).await?),
+            None => None,
+        };
         lease.give_back();
-        Ok(found.map(|table| Arc::new(LiveTable::new(self.server.clone(), table)) as _))
+        Ok(table.map(|table| Arc::new(table) as _))
     }
 
     fn table_exist(&self, name: &str) -> bool {

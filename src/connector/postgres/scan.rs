@@ -237,7 +237,7 @@ impl PartitionStream for Scan {
     }
 }
 
-fn whole(chunk: Chunk, shown: &str) -> Result<Chunk> {
+pub(super) fn whole(chunk: Chunk, shown: &str) -> Result<Chunk> {
     let Some(bad) = chunk.bad.first() else {
         return Ok(chunk);
     };

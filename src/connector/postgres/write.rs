@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::RecordBatch,
-    datatypes::{Field, SchemaRef},
+    datatypes::{DataType, Field, SchemaRef},
 };
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -22,6 +22,7 @@ use super::{
     commit::Move,
     encode,
     error::failed,
+    executor,
     name::{literal, quote},
     record::{Records, conflict},
     scan::StagedTable,
@@ -165,6 +166,38 @@ impl Inner {
         sink.as_mut().finish().await.map_err(|error| self.failed(error))
     }
 
+    /// Refuses what no row that passes through us has: infinite dates, numbers that are none.
+    async fn refuse_endless(&self, lease: &Lease, schema: &SchemaRef) -> Result<()> {
+        let condition = |field: &Arc<Field>| {
+            let name = quote(field.name());
+            Some(match field.data_type() {
+                DataType::Date32 | DataType::Timestamp(..) => format!("NOT isfinite({name})"),
+                DataType::Decimal128(..) | DataType::Decimal256(..) => format!("{name} = 'NaN'::numeric"),
+                DataType::Time64(_) => format!("{name} = '24:00'::time"),
+                _ => return None,
+            })
+        };
+        let judged: Vec<(&str, String)> = schema
+            .fields()
+            .iter()
+            .filter_map(|field| Some((field.name().as_str(), condition(field)?)))
+            .collect();
+        if judged.is_empty() {
+            return Ok(());
+        }
+        let found: Vec<String> =
+            judged.iter().map(|(_, condition)| format!("coalesce(bool_or({condition}), false)")).collect();
+        let row = lease.row(&format!("SELECT {} FROM {STAGE}", found.join(", "))).await;
+        let row = row.map_err(|error| self.failed(error))?.unwrap_or_default();
+        match row.iter().position(|cell| cell.as_deref() == Some("t")) {
+            None => Ok(()),
+            Some(at) => {
+                let message = format!("{}: column `{}` does not fit its type", self.shown(), judged[at].0);
+                Err(Error::new(ErrorKind::BadData, message))
+            }
+        }
+    }
+
     fn blamed(&self, mut error: Error) -> Error {
         error.message = format!("{}: {}", self.shown(), error.message);
         error
@@ -203,12 +236,15 @@ impl Sink for TableSink {
         let lease = inner.begin_stage(&claim.schema).await?;
         let rows = match rows {
             Rows::Stream(rows) => inner.send(&lease, rows).await?,
-            Rows::Sql(sql) => {
+            Rows::Sql(query) => {
                 let columns: Vec<String> =
                     claim.schema.fields().iter().map(|field| quote(field.name())).collect();
                 let columns = columns.join(", ");
-                let insert = format!("INSERT INTO {STAGE} ({columns}) SELECT {columns} FROM ({sql}) AS rows");
-                lease.run(&insert).await.map_err(|error| inner.failed(error))?
+                let insert =
+                    format!("INSERT INTO {STAGE} ({columns}) SELECT {columns} FROM ({}) AS rows", query.sql);
+                let rows = executor::run(&lease, &insert, &query.values, &inner.shown()).await?;
+                inner.refuse_endless(&lease, &claim.schema).await?;
+                rows
             }
         };
         failpoint::pass("postgres.stage.after");

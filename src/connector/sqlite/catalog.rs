@@ -12,8 +12,8 @@ use indexmap::IndexMap;
 use super::{
     database::{Database, blocking},
     error::failed,
+    executor::remote,
     name::{OFFSET, is_reserved},
-    scan::LiveTable,
     table::Table,
 };
 
@@ -76,7 +76,7 @@ impl SchemaProvider for Tables {
             let found = found.map_err(|error| failed(&database.table_shown(&name), error))?;
             // SQL keeps case, so a name of another case is another table.
             let found = found.filter(|table| table.name == name);
-            Ok(found.map(|table| LiveTable::new(database.clone(), table, hidden)))
+            Ok(found.map(|table| remote(&database, table, hidden)))
         })
         .await?;
         Ok(table.map(|table| Arc::new(table) as _))

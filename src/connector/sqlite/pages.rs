@@ -49,6 +49,8 @@ pub(super) struct Query {
     pub(super) filter: Option<(String, Vec<Raw>)>,
     /// Rows at most.
     pub(super) limit: Option<u64>,
+    /// A statement in the place of all that, and its parameters: it gives the columns of the selection.
+    pub(super) whole: Option<(String, Vec<Raw>)>,
 }
 
 /// One thread's share: every n-th of the ranges.
@@ -247,6 +249,9 @@ impl Page<'_> {
 impl Query {
     /// What is sent for a page of a range, and its parameters.
     pub(super) fn sql(&self, range: &Range, left: u64) -> (String, Vec<Raw>) {
+        if let Some(whole) = &self.whole {
+            return whole.clone();
+        }
         let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
         let (mut condition, mut parameters) = range.condition(&keys);
         if let Some((filter, more)) = &self.filter {

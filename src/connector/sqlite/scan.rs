@@ -235,6 +235,7 @@ fn prepare(
         pages: false,
         filter,
         limit,
+        whole: None,
     };
     let held = match place {
         Place::Staged(stage) => {
@@ -261,7 +262,7 @@ fn prepare(
     Ok((query, Lane { held, ranges: vec![Range::ALL] }))
 }
 
-fn whole(chunk: Chunk, shown: &str) -> Result<Chunk> {
+pub(super) fn whole(chunk: Chunk, shown: &str) -> Result<Chunk> {
     let Some(bad) = chunk.bad.first() else {
         return Ok(chunk);
     };

@@ -150,10 +150,10 @@ impl Sink for TableSink {
         let (inner, schema) = (self.inner.clone(), claim.schema.clone());
         let key = if inner.spec.mode == Mode::Merge { inner.spec.key.clone() } else { vec![] };
         let stage = match rows {
-            Rows::Sql(sql) => {
+            Rows::Sql(query) => {
                 blocking(move || {
                     let mut stage = inner.stage(&schema)?;
-                    stage.add_query(&sql)?;
+                    stage.add_query(&query)?;
                     stage.finish(&key)?;
                     Ok(stage)
                 })

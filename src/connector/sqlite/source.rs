@@ -135,6 +135,7 @@ impl Inner {
             pages: false,
             filter: None,
             limit: None,
+            whole: None,
             shown,
         };
         query.pages = query.finds_order(connection, &range).map_err(|error| failed(&query.shown, error))?;

@@ -3,16 +3,20 @@
 //! It lies in memory up to [`IN_MEMORY`], past it in a temporary file that no name leads to: whatever ends the process, nothing is left over.
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
-use rusqlite::Connection;
+use rusqlite::{Connection, params_from_iter};
 
 use super::{
     bind::Binder,
     database::Lease,
+    dialect::raw,
     error::{failed, io_failed},
     name::{quote, quote_all},
     types::storage,
 };
-use crate::connector::error::{Error, Result};
+use crate::connector::{
+    error::{Error, Result},
+    executor::Statement,
+};
 
 /// Bytes of staged rows that are kept in memory.
 pub(super) const IN_MEMORY: usize = 64 << 20;
@@ -120,10 +124,11 @@ impl Stage {
     }
 
     /// Fills the stage by a query that this database runs itself.
-    pub(super) fn add_query(&mut self, sql: &str) -> Result<()> {
+    pub(super) fn add_query(&mut self, query: &Statement) -> Result<()> {
         let columns = quote_all(self.schema.fields().iter().map(|field| field.name().as_str()));
-        let sql = format!("INSERT INTO {} ({columns}) SELECT {columns} FROM ({sql})", self.table());
-        let inserted = self.connection().execute(&sql, []).map_err(|error| self.failed(error))?;
+        let sql = format!("INSERT INTO {} ({columns}) SELECT {columns} FROM ({})", self.table(), query.sql);
+        let values = params_from_iter(query.values.iter().filter_map(raw));
+        let inserted = self.connection().execute(&sql, values).map_err(|error| self.failed(error))?;
         self.rows += inserted as u64;
         Ok(())
     }

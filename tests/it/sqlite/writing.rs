@@ -6,9 +6,11 @@ use arrow::{
     array::{ArrayRef, Float64Array, StringArray},
     record_batch::RecordBatch,
 };
+use datafusion::scalar::ScalarValue;
 use vitrina::{
     connector::{
         error::{ErrorKind, Result},
+        executor::Statement,
         sink::{Committed, OnSchemaChange, Rows, SinkSpec},
     },
     model::{
@@ -113,7 +115,8 @@ async fn sqlite_fills_the_stage_by_itself() {
     let spec = sink("made", Mode::Append);
     let sink = place.open().sink(&spec).await.unwrap();
     let claim = sink.claim(&track("mrf1"), &people([]).schema()).await.unwrap();
-    let query = Rows::Sql("SELECT name, id * 10 AS id FROM src WHERE id > 1".to_owned());
+    let sql = "SELECT name, id * 10 AS id FROM src WHERE id > ?1".to_owned();
+    let query = Rows::Sql(Statement { sql, values: vec![ScalarValue::Int64(Some(1))] });
     let unit = unit(Mode::Append, 1, &people([]));
     let staged = sink.stage(&track("mrf1"), &claim, &unit, &attempt(), query).await.unwrap();
     assert_eq!(staged.rows(), 1);

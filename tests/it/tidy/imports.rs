@@ -12,7 +12,14 @@ const RULES: &[(&str, &[&str])] = &[
     ("schedule/", &["model", "config::project"]),
     (
         "engine/",
-        &["model", "connector::connection", "connector::error", "connector::sink", "connector::source"],
+        &[
+            "model",
+            "connector::connection",
+            "connector::error",
+            "connector::executor",
+            "connector::sink",
+            "connector::source",
+        ],
     ),
     (
         "config/",
@@ -44,7 +51,7 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("connector/mod.rs", &["model", "connector"]),
-    ("connector/sink.rs", &["model", "connector::error", "connector::*::config"]),
+    ("connector/sink.rs", &["model", "connector::error", "connector::executor", "connector::*::config"]),
     (
         "connector/",
         &[
@@ -55,6 +62,7 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::OpenContext",
             "connector::connection",
             "connector::error",
+            "connector::executor",
             "connector::secret",
             "connector::sent",
             "connector::sink",

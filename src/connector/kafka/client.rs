@@ -1,7 +1,7 @@
 //! A cluster, and the clients that talk to it.
 //!
-//! Clients are librdkafka's, each with threads of its own, so their number is bounded: two a connection that only look, one for each unit that is being
-//! read, and one for each of the slots that write (`slot.rs`). They block, so all of it runs in [`blocking`].
+//! Clients are librdkafka's, each with threads of its own, so their number is bounded: two a connection that only look, one that reports positions
+//! (`group.rs`), one for each unit that is being read, and one for each of the slots that write (`slot.rs`). They block, so all of it runs in [`blocking`].
 
 use std::{
     path::PathBuf,
@@ -73,6 +73,8 @@ pub(super) struct Cluster {
     credentials: Mutex<Option<(SecretString, SecretString)>>,
     committed: Mutex<Option<Arc<Consumer>>>,
     uncommitted: Mutex<Option<Arc<Consumer>>>,
+    /// The client that reports positions, with the group that it last did so to.
+    pub(super) reporter: Mutex<Option<(String, Consumer)>>,
 }
 
 impl Cluster {
@@ -85,6 +87,7 @@ impl Cluster {
             credentials: Mutex::default(),
             committed: Mutex::default(),
             uncommitted: Mutex::default(),
+            reporter: Mutex::default(),
         }
     }
 
@@ -135,8 +138,6 @@ impl Cluster {
             .set("isolation.level", level)
             // Named because the library wants one; partitions are assigned by hand and nothing is committed to it.
             .set("group.id", format!("{}vitrina", self.config.prefix))
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
             .set("check.crcs", "true")
@@ -145,8 +146,21 @@ impl Cluster {
             // Of each partition; fetching goes on soon after there is room again (unless told, after a second).
             .set("queued.max.messages.kbytes", "4096")
             .set("fetch.queue.backoff.ms", "5");
+        self.made(&mut settings).map(Arc::new)
+    }
+
+    /// A client that reports positions to a group, of which it becomes no member.
+    pub(super) fn member_of_none(&self, group: &str) -> Result<Consumer> {
+        let mut settings = self.settings()?;
+        // How long a report waits for the group's coordinator.
+        settings.set("group.id", group).set("session.timeout.ms", ANSWER.as_millis().to_string());
+        self.made(&mut settings)
+    }
+
+    fn made(&self, settings: &mut ClientConfig) -> Result<Consumer> {
+        settings.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
         let made = settings.create_with_context(Context::default());
-        made.map(Arc::new).map_err(|error| unsuitable(&self.shown(), &error))
+        made.map_err(|error| unsuitable(&self.shown(), &error))
     }
 
     /// A client that writes in transactions of this id.

@@ -74,6 +74,32 @@ pub enum Mechanism {
     ScramSha512,
 }
 
+/// `[source.kafka]`: acts where the source's connection is Kafka.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceOptions {
+    /// The consumer group that positions are reported to, so that tools show the lag: a name, or `false` for none; `vitrina-PROJECT:PIPELINE/MEMBER`, after
+    /// the prefix, unless told. Nothing is ever read from it: the record in the sink says where to go on.
+    #[serde(default)]
+    pub group: Group,
+}
+
+/// The consumer group that positions are reported to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Group {
+    /// Whether they are reported at all.
+    Reported(bool),
+    /// To this one.
+    Named(String),
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self::Reported(true)
+    }
+}
+
 /// `[sink.kafka]`: acts where the sink's connection is Kafka.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

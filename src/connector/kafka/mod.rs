@@ -4,6 +4,7 @@ mod catalog;
 mod client;
 mod columns;
 mod error;
+mod group;
 mod json;
 mod ledger;
 mod plan;

@@ -19,6 +19,8 @@ use tokio::sync::mpsc;
 use super::{
     client::{ANSWER, Cluster, Isolation, blocking, lock},
     columns::{self, Columns},
+    config::SourceOptions,
+    group,
     json::{Decoder, Layout, Others},
     plan::{self, number, offset_after},
     range::{Range, lost, read},
@@ -33,6 +35,7 @@ use crate::{
     },
     model::{
         column::{Contract, Unlisted},
+        name::Track,
         position::{Bound, Position, SourceIdentity},
         unit::{Progress, Scope, SliceLimit, Unit},
         value::Value,
@@ -57,6 +60,7 @@ pub(super) struct TopicSource {
 struct Inner {
     cluster: Arc<Cluster>,
     spec: SourceSpec,
+    options: SourceOptions,
     topic: String,
     seen: Mutex<Seen>,
 }
@@ -81,7 +85,8 @@ struct Shape {
 impl TopicSource {
     pub(super) fn new(cluster: Arc<Cluster>, spec: SourceSpec) -> Self {
         let topic = cluster.topic(&spec.table);
-        Self { inner: Arc::new(Inner { cluster, spec, topic, seen: Mutex::default() }) }
+        let options = spec.options.kafka.clone().unwrap_or_default();
+        Self { inner: Arc::new(Inner { cluster, spec, options, topic, seen: Mutex::default() }) }
     }
 }
 
@@ -289,6 +294,15 @@ impl Inner {
         Ok(ranges.into_values().collect())
     }
 
+    /// Lets lag tools see how far a track is. A position elsewhere is none of ours: the next plan says what is wrong with it.
+    fn report(&self, track: &Track, position: &Position) -> Result<()> {
+        let ours = lock(&self.seen).head.as_ref().is_some_and(|head| head.source == position.source);
+        match group::name(&self.cluster, &self.options.group, track) {
+            Some(group) if ours => group::report(&self.cluster, &group, &self.topic, position),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads a unit; what goes wrong comes as the last chunk.
     fn read(&self, unit: &Unit, chunks: &mpsc::Sender<Result<Chunk>>) -> Result<()> {
         let shape = lock(&self.seen).shape.clone();
@@ -358,6 +372,11 @@ impl Source for TopicSource {
             receiver.recv().await.map(|chunk| (chunk, receiver))
         };
         Ok(stream::unfold(receiver, next).boxed())
+    }
+
+    async fn committed(&self, track: &Track, position: &Position) -> Result<()> {
+        let (inner, track, position) = (self.inner.clone(), track.clone(), position.clone());
+        blocking(move || inner.report(&track, &position)).await
     }
 
     async fn changed(&self) {

@@ -1,5 +1,6 @@
 //! What is Kafka's own: marks and gaps between messages, partitions, retention, owners that are shut out, security.
 
+mod group;
 mod reading;
 mod security;
 mod writing;

@@ -141,6 +141,29 @@ impl Cluster {
         self.writer(None).write(table, partition, messages);
     }
 
+    /// What a group's offsets are, by partition.
+    pub(crate) fn group_offsets(&self, group: &str, table: &str, partitions: i32) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer = self.settings().set("group.id", group).create().unwrap();
+        let topic = self.topic(table);
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition(&topic, partition);
+        }
+        let found = consumer.committed_offsets(list, WAIT).unwrap();
+        found
+            .elements()
+            .iter()
+            .map(|element| element.offset().to_raw().filter(|offset| *offset >= 0))
+            .collect()
+    }
+
+    /// A stranger who joins a group to read a topic; it is in once it was polled for a while.
+    pub(crate) fn member(&self, group: &str, table: &str) -> BaseConsumer {
+        let consumer: BaseConsumer = self.settings().set("group.id", group).create().unwrap();
+        consumer.subscribe(&[&self.topic(table)]).unwrap();
+        consumer
+    }
+
     /// Every committed message of a topic: partition, key, text.
     pub(crate) fn messages(&self, table: &str) -> Vec<(i32, Option<String>, String)> {
         use rdkafka::Message;

@@ -24,6 +24,7 @@ use super::{
     config::Config,
     error::{failed, unsuitable},
     ledger::RECORDS,
+    registry::Registry,
 };
 use crate::{
     connector::{
@@ -44,8 +45,8 @@ pub(super) const TRANSACTION: Duration = Duration::from_secs(60);
 const QUEUED_MESSAGES: &str = "100000";
 const QUEUED_KILOBYTES: &str = "32768";
 
-/// The largest message that is sent; the cluster's own limit is smaller in most places.
-const LARGEST_MESSAGE: &str = "67108864";
+/// The largest message that is sent, within what may be on its way; the cluster's own limit is smaller in most places.
+const LARGEST_MESSAGE: &str = "31457280";
 
 /// Lines of a client's log that are taken in at once.
 const LINES: usize = 64;
@@ -68,6 +69,7 @@ pub(super) enum Isolation {
 pub(super) struct Cluster {
     pub(super) name: String,
     pub(super) config: Config,
+    pub(super) registry: Option<Arc<Registry>>,
     pub(super) scratch: PathBuf,
     root: PathBuf,
     credentials: Mutex<Option<(SecretString, SecretString)>>,
@@ -79,8 +81,16 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) fn new(config: &Config, context: OpenContext) -> Self {
+        let registry = config.registry.as_ref().map(|registry| {
+            Arc::new(Registry::new(
+                registry,
+                &format!("connection \"{}\"", context.name),
+                context.root.clone(),
+            ))
+        });
         Self {
             name: context.name,
+            registry,
             config: config.clone(),
             scratch: context.scratch,
             root: context.root,

@@ -53,7 +53,7 @@ struct Place {
 
 /// The slots of a project; they live as long as somebody holds them.
 pub(super) fn slots(cluster: &Cluster, project: &str) -> Arc<Slots> {
-    let Config { brokers, security, prefix } = cluster.config.clone();
+    let Config { brokers, security, prefix, .. } = cluster.config.clone();
     let place = Place { brokers, security, id: format!("{prefix}vitrina-{project}") };
     let mut shared = lock(&SHARED);
     shared.retain(|(_, slots)| slots.strong_count() > 0);

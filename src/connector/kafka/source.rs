@@ -20,8 +20,10 @@ use super::{
     client::{ANSWER, Cluster, Isolation, blocking, lock},
     columns::{self, Columns},
     config::SourceOptions,
+    decode::{Decoder, Layout, Others},
+    envelope::{self, Part},
+    format::Body,
     group,
-    json::{Decoder, Layout, Others},
     plan::{self, number, offset_after},
     range::{Range, lost, read},
     topic::{self, AllEnds},
@@ -121,15 +123,21 @@ impl Inner {
 
     /// What messages are read as now.
     fn shape(&self, ends: &AllEnds) -> Result<Shape> {
-        let columns = columns::look(&self.cluster, &self.spec.table, ends)?;
+        let parts = envelope::parts(&self.options);
+        let listed = self.spec.contract.as_ref().map(|contract| in_content(contract, &parts));
+        let given = self.options.spelling();
+        let mut columns = columns::look(&self.cluster, &self.spec.table, ends, given, listed.as_ref())?;
+        columns.schema = with_parts(&columns.schema, &parts);
         let (schema, others) = match &self.spec.contract {
             None => (columns.schema.clone(), Others::Refuse),
             Some(contract) => {
+                self.check_parts(contract, &parts)?;
                 self.check_listed(contract, &columns)?;
                 let others = if contract.unlisted == Unlisted::Drop { Others::Drop } else { Others::Refuse };
                 (agreed(contract, &columns.schema), others)
             }
         };
+        self.check_readable(&columns.body)?;
         let rules = Rules {
             null_values: self
                 .spec
@@ -140,7 +148,29 @@ impl Inner {
             zone: self.spec.zone,
             epoch: self.spec.contract.is_some(),
         };
-        Ok(Shape { layout: Layout { schema, rules, others }, row_bytes: columns.row_bytes })
+        let layout = Layout { schema, rules, others, body: columns.body, parts };
+        Ok(Shape { layout, row_bytes: columns.row_bytes })
+    }
+
+    /// What is asked for and then thrown away is a mistake.
+    fn check_parts(&self, contract: &Contract, parts: &[(String, Part)]) -> Result<()> {
+        let lost = |(name, _): &&(String, Part)| !contract.columns.contains_key(name);
+        match parts.iter().find(lost).filter(|_| contract.unlisted != Unlisted::Keep) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let message = format!("the contract has no column \"{name}\", which [source.kafka] names");
+                Err(Error::new(ErrorKind::NotFound, message).hint("add it to [source.columns]"))
+            }
+        }
+    }
+
+    fn check_readable(&self, body: &Body) -> Result<()> {
+        if !matches!(body, Body::Csv { columns, .. } if columns.is_empty()) {
+            return Ok(());
+        }
+        let message = format!("{}: CSV does not say what its columns are", self.shown());
+        Err(Error::new(ErrorKind::Unsupported, message)
+            .hint("name them, in their order, in [source.columns]"))
     }
 
     /// A field that no message has may come later; one that is there in another spelling, or must not be NULL, is a mistake.
@@ -313,7 +343,7 @@ impl Inner {
         let layout = Layout { schema: unit.schema.clone(), ..shape.layout };
         let mut decoder = Decoder::new(&layout)?;
         read(&self.cluster, &self.topic, &self.ranges(unit)?, |message| {
-            decoder.push(message);
+            decoder.push(message)?;
             if decoder.rows() < CHUNK_ROWS && decoder.bytes() < CHUNK_BYTES {
                 return Ok(true);
             }
@@ -325,6 +355,21 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// The contract's columns that are in a message's content.
+fn in_content(contract: &Contract, parts: &[(String, Part)]) -> Schema {
+    let schema = contract.schema();
+    let inside = |field: &&Arc<Field>| parts.iter().all(|(name, _)| name != field.name());
+    Schema::new(schema.fields().iter().filter(inside).cloned().collect::<Vec<_>>())
+}
+
+/// Columns of the content, and behind them those of what is beside it, which take the place of fields of their names.
+fn with_parts(found: &SchemaRef, parts: &[(String, Part)]) -> SchemaRef {
+    let inside = |field: &&Arc<Field>| parts.iter().all(|(name, _)| name != field.name());
+    let inside = found.fields().iter().filter(inside).cloned();
+    let beside = parts.iter().map(|(name, part)| Arc::new(envelope::field(name, *part)));
+    Arc::new(Schema::new(inside.chain(beside).collect::<Vec<_>>()))
 }
 
 /// The contract's columns, and behind them those that it keeps.

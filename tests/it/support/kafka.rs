@@ -34,7 +34,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new() -> Self {
-        let brokers = variable("VITRINA_KAFKA_BROKERS");
+        Self::at(variable("VITRINA_KAFKA_BROKERS"))
+    }
+
+    /// On another node.
+    pub(crate) fn at(brokers: String) -> Self {
         let prefix = format!("t{}.", uuid::Uuid::new_v4().simple());
         Self { root: tempfile::tempdir().unwrap(), prefix, brokers }
     }
@@ -45,6 +49,7 @@ impl Cluster {
             brokers: vec![self.brokers.clone()],
             security: Security::default(),
             prefix: self.prefix.clone(),
+            registry: None,
         }
     }
 
@@ -128,12 +133,24 @@ impl Cluster {
     /// A stranger who writes.
     pub(crate) fn writer(&self, transactional_id: Option<&str>) -> Writer {
         let mut settings = self.settings();
-        settings.set("enable.idempotence", "true").set("partitioner", "murmur2_random");
+        settings
+            .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
+            .set("message.max.bytes", "67108864");
         if let Some(id) = transactional_id {
             settings.set("transactional.id", format!("{}{id}", self.prefix));
         }
         let producer: BaseProducer = settings.create().unwrap();
         Writer { producer, prefix: self.prefix.clone() }
+    }
+
+    /// Writes one message of bytes, or of nothing.
+    pub(crate) fn write_bytes(&self, table: &str, message: Option<&[u8]>) {
+        let (writer, topic) = (self.writer(None), self.topic(table));
+        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic).partition(0);
+        let record = message.into_iter().fold(record, BaseRecord::payload);
+        writer.producer.send(record).map_err(|(error, _)| error).unwrap();
+        writer.producer.flush(WAIT).unwrap();
     }
 
     /// Writes messages into one partition.

@@ -60,7 +60,7 @@ fn field(text: &str, delimiter: u8) -> Result<(Value<'_>, Option<&str>), &'stati
 /// Adds a text as a field.
 pub(super) fn write(text: &[u8], delimiter: u8, into: &mut Vec<u8>) {
     let special = |byte: &u8| *byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
-    if !text.is_empty() && !text.iter().any(|byte| special(byte)) {
+    if !text.is_empty() && !text.iter().any(special) {
         into.extend_from_slice(text);
         return;
     }

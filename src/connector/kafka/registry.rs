@@ -10,7 +10,7 @@ use std::{
 };
 
 use reqwest::{Certificate, Client, Method, StatusCode};
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 
 use super::{avro::Schema, client::lock, config};
@@ -154,7 +154,8 @@ impl Registry {
                 Some(password) => Some(self.read_secret(password, "password").await?),
                 None => None,
             };
-            request = request.basic_auth(user.expose_secret(), password.as_ref().map(|p| p.expose_secret()));
+            request =
+                request.basic_auth(user.expose_secret(), password.as_ref().map(ExposeSecret::expose_secret));
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/vnd.schemaregistry.v1+json").body(body);

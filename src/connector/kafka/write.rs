@@ -71,7 +71,7 @@ impl TopicSink {
     pub(super) fn new(cluster: Arc<Cluster>, spec: SinkSpec) -> Self {
         let topic = cluster.topic(&spec.table);
         let options = spec.options.kafka.clone().unwrap_or_default();
-        let (slots, speller) = Default::default();
+        let (slots, speller) = (std::sync::Mutex::default(), std::sync::Mutex::default());
         Self { inner: Arc::new(Inner { cluster, spec, topic, options, slots, speller }) }
     }
 }

@@ -26,7 +26,10 @@ fn noise(bytes: usize) -> String {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        char::from(b'!' + (state % 90) as u8).to_string().replace(['"', '\\'], "_")
+        match char::from(b'!' + (state % 90) as u8) {
+            '"' | '\\' => '_',
+            letter => letter,
+        }
     };
     (0..bytes).map(letter).collect()
 }

@@ -45,6 +45,7 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     ("connector/mod.rs", &["model", "connector"]),
     ("connector/sink.rs", &["model", "connector::error", "connector::*::config"]),
+    ("connector/source.rs", &["model", "connector::error", "connector::*::config"]),
     (
         "connector/",
         &[

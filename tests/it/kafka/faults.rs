@@ -65,7 +65,7 @@ fn project(broker: &Broker, cluster: &Cluster) -> Sandbox {
         cluster.prefix
     );
     let copy = r#"
-slice = { rows = 200 }
+slice = { rows = 1000 }
 retry = { attempts = 30, wait = "1s", timeout = "5m" }
 [source]
 connection = "stream"

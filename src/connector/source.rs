@@ -6,9 +6,10 @@ use chrono_tz::Tz;
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
 
-use super::error::Result;
+use super::{error::Result, kafka};
 use crate::model::{
     column::Contract,
+    name::Track,
     position::Position,
     time::Span,
     unit::{SliceLimit, Unit},
@@ -32,6 +33,15 @@ pub struct SourceSpec {
     pub contract: Option<Contract>,
     /// Where timestamps without zone are: the project's.
     pub zone: Tz,
+    /// What only one kind of connection understands.
+    pub options: SourceOptions,
+}
+
+/// Sub-tables of a source, each acting only where the connection is of its kind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SourceOptions {
+    /// `[source.kafka]`
+    pub kafka: Option<kafka::config::SourceOptions>,
 }
 
 /// A column that rises as rows are added.
@@ -84,6 +94,11 @@ pub trait Source: Send + Sync {
     /// How this unit's rows are asked for, for people: SQL with placeholders, which files are read; never a value. `None` = nothing is sent.
     async fn describe(&self, _: &Unit) -> Result<Option<String>> {
         Ok(None)
+    }
+
+    /// A sink has committed this position for a track: for places that show how far their readers are. Nothing depends on it; the run goes on where it fails.
+    async fn committed(&self, _: &Track, _: &Position) -> Result<()> {
+        Ok(())
     }
 
     /// Resolves when there may be something new: what `continuous` waits on.

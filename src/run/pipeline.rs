@@ -85,6 +85,7 @@ impl PipelineRun<'_> {
         };
         let mut reader = self.reader(record.as_ref(), &head);
         let mut ready: Option<Ready> = None;
+        self.report(record.as_ref(), tally).await;
         while let Some((unit, chunks)) = reader.next().await? {
             if self.cancel.is_cancelled() {
                 return Err(Error::new(ErrorKind::Cancelled, "cancelled between two slices"));
@@ -102,6 +103,7 @@ impl PipelineRun<'_> {
                 let written = self.write(ready, unit, chunks, tally).await?;
                 ready.claim.record = Some(written.clone());
                 record = Some(written);
+                self.report(record.as_ref(), tally).await;
             }
         }
         Ok(())
@@ -188,6 +190,17 @@ impl PipelineRun<'_> {
     async fn maintain(&self) {
         if let Err(error) = self.sink.maintain(MAINTAIN_BUDGET).await {
             self.note(&format!("maintenance did not succeed: {error}"));
+        }
+    }
+
+    /// Tells the source how far its reader is. The record is the truth: where it cannot be told, the run goes on.
+    async fn report(&self, record: Option<&Record>, tally: &mut Tally) {
+        let Some(position) = record.and_then(|record| record.progress.position()) else { return };
+        if let Err(error) = self.source.committed(&self.track, position).await {
+            let note = format!("the source does not hear how far it was read: {error}; {}", error.advice());
+            if tally.note(&note) {
+                self.note(&note);
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     connector::{
         delta::config::SinkOptions as DeltaOptions,
         generate::config::Generate,
-        kafka::config::SinkOptions as KafkaOptions,
+        kafka::config::{SinkOptions as KafkaOptions, SourceOptions as KafkaSourceOptions},
         sink::{DeleteHow, OnSchemaChange},
     },
     model::{
@@ -99,6 +99,8 @@ pub(crate) struct Source {
     pub(crate) null_values: Vec<String>,
     /// Made-up rows instead of a table's.
     pub(crate) generate: Option<Generate>,
+    /// What only Kafka understands.
+    pub(crate) kafka: Option<KafkaSourceOptions>,
 }
 
 /// A column that rises as rows are added.

@@ -28,7 +28,7 @@ use crate::{
         ConnectionConfig,
         generate::source_facts as generator_facts,
         sink::{SinkColumn, SinkOptions, SinkSpec},
-        source::{CursorSpec, Overlap, SourceSpec},
+        source::{CursorSpec, Overlap, SourceOptions, SourceSpec},
     },
     model::{
         column::{Contract, ContractColumn},
@@ -169,6 +169,7 @@ impl Resolve<'_, '_, '_, '_> {
             whole: raw.cursor.is_none() && self.file.raw.sink.mode == PipelineMode::Replace,
             contract: contract(raw),
             zone: self.context.zone,
+            options: SourceOptions { kafka: raw.kafka.clone() },
         };
         let Some(found) = place.found else { return (SourceKind::Table(spec), None) };
         if found.config.is_log() && spec.cursor.is_some() {

@@ -26,7 +26,8 @@ use datafusion::{
 use super::{
     client::{Cluster, blocking},
     columns,
-    json::{Decoder, Layout, Others},
+    decode::{Decoder, Layout, Others},
+    format::Body,
     range::{Range, read},
     topic,
 };
@@ -85,8 +86,8 @@ impl SchemaProvider for Topics {
             let Some(ends) = topic::ends(&cluster, &cluster.topic(&table))? else {
                 return Ok(None);
             };
-            let schema = columns::look(&cluster, &table, &ends)?.schema;
-            Ok(Some(TopicTable { cluster, table, schema }))
+            let found = columns::look(&cluster, &table, &ends, None, None)?;
+            Ok(Some(TopicTable { cluster, table, schema: found.schema, body: found.body }))
         });
         Ok(found.await?.map(|table| Arc::new(table) as _))
     }
@@ -101,6 +102,7 @@ struct TopicTable {
     cluster: Arc<Cluster>,
     table: String,
     schema: SchemaRef,
+    body: Body,
 }
 
 impl fmt::Debug for TopicTable {
@@ -134,6 +136,7 @@ impl TableProvider for TopicTable {
             cluster: self.cluster.clone(),
             table: self.table.clone(),
             whole: self.schema.clone(),
+            body: self.body.clone(),
             schema: schema.clone(),
             limit,
         };
@@ -147,6 +150,7 @@ struct Scan {
     table: String,
     /// All columns: a field that is none of them is no mistake of a message that merely is not asked for it.
     whole: SchemaRef,
+    body: Body,
     schema: SchemaRef,
     limit: Option<usize>,
 }
@@ -181,11 +185,17 @@ impl Scan {
         let topic = self.cluster.topic(&self.table);
         let ends = topic::ends(&self.cluster, &topic)?.unwrap_or_default();
         let ranges: Vec<Range> = ends.iter().map(|(partition, ends)| Range::all(*partition, *ends)).collect();
-        let layout = Layout { schema: self.whole.clone(), rules: Rules::default(), others: Others::Refuse };
+        let layout = Layout {
+            schema: self.whole.clone(),
+            rules: Rules::default(),
+            others: Others::Refuse,
+            body: self.body.clone(),
+            parts: vec![],
+        };
         let mut decoder = Decoder::new(&layout)?;
         let mut taken = 0;
         read(&self.cluster, &topic, &ranges, |message| {
-            decoder.push(message);
+            decoder.push(message)?;
             taken += 1;
             let enough = self.limit.is_some_and(|limit| taken >= limit);
             if decoder.rows() < BATCH_ROWS && !enough {

@@ -1,7 +1,7 @@
 //! A cluster, and the clients that talk to it.
 //!
-//! Clients are librdkafka's, each with threads of its own, so their number is bounded: two a connection that only look, one for each unit that is being
-//! read, and one for each of the slots that write (`slot.rs`). They block, so all of it runs in [`blocking`].
+//! Clients are librdkafka's, each with threads of its own, so their number is bounded: two a connection that only look, one that reports positions
+//! (`group.rs`), one for each unit that is being read, and one for each of the slots that write (`slot.rs`). They block, so all of it runs in [`blocking`].
 
 use std::{
     path::PathBuf,
@@ -24,6 +24,7 @@ use super::{
     config::Config,
     error::{failed, unsuitable},
     ledger::RECORDS,
+    registry::Registry,
 };
 use crate::{
     connector::{
@@ -44,8 +45,8 @@ pub(super) const TRANSACTION: Duration = Duration::from_secs(60);
 const QUEUED_MESSAGES: &str = "100000";
 const QUEUED_KILOBYTES: &str = "32768";
 
-/// The largest message that is sent; the cluster's own limit is smaller in most places.
-const LARGEST_MESSAGE: &str = "67108864";
+/// The largest message that is sent, within what may be on its way; the cluster's own limit is smaller in most places.
+const LARGEST_MESSAGE: &str = "31457280";
 
 /// Lines of a client's log that are taken in at once.
 const LINES: usize = 64;
@@ -68,23 +69,35 @@ pub(super) enum Isolation {
 pub(super) struct Cluster {
     pub(super) name: String,
     pub(super) config: Config,
+    pub(super) registry: Option<Arc<Registry>>,
     pub(super) scratch: PathBuf,
     root: PathBuf,
     credentials: Mutex<Option<(SecretString, SecretString)>>,
     committed: Mutex<Option<Arc<Consumer>>>,
     uncommitted: Mutex<Option<Arc<Consumer>>>,
+    /// The client that reports positions, with the group that it last did so to.
+    pub(super) reporter: Mutex<Option<(String, Consumer)>>,
 }
 
 impl Cluster {
     pub(super) fn new(config: &Config, context: OpenContext) -> Self {
+        let registry = config.registry.as_ref().map(|registry| {
+            Arc::new(Registry::new(
+                registry,
+                &format!("connection \"{}\"", context.name),
+                context.root.clone(),
+            ))
+        });
         Self {
             name: context.name,
+            registry,
             config: config.clone(),
             scratch: context.scratch,
             root: context.root,
             credentials: Mutex::default(),
             committed: Mutex::default(),
             uncommitted: Mutex::default(),
+            reporter: Mutex::default(),
         }
     }
 
@@ -135,8 +148,6 @@ impl Cluster {
             .set("isolation.level", level)
             // Named because the library wants one; partitions are assigned by hand and nothing is committed to it.
             .set("group.id", format!("{}vitrina", self.config.prefix))
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
             .set("check.crcs", "true")
@@ -145,8 +156,21 @@ impl Cluster {
             // Of each partition; fetching goes on soon after there is room again (unless told, after a second).
             .set("queued.max.messages.kbytes", "4096")
             .set("fetch.queue.backoff.ms", "5");
+        self.made(&mut settings).map(Arc::new)
+    }
+
+    /// A client that reports positions to a group, of which it becomes no member.
+    pub(super) fn member_of_none(&self, group: &str) -> Result<Consumer> {
+        let mut settings = self.settings()?;
+        // How long a report waits for the group's coordinator.
+        settings.set("group.id", group).set("session.timeout.ms", ANSWER.as_millis().to_string());
+        self.made(&mut settings)
+    }
+
+    fn made(&self, settings: &mut ClientConfig) -> Result<Consumer> {
+        settings.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
         let made = settings.create_with_context(Context::default());
-        made.map(Arc::new).map_err(|error| unsuitable(&self.shown(), &error))
+        made.map_err(|error| unsuitable(&self.shown(), &error))
     }
 
     /// A client that writes in transactions of this id.

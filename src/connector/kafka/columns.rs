@@ -7,28 +7,46 @@ use indexmap::IndexMap;
 use rdkafka::Message;
 
 use super::{
+    avro,
     client::Cluster,
-    json::{Value, fields},
+    config::Spelling,
+    format::{Body, names},
+    json::fields,
     ledger,
     range::{Range, read},
     topic::AllEnds,
+    value::Value,
 };
 use crate::connector::error::Result;
 
 /// Messages that are looked at, over all partitions.
 const SAMPLE: usize = 256;
 
-/// A topic's columns.
+/// What a topic holds.
 pub(super) struct Columns {
     pub(super) schema: SchemaRef,
+    /// How its messages are read.
+    pub(super) body: Body,
     /// Messages that were looked at.
     pub(super) sampled: usize,
     /// About how many bytes a message is.
     pub(super) row_bytes: u64,
 }
 
-/// Looks at a topic: its first and its last messages, so that fields which came or went are met.
-pub(super) fn look(cluster: &Cluster, table: &str, ends: &AllEnds) -> Result<Columns> {
+/// Looks at a topic: its first and its last messages, so that fields which came or went are met. `listed` = the columns of records that do not name them, in order,
+/// where the topic's writer left none.
+pub(super) fn look(
+    cluster: &Cluster,
+    table: &str,
+    ends: &AllEnds,
+    given: Option<Spelling>,
+    listed: Option<&Schema>,
+) -> Result<Columns> {
+    let described = ledger::described(cluster, table)?;
+    let spelling = given.or_else(|| Some(described.as_ref()?.spelling.clone())).unwrap_or_default();
+    let described = described.map(|described| described.schema);
+    let ordered = described.as_deref().or(listed);
+    let body = Body::new(cluster, &spelling, &ordered.map(names).unwrap_or_default())?;
     let most = (SAMPLE / (2 * ends.len().max(1))).max(2) as i64;
     let mut guess = Guess::default();
     let (mut sampled, mut bytes) = (0, 0);
@@ -38,7 +56,9 @@ pub(super) fn look(cluster: &Cluster, table: &str, ends: &AllEnds) -> Result<Col
             let payload = message.payload().unwrap_or_default();
             sampled += 1;
             bytes += payload.len();
-            guess.add(payload);
+            if described.is_none() {
+                guess.add(&body, payload)?;
+            }
             Ok(true)
         })
     };
@@ -47,11 +67,19 @@ pub(super) fn look(cluster: &Cluster, table: &str, ends: &AllEnds) -> Result<Col
         take(Range { until: last.from.min(ends.low + most), ..Range::all(*partition, *ends) })?;
         take(last)?;
     }
-    let schema = match ledger::columns(cluster, table)? {
-        Some(schema) => schema,
-        None => guess.schema(),
+    let schema = match (&body, described) {
+        (Body::Raw { column }, described) => whole(column, described.as_ref()),
+        (_, Some(schema)) => schema,
+        (Body::Csv { .. }, None) => Arc::new(listed.cloned().unwrap_or_else(Schema::empty)),
+        (Body::Json | Body::Avro(_), None) => guess.schema(),
     };
-    Ok(Columns { schema, sampled, row_bytes: (bytes / sampled.max(1)).max(1) as u64 })
+    Ok(Columns { schema, body, sampled, row_bytes: (bytes / sampled.max(1)).max(1) as u64 })
+}
+
+/// The one column of messages that are taken as they are.
+fn whole(column: &str, described: Option<&SchemaRef>) -> SchemaRef {
+    let known = described.and_then(|schema| schema.field_with_name(column).ok().cloned());
+    Arc::new(Schema::new(vec![known.unwrap_or_else(|| Field::new(column, DataType::Binary, true))]))
 }
 
 /// The narrowest type that holds what was seen of each field.
@@ -61,21 +89,43 @@ struct Guess {
 }
 
 impl Guess {
-    fn add(&mut self, payload: &[u8]) {
+    /// What a message shows; nothing where it is none of its format.
+    fn add(&mut self, body: &Body, payload: &[u8]) -> Result<()> {
+        match body {
+            Body::Json => self.add_object(payload),
+            Body::Csv { .. } | Body::Raw { .. } => {}
+            Body::Avro(registry) => {
+                if let Ok(id) = avro::id(payload)
+                    && let Ok(schema) = registry.schema(id)?
+                {
+                    for (name, kind) in schema.columns() {
+                        self.field(name, Some(kind));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_object(&mut self, payload: &[u8]) {
         let mut found = vec![];
-        if fields(payload, &mut found).is_err() {
-            return;
+        if fields(payload, &mut found).is_ok() {
+            for (name, value) in found {
+                self.field(&name, kind(&value));
+            }
         }
-        for (name, value) in found {
-            let seen = self.fields.entry(name.into_owned()).or_default();
-            let Some(kind) = kind(&value) else { continue };
-            *seen = Some(match seen.take() {
-                None => kind,
-                Some(seen) if seen == kind => kind,
-                Some(DataType::Int64 | DataType::Float64) if kind.is_numeric() => DataType::Float64,
-                Some(_) => DataType::Utf8,
-            });
-        }
+    }
+
+    fn field(&mut self, name: &str, kind: Option<DataType>) {
+        let seen = self.fields.entry(name.to_owned()).or_default();
+        let Some(kind) = kind else { return };
+        *seen = Some(match seen.take() {
+            None => kind,
+            Some(seen) if seen == kind => kind,
+            Some(seen) if seen.is_integer() && kind.is_integer() => DataType::Int64,
+            Some(DataType::Int64 | DataType::Float64) if kind.is_numeric() => DataType::Float64,
+            Some(_) => DataType::Utf8,
+        });
     }
 
     fn schema(self) -> SchemaRef {
@@ -93,7 +143,7 @@ fn kind(value: &Value<'_>) -> Option<DataType> {
         // Doubles would round them.
         Value::Number(spelled) if !spelled.contains(['.', 'e', 'E']) => DataType::Utf8,
         Value::Number(_) => DataType::Float64,
-        Value::Text(_) | Value::Nested(_) => DataType::Utf8,
+        Value::Text(_) | Value::Nested(_) | Value::Cell(_) => DataType::Utf8,
     })
 }
 
@@ -109,7 +159,7 @@ mod tests {
             r#"{"a":2.5,"b":7,"c":"да","e":99999999999999999999}"#,
             "no JSON",
         ] {
-            guess.add(message.as_bytes());
+            guess.add_object(message.as_bytes());
         }
         let kinds: Vec<(String, DataType)> = guess
             .schema()

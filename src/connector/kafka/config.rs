@@ -26,6 +26,22 @@ pub struct Config {
     /// and pipelines name topics without it.
     #[serde(default)]
     pub prefix: String,
+    /// Where the schemas of Avro messages are, for `format = "avro"`.
+    pub registry: Option<Registry>,
+}
+
+/// A schema registry that answers as Confluent's does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// Where it answers: `https://registry.example.internal:8081`.
+    pub url: String,
+    /// Who asks, where it wants to know.
+    pub user: Option<Secret>,
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// Certificates (PEM) of the authority that signed its one, relative to the project's folder; the system's authorities unless told.
+    pub ca_file: Option<String>,
 }
 
 /// How to get into a cluster.
@@ -74,16 +90,61 @@ pub enum Mechanism {
     ScramSha512,
 }
 
+/// `[source.kafka]`: acts where the source's connection is Kafka.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceOptions {
+    /// The consumer group that positions are reported to, so that tools show the lag: a name, or `false` for none; `vitrina-PROJECT:PIPELINE/MEMBER`, after
+    /// the prefix, unless told. Nothing is ever read from it: the record in the sink says where to go on.
+    #[serde(default)]
+    pub group: Group,
+    /// How messages are spelled; as the pipeline that writes the topic says, any other topic as JSON unless told.
+    pub format: Option<Format>,
+    /// What stands between the fields of `csv`; a comma unless told.
+    pub delimiter: Option<char>,
+    /// The column that takes the whole message where the format is `raw`; `value` unless told.
+    pub value: Option<String>,
+    /// The column that takes the message's key.
+    pub message_key: Option<String>,
+    /// The column that takes the message's timestamp.
+    pub timestamp: Option<String>,
+    /// The column that takes the message's headers, as a JSON object of texts.
+    pub headers: Option<String>,
+    /// The column that takes the number of the message's partition.
+    pub partition: Option<String>,
+    /// The column that takes the message's offset.
+    pub offset: Option<String>,
+}
+
+/// The consumer group that positions are reported to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Group {
+    /// Whether they are reported at all.
+    Reported(bool),
+    /// To this one.
+    Named(String),
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self::Reported(true)
+    }
+}
+
 /// `[sink.kafka]`: acts where the sink's connection is Kafka.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkOptions {
-    /// Columns that make the message's key: rows of one key stay in order, in one partition. One column is its text, several are a JSON array. Without
-    /// it messages have no key.
+    /// Columns that make the message's key: rows of one key stay in order, in one partition. One column is its text (bytes are as they are), several are a
+    /// JSON array. Without it messages have no key.
     #[serde(default)]
     pub message_key: Vec<String>,
     /// The column of instants that becomes the message's timestamp; the moment of writing unless told.
     pub timestamp: Option<String>,
+    /// Columns that become headers too, each as its text under its own name; NULL becomes none.
+    #[serde(default)]
+    pub headers: Vec<String>,
     /// Partitions of a topic that is made; as the cluster does by default unless told.
     pub partitions: Option<u16>,
     /// Replicas of a topic that is made; as the cluster does by default unless told.
@@ -93,6 +154,10 @@ pub struct SinkOptions {
     /// How rows are spelled.
     #[serde(default)]
     pub format: Format,
+    /// What stands between the fields of `csv`; a comma unless told.
+    pub delimiter: Option<char>,
+    /// The column that is the whole message where the format is `raw`; `value` unless told. The others may only be key, timestamp or headers.
+    pub value: Option<String>,
 }
 
 /// How rows are spelled in messages.
@@ -102,6 +167,53 @@ pub enum Format {
     /// A JSON object a message.
     #[default]
     Json,
+    /// A record of CSV a message, without a head: fields in the columns' order.
+    Csv,
+    /// A column is the message, as it is: text or bytes.
+    Raw,
+    /// An Avro record a message, with a schema of the connection's registry.
+    Avro,
+}
+
+/// How messages are spelled, as a source, a sink or the writer of the topic says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Spelling {
+    pub(super) format: Format,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) delimiter: Option<char>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) value: Option<String>,
+}
+
+impl SourceOptions {
+    /// How messages are spelled, where that is said.
+    pub(super) fn spelling(&self) -> Option<Spelling> {
+        let format = self.format?;
+        Some(Spelling { format, delimiter: self.delimiter, value: self.value.clone() })
+    }
+}
+
+impl SinkOptions {
+    /// How messages are spelled.
+    pub(super) fn spelling(&self) -> Spelling {
+        Spelling { format: self.format, delimiter: self.delimiter, value: self.value.clone() }
+    }
+
+    /// The columns that become parts of a message beside its content.
+    pub(super) fn beside(&self) -> impl Iterator<Item = &String> {
+        self.message_key.iter().chain(&self.timestamp).chain(&self.headers)
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Raw => "raw",
+            Self::Avro => "avro",
+        })
+    }
 }
 
 impl Config {

@@ -90,9 +90,10 @@ pub(super) fn of_code(code: Code) -> (ErrorKind, Option<&'static str>) {
             ErrorKind::Denied,
             Some("give the user the rights Read, Describe and, to write, Write and Create on the topic"),
         ),
-        Code::GroupAuthorizationFailed => {
-            (ErrorKind::Denied, Some("give the user the right Read on the group `vitrina`, after the prefix"))
-        }
+        Code::GroupAuthorizationFailed => (
+            ErrorKind::Denied,
+            Some("give the user the right Read on groups that begin with `vitrina`, after the prefix"),
+        ),
         Code::TransactionalIdAuthorizationFailed => (
             ErrorKind::Denied,
             Some(

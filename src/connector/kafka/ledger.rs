@@ -1,7 +1,7 @@
 //! The topic `_vitrina_records`: records of tracks and columns of topics, compacted, so that the last message of a key is what holds.
 //!
 //! Its partitions are the slots of writers (`slot.rs`): a track's record lies in its slot's partition, so that a slot that is claimed need only wait for
-//! transactions of that partition. Keys are JSON arrays, `["record","crm.actions","shop:copy/mrf1"]` and `["columns","crm.actions"]`.
+//! transactions of that partition. Keys are JSON arrays, `["record","crm.actions","shop:copy/mrf1"]` and `["topic","crm.actions"]`.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     client::{Cluster, Isolation},
+    config::Spelling,
     range::{Range, read},
     topic::{Ends, Making, create, partition_ends, partitions, settled_end},
 };
@@ -43,19 +44,33 @@ impl Entry {
         Ok(Self { partition: slot_of(&track.key()), key: record_key(table, track), text: json(record)? })
     }
 
-    /// A topic's columns.
-    pub(super) fn columns(table: &str, schema: &Schema) -> Result<Self> {
+    /// What a topic's messages are.
+    pub(super) fn topic(table: &str, described: &Described) -> Result<Self> {
         let entry = |field: &Arc<Field>| ColumnEntry {
             name: field.name().clone(),
             kind: ColumnType::of(field.data_type()),
         };
-        let columns: Vec<ColumnEntry> = schema.fields().iter().map(entry).collect();
-        let key = columns_key(table);
-        Ok(Self { partition: slot_of(&key), key, text: json(&columns)? })
+        let columns = described.schema.fields().iter().map(entry).collect();
+        let entry = TopicEntry { spelling: described.spelling.clone(), columns };
+        let key = topic_key(table);
+        Ok(Self { partition: slot_of(&key), key, text: json(&entry)? })
     }
 }
 
-/// What a topic's rows are, as its writers say it.
+/// What a topic's messages are, as its writers say it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Described {
+    pub(super) spelling: Spelling,
+    pub(super) schema: SchemaRef,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct TopicEntry {
+    #[serde(flatten)]
+    spelling: Spelling,
+    columns: Vec<ColumnEntry>,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct ColumnEntry {
     name: String,
@@ -75,8 +90,8 @@ pub(super) fn record_key(table: &str, track: &Track) -> String {
     serde_json::json!(["record", table, track.key()]).to_string()
 }
 
-fn columns_key(table: &str) -> String {
-    serde_json::json!(["columns", table]).to_string()
+fn topic_key(table: &str) -> String {
+    serde_json::json!(["topic", table]).to_string()
 }
 
 /// Makes the topic where it is missing.
@@ -155,16 +170,16 @@ pub(super) fn is_recorded(cluster: &Cluster, table: &str) -> Result<bool> {
     Ok(false)
 }
 
-/// The columns of a topic, where its writer left them.
-pub(super) fn columns(cluster: &Cluster, table: &str) -> Result<Option<SchemaRef>> {
-    let key = columns_key(table);
+/// What a topic's messages are, where its writer left that.
+pub(super) fn described(cluster: &Cluster, table: &str) -> Result<Option<Described>> {
+    let key = topic_key(table);
     let entries = seen(cluster, slot_of(&key))?;
     let Some(entry) = entries.get(&key) else {
         return Ok(None);
     };
-    let columns: Vec<ColumnEntry> = parse(cluster, entry)?;
+    let TopicEntry { spelling, columns } = parse(cluster, entry)?;
     let fields = columns.into_iter().map(|column| Field::new(column.name, column.kind.arrow().clone(), true));
-    Ok(Some(Arc::new(Schema::new(fields.collect::<Vec<_>>()))))
+    Ok(Some(Described { spelling, schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())) }))
 }
 
 fn json(entry: &impl Serialize) -> Result<String> {
@@ -190,7 +205,7 @@ mod tests {
     /// A track that found another slot would not find its record: these numbers stay.
     #[test]
     fn slots_stay() {
-        let slots = ["shop:copy", "shop:copy/mrf1", "shop:copy/mrf2", "[\"columns\",\"a\"]"].map(slot_of);
+        let slots = ["shop:copy", "shop:copy/mrf1", "shop:copy/mrf2", "[\"topic\",\"a\"]"].map(slot_of);
         assert!(slots.iter().all(|slot| (0..SLOTS).contains(slot)));
         assert_eq!(slot_of("shop:copy/mrf1"), slots[1]);
     }

@@ -1,18 +1,27 @@
 //! Apache Kafka: topics are logs, read by exact ranges of offsets and appended to in transactions that hold rows and record.
 
+mod avro;
 mod catalog;
 mod client;
 mod columns;
+mod csv;
+mod decode;
+mod envelope;
 mod error;
+mod format;
+mod group;
 mod json;
 mod ledger;
 mod plan;
 mod range;
+mod registry;
 mod slot;
 mod source;
+mod speller;
 mod spool;
 mod target;
 mod topic;
+mod value;
 mod witness;
 mod write;
 
@@ -109,8 +118,8 @@ impl Connection for Kafka {
         let cluster = self.0.clone();
         blocking(move || {
             let info = |name: String| {
-                let schema = ledger::columns(&cluster, &name)?;
-                let fields = schema.iter().flat_map(|schema| schema.fields().iter());
+                let described = ledger::described(&cluster, &name)?;
+                let fields = described.iter().flat_map(|described| described.schema.fields().iter());
                 let columns = fields
                     .map(|field| (field.name().clone(), ColumnType::of(field.data_type()).to_string()))
                     .collect();

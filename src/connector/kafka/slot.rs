@@ -30,6 +30,9 @@ use crate::{
 /// How long sending the messages of a transaction may take, well under [`TRANSACTION`].
 const SENDING: Duration = Duration::from_secs(40);
 
+/// How long messages may be on their way before it is asked what became of them.
+const FLUSH: Duration = Duration::from_millis(200);
+
 /// How long an owner that was cut off may take to be shut out: the cluster ends its transaction, at the latest by its time-out.
 const CLAIMING: Duration = Duration::from_secs(75);
 
@@ -53,7 +56,7 @@ struct Place {
 
 /// The slots of a project; they live as long as somebody holds them.
 pub(super) fn slots(cluster: &Cluster, project: &str) -> Arc<Slots> {
-    let Config { brokers, security, prefix } = cluster.config.clone();
+    let Config { brokers, security, prefix, .. } = cluster.config.clone();
     let place = Place { brokers, security, id: format!("{prefix}vitrina-{project}") };
     let mut shared = lock(&SHARED);
     shared.retain(|(_, slots)| slots.strong_count() > 0);
@@ -164,6 +167,7 @@ impl Sender<'_> {
                         return Err(self.transaction.slow());
                     }
                     producer.poll(Duration::from_millis(20));
+                    self.transaction.refused()?;
                     message = back;
                 }
                 Err((error, _)) => return Err(self.transaction.failed("cannot write into", &error)),
@@ -200,12 +204,21 @@ impl Transaction<'_> {
         let topic = self.cluster.records();
         let message = BaseRecord::to(&topic).partition(entry.partition);
         sender.send(message.key(entry.key.as_bytes()).payload(entry.text.as_bytes()))?;
-        let left = sender.until.saturating_duration_since(Instant::now());
-        match self.producer.flush(left) {
-            Ok(()) => Ok(()),
-            Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => Err(self.slow()),
-            Err(error) => Err(self.failed("cannot write into", &error)),
-        }?;
+        loop {
+            let flushed = self.producer.flush(FLUSH);
+            self.refused()?;
+            match flushed {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut))
+                    if Instant::now() < sender.until => {}
+                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => return Err(self.slow()),
+                Err(error) => return Err(self.failed("cannot write into", &error)),
+            }
+        }
+    }
+
+    /// A message that the cluster refused: those behind it wait in vain until the transaction is given up.
+    fn refused(&self) -> Result<()> {
         match self.producer.context().delivered().failure {
             Some(code) => Err(self.failed("cannot write into", &KafkaError::MessageProduction(code))),
             None => Ok(()),

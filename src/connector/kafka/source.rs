@@ -19,7 +19,11 @@ use tokio::sync::mpsc;
 use super::{
     client::{ANSWER, Cluster, Isolation, blocking, lock},
     columns::{self, Columns},
-    json::{Decoder, Layout, Others},
+    config::SourceOptions,
+    decode::{Decoder, Layout, Others},
+    envelope::{self, Part},
+    format::Body,
+    group,
     plan::{self, number, offset_after},
     range::{Range, lost, read},
     topic::{self, AllEnds},
@@ -33,6 +37,7 @@ use crate::{
     },
     model::{
         column::{Contract, Unlisted},
+        name::Track,
         position::{Bound, Position, SourceIdentity},
         unit::{Progress, Scope, SliceLimit, Unit},
         value::Value,
@@ -57,6 +62,7 @@ pub(super) struct TopicSource {
 struct Inner {
     cluster: Arc<Cluster>,
     spec: SourceSpec,
+    options: SourceOptions,
     topic: String,
     seen: Mutex<Seen>,
 }
@@ -81,7 +87,8 @@ struct Shape {
 impl TopicSource {
     pub(super) fn new(cluster: Arc<Cluster>, spec: SourceSpec) -> Self {
         let topic = cluster.topic(&spec.table);
-        Self { inner: Arc::new(Inner { cluster, spec, topic, seen: Mutex::default() }) }
+        let options = spec.options.kafka.clone().unwrap_or_default();
+        Self { inner: Arc::new(Inner { cluster, spec, options, topic, seen: Mutex::default() }) }
     }
 }
 
@@ -116,15 +123,21 @@ impl Inner {
 
     /// What messages are read as now.
     fn shape(&self, ends: &AllEnds) -> Result<Shape> {
-        let columns = columns::look(&self.cluster, &self.spec.table, ends)?;
+        let parts = envelope::parts(&self.options);
+        let listed = self.spec.contract.as_ref().map(|contract| in_content(contract, &parts));
+        let given = self.options.spelling();
+        let mut columns = columns::look(&self.cluster, &self.spec.table, ends, given, listed.as_ref())?;
+        columns.schema = with_parts(&columns.schema, &parts);
         let (schema, others) = match &self.spec.contract {
             None => (columns.schema.clone(), Others::Refuse),
             Some(contract) => {
+                self.check_parts(contract, &parts)?;
                 self.check_listed(contract, &columns)?;
                 let others = if contract.unlisted == Unlisted::Drop { Others::Drop } else { Others::Refuse };
                 (agreed(contract, &columns.schema), others)
             }
         };
+        self.check_readable(&columns.body)?;
         let rules = Rules {
             null_values: self
                 .spec
@@ -135,7 +148,29 @@ impl Inner {
             zone: self.spec.zone,
             epoch: self.spec.contract.is_some(),
         };
-        Ok(Shape { layout: Layout { schema, rules, others }, row_bytes: columns.row_bytes })
+        let layout = Layout { schema, rules, others, body: columns.body, parts };
+        Ok(Shape { layout, row_bytes: columns.row_bytes })
+    }
+
+    /// What is asked for and then thrown away is a mistake.
+    fn check_parts(&self, contract: &Contract, parts: &[(String, Part)]) -> Result<()> {
+        let lost = |(name, _): &&(String, Part)| !contract.columns.contains_key(name);
+        match parts.iter().find(lost).filter(|_| contract.unlisted != Unlisted::Keep) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let message = format!("the contract has no column \"{name}\", which [source.kafka] names");
+                Err(Error::new(ErrorKind::NotFound, message).hint("add it to [source.columns]"))
+            }
+        }
+    }
+
+    fn check_readable(&self, body: &Body) -> Result<()> {
+        if !matches!(body, Body::Csv { columns, .. } if columns.is_empty()) {
+            return Ok(());
+        }
+        let message = format!("{}: CSV does not say what its columns are", self.shown());
+        Err(Error::new(ErrorKind::Unsupported, message)
+            .hint("name them, in their order, in [source.columns]"))
     }
 
     /// A field that no message has may come later; one that is there in another spelling, or must not be NULL, is a mistake.
@@ -289,6 +324,15 @@ impl Inner {
         Ok(ranges.into_values().collect())
     }
 
+    /// Lets lag tools see how far a track is. A position elsewhere is none of ours: the next plan says what is wrong with it.
+    fn report(&self, track: &Track, position: &Position) -> Result<()> {
+        let ours = lock(&self.seen).head.as_ref().is_some_and(|head| head.source == position.source);
+        match group::name(&self.cluster, &self.options.group, track) {
+            Some(group) if ours => group::report(&self.cluster, &group, &self.topic, position),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads a unit; what goes wrong comes as the last chunk.
     fn read(&self, unit: &Unit, chunks: &mpsc::Sender<Result<Chunk>>) -> Result<()> {
         let shape = lock(&self.seen).shape.clone();
@@ -299,7 +343,7 @@ impl Inner {
         let layout = Layout { schema: unit.schema.clone(), ..shape.layout };
         let mut decoder = Decoder::new(&layout)?;
         read(&self.cluster, &self.topic, &self.ranges(unit)?, |message| {
-            decoder.push(message);
+            decoder.push(message)?;
             if decoder.rows() < CHUNK_ROWS && decoder.bytes() < CHUNK_BYTES {
                 return Ok(true);
             }
@@ -311,6 +355,21 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// The contract's columns that are in a message's content.
+fn in_content(contract: &Contract, parts: &[(String, Part)]) -> Schema {
+    let schema = contract.schema();
+    let inside = |field: &&Arc<Field>| parts.iter().all(|(name, _)| name != field.name());
+    Schema::new(schema.fields().iter().filter(inside).cloned().collect::<Vec<_>>())
+}
+
+/// Columns of the content, and behind them those of what is beside it, which take the place of fields of their names.
+fn with_parts(found: &SchemaRef, parts: &[(String, Part)]) -> SchemaRef {
+    let inside = |field: &&Arc<Field>| parts.iter().all(|(name, _)| name != field.name());
+    let inside = found.fields().iter().filter(inside).cloned();
+    let beside = parts.iter().map(|(name, part)| Arc::new(envelope::field(name, *part)));
+    Arc::new(Schema::new(inside.chain(beside).collect::<Vec<_>>()))
 }
 
 /// The contract's columns, and behind them those that it keeps.
@@ -358,6 +417,11 @@ impl Source for TopicSource {
             receiver.recv().await.map(|chunk| (chunk, receiver))
         };
         Ok(stream::unfold(receiver, next).boxed())
+    }
+
+    async fn committed(&self, track: &Track, position: &Position) -> Result<()> {
+        let (inner, track, position) = (self.inner.clone(), track.clone(), position.clone());
+        blocking(move || inner.report(&track, &position)).await
     }
 
     async fn changed(&self) {

@@ -13,37 +13,41 @@ use arrow::{
 };
 use tempfile::SpooledTempFile;
 
-use super::{config::SinkOptions, json::Encoder};
+use super::{config::SinkOptions, json::Encoder, speller::Speller};
 use crate::connector::error::{Error, ErrorKind, Result};
 
 /// Bytes that are kept in memory.
 const IN_MEMORY: usize = 8 << 20;
 
-/// Stands for a message without key, and for one without a timestamp of its own.
+/// Stands for a message without key or content, and for one without a timestamp of its own.
 const NONE: u32 = u32::MAX;
 const NOW: i64 = i64::MIN;
+
+/// Bytes that tell the lengths of a message's parts.
+const HEAD: usize = 20;
 
 /// Messages, in order.
 pub(super) struct Spool {
     file: SpooledTempFile,
     rows: u64,
-    row: Vec<u8>,
-    key: Vec<u8>,
+    next: Spooled,
 }
 
 /// One of them.
 #[derive(Debug, Default)]
 pub(super) struct Spooled {
     pub(super) key: Option<Vec<u8>>,
-    pub(super) payload: Vec<u8>,
+    pub(super) payload: Option<Vec<u8>>,
     pub(super) timestamp: Option<i64>,
+    /// Each as its number among the options' headers, its length and its text.
+    headers: Vec<u8>,
 }
 
 impl Spool {
     pub(super) fn new(scratch: &Path) -> Result<Self> {
         fs::create_dir_all(scratch).map_err(failed)?;
         let file = tempfile::spooled_tempfile_in(IN_MEMORY, scratch);
-        Ok(Self { file, rows: 0, row: vec![], key: vec![] })
+        Ok(Self { file, rows: 0, next: Spooled::default() })
     }
 
     /// Messages that wait.
@@ -52,37 +56,35 @@ impl Spool {
     }
 
     /// Adds the rows of a batch.
-    pub(super) fn add(&mut self, batch: &RecordBatch, options: &SinkOptions) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        batch: &RecordBatch,
+        options: &SinkOptions,
+        speller: &Speller,
+    ) -> Result<()> {
         let encoder = Encoder::new(batch)?;
+        let content = speller.rows(batch, &encoder)?;
         let at = |name: &String| batch.schema_ref().index_of(name);
         let keys = options.message_key.iter().map(at).collect::<Result<Vec<_>, _>>()?;
+        let headers = options.headers.iter().map(at).collect::<Result<Vec<_>, _>>()?;
         let millis = DataType::Timestamp(TimeUnit::Millisecond, None);
         let times =
             options.timestamp.as_ref().map(|name| Ok::<_, Error>(cast(batch.column(at(name)?), &millis)?));
         let times = times.transpose()?;
         let times = times.as_ref().map(AsArray::as_primitive::<TimestampMillisecondType>);
         for row in 0..batch.num_rows() {
-            self.row.clear();
-            self.key.clear();
-            encoder.row(row, &mut self.row)?;
-            let keyed = !keys.is_empty() && encoder.key(&keys, row, &mut self.key)?;
-            let time = times.filter(|times| !times.is_null(row)).map_or(NOW, |times| times.value(row));
-            self.write(keyed, time).map_err(failed)?;
+            let next = &mut self.next;
+            fill(&mut next.payload, |payload| content.row(row, payload))?;
+            fill(&mut next.key, |key| Ok(!keys.is_empty() && encoder.key(&keys, row, key)?))?;
+            next.timestamp = times.filter(|times| !times.is_null(row)).map(|times| times.value(row));
+            next.headers.clear();
+            for (number, column) in headers.iter().enumerate() {
+                next.add_header(number, |text| encoder.bare(*column, row, text))?;
+            }
+            self.next.write(&mut self.file).map_err(failed)?;
         }
         self.rows += batch.num_rows() as u64;
         Ok(())
-    }
-
-    fn write(&mut self, keyed: bool, time: i64) -> std::io::Result<()> {
-        let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| Io::FileTooLarge);
-        let key = if keyed { length(&self.key)? } else { NONE };
-        let mut head = [0; 16];
-        head[..4].copy_from_slice(&key.to_le_bytes());
-        head[4..8].copy_from_slice(&length(&self.row)?.to_le_bytes());
-        head[8..].copy_from_slice(&time.to_le_bytes());
-        self.file.write_all(&head)?;
-        self.file.write_all(&self.key)?;
-        self.file.write_all(&self.row)
     }
 
     /// Gives every message, in order.
@@ -98,25 +100,77 @@ impl Spool {
     }
 }
 
+/// Fills a part anew; `with` says whether there is one.
+fn fill(part: &mut Option<Vec<u8>>, with: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<()> {
+    let mut bytes = part.take().unwrap_or_default();
+    bytes.clear();
+    *part = with(&mut bytes)?.then_some(bytes);
+    Ok(())
+}
+
 impl Spooled {
-    fn read(&mut self, from: &mut impl Read) -> std::io::Result<()> {
-        let mut head = [0; 16];
-        from.read_exact(&mut head)?;
-        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let time = i64::from(number(12)) << 32 | i64::from(number(8));
-        self.timestamp = (time != NOW).then_some(time);
-        self.key = match number(0) {
-            NONE => None,
-            length => {
-                let mut key = self.key.take().unwrap_or_default();
-                key.resize(length as usize, 0);
-                from.read_exact(&mut key)?;
-                Some(key)
-            }
-        };
-        self.payload.resize(number(4) as usize, 0);
-        from.read_exact(&mut self.payload)
+    /// Headers, each as its number among the options' ones and its text.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let mut rest = self.headers.as_slice();
+        std::iter::from_fn(move || {
+            let (head, behind) = rest.split_at_checked(8)?;
+            let (text, behind) = behind.split_at_checked(number(head, 4) as usize)?;
+            rest = behind;
+            Some((number(head, 0) as usize, text))
+        })
     }
+
+    fn add_header(&mut self, number: usize, with: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<()> {
+        let begun = self.headers.len();
+        self.headers.extend_from_slice(&(number as u32).to_le_bytes());
+        self.headers.extend_from_slice(&[0; 4]);
+        if with(&mut self.headers)? {
+            let length = (self.headers.len() - begun - 8) as u32;
+            self.headers[begun + 4..begun + 8].copy_from_slice(&length.to_le_bytes());
+        } else {
+            self.headers.truncate(begun);
+        }
+        Ok(())
+    }
+
+    fn write(&self, to: &mut impl Write) -> std::io::Result<()> {
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| Io::FileTooLarge);
+        let of = |part: &Option<Vec<u8>>| part.as_deref().map_or(Ok(NONE), length);
+        let mut head = [0; HEAD];
+        head[..4].copy_from_slice(&of(&self.key)?.to_le_bytes());
+        head[4..8].copy_from_slice(&of(&self.payload)?.to_le_bytes());
+        head[8..12].copy_from_slice(&length(&self.headers)?.to_le_bytes());
+        head[12..].copy_from_slice(&self.timestamp.unwrap_or(NOW).to_le_bytes());
+        to.write_all(&head)?;
+        for part in [&self.key, &self.payload].into_iter().flatten() {
+            to.write_all(part)?;
+        }
+        to.write_all(&self.headers)
+    }
+
+    fn read(&mut self, from: &mut impl Read) -> std::io::Result<()> {
+        let mut head = [0; HEAD];
+        from.read_exact(&mut head)?;
+        let time = i64::from(number(&head, 16)) << 32 | i64::from(number(&head, 12));
+        self.timestamp = (time != NOW).then_some(time);
+        for (part, length) in [(&mut self.key, number(&head, 0)), (&mut self.payload, number(&head, 4))] {
+            *part = match length {
+                NONE => None,
+                length => {
+                    let mut bytes = part.take().unwrap_or_default();
+                    bytes.resize(length as usize, 0);
+                    from.read_exact(&mut bytes)?;
+                    Some(bytes)
+                }
+            };
+        }
+        self.headers.resize(number(&head, 8) as usize, 0);
+        from.read_exact(&mut self.headers)
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 fn failed(error: impl Into<std::io::Error>) -> Error {
@@ -153,26 +207,37 @@ mod tests {
         let keyed = |names: &[&str]| SinkOptions {
             message_key: names.iter().map(|name| (*name).to_owned()).collect(),
             timestamp: Some("at".to_owned()),
+            headers: vec!["имя".to_owned(), "id".to_owned()],
             ..SinkOptions::default()
         };
         let mut spool = Spool::new(folder.path()).unwrap();
-        spool.add(&batch, &keyed(&["имя"])).unwrap();
-        spool.add(&batch, &keyed(&["id", "имя"])).unwrap();
+        spool.add(&batch, &keyed(&["имя"]), &Speller::Json).unwrap();
+        spool.add(&batch, &keyed(&["id", "имя"]), &Speller::Csv(b';')).unwrap();
         let mut found = vec![];
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         spool
             .each(|message| {
-                found.push((message.key.as_deref().map(text), text(&message.payload), message.timestamp));
+                let headers: Vec<_> = message.headers().map(|(at, bytes)| (at, text(bytes))).collect();
+                let parts = [&message.key, &message.payload].map(|part| part.as_deref().map(text));
+                found.push((parts, message.timestamp, headers));
                 Ok(())
             })
             .unwrap();
-        let first = r#"{"id":7,"имя":"\"Ж\"\n","at":"1969-12-31T23:59:59.999Z"}"#.to_owned();
-        let second = r#"{"id":null,"имя":null,"at":null}"#.to_owned();
+        let some = |text: &str| Some(text.to_owned());
+        let headers = vec![(0, "\"Ж\"\n".to_owned()), (1, "7".to_owned())];
         let expected = [
-            (Some("\"Ж\"\n".to_owned()), first.clone(), Some(-1)),
-            (None, second.clone(), None),
-            (Some(r#"[7,"\"Ж\"\n"]"#.to_owned()), first, Some(-1)),
-            (Some("[null,null]".to_owned()), second, None),
+            (
+                [some("\"Ж\"\n"), some(r#"{"id":7,"имя":"\"Ж\"\n","at":"1969-12-31T23:59:59.999Z"}"#)],
+                Some(-1),
+                headers.clone(),
+            ),
+            ([None, some(r#"{"id":null,"имя":null,"at":null}"#)], None, vec![]),
+            (
+                [some(r#"[7,"\"Ж\"\n"]"#), some("7;\"\"\"Ж\"\"\n\";1969-12-31T23:59:59.999Z")],
+                Some(-1),
+                headers,
+            ),
+            ([some("[null,null]"), some(";;")], None, vec![]),
         ];
         assert_eq!(found, expected);
         assert_eq!(spool.rows(), 4);

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::json::can_spell;
+use super::{
+    config::{Format, SinkOptions},
+    json::can_spell,
+};
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
@@ -47,7 +50,8 @@ pub(super) fn agree(
         }
     }
     let filled = |column: &&Field| wanted.iter().any(|wanted| wanted.name() == column.name());
-    if spec.on_schema_change == OnSchemaChange::Fail
+    let ordered = spec.options.kafka.as_ref().is_some_and(|options| options.format == Format::Csv);
+    if (spec.on_schema_change == OnSchemaChange::Fail || ordered)
         && let Some(gone) = columns.iter().find(|column| !filled(column))
     {
         return Err(changed(format!("column \"{}\" is not in the rows", gone.name())));
@@ -99,12 +103,35 @@ fn widens(narrow: &DataType, wide: &DataType) -> bool {
     }
 }
 
+/// A message that is one column: it is there, and no other is lost.
+fn check_raw(shown: &str, options: &SinkOptions, staged: &[Field]) -> Result<()> {
+    if options.format != Format::Raw {
+        return Ok(());
+    }
+    let (spelling, refused) = (options.spelling(), |what: String| {
+        let error = Error::new(ErrorKind::Unsupported, format!("{shown}: {what}"));
+        Err(error.hint("`raw` writes one column of text or bytes: name it by `value` in [sink.kafka]"))
+    });
+    let value = spelling.column();
+    match staged.iter().find(|field| field.name() == value).map(Field::data_type) {
+        None => return refused(format!("the rows have no column \"{value}\"")),
+        Some(DataType::Utf8 | DataType::Binary) => {}
+        Some(kind) => return refused(format!("column \"{value}\" is {}", ColumnType::of(kind))),
+    }
+    let lost = |field: &&Field| field.name() != value && options.beside().all(|name| name != field.name());
+    match staged.iter().find(lost) {
+        Some(field) => refused(format!("column \"{}\" has no place in a message", field.name())),
+        None => Ok(()),
+    }
+}
+
 /// The columns that `[sink.kafka]` names are among the rows'.
 fn check_options(shown: &str, spec: &SinkSpec, staged: &[Field]) -> Result<()> {
     let Some(options) = &spec.options.kafka else {
         return Ok(());
     };
-    for name in options.message_key.iter().chain(&options.timestamp) {
+    check_raw(shown, options, staged)?;
+    for name in options.beside() {
         if !staged.iter().any(|field| field.name() == name) {
             let message = format!("{shown}: the rows have no column \"{name}\", which `[sink.kafka]` names");
             return Err(Error::new(ErrorKind::NotFound, message));

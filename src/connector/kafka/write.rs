@@ -18,17 +18,21 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use futures::StreamExt;
-use rdkafka::producer::BaseRecord;
+use rdkafka::{
+    message::{Header, OwnedHeaders},
+    producer::BaseRecord,
+};
 use tokio::sync::{OwnedMutexGuard, mpsc};
 
 use super::{
-    client::{Cluster, blocking},
+    client::{Cluster, blocking, lock},
     columns,
-    config::SinkOptions,
-    ledger::{self, Entry},
+    config::{Format, SinkOptions},
+    ledger::{self, Described, Entry},
     range::{Range, read},
     slot::{Slot, Slots, slots},
-    spool::Spool,
+    speller::Speller,
+    spool::{Spool, Spooled},
     target::{Agreed, agree},
     topic::{self, Making},
 };
@@ -59,13 +63,16 @@ struct Inner {
     options: SinkOptions,
     /// Of the last project that was written for: clients live as long as this.
     slots: std::sync::Mutex<Option<(String, Arc<Slots>)>>,
+    /// How rows of the columns that were last claimed are spelled.
+    speller: std::sync::Mutex<Option<(SchemaRef, Speller)>>,
 }
 
 impl TopicSink {
     pub(super) fn new(cluster: Arc<Cluster>, spec: SinkSpec) -> Self {
         let topic = cluster.topic(&spec.table);
         let options = spec.options.kafka.clone().unwrap_or_default();
-        Self { inner: Arc::new(Inner { cluster, spec, topic, options, slots: std::sync::Mutex::default() }) }
+        let (slots, speller) = (std::sync::Mutex::default(), std::sync::Mutex::default());
+        Self { inner: Arc::new(Inner { cluster, spec, topic, options, slots, speller }) }
     }
 }
 
@@ -74,10 +81,21 @@ impl Inner {
         self.cluster.topic_shown(&self.spec.table)
     }
 
+    /// How rows of these columns are spelled; asks the registry about them once.
+    fn speller(&self, columns: &SchemaRef) -> Result<Speller> {
+        let mut known = lock(&self.speller);
+        if let Some((_, speller)) = known.as_ref().filter(|(known, _)| known == columns) {
+            return Ok(speller.clone());
+        }
+        let speller = Speller::new(&self.cluster, &self.spec.table, &self.options, columns)?;
+        *known = Some((columns.clone(), speller.clone()));
+        Ok(speller)
+    }
+
     /// The turn to write for a track.
     async fn turn(&self, track: &Track) -> OwnedMutexGuard<Slot> {
         let slot = {
-            let mut held = super::client::lock(&self.slots);
+            let mut held = lock(&self.slots);
             let slots = match &*held {
                 Some((project, slots)) if *project == track.project => slots.clone(),
                 _ => {
@@ -99,15 +117,16 @@ impl Inner {
 
     fn claim(&self, slot: &mut Slot, track: &Track, rows: &SchemaRef) -> Result<Claim> {
         // Columns that cannot be spelled are refused before anything is made.
-        agree(&self.shown(), &self.spec, None, rows)?;
+        let fresh = agree(&self.shown(), &self.spec, None, rows)?;
         ledger::ensure(&self.cluster)?;
         let record = self.record(slot, track)?;
-        let declared = ledger::columns(&self.cluster, &self.spec.table)?;
+        let declared = self.declared()?;
         let target = match topic::ends(&self.cluster, &self.topic)? {
             None => {
                 if record.as_ref().is_some_and(|record| record.progress != Progress::Start) {
                     return Err(self.vanished(track));
                 }
+                self.speller(&fresh.staged)?;
                 topic::create(&self.cluster, &self.topic, &self.making())?;
                 None
             }
@@ -115,14 +134,31 @@ impl Inner {
                 if record.is_none() && !ledger::is_recorded(&self.cluster, &self.spec.table)? {
                     self.check_empty(&ends)?;
                 }
-                declared.clone().map_or_else(|| self.shown_columns(&ends), |declared| Ok(Some(declared)))?
+                match &declared {
+                    Some(declared) => Some(declared.schema.clone()),
+                    None => self.shown_columns(&ends)?,
+                }
             }
         };
         let Agreed { target, staged, left_out } = agree(&self.shown(), &self.spec, target.as_ref(), rows)?;
-        if declared != Some(target.clone()) {
-            slot.transact(&self.cluster, Entry::columns(&self.spec.table, &target)?, |_| Ok(()))?;
+        self.speller(&staged)?;
+        let described = Some(Described { spelling: self.options.spelling(), schema: target });
+        if let Some(fresh) = described.filter(|fresh| declared.as_ref() != Some(fresh)) {
+            slot.transact(&self.cluster, Entry::topic(&self.spec.table, &fresh)?, |_| Ok(()))?;
         }
         Ok(Claim { record, pending: None, schema: staged, left_out })
+    }
+
+    /// What the topic's messages are, as its writers said; they stay as they are spelled.
+    fn declared(&self) -> Result<Option<Described>> {
+        let declared = ledger::described(&self.cluster, &self.spec.table)?;
+        let other = declared.as_ref().filter(|declared| declared.spelling != self.options.spelling());
+        let Some(other) = other else { return Ok(declared) };
+        let (was, is) = (other.spelling.format, self.options.format);
+        let message = format!("{} holds messages that are spelled otherwise ({was}, not {is})", self.shown());
+        Err(Error::new(ErrorKind::SchemaChanged, message).hint(
+            "keep `format`, `delimiter` and `value` of [sink.kafka] as they were, or write another topic",
+        ))
     }
 
     fn making(&self) -> Making {
@@ -134,9 +170,14 @@ impl Inner {
         }
     }
 
-    /// The columns of a topic that no writer of ours declared; `None` = it has none yet.
+    /// The columns of a topic, where its writer or its messages tell them.
     fn shown_columns(&self, ends: &topic::AllEnds) -> Result<Option<SchemaRef>> {
-        let found = columns::look(&self.cluster, &self.spec.table, ends)?.schema;
+        let look = |given| columns::look(&self.cluster, &self.spec.table, ends, given, None);
+        let found = match ledger::described(&self.cluster, &self.spec.table)? {
+            Some(described) => described.schema,
+            None if self.options.format == Format::Raw => return Ok(None),
+            None => look(Some(self.options.spelling()))?.schema,
+        };
         Ok((!found.fields().is_empty()).then_some(found))
     }
 
@@ -176,6 +217,13 @@ impl Inner {
     }
 }
 
+/// The headers of a message; each by its column's name.
+fn headers(names: &[String], spooled: &Spooled) -> OwnedHeaders {
+    spooled.headers().fold(OwnedHeaders::new_with_capacity(names.len()), |headers, (at, text)| {
+        headers.insert(Header { key: &names[at], value: Some(text) })
+    })
+}
+
 fn conflict(track: &Track) -> Error {
     let message = format!("the record of {} is another one by now", track.name());
     Error::new(ErrorKind::Conflict, message)
@@ -210,10 +258,12 @@ impl Sink for TopicSink {
         };
         let inner = self.inner.clone();
         let (sender, mut receiver) = mpsc::channel(WAITING);
+        let columns = claim.schema.clone();
         let worker = tokio::spawn(blocking(move || {
             let mut spool = Spool::new(&inner.cluster.scratch)?;
+            let speller = inner.speller(&columns)?;
             while let Some(batch) = receiver.blocking_recv() {
-                spool.add(&batch, &inner.options)?;
+                spool.add(&batch, &inner.options, &speller)?;
             }
             Ok(spool)
         }));
@@ -277,11 +327,17 @@ impl StagedRows {
             return Err(conflict(&self.track));
         }
         let entry = Entry::record(&self.inner.spec.table, &self.track, &self.record)?;
-        let (spool, topic) = (&mut self.spool, &self.inner.topic);
+        let (spool, topic, names) = (&mut self.spool, &self.inner.topic, &self.inner.options.headers);
         slot.transact(&self.inner.cluster, entry, |sender| {
             let mut sent = 0_u64;
             spool.each(|spooled| {
-                let mut message = BaseRecord::to(topic).payload(spooled.payload.as_slice());
+                let mut message = BaseRecord::to(topic);
+                if let Some(payload) = &spooled.payload {
+                    message = message.payload(payload.as_slice());
+                }
+                if !names.is_empty() {
+                    message = message.headers(headers(names, spooled));
+                }
                 if let Some(key) = &spooled.key {
                     message = message.key(key.as_slice());
                 }

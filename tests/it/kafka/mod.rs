@@ -1,5 +1,9 @@
 //! What is Kafka's own: marks and gaps between messages, partitions, retention, owners that are shut out, security.
 
+mod faults;
+mod formats;
+mod group;
+mod many;
 mod reading;
 mod security;
 mod writing;

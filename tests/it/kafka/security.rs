@@ -20,7 +20,7 @@ fn secured(cluster: &Cluster, mechanism: Mechanism) -> Config {
         password: Some(Secret::Env { name: "VITRINA_KAFKA_PASSWORD".to_owned(), default: None }),
         ca_file: Some(format!("{tls}/ca.pem")),
     };
-    Config { brokers: vec![variable("VITRINA_KAFKA_TLS_BROKERS")], security, prefix: cluster.prefix.clone() }
+    Config { brokers: vec![variable("VITRINA_KAFKA_TLS_BROKERS")], security, ..cluster.config() }
 }
 
 async fn refused(cluster: &Cluster, config: Config) -> Error {

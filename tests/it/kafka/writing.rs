@@ -89,10 +89,39 @@ async fn a_topic_is_made_as_declared() {
     write(&cluster, &spec("made", options), 1, &rows).await.unwrap();
     let found: Vec<(i32, Option<String>)> =
         cluster.messages("made").into_iter().map(|(partition, key, _)| (partition, key)).collect();
-    // murmur2("foobar") = -790332482, murmur2("21") = -973932308; without their signs, modulo 5.
+    // What Java's client computes, by its own tests: murmur2("foobar") = -790332482, murmur2("21") = -973932308; without their signs, modulo 5.
     assert_eq!(found, [(0, Some("21".to_owned())), (1, Some("foobar".to_owned()))]);
     assert_eq!(cluster.setting("made", "retention.ms"), "864000000");
     assert_eq!(cluster.setting("_vitrina_records", "cleanup.policy"), "compact");
+}
+
+/// Keys lie where Java's clients put them: hashes that its own tests name, without their signs, by the number of partitions.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_lie_where_java_puts_them() {
+    let hashes = [
+        ("21", -973_932_308_i32),
+        ("foobar", -790_332_482),
+        ("a-little-bit-long-string", -985_981_536),
+        ("a-little-bit-longer-string", -1_486_304_829),
+        ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+        ("abc", 479_470_107),
+    ];
+    let cluster = Cluster::new();
+    let options = KafkaOptions {
+        message_key: vec!["name".to_owned()],
+        partitions: Some(50),
+        ..KafkaOptions::default()
+    };
+    let rows = batch(vec![
+        ("id", ints(0..hashes.len() as i64)),
+        ("name", texts(hashes.iter().map(|(key, _)| Some(*key)))),
+    ]);
+    write(&cluster, &spec("hashed", options), 1, &rows).await.unwrap();
+    let found: Vec<(i32, String)> =
+        cluster.messages("hashed").into_iter().map(|(partition, key, _)| (partition, key.unwrap())).collect();
+    let mut expected = hashes.map(|(key, hash)| ((hash & i32::MAX) % 50, key.to_owned()));
+    expected.sort();
+    assert_eq!(found, expected);
 }
 
 /// Columns that `[sink.kafka]` names must be there.

@@ -34,7 +34,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new() -> Self {
-        let brokers = variable("VITRINA_KAFKA_BROKERS");
+        Self::at(variable("VITRINA_KAFKA_BROKERS"))
+    }
+
+    /// On another node.
+    pub(crate) fn at(brokers: String) -> Self {
         let prefix = format!("t{}.", uuid::Uuid::new_v4().simple());
         Self { root: tempfile::tempdir().unwrap(), prefix, brokers }
     }
@@ -45,6 +49,7 @@ impl Cluster {
             brokers: vec![self.brokers.clone()],
             security: Security::default(),
             prefix: self.prefix.clone(),
+            registry: None,
         }
     }
 
@@ -128,7 +133,10 @@ impl Cluster {
     /// A stranger who writes.
     pub(crate) fn writer(&self, transactional_id: Option<&str>) -> Writer {
         let mut settings = self.settings();
-        settings.set("enable.idempotence", "true").set("partitioner", "murmur2_random");
+        settings
+            .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
+            .set("message.max.bytes", "67108864");
         if let Some(id) = transactional_id {
             settings.set("transactional.id", format!("{}{id}", self.prefix));
         }
@@ -136,9 +144,41 @@ impl Cluster {
         Writer { producer, prefix: self.prefix.clone() }
     }
 
+    /// Writes one message of bytes, or of nothing.
+    pub(crate) fn write_bytes(&self, table: &str, message: Option<&[u8]>) {
+        let (writer, topic) = (self.writer(None), self.topic(table));
+        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic).partition(0);
+        let record = message.into_iter().fold(record, BaseRecord::payload);
+        writer.producer.send(record).map_err(|(error, _)| error).unwrap();
+        writer.producer.flush(WAIT).unwrap();
+    }
+
     /// Writes messages into one partition.
     pub(crate) fn write(&self, table: &str, partition: i32, messages: &[&str]) {
         self.writer(None).write(table, partition, messages);
+    }
+
+    /// What a group's offsets are, by partition.
+    pub(crate) fn group_offsets(&self, group: &str, table: &str, partitions: i32) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer = self.settings().set("group.id", group).create().unwrap();
+        let topic = self.topic(table);
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition(&topic, partition);
+        }
+        let found = consumer.committed_offsets(list, WAIT).unwrap();
+        found
+            .elements()
+            .iter()
+            .map(|element| element.offset().to_raw().filter(|offset| *offset >= 0))
+            .collect()
+    }
+
+    /// A stranger who joins a group to read a topic; it is in once it was polled for a while.
+    pub(crate) fn member(&self, group: &str, table: &str) -> BaseConsumer {
+        let consumer: BaseConsumer = self.settings().set("group.id", group).create().unwrap();
+        consumer.subscribe(&[&self.topic(table)]).unwrap();
+        consumer
     }
 
     /// Every committed message of a topic: partition, key, text.

@@ -1,8 +1,11 @@
 //! Rows, specifications and answers that several subjects make the same way.
 
+pub(crate) mod broker;
 pub(crate) mod kafka;
 pub(crate) mod postgres;
 pub(crate) mod project;
+pub(crate) mod proxy;
+pub(crate) mod registry;
 pub(crate) mod rows;
 pub(crate) mod specs;
 pub(crate) mod sql;

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use vitrina::{
     connector::{
         sink::{Attempt, OnSchemaChange, SinkOptions, SinkSpec},
-        source::{CursorSpec, SourceSpec},
+        source::{CursorSpec, SourceOptions, SourceSpec},
     },
     model::{
         column::{ColumnType, Contract, ContractColumn, Unlisted},
@@ -41,6 +41,7 @@ pub(crate) fn undeclared(table: &str) -> SourceSpec {
         whole: false,
         contract: None,
         zone: Tz::Europe__Moscow,
+        options: SourceOptions::default(),
     }
 }
 

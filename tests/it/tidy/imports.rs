@@ -52,6 +52,7 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     ("connector/mod.rs", &["model", "connector"]),
     ("connector/sink.rs", &["model", "connector::error", "connector::executor", "connector::*::config"]),
+    ("connector/source.rs", &["model", "connector::error", "connector::*::config"]),
     (
         "connector/",
         &[

@@ -13,6 +13,7 @@ use arrow::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
+use super::super::csv;
 use crate::{
     connector::error::{Error, ErrorKind, Result},
     model::{
@@ -83,23 +84,51 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
+    /// Adds a row as a record of CSV: NULL is nothing at all, bytes are Base64.
+    pub(in super::super) fn record(&self, row: usize, delimiter: u8, into: &mut Vec<u8>) -> Result<()> {
+        let mut text = vec![];
+        for at in 0..self.columns.len() {
+            if at > 0 {
+                into.push(delimiter);
+            }
+            text.clear();
+            let array = self.batch.column(at);
+            let some = match array.as_binary_opt::<i32>().filter(|array| array.is_valid(row)) {
+                Some(array) => print(&mut text, format_args!("{}", BASE64_STANDARD.encode(array.value(row)))),
+                None => self.bare(at, row, &mut text)?,
+            };
+            if some {
+                csv::write(&text, delimiter, into);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a cell as its text, bytes as they are. False = it is NULL.
+    pub(in super::super) fn bare(&self, column: usize, row: usize, into: &mut Vec<u8>) -> Result<bool> {
+        let array = self.batch.column(column);
+        if array.is_null(row) {
+            return Ok(false);
+        }
+        if let Some(texts) = array.as_string_opt::<i32>() {
+            into.extend_from_slice(texts.value(row).as_bytes());
+        } else if let Some(bytes) = array.as_binary_opt::<i32>() {
+            into.extend_from_slice(bytes.value(row));
+        } else {
+            let begun = into.len();
+            self.columns[column].cell(row, into)?;
+            if into.get(begun) == Some(&b'"') {
+                into.remove(begun);
+                into.pop();
+            }
+        }
+        Ok(true)
+    }
+
     /// Adds the cells of some columns as a message's key: one as its text, several as an array. False = the key is NULL.
     pub(in super::super) fn key(&self, columns: &[usize], row: usize, into: &mut Vec<u8>) -> Result<bool> {
         if let [column] = columns {
-            let array = self.batch.column(*column);
-            if array.is_null(row) {
-                return Ok(false);
-            }
-            if let Some(texts) = array.as_string_opt::<i32>() {
-                into.extend_from_slice(texts.value(row).as_bytes());
-                return Ok(true);
-            }
-            self.columns[*column].cell(row, into)?;
-            if into.first() == Some(&b'"') {
-                into.remove(0);
-                into.pop();
-            }
-            return Ok(true);
+            return self.bare(*column, row, into);
         }
         for (at, column) in columns.iter().enumerate() {
             into.push(if at == 0 { b'[' } else { b',' });

@@ -2,27 +2,13 @@
 
 use std::borrow::Cow;
 
+use super::super::value::{Fields, Value};
+
 /// Objects and arrays in one another, at most.
 const DEPTH: usize = 128;
 
-/// A field's value.
-#[derive(Debug, Clone, PartialEq)]
-pub(in super::super) enum Value<'a> {
-    Null,
-    Bool(bool),
-    /// As it is spelled.
-    Number(&'a str),
-    Text(Cow<'a, str>),
-    /// An object or array, as it is spelled.
-    Nested(&'a str),
-}
-
 /// Names and values of an object, in its order; the error says what is wrong, without any content.
-pub(in super::super) fn fields<'a>(
-    message: &'a [u8],
-    into: &mut Vec<(Cow<'a, str>, Value<'a>)>,
-) -> Result<(), &'static str> {
-    into.clear();
+pub(in super::super) fn fields<'a>(message: &'a [u8], into: &mut Fields<'a>) -> Result<(), &'static str> {
     let text = std::str::from_utf8(message).map_err(|_| "a message that is not UTF-8")?;
     let mut scan = Scan { text, at: 0 };
     scan.spaces();
@@ -37,7 +23,7 @@ pub(in super::super) fn fields<'a>(
     object(&mut scan, into).ok_or("a message that is not JSON")
 }
 
-fn object<'a>(scan: &mut Scan<'a>, into: &mut Vec<(Cow<'a, str>, Value<'a>)>) -> Option<()> {
+fn object<'a>(scan: &mut Scan<'a>, into: &mut Fields<'a>) -> Option<()> {
     scan.spaces();
     if scan.take(b'}') {
         return scan.end();
@@ -98,7 +84,7 @@ impl<'a> Scan<'a> {
             b'{' | b'[' => {
                 let begun = self.at;
                 self.nested(0)?;
-                Value::Nested(&self.text[begun..self.at])
+                Value::Nested(self.text[begun..self.at].into())
             }
             _ => Value::Number(self.number()?),
         })
@@ -247,7 +233,7 @@ mod tests {
         let expected = [
             ("a", Value::Number("12345678901234567890.10")),
             ("b", Value::Number("-1E+5")),
-            ("в", Value::Nested(r#"[1, {"x":"]"}]"#)),
+            ("в", Value::Nested(r#"[1, {"x":"]"}]"#.into())),
             ("г", Value::Text("Ж🦔\n".into())),
         ];
         assert_eq!(found.unwrap(), expected.map(|(name, value)| (name.to_owned(), value)));

@@ -1,7 +1,7 @@
 //! Places where rows come from and go to: the three traits, and the one registry of connectors.
 //!
 //! Invariant: only the `match` in [`open`] and in [`ConnectionConfig`] list the connectors.
-//! Invariant: a connector imports only `model`, `failpoint` and the traits; never another connector.
+//! Invariant: a connector imports only `model`, `failpoint`, the traits and what it shares with others (`cells`, `pg`); never another connector.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -15,6 +15,7 @@ pub mod error;
 pub mod generate;
 pub mod kafka;
 pub mod memory;
+pub mod pg;
 pub mod postgres;
 pub mod secret;
 pub mod sent;

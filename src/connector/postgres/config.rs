@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::connector::pg::config::SslMode;
 use crate::{
-    connector::{sink::SinkSpec, source::SourceSpec},
+    connector::{pg::Settings, sink::SinkSpec, source::SourceSpec},
     model::{
         delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
         secret::Secret,
@@ -57,23 +58,6 @@ pub struct Config {
     pub parallel: u8,
 }
 
-/// How a connection is protected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SslMode {
-    /// Not at all.
-    Disable,
-    /// By TLS if the server has it; the server may be anybody.
-    #[default]
-    Prefer,
-    /// By TLS; the server may be anybody, unless `ca_file` is given.
-    Require,
-    /// By TLS, to a server whose certificate is vouched for.
-    VerifyCa,
-    /// By TLS, to a server whose certificate is vouched for and names `host`.
-    VerifyFull,
-}
-
 fn localhost() -> String {
     "localhost".to_owned()
 }
@@ -111,6 +95,25 @@ impl Config {
             connect_timeout: connect_timeout(),
             statement_timeout: None,
             parallel: parallel(),
+        }
+    }
+
+    /// How the server is reached.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            host: self.host.clone(),
+            port: self.port,
+            database: self.database.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            schema: self.schema.clone(),
+            sslmode: self.sslmode,
+            ca_file: self.ca_file.clone(),
+            cert_file: self.cert_file.clone(),
+            key_file: self.key_file.clone(),
+            connect_timeout: self.connect_timeout,
+            statement_timeout: self.statement_timeout,
+            parallel: self.parallel,
         }
     }
 

@@ -1,29 +1,5 @@
 //! PostgreSQL: tables are read and written by binary COPY, by our own decoder and encoder.
 
-mod catalog;
-mod client;
-mod commit;
-mod decode;
-mod encode;
-mod error;
-mod filter;
-mod key;
-mod name;
-mod numeric;
-mod parts;
-mod plan;
-mod read;
-mod record;
-mod scan;
-mod selection;
-mod source;
-mod table;
-mod target;
-mod tls;
-mod types;
-mod witness;
-mod write;
-
 pub mod config;
 
 use std::{sync::Arc, time::Instant};
@@ -31,19 +7,11 @@ use std::{sync::Arc, time::Instant};
 use async_trait::async_trait;
 use datafusion::catalog::CatalogProvider;
 
-use self::{
-    catalog::Catalog,
-    client::Server,
-    error::failed,
-    name::{check_table, literal},
-    source::TableSource,
-    table::Table,
-    write::TableSink,
-};
 use super::{
     OpenContext,
     connection::{Connection, Health, TableInfo},
     error::Result,
+    pg::{Catalog, Server, Table, TableSink, TableSource, check_table, failed, literal, quote},
     sink::{Sink, SinkSpec},
     source::{Source, SourceSpec},
 };
@@ -51,7 +19,7 @@ use crate::model::column::ColumnType;
 
 /// Opens the connection. Fails where its certificates cannot be used; the server is not asked for anything.
 pub fn open(config: &config::Config, context: OpenContext) -> Result<Arc<dyn Connection>> {
-    let server = Server::new(&context.name, config, &context.root)?;
+    let server = Server::new(&context.name, config.settings(), &context.root)?;
     Ok(Arc::new(Postgres { server }))
 }
 
@@ -97,7 +65,7 @@ impl Connection for Postgres {
         let told = |at: usize| row.get(at).and_then(Option::as_deref) == Some("t");
         let (there, usable, makes, temporary, standby) = (told(0), told(1), told(2), told(3), told(4));
         let (mut rights, mut notes) = (vec![], vec![]);
-        let (named, user) = (name::quote(schema), name::quote(&self.server.config.user));
+        let (named, user) = (quote(schema), quote(&self.server.config.user));
         match (there, usable) {
             (false, _) => notes.push(format!("there is no schema \"{schema}\": CREATE SCHEMA {named}")),
             (true, false) => notes.push(format!("to read: GRANT USAGE ON SCHEMA {named} TO {user}")),
@@ -110,7 +78,7 @@ impl Connection for Postgres {
             notes.push(format!("to make tables: GRANT CREATE ON SCHEMA {named} TO {user}"));
         }
         if !temporary {
-            let database = name::quote(&self.server.config.database);
+            let database = quote(&self.server.config.database);
             notes.push(format!("to write: GRANT TEMPORARY ON DATABASE {database} TO {user}"));
         }
         if standby {

@@ -38,14 +38,14 @@ use crate::connector::{
 };
 
 /// A table as it was when it was asked for.
-pub(super) struct LiveTable {
+pub(crate) struct LiveTable {
     server: Arc<Server>,
     table: Arc<Table>,
     schema: SchemaRef,
 }
 
 impl LiveTable {
-    pub(super) fn new(server: Arc<Server>, table: Table) -> Self {
+    pub(crate) fn new(server: Arc<Server>, table: Table) -> Self {
         Self { schema: table.arrow(), server, table: Arc::new(table) }
     }
 
@@ -121,14 +121,14 @@ impl LiveTable {
 }
 
 /// Rows that are staged and not committed: what checks read as `this`.
-pub(super) struct StagedTable {
+pub(crate) struct StagedTable {
     lease: Arc<Lease>,
     schema: SchemaRef,
     shown: String,
 }
 
 impl StagedTable {
-    pub(super) fn new(lease: Arc<Lease>, schema: SchemaRef, shown: String) -> Self {
+    pub(crate) fn new(lease: Arc<Lease>, schema: SchemaRef, shown: String) -> Self {
         Self { lease, schema, shown }
     }
 }

@@ -38,7 +38,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// A table that is read.
-pub(super) struct TableSource {
+pub(crate) struct TableSource {
     server: Arc<Server>,
     spec: SourceSpec,
     /// What was seen when the head was last taken.
@@ -56,7 +56,7 @@ struct Pinned {
 }
 
 impl TableSource {
-    pub(super) fn new(server: Arc<Server>, spec: SourceSpec) -> Self {
+    pub(crate) fn new(server: Arc<Server>, spec: SourceSpec) -> Self {
         Self { server, spec, seen: Mutex::default(), pinned: Mutex::default() }
     }
 
@@ -204,6 +204,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The error of a part that ended without an answer.
-pub(super) fn stopped() -> Error {
+pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::Internal, "a reader stopped without an answer")
 }

@@ -43,7 +43,7 @@ impl Witness {
 
 impl Look<'_> {
     /// What a position at this tuple remembers.
-    pub(super) async fn witness(&self, at: &[Value]) -> Result<Option<String>> {
+    pub(crate) async fn witness(&self, at: &[Value]) -> Result<Option<String>> {
         let mut witness = Witness { overlap: self.overlap_digest(at).await?, ..Witness::default() };
         if self.stays() {
             witness.columns =
@@ -54,7 +54,7 @@ impl Look<'_> {
     }
 
     /// Fails where no row that is remembered is there any more, but others are in their place.
-    pub(super) async fn check_witness(&self, bound: &Bound) -> Result<()> {
+    pub(crate) async fn check_witness(&self, bound: &Bound) -> Result<()> {
         let witness = Witness::of(bound);
         let there = |name: &String| self.table.column(name).is_some();
         if witness.rows.is_empty() || !self.stays() || !witness.columns.iter().all(there) {
@@ -69,7 +69,7 @@ impl Look<'_> {
     }
 
     /// Whether rows showed up in the overlap since a position was taken.
-    pub(super) fn has_late_rows(&self, from: Option<&Bound>, head: &Bound) -> bool {
+    pub(crate) fn has_late_rows(&self, from: Option<&Bound>, head: &Bound) -> bool {
         from.is_some_and(|from| from.at == head.at && Witness::of(from).overlap != Witness::of(head).overlap)
     }
 

@@ -25,18 +25,18 @@ use crate::{
 };
 
 /// What a claim comes to.
-pub(super) struct Settled {
-    pub(super) claim: Claim,
+pub(crate) struct Settled {
+    pub(crate) claim: Claim,
     /// What has to be made first, in one transaction; empty = all is there.
-    pub(super) make: Vec<String>,
+    pub(crate) make: Vec<String>,
 }
 
 /// A target as a pipeline or mart wants it.
-pub(super) struct Target<'a> {
-    pub(super) server: &'a Server,
-    pub(super) session: &'a Session,
-    pub(super) spec: &'a SinkSpec,
-    pub(super) schema: &'a str,
+pub(crate) struct Target<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) session: &'a Session,
+    pub(crate) spec: &'a SinkSpec,
+    pub(crate) schema: &'a str,
 }
 
 /// A column that the rows have, and what keeps it.
@@ -48,7 +48,7 @@ struct Wanted {
 
 impl Target<'_> {
     /// Compares what is there with what the track needs.
-    pub(super) async fn settle(&self, track: &Track, rows: &SchemaRef) -> Result<Settled> {
+    pub(crate) async fn settle(&self, track: &Track, rows: &SchemaRef) -> Result<Settled> {
         let wanted = self.wanted(rows)?;
         let shown = self.shown();
         let records =

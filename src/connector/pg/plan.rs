@@ -26,25 +26,25 @@ use crate::{
 const SAMPLE: u64 = 64;
 
 /// A table as it is in one transaction of a session: everything that is asked sees the same rows.
-pub(super) struct Look<'a> {
-    pub(super) lease: &'a Lease,
+pub(crate) struct Look<'a> {
+    pub(crate) lease: &'a Lease,
     spec: &'a SourceSpec,
-    pub(super) table: Table,
-    pub(super) selection: Selection,
+    pub(crate) table: Table,
+    pub(crate) selection: Selection,
     /// What orders rows: cursor and tie; nothing for whole tables.
-    pub(super) keys: Vec<Key>,
+    pub(crate) keys: Vec<Key>,
 }
 
 /// A range of rows, as conditions over its keys.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Range {
+pub(crate) struct Range {
     lower: Option<String>,
     upper: Option<String>,
 }
 
 impl Range {
     /// What follows the table's name in a query.
-    pub(super) fn condition(&self) -> String {
+    pub(crate) fn condition(&self) -> String {
         let parts: Vec<&str> = self.lower.iter().chain(&self.upper).map(String::as_str).collect();
         if parts.is_empty() { String::new() } else { format!(" WHERE {}", parts.join(" AND ")) }
     }
@@ -52,7 +52,7 @@ impl Range {
 
 impl<'a> Look<'a> {
     /// Resolves what is to be read. The session should be in a transaction.
-    pub(super) async fn begin(lease: &'a Lease, spec: &'a SourceSpec) -> Result<Self> {
+    pub(crate) async fn begin(lease: &'a Lease, spec: &'a SourceSpec) -> Result<Self> {
         let server = &lease.server;
         let schema = spec.schema.as_deref().unwrap_or(&server.config.schema);
         let shown = server.table_shown(schema, &spec.table);
@@ -70,12 +70,12 @@ impl<'a> Look<'a> {
         Ok(Self { lease, spec, table, selection, keys })
     }
 
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         self.lease.server.table_shown(&self.table.schema, &self.table.name)
     }
 
     /// What positions in this source are positions in.
-    pub(super) fn identity(&self) -> SourceIdentity {
+    pub(crate) fn identity(&self) -> SourceIdentity {
         let order = match self.keys.as_slice() {
             [] => "whole".to_owned(),
             keys => keys.iter().map(Key::identity).collect::<Vec<_>>().join(", "),
@@ -85,7 +85,7 @@ impl<'a> Look<'a> {
     }
 
     /// Where the table ends now.
-    pub(super) async fn head(&self) -> Result<Position> {
+    pub(crate) async fn head(&self) -> Result<Position> {
         if self.keys.is_empty() {
             // A whole table is another generation every time.
             let at = vec![Value::Text(AttemptId::fresh().to_string())];
@@ -100,7 +100,7 @@ impl<'a> Look<'a> {
     }
 
     /// The next unit.
-    pub(super) async fn plan(
+    pub(crate) async fn plan(
         &self,
         from: Option<&Position>,
         head: &Position,
@@ -139,7 +139,7 @@ impl<'a> Look<'a> {
     }
 
     /// The rows of a unit, in the order in which they are read.
-    pub(super) fn tail(&self, unit: &Unit) -> Result<String> {
+    pub(crate) fn tail(&self, unit: &Unit) -> Result<String> {
         let Scope::Slice { from } = &unit.scope else {
             return Ok(String::new());
         };
@@ -152,7 +152,7 @@ impl<'a> Look<'a> {
     }
 
     /// The same with placeholders for values, for people.
-    pub(super) fn shape(&self, unit: &Unit) -> String {
+    pub(crate) fn shape(&self, unit: &Unit) -> String {
         let Scope::Slice { from } = &unit.scope else {
             return String::new();
         };
@@ -204,7 +204,7 @@ impl<'a> Look<'a> {
     }
 
     /// Where the overlap before a bound begins, but not before the source's start.
-    pub(super) fn overlap_lower(&self, at: &[Value]) -> Result<Option<String>> {
+    pub(crate) fn overlap_lower(&self, at: &[Value]) -> Result<Option<String>> {
         let Some(overlap) = self.spec.cursor.as_ref().and_then(|cursor| cursor.overlap) else {
             return Ok(None);
         };
@@ -237,12 +237,12 @@ impl<'a> Look<'a> {
     }
 
     /// Whether rows keep their keys as long as they live.
-    pub(super) fn stays(&self) -> bool {
+    pub(crate) fn stays(&self) -> bool {
         self.keys.iter().all(Key::stays)
     }
 
     /// The keys against a tuple.
-    pub(super) fn compared(&self, operator: &str, at: &[Value]) -> Result<String> {
+    pub(crate) fn compared(&self, operator: &str, at: &[Value]) -> Result<String> {
         if at.len() != self.keys.len() {
             let message = format!("the position in {} has another number of columns", self.shown());
             return Err(Error::new(ErrorKind::SourceChanged, message));
@@ -253,7 +253,7 @@ impl<'a> Look<'a> {
     }
 
     /// `ORDER BY` the keys.
-    pub(super) fn order(&self, direction: &str) -> String {
+    pub(crate) fn order(&self, direction: &str) -> String {
         let terms: Vec<String> = self.keys.iter().map(|key| format!("{}{direction}", key.sql())).collect();
         format!(" ORDER BY {}", terms.join(", "))
     }
@@ -362,24 +362,24 @@ impl<'a> Look<'a> {
     }
 
     /// The first row of a query.
-    pub(super) async fn row(&self, sql: &str) -> Result<Option<Row>> {
+    pub(crate) async fn row(&self, sql: &str) -> Result<Option<Row>> {
         self.lease.row(sql).await.map_err(|error| failed(&self.shown(), error))
     }
 
     /// The one cell of a query.
-    pub(super) async fn cell(&self, sql: &str) -> Result<Option<String>> {
+    pub(crate) async fn cell(&self, sql: &str) -> Result<Option<String>> {
         self.lease.cell(sql).await.map_err(|error| failed(&self.shown(), error))
     }
 
     /// The first cells of the rows of a query.
-    pub(super) async fn cells(&self, sql: &str) -> Result<Vec<String>> {
+    pub(crate) async fn cells(&self, sql: &str) -> Result<Vec<String>> {
         let rows = self.lease.rows(sql).await.map_err(|error| failed(&self.shown(), error))?;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 }
 
 /// The error of a table that is not there, with the nearest that is.
-pub(super) async fn no_table(lease: &Lease, server: &Server, schema: &str, table: &str) -> Error {
+pub(crate) async fn no_table(lease: &Lease, server: &Server, schema: &str, table: &str) -> Error {
     let message = format!("{} does not exist", server.table_shown(schema, table));
     let error = Error::new(ErrorKind::NotFound, message);
     let names = Table::names(lease, schema).await.unwrap_or_default();

@@ -29,23 +29,23 @@ const CHUNK_BYTES: usize = 4 << 20;
 
 /// What is read, and as what.
 #[derive(Debug, Clone)]
-pub(super) struct Query {
+pub(crate) struct Query {
     /// A SELECT of `kinds.len()` columns.
-    pub(super) select: String,
+    pub(crate) select: String,
     /// What its columns are; the first ones are those of `schema`.
-    pub(super) kinds: Vec<Kind>,
-    pub(super) schema: SchemaRef,
-    pub(super) rules: Rules,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) schema: SchemaRef,
+    pub(crate) rules: Rules,
     /// Names of the columns behind those of `schema`: they belong to the row that a dead letter keeps.
-    pub(super) others: Vec<String>,
+    pub(crate) others: Vec<String>,
     /// Whether no row may have them.
-    pub(super) refuses: bool,
-    pub(super) shown: String,
+    pub(crate) refuses: bool,
+    pub(crate) shown: String,
 }
 
 impl Query {
     /// What is sent.
-    pub(super) fn statement(&self) -> String {
+    pub(crate) fn statement(&self) -> String {
         format!("COPY ({}) TO STDOUT (FORMAT binary)", self.select)
     }
 }
@@ -70,12 +70,12 @@ impl Held {
 }
 
 /// The rows of a query; the session's transaction ends with them.
-pub(super) async fn copy(lease: Lease, query: Query) -> Result<BoxStream<'static, Result<Chunk>>> {
+pub(crate) async fn copy(lease: Lease, query: Query) -> Result<BoxStream<'static, Result<Chunk>>> {
     begin(Held::Own(lease), query).await
 }
 
 /// The rows of a query, and the session once they were all read.
-pub(super) async fn lend(
+pub(crate) async fn lend(
     lease: Lease,
     query: Query,
 ) -> Result<(BoxStream<'static, Result<Chunk>>, oneshot::Receiver<Lease>)> {
@@ -84,7 +84,7 @@ pub(super) async fn lend(
 }
 
 /// The rows of a query over a session that others have too.
-pub(super) async fn copy_shared(
+pub(crate) async fn copy_shared(
     lease: Arc<Lease>,
     query: Query,
 ) -> Result<BoxStream<'static, Result<Chunk>>> {

@@ -8,14 +8,9 @@ use std::{
 };
 
 use secrecy::ExposeSecret;
-use tokio_postgres::{CancelToken, Client, Config as Settings, SimpleQueryMessage};
+use tokio_postgres::{CancelToken, Client, Config as Login, SimpleQueryMessage};
 
-use super::{
-    config::{Config, SslMode},
-    error::failed,
-    name::literal,
-    tls::Tls,
-};
+use super::{config::SslMode, error::failed, name::literal, settings::Settings, tls::Tls};
 use crate::connector::{
     error::{Error, ErrorKind, Result},
     secret,
@@ -36,15 +31,15 @@ const SET_UP: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET Inte
      SELECT current_setting('server_version_num')";
 
 /// Cells of a row as text.
-pub(super) type Row = Vec<Option<String>>;
+pub(crate) type Row = Vec<Option<String>>;
 
 /// A server's database, as one connection of the project reaches it.
-pub(super) struct Server {
+pub(crate) struct Server {
     /// The connection's name.
-    pub(super) name: String,
-    pub(super) config: Config,
+    pub(crate) name: String,
+    pub(crate) config: Settings,
     /// Without the password.
-    settings: Settings,
+    login: Login,
     /// The project's folder.
     root: PathBuf,
     tls: Option<Tls>,
@@ -52,16 +47,16 @@ pub(super) struct Server {
 }
 
 /// One session.
-pub(super) struct Session {
+pub(crate) struct Session {
     client: Client,
     /// As in `150018`.
-    pub(super) version: u32,
+    pub(crate) version: u32,
 }
 
 impl Server {
-    pub(super) fn new(name: &str, config: &Config, root: &Path) -> Result<Arc<Self>> {
-        let mut settings = Settings::new();
-        settings
+    pub(crate) fn new(name: &str, config: Settings, root: &Path) -> Result<Arc<Self>> {
+        let mut login = Login::new();
+        login
             .host(&config.host)
             .port(config.port)
             .user(&config.user)
@@ -83,32 +78,25 @@ impl Server {
         let shown = format!("connection \"{name}\"");
         let tls = match config.sslmode {
             SslMode::Disable => None,
-            _ => Some(Tls::new(config, root, &shown)?),
+            _ => Some(Tls::new(&config, root, &shown)?),
         };
         let idle = Mutex::default();
-        Ok(Arc::new(Self {
-            name: name.to_owned(),
-            config: config.clone(),
-            settings,
-            root: root.to_owned(),
-            tls,
-            idle,
-        }))
+        Ok(Arc::new(Self { name: name.to_owned(), config, login, root: root.to_owned(), tls, idle }))
     }
 
     /// How messages name it.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         format!("connection \"{}\"", self.name)
     }
 
     /// How messages name a table in it.
-    pub(super) fn table_shown(&self, schema: &str, table: &str) -> String {
+    pub(crate) fn table_shown(&self, schema: &str, table: &str) -> String {
         let schema = if schema == self.config.schema { String::new() } else { format!("{schema}.") };
         format!("table \"{schema}{table}\" of {}", self.shown())
     }
 
     /// A session of one's own, an idle one or a new one.
-    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease> {
+    pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease> {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let session = match idle {
@@ -122,7 +110,7 @@ impl Server {
     }
 
     /// A new session of one's own.
-    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Lease> {
+    pub(crate) async fn fresh(self: &Arc<Self>) -> Result<Lease> {
         Ok(Lease { session: Box::new(self.connect().await?), server: self.clone() })
     }
 
@@ -139,20 +127,20 @@ impl Server {
     async fn begin(&self) -> Result<Session> {
         let shown = self.shown();
         let failed = |error| failed(&shown, error);
-        let mut settings = self.settings.clone();
+        let mut login = self.login.clone();
         if let Some(password) = &self.config.password {
             let what = format!("the password of {shown}");
-            settings.password(secret::read(password, &what, &self.root).await?.expose_secret());
+            login.password(secret::read(password, &what, &self.root).await?.expose_secret());
         }
         let client = match &self.tls {
             None => {
-                let (client, connection) = settings.connect(tokio_postgres::NoTls).await.map_err(failed)?;
+                let (client, connection) = login.connect(tokio_postgres::NoTls).await.map_err(failed)?;
                 // Ends with the client.
                 tokio::spawn(connection);
                 client
             }
             Some(tls) => {
-                let (client, connection) = settings.connect(tls.clone()).await.map_err(failed)?;
+                let (client, connection) = login.connect(tls.clone()).await.map_err(failed)?;
                 tokio::spawn(connection);
                 client
             }
@@ -170,7 +158,7 @@ impl Server {
     }
 
     /// Asks the server to end what a session does, over a connection of its own.
-    pub(super) async fn cancel(&self, token: CancelToken) {
+    pub(crate) async fn cancel(&self, token: CancelToken) {
         // Nothing to do about a server that does not listen: the session is closed in any case.
         let _ = match &self.tls {
             None => token.cancel_query(tokio_postgres::NoTls).await,
@@ -181,7 +169,7 @@ impl Server {
 
 impl Session {
     /// Runs statements and gives the rows of them all, as text.
-    pub(super) async fn rows(&self, sql: &str) -> Result<Vec<Row>, tokio_postgres::Error> {
+    pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<Row>, tokio_postgres::Error> {
         let messages = self.client.simple_query(sql).await?;
         let row = |message: SimpleQueryMessage| match message {
             SimpleQueryMessage::Row(row) => {
@@ -193,17 +181,17 @@ impl Session {
     }
 
     /// The first row of a query.
-    pub(super) async fn row(&self, sql: &str) -> Result<Option<Row>, tokio_postgres::Error> {
+    pub(crate) async fn row(&self, sql: &str) -> Result<Option<Row>, tokio_postgres::Error> {
         Ok(self.rows(sql).await?.into_iter().next())
     }
 
     /// The one cell of a query.
-    pub(super) async fn cell(&self, sql: &str) -> Result<Option<String>, tokio_postgres::Error> {
+    pub(crate) async fn cell(&self, sql: &str) -> Result<Option<String>, tokio_postgres::Error> {
         Ok(self.row(sql).await?.and_then(|row| row.into_iter().next().flatten()))
     }
 
     /// Runs statements; how many rows the last one wrote.
-    pub(super) async fn run(&self, sql: &str) -> Result<u64, tokio_postgres::Error> {
+    pub(crate) async fn run(&self, sql: &str) -> Result<u64, tokio_postgres::Error> {
         let messages = self.client.simple_query(sql).await?;
         let count = |message: &SimpleQueryMessage| match message {
             SimpleQueryMessage::CommandComplete(count) => Some(*count),
@@ -213,7 +201,7 @@ impl Session {
     }
 
     /// Whether a relation is there; `regclass` would raise an error where the schema is missing.
-    pub(super) async fn has_table(&self, schema: &str, table: &str) -> Result<bool, tokio_postgres::Error> {
+    pub(crate) async fn has_table(&self, schema: &str, table: &str) -> Result<bool, tokio_postgres::Error> {
         let sql = format!(
             "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = {} AND c.relname = {}",
@@ -233,14 +221,14 @@ impl Deref for Session {
 }
 
 /// A session of one's own. Closed when dropped, and with it whatever was begun in it; kept for others when it is given back.
-pub(super) struct Lease {
+pub(crate) struct Lease {
     session: Box<Session>,
-    pub(super) server: Arc<Server>,
+    pub(crate) server: Arc<Server>,
 }
 
 impl Lease {
     /// Keeps the session for others. Not inside a transaction, and not with temporary tables.
-    pub(super) fn give_back(self) {
+    pub(crate) fn give_back(self) {
         let Self { session, server } = self;
         let mut idle = server.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < KEPT && !session.client.is_closed() {

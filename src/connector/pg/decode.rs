@@ -17,7 +17,7 @@ const MICROS_TO_2000: i64 = 946_684_800_000_000;
 
 /// Rows out of a stream of bytes that is cut anywhere.
 #[derive(Debug, Default)]
-pub(super) struct RowReader {
+pub(crate) struct RowReader {
     buffer: Vec<u8>,
     at: usize,
     begun: bool,
@@ -26,7 +26,7 @@ pub(super) struct RowReader {
 
 /// What the bytes so far hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// A row.
     Row,
     /// Less than a row.
@@ -38,28 +38,28 @@ pub(super) enum Step {
 }
 
 /// Where a row's fields lie in the reader's buffer; `None` = NULL.
-pub(super) type Fields = Vec<Option<Range<usize>>>;
+pub(crate) type Fields = Vec<Option<Range<usize>>>;
 
 impl RowReader {
     /// Takes more bytes. Fields that were found before are forgotten.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.at);
         self.at = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Whether the end was seen: a stream that breaks off has none.
-    pub(super) fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
     /// The bytes of a field.
-    pub(super) fn bytes(&self, field: Range<usize>) -> &[u8] {
+    pub(crate) fn bytes(&self, field: Range<usize>) -> &[u8] {
         &self.buffer[field]
     }
 
     /// The next row, whose fields come into `fields`.
-    pub(super) fn next(&mut self, count: usize, fields: &mut Fields) -> Step {
+    pub(crate) fn next(&mut self, count: usize, fields: &mut Fields) -> Step {
         if !self.begun {
             match self.begin() {
                 Step::Row => {}
@@ -121,7 +121,7 @@ impl RowReader {
 }
 
 /// A long number's spelling, which its cell borrows.
-pub(super) fn spelling(kind: Kind, bytes: Option<&[u8]>) -> Option<String> {
+pub(crate) fn spelling(kind: Kind, bytes: Option<&[u8]>) -> Option<String> {
     match (kind, numeric::read(bytes.filter(|_| matches!(kind, Kind::Numeric(_)))?)?) {
         (_, Number::Long(text)) => Some(text),
         _ => None,
@@ -129,7 +129,7 @@ pub(super) fn spelling(kind: Kind, bytes: Option<&[u8]>) -> Option<String> {
 }
 
 /// A field as a cell. Infinite dates and times are texts, so that no date column takes them.
-pub(super) fn cell<'a>(kind: Kind, bytes: Option<&'a [u8]>, spelled: Option<&'a str>) -> Cell<'a> {
+pub(crate) fn cell<'a>(kind: Kind, bytes: Option<&'a [u8]>, spelled: Option<&'a str>) -> Cell<'a> {
     let Some(bytes) = bytes else {
         return Cell::Null;
     };

@@ -10,39 +10,39 @@ use super::{
 
 /// A table or view as it is now.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
-    pub(super) schema: String,
-    pub(super) name: String,
-    pub(super) columns: Vec<TableColumn>,
+pub(crate) struct Table {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) columns: Vec<TableColumn>,
     /// Whether its rows have a place of their own (`ctid`): views have none.
-    pub(super) is_heap: bool,
+    pub(crate) is_heap: bool,
     /// Pages of it, where it is a table of its own.
-    pub(super) oid: u32,
+    pub(crate) oid: u32,
 }
 
 /// One column.
 #[derive(Debug, Clone)]
-pub(super) struct TableColumn {
-    pub(super) name: String,
-    pub(super) kind: Kind,
+pub(crate) struct TableColumn {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
     /// Its type as the server spells it.
-    pub(super) declared: String,
-    pub(super) not_null: bool,
+    pub(crate) declared: String,
+    pub(crate) not_null: bool,
     /// Whether the server fills it by itself when rows do not.
-    pub(super) fills_itself: bool,
+    pub(crate) fills_itself: bool,
     /// Computed by the server: cannot be written.
-    pub(super) generated: bool,
+    pub(crate) generated: bool,
     /// Whether it is in the primary key.
-    pub(super) primary: bool,
+    pub(crate) primary: bool,
     /// Whether texts sort by their bytes.
-    pub(super) bytewise: bool,
+    pub(crate) bytewise: bool,
     /// Whether equal texts are equal bytes.
-    pub(super) deterministic: bool,
+    pub(crate) deterministic: bool,
 }
 
 impl TableColumn {
     /// How it is selected: what has no binary form of ours, as text.
-    pub(super) fn selected(&self) -> String {
+    pub(crate) fn selected(&self) -> String {
         let name = super::name::quote(&self.name);
         if self.kind == Kind::Other { format!("{name}::text") } else { name }
     }
@@ -50,7 +50,7 @@ impl TableColumn {
 
 impl Table {
     /// The table of this very name; `None` = there is none.
-    pub(super) async fn find(
+    pub(crate) async fn find(
         session: &Session,
         schema: &str,
         name: &str,
@@ -71,7 +71,7 @@ impl Table {
     }
 
     /// Names of all tables and views of users in a schema, in order.
-    pub(super) async fn names(session: &Session, schema: &str) -> Result<Vec<String>, tokio_postgres::Error> {
+    pub(crate) async fn names(session: &Session, schema: &str) -> Result<Vec<String>, tokio_postgres::Error> {
         let sql = format!(
             "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = {} AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.relname COLLATE \"C\"",
@@ -82,31 +82,31 @@ impl Table {
     }
 
     /// Names of all schemas that may be used.
-    pub(super) async fn schemas(session: &Session) -> Result<Vec<String>, tokio_postgres::Error> {
+    pub(crate) async fn schemas(session: &Session) -> Result<Vec<String>, tokio_postgres::Error> {
         let sql = "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' \
                    AND pg_catalog.has_schema_privilege(oid, 'USAGE') ORDER BY nspname COLLATE \"C\"";
         Ok(session.rows(sql).await?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 
     /// A column by its name.
-    pub(super) fn column(&self, name: &str) -> Option<&TableColumn> {
+    pub(crate) fn column(&self, name: &str) -> Option<&TableColumn> {
         self.columns.iter().find(|column| column.name == name)
     }
 
     /// Its columns as Arrow fields.
-    pub(super) fn arrow(&self) -> SchemaRef {
+    pub(crate) fn arrow(&self) -> SchemaRef {
         let field = |column: &TableColumn| Field::new(&column.name, column.kind.arrow(), !column.not_null);
         Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()).into()
     }
 
     /// Its name in SQL.
-    pub(super) fn sql(&self) -> String {
+    pub(crate) fn sql(&self) -> String {
         qualified(&self.schema, &self.name)
     }
 }
 
 /// A table's name in SQL.
-pub(super) fn qualified(schema: &str, table: &str) -> String {
+pub(crate) fn qualified(schema: &str, table: &str) -> String {
     format!("{}.{}", super::name::quote(schema), super::name::quote(table))
 }
 

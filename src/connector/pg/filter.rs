@@ -21,7 +21,7 @@ use crate::model::{
 
 /// What stands for values in a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Values {
+pub(crate) enum Values {
     /// Themselves: what is sent.
     Literals,
     /// Placeholders: what people are shown.
@@ -29,7 +29,7 @@ pub(super) enum Values {
 }
 
 /// The condition; `None` = PostgreSQL would answer otherwise.
-pub(super) fn translated(filter: &Expr, table: &Table, values: Values) -> Option<String> {
+pub(crate) fn translated(filter: &Expr, table: &Table, values: Values) -> Option<String> {
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
             Some(format!("({} {op} {})", translated(left, table, values)?, translated(right, table, values)?))

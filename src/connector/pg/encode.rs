@@ -19,19 +19,19 @@ const DAYS_TO_2000: i32 = 10_957;
 const MICROS_TO_2000: i64 = 946_684_800_000_000;
 
 /// What a COPY begins with.
-pub(super) fn begin(out: &mut BytesMut) {
+pub(crate) fn begin(out: &mut BytesMut) {
     out.put_slice(b"PGCOPY\n\xff\r\n\0");
     out.put_u32(0);
     out.put_u32(0);
 }
 
 /// What a COPY ends with.
-pub(super) fn end(out: &mut BytesMut) {
+pub(crate) fn end(out: &mut BytesMut) {
     out.put_i16(-1);
 }
 
 /// The columns of a batch, ready to be written row by row.
-pub(super) struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     batch: &'a RecordBatch,
     columns: Vec<Column<'a>>,
     /// Holds a number's digits.
@@ -59,13 +59,13 @@ enum Column<'a> {
 
 impl<'a> Rows<'a> {
     /// The rows of a batch; fails for columns of types that no target has.
-    pub(super) fn new(batch: &'a RecordBatch) -> Result<Self> {
+    pub(crate) fn new(batch: &'a RecordBatch) -> Result<Self> {
         let columns = batch.columns().iter().map(column).collect::<Result<_>>()?;
         Ok(Self { batch, columns, digits: String::new() })
     }
 
     /// Writes a row; `extra` follows as a `bigint`.
-    pub(super) fn write(&mut self, row: usize, extra: i64, out: &mut BytesMut) -> Result<()> {
+    pub(crate) fn write(&mut self, row: usize, extra: i64, out: &mut BytesMut) -> Result<()> {
         out.put_i16(self.columns.len() as i16 + 1);
         for (at, column) in self.columns.iter().enumerate() {
             if self.batch.column(at).is_null(row) {

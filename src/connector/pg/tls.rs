@@ -18,16 +18,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::{TlsConnector, client::TlsStream as Rustls};
 
-use super::config::{Config, SslMode};
+use super::{config::SslMode, settings::Settings};
 use crate::connector::error::{Error, ErrorKind, Result};
 
 /// Makes protected connections.
 #[derive(Clone)]
-pub(super) struct Tls(Arc<ClientConfig>);
+pub(crate) struct Tls(Arc<ClientConfig>);
 
 impl Tls {
     /// As the connection's settings say; files lie relative to `root`, `shown` names the connection.
-    pub(super) fn new(config: &Config, root: &Path, shown: &str) -> Result<Self> {
+    pub(crate) fn new(config: &Settings, root: &Path, shown: &str) -> Result<Self> {
         let demand = match config.sslmode {
             SslMode::VerifyFull => Demand::Name,
             SslMode::VerifyCa => Demand::Authority,
@@ -67,7 +67,7 @@ impl Tls {
 
 /// The certificates that a connection names.
 struct Files<'a> {
-    config: &'a Config,
+    config: &'a Settings,
     root: &'a Path,
     shown: &'a str,
 }
@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
 }
 
 /// A connection about to be protected.
-pub(super) struct Handshake {
+pub(crate) struct Handshake {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
@@ -217,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Hands
 }
 
 /// A protected connection.
-pub(super) struct Protected<S>(Rustls<S>);
+pub(crate) struct Protected<S>(Rustls<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Protected<S> {
     fn channel_binding(&self) -> ChannelBinding {

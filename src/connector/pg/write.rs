@@ -41,51 +41,51 @@ use crate::{
 };
 
 /// The staged rows, in the session's own schema; no target can have this name.
-pub(super) const STAGE: &str = "pg_temp._vitrina_stage";
+pub(crate) const STAGE: &str = "pg_temp._vitrina_stage";
 
 /// The column that keeps the order of staged rows.
-pub(super) const NUMBER: &str = "_vitrina_number";
+pub(crate) const NUMBER: &str = "_vitrina_number";
 
 /// Bytes that are sent at once.
 const SENT: usize = 256 << 10;
 
 /// A table that is written.
-pub(super) struct TableSink {
+pub(crate) struct TableSink {
     inner: Arc<Inner>,
 }
 
-pub(super) struct Inner {
+pub(crate) struct Inner {
     server: Arc<Server>,
-    pub(super) spec: SinkSpec,
+    pub(crate) spec: SinkSpec,
     schema: String,
 }
 
 impl TableSink {
-    pub(super) fn new(server: Arc<Server>, spec: SinkSpec) -> Self {
+    pub(crate) fn new(server: Arc<Server>, spec: SinkSpec) -> Self {
         let schema = spec.schema.clone().unwrap_or_else(|| server.config.schema.clone());
         Self { inner: Arc::new(Inner { server, spec, schema }) }
     }
 }
 
 impl Inner {
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         self.server.table_shown(&self.schema, &self.spec.table)
     }
 
-    pub(super) fn failed(&self, error: tokio_postgres::Error) -> Error {
+    pub(crate) fn failed(&self, error: tokio_postgres::Error) -> Error {
         failed(&self.shown(), error)
     }
 
     /// The target's name in SQL.
-    pub(super) fn sql(&self) -> String {
+    pub(crate) fn sql(&self) -> String {
         qualified(&self.schema, &self.spec.table)
     }
 
-    pub(super) async fn table(&self, lease: &Lease) -> Result<Option<Table>> {
+    pub(crate) async fn table(&self, lease: &Lease) -> Result<Option<Table>> {
         Table::find(lease, &self.schema, &self.spec.table).await.map_err(|error| self.failed(error))
     }
 
-    pub(super) fn records<'a>(&'a self, lease: &'a Lease, shown: &'a str) -> Records<'a> {
+    pub(crate) fn records<'a>(&'a self, lease: &'a Lease, shown: &'a str) -> Records<'a> {
         Records { session: lease, schema: &self.schema, target: &self.spec.table, shown }
     }
 
@@ -138,7 +138,7 @@ impl Inner {
         Ok(lease)
     }
 
-    pub(super) fn dropped(&self) -> Error {
+    pub(crate) fn dropped(&self) -> Error {
         Error::new(ErrorKind::NotFound, format!("{} was dropped meanwhile", self.shown()))
     }
 

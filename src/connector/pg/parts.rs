@@ -34,7 +34,7 @@ type Work = Vec<(Query, mpsc::Sender<Result<Chunk>>)>;
 const RANGES_SINCE: u32 = 140_000;
 
 /// Conditions that cut a table into parts; none where it is read in one.
-pub(super) async fn of(
+pub(crate) async fn of(
     session: &Session,
     table: &Table,
     parallel: u8,
@@ -58,7 +58,7 @@ fn cut(pages: u64) -> Vec<String> {
 }
 
 /// The rows of the parts, one after another. Part `i` is read by session `i % leases`; `held` is kept until the end.
-pub(super) fn read<H: Send + Sync + 'static>(
+pub(crate) fn read<H: Send + Sync + 'static>(
     leases: Vec<Lease>,
     queries: Vec<Query>,
     held: H,

@@ -9,7 +9,7 @@ const MINUS_INFINITY: u16 = 0xF000;
 
 /// A number as it came.
 #[derive(Debug, PartialEq)]
-pub(super) enum Number {
+pub(crate) enum Number {
     /// `unscaled × 10^-scale`.
     Decimal { unscaled: i128, scale: u8 },
     /// One that does not fit the above, spelled.
@@ -19,7 +19,7 @@ pub(super) enum Number {
 }
 
 /// Reads a number; `None` = these bytes are none.
-pub(super) fn read(bytes: &[u8]) -> Option<Number> {
+pub(crate) fn read(bytes: &[u8]) -> Option<Number> {
     let at = |i: usize| Some(u16::from_be_bytes(bytes.get(2 * i..2 * i + 2)?.try_into().ok()?));
     let (count, weight) = (usize::from(at(0)?), i32::from(at(1)?.cast_signed()));
     let (sign, scale) = (at(2)?, at(3)?);
@@ -70,7 +70,7 @@ fn spelled(digits: &[u16], weight: i32, scale: u16, negative: bool) -> String {
 }
 
 /// Writes a number, given as its digits without sign and how many of them are behind the point; with its length before it.
-pub(super) fn write(negative: bool, digits: &str, scale: u8, out: &mut BytesMut) {
+pub(crate) fn write(negative: bool, digits: &str, scale: u8, out: &mut BytesMut) {
     let scale_places = usize::from(scale);
     let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale_places));
     // Zeros around the point that the digits do not spell: `5` with scale 2 is `0.05`.

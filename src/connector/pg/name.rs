@@ -6,29 +6,29 @@ use crate::connector::error::{Error, ErrorKind, Result};
 const LONGEST: usize = 63;
 
 /// A name as SQL spells it, whatever is in it.
-pub(super) fn quote(name: &str) -> String {
+pub(crate) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Names joined with commas, quoted.
-pub(super) fn quote_all<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn quote_all<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(quote).collect::<Vec<_>>().join(", ")
 }
 
 /// A text as SQL spells it. Our sessions hold `standard_conforming_strings` on, so that a backslash is a backslash; a NUL, which no
 /// text of the server has, ends nothing: the server refuses the statement.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Whether a table is book-keeping: ours or the server's own.
-pub(super) fn is_reserved(table: &str) -> bool {
+pub(crate) fn is_reserved(table: &str) -> bool {
     let lower = table.to_lowercase();
     lower.starts_with("_vitrina") || lower.starts_with("pg_")
 }
 
 /// Refuses names that no table of a user can have.
-pub(super) fn check_table(table: &str) -> Result<()> {
+pub(crate) fn check_table(table: &str) -> Result<()> {
     if is_reserved(table) {
         let message =
             format!("table \"{table}\" cannot be used: names that begin with _vitrina or pg_ are reserved");
@@ -38,7 +38,7 @@ pub(super) fn check_table(table: &str) -> Result<()> {
 }
 
 /// Refuses names that PostgreSQL cannot keep.
-pub(super) fn check_name(of: &str, name: &str) -> Result<()> {
+pub(crate) fn check_name(of: &str, name: &str) -> Result<()> {
     let why = match name {
         "" => "it is empty",
         _ if name.contains('\0') => "there is a NUL in it",
@@ -50,7 +50,7 @@ pub(super) fn check_name(of: &str, name: &str) -> Result<()> {
 }
 
 /// `did you mean "x"?`, where one of the names is near.
-pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let most = name.chars().count().max(3) / 3;
     let near =
         |known: &&str| (strsim::osa_distance(&name.to_lowercase(), &known.to_lowercase()), known.len());

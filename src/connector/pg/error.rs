@@ -11,7 +11,7 @@ use tokio_postgres::error::{DbError, SqlState};
 use crate::connector::error::{Error, ErrorKind};
 
 /// `what` failed: `table "actions" of connection "warehouse"`.
-pub(super) fn failed(what: &str, error: tokio_postgres::Error) -> Error {
+pub(crate) fn failed(what: &str, error: tokio_postgres::Error) -> Error {
     match error.as_db_error() {
         Some(told) => of_server(what, told),
         None => of_connection(what, &error),

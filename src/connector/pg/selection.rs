@@ -21,9 +21,9 @@ use crate::{
 
 /// The columns of a table that are read.
 #[derive(Debug, Clone)]
-pub(super) struct Selection {
+pub(crate) struct Selection {
     /// The columns in order, with the types that they are read as.
-    pub(super) schema: SchemaRef,
+    pub(crate) schema: SchemaRef,
     rules: Rules,
     /// Columns that belong to the row that a dead letter keeps, and to nothing else.
     others: Vec<String>,
@@ -33,7 +33,7 @@ pub(super) struct Selection {
 
 impl Selection {
     /// What a specification makes of a table; without a contract, the table's own columns.
-    pub(super) fn of(server: &Server, table: &Table, spec: &SourceSpec) -> Result<Self> {
+    pub(crate) fn of(server: &Server, table: &Table, spec: &SourceSpec) -> Result<Self> {
         let shown = server.table_shown(&table.schema, &table.name);
         let own = table.arrow();
         let Some(contract) = &spec.contract else {
@@ -59,7 +59,7 @@ impl Selection {
     }
 
     /// The same, held to the schema that a unit pinned: columns that were added since are not read.
-    pub(super) fn pinned(mut self, pinned: &SchemaRef) -> Result<Self> {
+    pub(crate) fn pinned(mut self, pinned: &SchemaRef) -> Result<Self> {
         for field in pinned.fields() {
             let changed = match self.schema.field_with_name(field.name()) {
                 Ok(now) if now.data_type() == field.data_type() => continue,
@@ -74,7 +74,7 @@ impl Selection {
     }
 
     /// The query that reads these columns, with what follows the table's name in it.
-    pub(super) fn query(&self, table: &Table, tail: &str) -> Query {
+    pub(crate) fn query(&self, table: &Table, tail: &str) -> Query {
         let own = self.schema.fields().iter().map(|field| field.name());
         let columns: Vec<&TableColumn> =
             own.chain(&self.others).filter_map(|name| table.column(name)).collect();
@@ -92,7 +92,7 @@ impl Selection {
 }
 
 /// The error of a column that is not there, with the nearest that is.
-pub(super) fn missing(shown: &str, table: &Table, column: &str) -> Error {
+pub(crate) fn missing(shown: &str, table: &Table, column: &str) -> Error {
     let error = Error::new(ErrorKind::NotFound, format!("{shown} has no column \"{column}\""));
     match nearest(column, table.columns.iter().map(|column| column.name.as_str())) {
         Some(hint) => error.hint(hint),

@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// The record table.
-pub(super) const RECORDS: &str = "_vitrina_records";
+pub(crate) const RECORDS: &str = "_vitrina_records";
 
 /// The records of one target.
-pub(super) struct Records<'a> {
-    pub(super) session: &'a Session,
-    pub(super) schema: &'a str,
-    pub(super) target: &'a str,
-    pub(super) shown: &'a str,
+pub(crate) struct Records<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) schema: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) shown: &'a str,
 }
 
 impl Records<'_> {
@@ -37,7 +37,7 @@ impl Records<'_> {
     }
 
     /// How the table is made.
-    pub(super) fn create(&self) -> String {
+    pub(crate) fn create(&self) -> String {
         format!(
             "CREATE TABLE IF NOT EXISTS {} (target text NOT NULL, track text NOT NULL, seq bigint NOT NULL, \
              progress text NOT NULL, attempt text NOT NULL, at text NOT NULL, rows bigint NOT NULL, \
@@ -47,12 +47,12 @@ impl Records<'_> {
     }
 
     /// Whether the record table is there.
-    pub(super) async fn exist(&self) -> Result<bool> {
+    pub(crate) async fn exist(&self) -> Result<bool> {
         self.session.has_table(self.schema, RECORDS).await.map_err(|error| self.failed(error))
     }
 
     /// Whether any track has a record for the target.
-    pub(super) async fn any(&self) -> Result<bool> {
+    pub(crate) async fn any(&self) -> Result<bool> {
         if !self.exist().await? {
             return Ok(false);
         }
@@ -61,7 +61,7 @@ impl Records<'_> {
     }
 
     /// The record of a track.
-    pub(super) async fn of(&self, track: &Track) -> Result<Option<Record>> {
+    pub(crate) async fn of(&self, track: &Track) -> Result<Option<Record>> {
         if !self.exist().await? {
             return Ok(None);
         }
@@ -78,7 +78,7 @@ impl Records<'_> {
 
     /// Writes the record of a track over the one that is expected, in the caller's transaction; false = another one is there. From then on no other
     /// transaction can write it before this one ends.
-    pub(super) async fn swap(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<bool> {
+    pub(crate) async fn swap(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<bool> {
         let progress = serde_json::to_string(&record.progress).map_err(|cause| {
             Error::new(ErrorKind::Internal, format!("the record of {track} cannot be written"))
                 .caused_by(cause)
@@ -122,6 +122,6 @@ fn parse(row: Row) -> Result<Record, Box<dyn std::error::Error + Send + Sync>> {
 }
 
 /// The error of a record that is not the one that was claimed.
-pub(super) fn conflict(track: &Track) -> Error {
+pub(crate) fn conflict(track: &Track) -> Error {
     Error::new(ErrorKind::Conflict, format!("the record of {} was moved by somebody else", track.name()))
 }

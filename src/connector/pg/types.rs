@@ -20,7 +20,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 /// How a column keeps its cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Bool,
     Int2,
     Int4,
@@ -44,7 +44,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The kind of a type of `pg_catalog`, by its name and modifier.
-    pub(super) fn of(name: &str, modifier: i32) -> Self {
+    pub(crate) fn of(name: &str, modifier: i32) -> Self {
         let digits = u8::try_from(modifier).unwrap_or(6);
         match name {
             "bool" => Self::Bool,
@@ -66,7 +66,7 @@ impl Kind {
     }
 
     /// What keeps an Arrow type without loss; `None` = nothing does.
-    pub(super) fn keeping(data_type: &DataType) -> Option<Self> {
+    pub(crate) fn keeping(data_type: &DataType) -> Option<Self> {
         Some(match data_type {
             DataType::Boolean => Self::Bool,
             DataType::Int8 | DataType::Int16 | DataType::UInt8 => Self::Int2,
@@ -96,7 +96,7 @@ impl Kind {
     }
 
     /// How it is read, and what rows for it must be.
-    pub(super) fn arrow(self) -> DataType {
+    pub(crate) fn arrow(self) -> DataType {
         match self {
             Self::Bool => DataType::Boolean,
             Self::Int2 => DataType::Int16,
@@ -123,7 +123,7 @@ impl Kind {
     }
 
     /// How a column of it is declared.
-    pub(super) fn sql(self) -> String {
+    pub(crate) fn sql(self) -> String {
         match self {
             Self::Bool => "boolean".to_owned(),
             Self::Int2 => "smallint".to_owned(),
@@ -145,12 +145,12 @@ impl Kind {
     }
 
     /// Whether its cells are written as text, which the server turns into the column's type when they are moved.
-    pub(super) fn spelled(self) -> bool {
+    pub(crate) fn spelled(self) -> bool {
         matches!(self, Self::Other | Self::Numeric(None))
     }
 
     /// The kind that holds a target's values and the rows'; `None` = none does.
-    pub(super) fn widened(self, rows: Self) -> Option<Self> {
+    pub(crate) fn widened(self, rows: Self) -> Option<Self> {
         if self == rows {
             return Some(self);
         }

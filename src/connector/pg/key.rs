@@ -27,9 +27,9 @@ use crate::{
 
 /// A column that orders rows.
 #[derive(Debug, Clone)]
-pub(super) struct Key {
-    pub(super) column: String,
-    pub(super) nullable: bool,
+pub(crate) struct Key {
+    pub(crate) column: String,
+    pub(crate) nullable: bool,
     kind: KeyKind,
     bytewise: bool,
     /// How messages name it.
@@ -47,7 +47,7 @@ enum KeyKind {
 
 impl Key {
     /// Fails where the column's values cannot order rows. `table` is how messages name the table.
-    pub(super) fn of(column: &TableColumn, table: &str) -> Result<Self> {
+    pub(crate) fn of(column: &TableColumn, table: &str) -> Result<Self> {
         let shown = format!("column \"{}\" of {table}", column.name);
         let refuse = |why: &str| {
             Err(Error::new(ErrorKind::Unsupported, format!("{shown} cannot be a cursor: {why}"))
@@ -73,7 +73,7 @@ impl Key {
     }
 
     /// Its type in a source's identity.
-    pub(super) fn identity(&self) -> String {
+    pub(crate) fn identity(&self) -> String {
         let kind = match self.kind {
             KeyKind::Integer => "integer",
             KeyKind::Decimal { .. } => "decimal",
@@ -85,18 +85,18 @@ impl Key {
     }
 
     /// The column in comparisons and orders.
-    pub(super) fn sql(&self) -> String {
+    pub(crate) fn sql(&self) -> String {
         let collate = if self.bytewise { "" } else { " COLLATE \"C\"" };
         format!("{}{collate}", quote(&self.column))
     }
 
     /// Whether a row keeps its value as long as it lives: times of change do not.
-    pub(super) fn stays(&self) -> bool {
+    pub(crate) fn stays(&self) -> bool {
         !matches!(self.kind, KeyKind::Timestamp { .. } | KeyKind::Date)
     }
 
     /// What a cell, spelled by the server, is in a position.
-    pub(super) fn value(&self, cell: Option<&str>) -> Result<Value> {
+    pub(crate) fn value(&self, cell: Option<&str>) -> Result<Value> {
         let text = cell.ok_or_else(|| self.holds("NULL"))?;
         let strange = || self.holds("a value that no position can keep");
         Ok(match self.kind {
@@ -121,7 +121,7 @@ impl Key {
     }
 
     /// A position's value in SQL.
-    pub(super) fn literal(&self, value: &Value) -> Result<String> {
+    pub(crate) fn literal(&self, value: &Value) -> Result<String> {
         let (text, cast) = match (self.kind, value) {
             (KeyKind::Integer, Value::Int(_) | Value::UInt(_)) => (value.to_string(), "bigint"),
             (KeyKind::Decimal { .. }, Value::Int(_) | Value::UInt(_) | Value::Decimal { .. }) => {
@@ -145,7 +145,7 @@ impl Key {
     }
 
     /// The value that lies `overlap` before this one.
-    pub(super) fn before(&self, value: &Value, overlap: Overlap) -> Result<Value> {
+    pub(crate) fn before(&self, value: &Value, overlap: Overlap) -> Result<Value> {
         match (self.kind, value, overlap) {
             (KeyKind::Integer, Value::Int(at), Overlap::Steps(steps)) => {
                 Ok(Value::Int(at.saturating_sub_unsigned(steps)))
@@ -175,7 +175,7 @@ impl Key {
     }
 
     /// The error of a cell that a cursor cannot be.
-    pub(super) fn holds(&self, what: &str) -> Error {
+    pub(crate) fn holds(&self, what: &str) -> Error {
         let message = format!("{} is the cursor and holds {what}: such rows would never be read", self.shown);
         Error::new(ErrorKind::BadData, message).hint("mend these rows, or take another column as the cursor")
     }

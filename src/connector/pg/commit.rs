@@ -25,20 +25,20 @@ use crate::{
 };
 
 /// Staged rows on their last step.
-pub(super) struct Move<'a> {
-    pub(super) inner: &'a Inner,
-    pub(super) lease: &'a Lease,
-    pub(super) track: &'a Track,
+pub(crate) struct Move<'a> {
+    pub(crate) inner: &'a Inner,
+    pub(crate) lease: &'a Lease,
+    pub(crate) track: &'a Track,
     /// The sequence number that was claimed.
-    pub(super) expected: Option<u64>,
-    pub(super) schema: &'a SchemaRef,
+    pub(crate) expected: Option<u64>,
+    pub(crate) schema: &'a SchemaRef,
     /// The window that is replaced: its column, its beginning and its end.
-    pub(super) window: Option<(&'a str, &'a Value, &'a Value)>,
+    pub(crate) window: Option<(&'a str, &'a Value, &'a Value)>,
 }
 
 impl Move<'_> {
     /// Whatever fails before COMMIT was sent leaves nothing: the session is closed, and its transaction with it.
-    pub(super) async fn commit(&self, record: Record) -> Result<Committed> {
+    pub(crate) async fn commit(&self, record: Record) -> Result<Committed> {
         self.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
         let shown = self.inner.shown();
         let records = self.inner.records(self.lease, &shown);

@@ -18,10 +18,10 @@ use super::{
 use crate::connector::error::{Error, ErrorKind, Result};
 
 /// The schemas of a database.
-pub(super) struct Catalog(Arc<Server>);
+pub(crate) struct Catalog(Arc<Server>);
 
 impl Catalog {
-    pub(super) fn new(server: Arc<Server>) -> Self {
+    pub(crate) fn new(server: Arc<Server>) -> Self {
         Self(server)
     }
 }

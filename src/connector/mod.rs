@@ -13,6 +13,7 @@ pub mod connection;
 pub mod delta;
 pub mod error;
 pub mod generate;
+pub mod greenplum;
 pub mod kafka;
 pub mod memory;
 pub mod pg;
@@ -38,6 +39,8 @@ pub enum ConnectionConfig {
     Kafka(kafka::config::Config),
     /// A PostgreSQL database.
     Postgres(postgres::config::Config),
+    /// A Greenplum database.
+    Greenplum(greenplum::config::Config),
     /// Tables in memory, gone with the process: for tests.
     #[schemars(skip)]
     Memory(memory::Config),
@@ -61,6 +64,7 @@ pub fn open(config: &ConnectionConfig, context: OpenContext) -> Result<Arc<dyn C
         ConnectionConfig::Delta(config) => delta::open(config, context)?,
         ConnectionConfig::Kafka(config) => kafka::open(config, context)?,
         ConnectionConfig::Postgres(config) => postgres::open(config, context)?,
+        ConnectionConfig::Greenplum(config) => greenplum::open(config, context)?,
         ConnectionConfig::Memory(config) => memory::open(config, context),
     })
 }
@@ -73,6 +77,7 @@ impl ConnectionConfig {
             Self::Delta(_) => "delta",
             Self::Kafka(_) => "kafka",
             Self::Postgres(_) => "postgres",
+            Self::Greenplum(_) => "greenplum",
             Self::Memory(_) => "memory",
         }
     }
@@ -84,6 +89,7 @@ impl ConnectionConfig {
             Self::Delta(config) => config.source_facts(spec),
             Self::Kafka(config) => config.source_facts(spec),
             Self::Postgres(config) => config.source_facts(spec),
+            Self::Greenplum(config) => config.source_facts(spec),
             Self::Memory(config) => config.source_facts(spec),
         }
     }
@@ -95,6 +101,7 @@ impl ConnectionConfig {
             Self::Delta(config) => config.sink_facts(spec),
             Self::Kafka(config) => config.sink_facts(spec),
             Self::Postgres(config) => config.sink_facts(spec),
+            Self::Greenplum(config) => config.sink_facts(spec),
             Self::Memory(config) => config.sink_facts(spec),
         }
     }
@@ -105,6 +112,7 @@ impl ConnectionConfig {
             Self::Sqlite(config) => Schemas::Known(config.schemas()),
             Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => Schemas::Known(vec![]),
             Self::Postgres(config) => Schemas::Any { default: config.schema.clone() },
+            Self::Greenplum(config) => Schemas::Any { default: config.schema.clone() },
         }
     }
 
@@ -114,7 +122,7 @@ impl ConnectionConfig {
             Self::Sqlite(config) => config.log,
             Self::Memory(config) => config.log,
             Self::Kafka(_) => true,
-            Self::Delta(_) | Self::Postgres(_) => false,
+            Self::Delta(_) | Self::Postgres(_) | Self::Greenplum(_) => false,
         }
     }
 }

@@ -10,7 +10,14 @@ use std::{
 use secrecy::ExposeSecret;
 use tokio_postgres::{CancelToken, Client, Config as Login, SimpleQueryMessage};
 
-use super::{config::SslMode, error::failed, name::literal, settings::Settings, tls::Tls};
+use super::{
+    config::SslMode,
+    dialect::{Dialect, Product},
+    error::failed,
+    name::literal,
+    settings::Settings,
+    tls::Tls,
+};
 use crate::connector::{
     error::{Error, ErrorKind, Result},
     secret,
@@ -19,16 +26,12 @@ use crate::connector::{
 /// Idle sessions that are kept.
 const KEPT: usize = 8;
 
-/// The oldest version that is spoken to.
-const OLDEST: u32 = 120_000;
-
 /// What every session is set to: values are spelled in one way, whatever the server's or the user's own settings are, and a commit is on the disk
 /// when it is answered. A lock that nobody lets go of is an error, and not a silence.
 const SET_UP: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601'; SET bytea_output = 'hex'; \
      SET extra_float_digits = 3; SET standard_conforming_strings = on; SET synchronize_seqscans = off; SET lock_timeout = '30s'; \
-     SET idle_in_transaction_session_timeout = 0; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
-     SELECT current_setting('server_version_num')";
+     SELECT current_setting('server_version_num'), version()";
 
 /// Cells of a row as text.
 pub(crate) type Row = Vec<Option<String>>;
@@ -38,6 +41,7 @@ pub(crate) struct Server {
     /// The connection's name.
     pub(crate) name: String,
     pub(crate) config: Settings,
+    pub(crate) dialect: &'static dyn Dialect,
     /// Without the password.
     login: Login,
     /// The project's folder.
@@ -49,12 +53,16 @@ pub(crate) struct Server {
 /// One session.
 pub(crate) struct Session {
     client: Client,
-    /// As in `150018`.
-    pub(crate) version: u32,
+    pub(crate) product: Product,
 }
 
 impl Server {
-    pub(crate) fn new(name: &str, config: Settings, root: &Path) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        name: &str,
+        config: Settings,
+        dialect: &'static dyn Dialect,
+        root: &Path,
+    ) -> Result<Arc<Self>> {
         let mut login = Login::new();
         login
             .host(&config.host)
@@ -81,7 +89,7 @@ impl Server {
             _ => Some(Tls::new(&config, root, &shown)?),
         };
         let idle = Mutex::default();
-        Ok(Arc::new(Self { name: name.to_owned(), config, login, root: root.to_owned(), tls, idle }))
+        Ok(Arc::new(Self { name: name.to_owned(), config, dialect, login, root: root.to_owned(), tls, idle }))
     }
 
     /// How messages name it.
@@ -145,15 +153,17 @@ impl Server {
                 client
             }
         };
-        let mut session = Session { client, version: 0 };
+        let mut session = Session { client, product: Product::default() };
         let limit = self.config.statement_timeout.map_or(0, |limit| limit.get().as_millis());
-        let set_up = format!("SET statement_timeout = {limit}; {SET_UP}");
-        let version = session.rows(&set_up).await.map_err(failed)?.pop();
-        session.version = version.and_then(|row| row.first()?.as_ref()?.parse().ok()).unwrap_or_default();
-        if session.version < OLDEST {
-            let message = format!("{shown}: the server's version {} is too old", session.version);
-            return Err(Error::new(ErrorKind::Unsupported, message).hint("PostgreSQL 12 or later is needed"));
-        }
+        let own = self.dialect.set_up();
+        let set_up = format!("SET statement_timeout = {limit}; {own}{SET_UP}");
+        let told = session.rows(&set_up).await.map_err(failed)?.pop().unwrap_or_default();
+        let told = |at: usize| told.get(at).and_then(Option::as_deref).unwrap_or_default();
+        session.product = Product::told(told(0), told(1));
+        self.dialect.accepts(&session.product).map_err(|needed| {
+            let message = format!("{shown}: the server is {}", session.product);
+            Error::new(ErrorKind::Unsupported, message).hint(needed)
+        })?;
         Ok(session)
     }
 

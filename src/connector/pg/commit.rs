@@ -4,10 +4,12 @@ use arrow::datatypes::SchemaRef;
 
 use super::{
     client::Lease,
+    dialect::{Merge, STAGE, StagedColumn, insert},
     name::{literal, quote},
     record::conflict,
     table::{Table, TableColumn},
-    write::{Inner, NUMBER, STAGE},
+    this,
+    write::Inner,
 };
 use crate::{
     connector::{
@@ -24,6 +26,9 @@ use crate::{
     },
 };
 
+/// How a transaction begins that moves a record: each statement sees what was committed before it.
+pub(crate) const BEGIN_COMMIT: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
 /// Staged rows on their last step.
 pub(crate) struct Move<'a> {
     pub(crate) inner: &'a Inner,
@@ -39,7 +44,7 @@ pub(crate) struct Move<'a> {
 impl Move<'_> {
     /// Whatever fails before COMMIT was sent leaves nothing: the session is closed, and its transaction with it.
     pub(crate) async fn commit(&self, record: Record) -> Result<Committed> {
-        self.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+        self.run(BEGIN_COMMIT).await?;
         let shown = self.inner.shown();
         let records = self.inner.records(self.lease, &shown);
         if !records.swap(self.track, self.expected, &record).await? {
@@ -56,42 +61,35 @@ impl Move<'_> {
         if self.inner.spec.mode == Mode::Merge {
             self.check_key().await?;
         }
+        if self.inner.spec.mode != Mode::Append
+            && let Some(lock) = self.lease.server.dialect.lock_target(&table.sql())
+        {
+            self.run(&lock).await?;
+        }
         for sql in self.statements(&table)? {
             self.run(&sql).await?;
         }
-        failpoint::pass("postgres.commit.inside");
+        for sql in &self.inner.extras.after_sql {
+            self.run(&this::named(sql, &table.sql())).await?;
+        }
+        failpoint::pass("pg.commit.inside");
         self.run("COMMIT").await?;
         Ok(Committed::Now(record))
     }
 
     fn statements(&self, table: &Table) -> Result<Vec<String>> {
         Ok(match self.inner.spec.mode {
-            Mode::Append => vec![self.insert(table, STAGE)],
-            Mode::Replace => vec![self.clear(), self.insert(table, STAGE)],
-            Mode::Window => vec![self.clear_window(table)?, self.insert(table, STAGE)],
+            Mode::Append => vec![self.insert(table)],
+            Mode::Replace => vec![self.clear(), self.insert(table)],
+            Mode::Window => vec![self.clear_window(table)?, self.insert(table)],
             Mode::Merge if self.inner.spec.anew => [vec![self.clear()], self.merge(table)].concat(),
             Mode::Merge => self.merge(table),
         })
     }
 
-    /// The rows of a source into the target, each column as the target's type.
-    fn insert(&self, table: &Table, source: &str) -> String {
-        let columns = self.columns(table);
-        let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
-        let cells: Vec<String> = columns
-            .iter()
-            .map(|column| {
-                let cast =
-                    if column.kind.spelled() { format!("::{}", column.declared) } else { String::new() };
-                format!("{}{cast}", quote(&column.name))
-            })
-            .collect();
-        format!(
-            "INSERT INTO {} ({}) SELECT {} FROM {source}",
-            table.sql(),
-            names.join(", "),
-            cells.join(", ")
-        )
+    fn insert(&self, table: &Table) -> String {
+        let columns: Vec<StagedColumn> = self.columns(table).into_iter().map(staged_column).collect();
+        insert(&table.sql(), &columns, STAGE)
     }
 
     /// What a replacement takes away. DELETE and not TRUNCATE: readers neither wait nor see an empty table.
@@ -131,49 +129,22 @@ impl Move<'_> {
         ))
     }
 
-    /// Rows of known keys are changed where they are, so that columns which are not ours stay; the others are added. The last staged row
-    /// of a key counts. In the order of keys, so that two merges do not wait for each other.
+    /// The last staged row of a key counts.
     fn merge(&self, table: &Table) -> Vec<String> {
-        let key = &self.inner.spec.key;
-        let keys: Vec<String> = key.iter().map(|key| quote(key)).collect();
-        let keys = keys.join(", ");
-        let last =
-            format!("SELECT DISTINCT ON ({keys}) * FROM {STAGE} ORDER BY {keys}, {} DESC", quote(NUMBER));
-        let mut statements = vec![];
-        let mut source = format!("({last}) AS stage");
-        if self.inner.spec.delete == Some(DeleteHow::Hard) {
-            let matches: Vec<String> = key
-                .iter()
-                .map(|key| {
-                    let staged = format!("stage.{}", quote(key));
-                    let staged = match table.column(key).filter(|column| column.kind.spelled()) {
-                        Some(column) => format!("{staged}::{}", column.declared),
-                        None => staged,
-                    };
-                    format!("target.{} = {staged}", quote(key))
-                })
-                .collect();
-            let deleted = quote(DELETED);
-            statements.push(format!(
-                "DELETE FROM {} AS target USING {source} WHERE stage.{deleted} AND {}",
-                table.sql(),
-                matches.join(" AND ")
-            ));
-            source = format!("{source} WHERE stage.{deleted} IS NOT TRUE");
-        }
-        let changed: Vec<String> = self
-            .columns(table)
-            .iter()
-            .filter(|column| !key.contains(&column.name))
-            .map(|column| format!("{0} = excluded.{0}", quote(&column.name)))
-            .collect();
-        let then = if changed.is_empty() {
-            "NOTHING".to_owned()
-        } else {
-            format!("UPDATE SET {}", changed.join(", "))
+        let spec = &self.inner.spec;
+        let columns = self.columns(table);
+        let filled = |column: &TableColumn| columns.iter().any(|filled| filled.name == column.name);
+        let others = table.columns.iter().filter(|column| !filled(column) && !column.generated);
+        let others = others.filter(|_| !spec.anew).map(|column| quote(&column.name)).collect();
+        let key = spec.key.iter().filter_map(|key| table.column(key));
+        let merge = Merge {
+            spec,
+            table: table.sql(),
+            key: key.map(staged_column).collect(),
+            columns: columns.into_iter().map(staged_column).collect(),
+            others,
         };
-        statements.push(format!("{} ON CONFLICT ({keys}) DO {then}", self.insert(table, &source)));
-        statements
+        self.lease.server.dialect.merge(&self.lease.product, &merge)
     }
 
     /// NULL is equal to nothing, so that such rows would be there once more with every merge.
@@ -199,4 +170,9 @@ impl Move<'_> {
     async fn run(&self, sql: &str) -> Result<()> {
         self.lease.run(sql).await.map(|_| ()).map_err(|error| self.inner.failed(error))
     }
+}
+
+fn staged_column(column: &TableColumn) -> StagedColumn {
+    let cast = column.kind.spelled().then(|| column.declared.clone());
+    StagedColumn { name: quote(&column.name), cast }
 }

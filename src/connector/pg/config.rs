@@ -19,3 +19,12 @@ pub enum SslMode {
     /// By TLS, to a server whose certificate is vouched for and names `host`.
     VerifyFull,
 }
+
+/// Who may use a table that is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// Roles that may read it: `grant.select = ["bi"]`. A right that is missing is granted before rows are written; none is taken away.
+    #[serde(default)]
+    pub select: Vec<String>,
+}

@@ -15,6 +15,9 @@ use bytes::{BufMut, BytesMut};
 use super::numeric;
 use crate::connector::error::{Error, ErrorKind, Result};
 
+/// What cannot be written.
+pub(crate) const FAR: &str = "a date or time beyond those of PostgreSQL";
+
 const DAYS_TO_2000: i32 = 10_957;
 const MICROS_TO_2000: i64 = 946_684_800_000_000;
 
@@ -39,7 +42,7 @@ pub(crate) struct Rows<'a> {
 }
 
 /// One column: how its cells are written.
-enum Column<'a> {
+pub(crate) enum Column<'a> {
     Bool(&'a arrow::array::BooleanArray),
     Int2(&'a [i16]),
     Int4(&'a [i32]),
@@ -72,13 +75,7 @@ impl<'a> Rows<'a> {
                 out.put_i32(-1);
                 continue;
             }
-            if let Err(why) = put(column, row, &mut self.digits, out) {
-                let schema = self.batch.schema_ref();
-                let message = format!("column \"{}\" holds {why}", schema.field(at).name());
-                return Err(Error::new(ErrorKind::BadData, message).hint(
-                    "PostgreSQL cannot keep it: take such rows out, or change the column in the SQL, as in replace(column, chr(0), '')",
-                ));
-            }
+            put(column, row, &mut self.digits, out).map_err(|why| unwritable(self.batch, at, why))?;
         }
         out.put_i32(8);
         out.put_i64(extra);
@@ -86,7 +83,17 @@ impl<'a> Rows<'a> {
     }
 }
 
-fn column(array: &ArrayRef) -> Result<Column<'_>> {
+/// The error of a cell that no column of the server can hold.
+pub(crate) fn unwritable(batch: &RecordBatch, column: usize, why: &str) -> Error {
+    let schema = batch.schema_ref();
+    let message = format!("column \"{}\" holds {why}", schema.field(column).name());
+    Error::new(ErrorKind::BadData, message).hint(
+        "PostgreSQL cannot keep it: take such rows out, or change the column in the SQL, as in replace(column, chr(0), '')",
+    )
+}
+
+/// A column, ready to be written cell by cell; fails for types that no target has.
+pub(crate) fn column(array: &ArrayRef) -> Result<Column<'_>> {
     Ok(match array.data_type() {
         DataType::Boolean => Column::Bool(array.as_boolean()),
         DataType::Int16 => Column::Int2(array.as_primitive::<Int16Type>().values()),
@@ -129,7 +136,6 @@ fn put(
     digits: &mut String,
     out: &mut BytesMut,
 ) -> std::result::Result<(), &'static str> {
-    const FAR: &str = "a date or time beyond those of PostgreSQL";
     match column {
         Column::Bool(array) => {
             out.put_i32(1);

@@ -44,7 +44,7 @@ fn kind(told: &DbError) -> (ErrorKind, Option<&'static str>) {
     let code = told.code();
     match (code.code(), code.code().get(..2).unwrap_or_default()) {
         ("28P01" | "28000", _) => (ErrorKind::Denied, None),
-        ("3D000" | "3F000" | "42P01", _) => (ErrorKind::NotFound, None),
+        ("3D000" | "3F000" | "42P01" | "42704", _) => (ErrorKind::NotFound, None),
         ("42501" | "25006", _) => (ErrorKind::Denied, None),
         ("42703" | "42804", _) => (ErrorKind::SchemaChanged, None),
         ("40001" | "40P01" | "55P03" | "55006" | "53300", _) => (ErrorKind::Busy, None),

@@ -5,14 +5,17 @@ mod catalog;
 mod client;
 mod commit;
 mod decode;
-mod encode;
+mod dialect;
+pub(crate) mod encode;
 mod error;
 mod filter;
 mod key;
+mod load;
 mod name;
 mod numeric;
 mod parts;
 mod plan;
+pub(crate) mod probe;
 mod read;
 mod record;
 mod scan;
@@ -21,6 +24,7 @@ mod settings;
 mod source;
 mod table;
 mod target;
+mod this;
 mod tls;
 mod types;
 mod witness;
@@ -31,10 +35,15 @@ pub mod config;
 pub(crate) use self::{
     catalog::Catalog,
     client::Server,
+    dialect::{
+        Dialect, Merge, NUMBER, Product, RecordRow, STAGE, StagedColumn, Swap, begin_making, declared,
+        insert, lock_number,
+    },
     error::failed,
+    load::{Copy, Load, Stage, blamed},
     name::{check_table, literal, quote},
     settings::Settings,
     source::TableSource,
-    table::Table,
-    write::TableSink,
+    table::qualified,
+    write::{Extras, TableSink},
 };

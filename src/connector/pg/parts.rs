@@ -39,7 +39,7 @@ pub(crate) async fn of(
     table: &Table,
     parallel: u8,
 ) -> Result<Vec<String>, tokio_postgres::Error> {
-    if parallel < 2 || !table.is_heap || session.version < RANGES_SINCE {
+    if parallel < 2 || table.row_place.is_none() || session.product.number < RANGES_SINCE {
         return Ok(vec![]);
     }
     let sql = format!("SELECT pg_relation_size({}) / current_setting('block_size')::bigint", table.oid);

@@ -81,7 +81,7 @@ impl<'a> Look<'a> {
             keys => keys.iter().map(Key::identity).collect::<Vec<_>>().join(", "),
         };
         let place = format!("{} {}", self.lease.server.config.database, self.table.sql());
-        SourceIdentity { kind: "postgres".to_owned(), place, order }
+        SourceIdentity { kind: self.lease.server.dialect.kind().to_owned(), place, order }
     }
 
     /// Where the table ends now.
@@ -175,8 +175,8 @@ impl<'a> Look<'a> {
         let mut order: Vec<String> = self.keys.iter().map(Key::sql).collect();
         let primary = self.table.columns.iter().filter(|column| column.primary);
         order.extend(primary.filter(|column| !self.is_key(&column.name)).map(|column| quote(&column.name)));
-        if self.table.is_heap && order.len() == self.keys.len() {
-            order.push("ctid".to_owned());
+        if order.len() == self.keys.len() {
+            order.extend(self.table.row_place.map(str::to_owned));
         }
         format!(" ORDER BY {}", order.join(", "))
     }

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    client::{Row, Session},
+    client::{Lease, Row},
+    dialect::{RecordRow, Swap},
     error::failed,
     name::literal,
     table::qualified,
@@ -21,7 +22,7 @@ pub(crate) const RECORDS: &str = "_vitrina_records";
 
 /// The records of one target.
 pub(crate) struct Records<'a> {
-    pub(crate) session: &'a Session,
+    pub(crate) session: &'a Lease,
     pub(crate) schema: &'a str,
     pub(crate) target: &'a str,
     pub(crate) shown: &'a str,
@@ -38,12 +39,7 @@ impl Records<'_> {
 
     /// How the table is made.
     pub(crate) fn create(&self) -> String {
-        format!(
-            "CREATE TABLE IF NOT EXISTS {} (target text NOT NULL, track text NOT NULL, seq bigint NOT NULL, \
-             progress text NOT NULL, attempt text NOT NULL, at text NOT NULL, rows bigint NOT NULL, \
-             PRIMARY KEY (target, track))",
-            self.table()
-        )
+        self.session.server.dialect.create_records(&self.session.product, &self.table())
     }
 
     /// Whether the record table is there.
@@ -65,8 +61,12 @@ impl Records<'_> {
         if !self.exist().await? {
             return Ok(None);
         }
-        let sql =
-            format!("SELECT seq, progress, attempt, at, rows FROM {} WHERE {}", self.table(), self.is(track));
+        let sql = format!(
+            "SELECT seq, progress, attempt, \"at\", \"rows\" FROM {} WHERE target = {} AND track = {} ORDER BY seq DESC LIMIT 1",
+            self.table(),
+            literal(self.target),
+            literal(&track.key()),
+        );
         let Some(row) = self.session.row(&sql).await.map_err(|error| self.failed(error))? else {
             return Ok(None);
         };
@@ -83,28 +83,38 @@ impl Records<'_> {
             Error::new(ErrorKind::Internal, format!("the record of {track} cannot be written"))
                 .caused_by(cause)
         })?;
-        let (seq, rows) = (record.seq.cast_signed(), record.rows.cast_signed());
-        let (progress, attempt) = (literal(&progress), literal(record.attempt.as_str()));
-        let at = literal(&record.at.to_rfc3339());
-        let sql = match expected {
-            Some(expected) => format!(
-                "UPDATE {} SET seq = {seq}, progress = {progress}, attempt = {attempt}, at = {at}, rows = {rows} WHERE {} AND seq = {expected}",
-                self.table(),
-                self.is(track),
-            ),
-            None => format!(
-                "INSERT INTO {} (target, track, seq, progress, attempt, at, rows) \
-                 VALUES ({}, {}, {seq}, {progress}, {attempt}, {at}, {rows}) ON CONFLICT DO NOTHING",
-                self.table(),
-                literal(self.target),
-                literal(&track.key()),
-            ),
+        let row = RecordRow {
+            target: literal(self.target),
+            track: literal(&track.key()),
+            seq: record.seq,
+            progress: literal(&progress),
+            attempt: literal(record.attempt.as_str()),
+            at: literal(&record.at.to_rfc3339()),
+            rows: record.rows,
         };
-        Ok(self.session.run(&sql).await.map_err(|error| self.failed(error))? == 1)
+        match self.session.server.dialect.swap(&self.table(), &row, expected) {
+            Swap::Compare(sql) => Ok(self.run(&sql).await? == 1),
+            Swap::Lock { lock, insert } => {
+                self.run(&lock).await?;
+                let found = self.of(track).await?.map(|record| record.seq);
+                Ok(found == expected && self.run(&insert).await? == 1)
+            }
+        }
     }
 
-    fn is(&self, track: &Track) -> String {
-        format!("target = {} AND track = {}", literal(self.target), literal(&track.key()))
+    /// Takes away what is left of older records; not where others write the table just now.
+    pub(crate) async fn prune(&self) -> Result<()> {
+        if !self.exist().await? {
+            return Ok(());
+        }
+        for sql in self.session.server.dialect.prune(&self.table()) {
+            self.run(&sql).await?;
+        }
+        Ok(())
+    }
+
+    async fn run(&self, sql: &str) -> Result<u64> {
+        self.session.run(sql).await.map_err(|error| self.failed(error))
     }
 }
 

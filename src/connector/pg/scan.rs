@@ -22,13 +22,13 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::{
     client::{Lease, Server},
+    dialect::STAGE,
     error::failed,
     filter::{Values, translated},
     name::quote,
     read::{self, Query},
     table::{Table, TableColumn},
     types::Kind,
-    write::STAGE,
 };
 use crate::connector::{
     cells::Rules,

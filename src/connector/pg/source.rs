@@ -10,7 +10,8 @@ use std::{
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
+use tokio::sync::oneshot;
 
 use super::{
     client::{Lease, Server},
@@ -34,8 +35,15 @@ use crate::{
 /// How often a waiting source looks for commits of others.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// How long one waits where nothing tells of commits.
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+
 /// How everything that belongs together is asked.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// A session that holds a state keeps no lock on a table between two uses: a lock that was taken behind a savepoint goes with it.
+const HOLD: &str = "SAVEPOINT _vitrina";
+const LET_GO: &str = "ROLLBACK TO SAVEPOINT _vitrina; RELEASE SAVEPOINT _vitrina";
 
 /// A table that is read.
 pub(crate) struct TableSource {
@@ -50,9 +58,24 @@ pub(crate) struct TableSource {
 /// One state of a database, held from the head of a run on.
 struct Pinned {
     generation: Position,
-    /// The name that other sessions see this state by, as long as `lease` is in its transaction.
-    snapshot: String,
-    lease: Lease,
+    held: Held,
+}
+
+/// How a state is held.
+enum Held {
+    /// By a name that other sessions see it by, as long as this one is in its transaction.
+    Snapshot { name: String, lease: Lease },
+    /// By the one session that sees it; gone while that reads, and for good when a reader was dropped.
+    Session(Mutex<Option<Lease>>),
+}
+
+impl Pinned {
+    fn is_lost(&self) -> bool {
+        match &self.held {
+            Held::Snapshot { lease, .. } => lease.is_closed(),
+            Held::Session(lease) => lock(lease).as_ref().is_none_or(|lease| lease.is_closed()),
+        }
+    }
 }
 
 impl TableSource {
@@ -67,7 +90,7 @@ impl TableSource {
     /// The state that is held of this generation.
     fn pinned(&self, generation: &Position) -> Option<Arc<Pinned>> {
         let held = lock(&self.pinned).clone();
-        held.filter(|pinned| pinned.generation == *generation && !pinned.lease.is_closed())
+        held.filter(|pinned| pinned.generation == *generation && !pinned.is_lost())
     }
 
     fn failed(&self, error: tokio_postgres::Error) -> Error {
@@ -77,16 +100,32 @@ impl TableSource {
 
     /// A session in a transaction that sees one state: the held one, where there is one.
     async fn begin(&self, pinned: Option<&Pinned>) -> Result<Lease> {
-        let lease = self.server.lease().await?;
-        let begin = match pinned {
-            Some(pinned) => format!("{BEGIN}; SET TRANSACTION SNAPSHOT {}", literal(&pinned.snapshot)),
+        let begin = match pinned.map(|pinned| &pinned.held) {
+            Some(Held::Session(held)) => {
+                let taken = lock(held).take();
+                if let Some(lease) = taken {
+                    lease.run(HOLD).await.map_err(|error| self.failed(error))?;
+                    return Ok(lease);
+                }
+                format!("{BEGIN}; {HOLD}")
+            }
+            Some(Held::Snapshot { name, .. }) => {
+                format!("{BEGIN}; SET TRANSACTION SNAPSHOT {}", literal(name))
+            }
             None => BEGIN.to_owned(),
         };
+        let lease = self.server.lease().await?;
         lease.run(&begin).await.map_err(|error| self.failed(error))?;
         Ok(lease)
     }
 
-    async fn end(&self, lease: Lease) -> Result<()> {
+    /// Ends what [`begin`](Self::begin) began, with the same state held.
+    async fn end(&self, lease: Lease, pinned: Option<&Pinned>) -> Result<()> {
+        if let Some(Held::Session(held)) = pinned.map(|pinned| &pinned.held) {
+            lease.run(LET_GO).await.map_err(|error| self.failed(error))?;
+            *lock(held) = Some(lease);
+            return Ok(());
+        }
         lease.run("COMMIT").await.map_err(|error| self.failed(error))?;
         lease.give_back();
         Ok(())
@@ -99,10 +138,12 @@ impl TableSource {
             let head = Look::begin(&lease, &self.spec).await?.head().await?;
             serde_json::to_string(&head).unwrap_or_default()
         } else {
-            let sql = "SELECT txid_snapshot_xmax(txid_current_snapshot())";
-            lease.cell(sql).await.map_err(|error| self.failed(error))?.unwrap_or_default()
+            match self.server.dialect.last_commit() {
+                Some(sql) => lease.cell(sql).await.map_err(|error| self.failed(error))?.unwrap_or_default(),
+                None => String::new(),
+            }
         };
-        self.end(lease).await?;
+        self.end(lease, None).await?;
         Ok(version)
     }
 }
@@ -112,7 +153,7 @@ impl Source for TableSource {
     async fn schema(&self) -> Result<SchemaRef> {
         let lease = self.begin(None).await?;
         let schema = Look::begin(&lease, &self.spec).await?.selection.schema;
-        self.end(lease).await?;
+        self.end(lease, None).await?;
         Ok(schema)
     }
 
@@ -121,7 +162,7 @@ impl Source for TableSource {
         if self.by_cursor() {
             let lease = self.begin(None).await?;
             let head = Look::begin(&lease, &self.spec).await?.head().await?;
-            self.end(lease).await?;
+            self.end(lease, None).await?;
             *lock(&self.seen) = serde_json::to_string(&head).ok();
             return Ok(head);
         }
@@ -129,10 +170,14 @@ impl Source for TableSource {
         let seen = self.version().await?;
         let lease = self.begin(None).await?;
         let generation = Look::begin(&lease, &self.spec).await?.head().await?;
-        let snapshot = lease.cell("SELECT pg_export_snapshot()").await.map_err(|error| self.failed(error))?;
-        let snapshot = snapshot.unwrap_or_default();
+        let held = if self.server.dialect.exports_snapshots() {
+            let name = lease.cell("SELECT pg_export_snapshot()").await.map_err(|error| self.failed(error))?;
+            Held::Snapshot { name: name.unwrap_or_default(), lease }
+        } else {
+            Held::Session(Mutex::new(Some(lease)))
+        };
         *lock(&self.seen) = Some(seen);
-        *lock(&self.pinned) = Some(Arc::new(Pinned { generation: generation.clone(), snapshot, lease }));
+        *lock(&self.pinned) = Some(Arc::new(Pinned { generation: generation.clone(), held }));
         Ok(generation)
     }
 
@@ -145,7 +190,7 @@ impl Source for TableSource {
         let pinned = self.pinned(head);
         let lease = self.begin(pinned.as_deref()).await?;
         let unit = Look::begin(&lease, &self.spec).await?.plan(from, head, limit).await?;
-        self.end(lease).await?;
+        self.end(lease, pinned.as_deref()).await?;
         Ok(unit)
     }
 
@@ -154,7 +199,9 @@ impl Source for TableSource {
         let lease = self.begin(pinned.as_deref()).await?;
         let look = Look::begin(&lease, &self.spec).await?;
         let selection = look.selection.clone().pinned(&unit.schema)?;
-        if let (Scope::Snapshot, Some(pinned)) = (&unit.scope, &pinned) {
+        if let (Scope::Snapshot, Some(pinned)) = (&unit.scope, &pinned)
+            && let Held::Snapshot { .. } = pinned.held
+        {
             let ranges = parts::of(&lease, &look.table, self.server.config.parallel).await;
             let ranges = ranges.map_err(|error| self.failed(error))?;
             if ranges.len() > 1 {
@@ -171,20 +218,29 @@ impl Source for TableSource {
             }
         }
         let query = selection.query(&look.table, &look.tail(unit)?);
-        read::copy(lease, query).await
+        match pinned.filter(|pinned| matches!(pinned.held, Held::Session(_))) {
+            Some(pinned) => {
+                let (chunks, back) = read::lend(lease, query).await?;
+                Ok(returning(chunks, back, pinned))
+            }
+            None => read::copy(lease, query).await,
+        }
     }
 
     async fn describe(&self, unit: &Unit) -> Result<Option<String>> {
         let lease = self.begin(None).await?;
         let look = Look::begin(&lease, &self.spec).await?;
         let query = look.selection.clone().pinned(&unit.schema)?.query(&look.table, &look.shape(unit));
-        self.end(lease).await?;
+        self.end(lease, None).await?;
         Ok(Some(query.statement()))
     }
 
     async fn changed(&self) {
         // Whoever waits has read what it wanted of the state that was held.
         *lock(&self.pinned) = None;
+        if !self.by_cursor() && self.server.dialect.last_commit().is_none() {
+            return tokio::time::sleep(LOOK_ANYWAY).await;
+        }
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             // A server that cannot be asked is no news; the next run says what is wrong with it.
@@ -197,6 +253,23 @@ impl Source for TableSource {
             }
         }
     }
+}
+
+/// The chunks; when all were read, the session that they came by sees the held state again.
+fn returning(
+    chunks: BoxStream<'static, Result<Chunk>>,
+    back: oneshot::Receiver<Lease>,
+    pinned: Arc<Pinned>,
+) -> BoxStream<'static, Result<Chunk>> {
+    let end = futures::stream::once(async move {
+        if let (Ok(lease), Held::Session(held)) = (back.await, &pinned.held)
+            && lease.run(LET_GO).await.is_ok()
+        {
+            *lock(held) = Some(lease);
+        }
+        None
+    });
+    chunks.map(Some).chain(end).filter_map(async |chunk| chunk).boxed()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

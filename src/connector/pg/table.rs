@@ -14,9 +14,8 @@ pub(crate) struct Table {
     pub(crate) schema: String,
     pub(crate) name: String,
     pub(crate) columns: Vec<TableColumn>,
-    /// Whether its rows have a place of their own (`ctid`): views have none.
-    pub(crate) is_heap: bool,
-    /// Pages of it, where it is a table of its own.
+    /// The columns that say where a row lies: views have none.
+    pub(crate) row_place: Option<&'static str>,
     pub(crate) oid: u32,
 }
 
@@ -56,7 +55,7 @@ impl Table {
         name: &str,
     ) -> Result<Option<Self>, tokio_postgres::Error> {
         let sql = format!(
-            "SELECT c.oid, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+            "SELECT c.oid, c.relkind, coalesce(row_to_json(c) ->> 'relstorage', '') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = {} AND c.relname = {} AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
             literal(schema),
             literal(name)
@@ -65,9 +64,11 @@ impl Table {
             return Ok(None);
         };
         let oid = text(&found, 0).parse().unwrap_or_default();
-        let is_heap = matches!(text(&found, 1), "r" | "m");
+        let place = if session.product.greenplum.is_some() { "gp_segment_id, ctid" } else { "ctid" };
+        // Greenplum's external tables are no place of rows.
+        let row_place = (matches!(text(&found, 1), "r" | "m") && text(&found, 2) != "x").then_some(place);
         let columns = columns(session, oid).await?;
-        Ok(Some(Self { schema: schema.to_owned(), name: name.to_owned(), columns, is_heap, oid }))
+        Ok(Some(Self { schema: schema.to_owned(), name: name.to_owned(), columns, row_place, oid }))
     }
 
     /// Names of all tables and views of users in a schema, in order.
@@ -111,17 +112,19 @@ pub(crate) fn qualified(schema: &str, table: &str) -> String {
 }
 
 async fn columns(session: &Session, oid: u32) -> Result<Vec<TableColumn>, tokio_postgres::Error> {
-    // A domain is what it is made over.
+    // A domain is what it is made over. What older servers' catalogs have no column for is NULL in the row's JSON.
     let sql = format!(
-        "SELECT a.attname, CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace AND b.typtype = 'b' THEN b.typname ELSE '' END, \
+        "SELECT a.attname, CASE WHEN n.nspname = 'pg_catalog' AND b.typtype = 'b' THEN b.typname ELSE '' END, \
          CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, pg_catalog.format_type(a.atttypid, a.atttypmod), \
-         a.attnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a', \
+         a.attnotnull, a.atthasdef OR coalesce(row_to_json(a) ->> 'attidentity', '') <> '', \
+         coalesce(row_to_json(a) ->> 'attgenerated', '') <> '' OR coalesce(row_to_json(a) ->> 'attidentity', '') = 'a', \
          EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)), \
          coalesce(c.collname IN ('C', 'POSIX') OR (c.collname = 'default' AND \
            (SELECT d.datcollate IN ('C', 'POSIX') FROM pg_catalog.pg_database d WHERE d.datname = current_database())), true), \
-         coalesce(c.collisdeterministic, true) \
+         coalesce((row_to_json(c) ->> 'collisdeterministic')::boolean, true) \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
          JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END \
+         JOIN pg_catalog.pg_namespace n ON n.oid = b.typnamespace \
          LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation \
          WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
     );

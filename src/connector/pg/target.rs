@@ -4,7 +4,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use sha2::{Digest, Sha256};
 
 use super::{
-    client::{Server, Session},
+    client::{Lease, Server},
+    config::Grant,
     error::failed,
     name::{check_name, check_table, literal, quote, quote_all},
     record::Records,
@@ -34,9 +35,10 @@ pub(crate) struct Settled {
 /// A target as a pipeline or mart wants it.
 pub(crate) struct Target<'a> {
     pub(crate) server: &'a Server,
-    pub(crate) session: &'a Session,
+    pub(crate) session: &'a Lease,
     pub(crate) spec: &'a SinkSpec,
     pub(crate) schema: &'a str,
+    pub(crate) grant: &'a Grant,
 }
 
 /// A column that the rows have, and what keeps it.
@@ -71,12 +73,13 @@ impl Target<'_> {
                 if fills && record.as_ref().is_some_and(|record| record.progress != Progress::Start) {
                     return Err(self.vanished(track));
                 }
-                self.create(&wanted, &mut make)
+                self.create(&wanted, &mut make)?
             }
         };
         if self.spec.mode == Mode::Merge {
             self.index_key(found.as_ref(), &mut make).await?;
         }
+        self.grant(found.as_ref(), &mut make).await?;
         if self.spec.delete == Some(DeleteHow::Hard) {
             fields.push(Field::new(DELETED, DataType::Boolean, true));
         }
@@ -153,10 +156,10 @@ impl Target<'_> {
             .hint("restore it, or fill it again from the beginning: `vitrina position reset`")
     }
 
-    fn create(&self, wanted: &[Wanted], make: &mut Vec<String>) -> Vec<Field> {
-        let columns: Vec<String> =
-            wanted.iter().map(|column| format!("{} {}", quote(&column.name), column.kind.sql())).collect();
-        make.push(format!("CREATE TABLE {} ({})", self.sql(), columns.join(", ")));
+    fn create(&self, wanted: &[Wanted], make: &mut Vec<String>) -> Result<Vec<Field>> {
+        let columns: Vec<_> = wanted.iter().map(|column| (quote(&column.name), column.kind.sql())).collect();
+        let dialect = self.server.dialect;
+        make.push(dialect.create_table(&self.session.product, self.spec, &self.sql(), &columns)?);
         for (name, column) in &self.spec.columns {
             if let (Some(told), true) =
                 (&column.description, wanted.iter().any(|column| column.name == *name))
@@ -164,7 +167,7 @@ impl Target<'_> {
                 make.push(format!("COMMENT ON COLUMN {}.{} IS {}", self.sql(), quote(name), literal(told)));
             }
         }
-        wanted.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true)).collect()
+        Ok(wanted.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true)).collect())
     }
 
     /// The target's columns that the rows fill, after what `on_schema_change` makes of the differences.
@@ -183,12 +186,8 @@ impl Target<'_> {
                     fields.push((place, self.fit_column(&table.columns[place], column, make)?));
                 }
                 (None, OnSchemaChange::Evolve) => {
-                    make.push(format!(
-                        "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {}",
-                        table.sql(),
-                        quote(&column.name),
-                        column.kind.sql()
-                    ));
+                    let (name, kind) = (quote(&column.name), column.kind.sql());
+                    make.push(self.server.dialect.add_column(&table.sql(), &name, &kind));
                     fields.push((usize::MAX, Field::new(&column.name, column.kind.arrow(), true)));
                 }
                 (None, OnSchemaChange::Ignore) => left_out.push(column.name.clone()),
@@ -239,22 +238,20 @@ impl Target<'_> {
         Ok(named(wide))
     }
 
-    /// A merge finds its rows by a unique index: one that is there, or one of ours.
+    /// A merge finds its rows by a unique index, where the server has use for it: one that is there, or one of ours.
     async fn index_key(&self, table: Option<&Table>, make: &mut Vec<String>) -> Result<()> {
-        if let Some(table) = table
-            && self.is_indexed(table).await?
-        {
-            return Ok(());
-        }
         let columns = quote_all(self.spec.key.iter().map(String::as_str));
         // Names of indexes are cut at 63 bytes: a digest tells them apart.
         let digest = Sha256::digest(format!("{} ({columns})", self.sql()));
         let digest: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        make.push(format!(
-            "CREATE UNIQUE INDEX IF NOT EXISTS {} ON {} ({columns})",
-            quote(&format!("_vitrina_key_{digest}")),
-            self.sql()
-        ));
+        let name = quote(&format!("_vitrina_key_{digest}"));
+        let Some(create) = self.server.dialect.create_key(&name, &self.sql(), &columns) else {
+            return Ok(());
+        };
+        match table {
+            Some(table) if self.is_indexed(table).await? => {}
+            _ => make.push(create),
+        }
         Ok(())
     }
 
@@ -272,6 +269,28 @@ impl Target<'_> {
         let key = key.join("\n");
         let rows = self.session.rows(&sql).await.map_err(|error| self.failed(error))?;
         Ok(rows.iter().any(|row| row.first().and_then(Option::as_deref) == Some(&key)))
+    }
+
+    /// Rights that are told and not held.
+    async fn grant(&self, table: Option<&Table>, make: &mut Vec<String>) -> Result<()> {
+        for role in &self.grant.select {
+            let held = match table {
+                Some(table) => {
+                    let sql = format!(
+                        "SELECT pg_catalog.has_table_privilege({}, {}::oid, 'SELECT')",
+                        literal(role),
+                        table.oid
+                    );
+                    let held = self.session.cell(&sql).await.map_err(|error| self.failed(error))?;
+                    held.as_deref() == Some("t")
+                }
+                None => false,
+            };
+            if !held {
+                make.push(format!("GRANT SELECT ON {} TO {}", self.sql(), quote(role)));
+            }
+        }
+        Ok(())
     }
 
     fn changed(&self, what: &str) -> Error {

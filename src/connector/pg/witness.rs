@@ -78,7 +78,10 @@ impl Look<'_> {
         let Some(lower) = self.overlap_lower(at)? else {
             return Ok(None);
         };
-        let sum = if self.table.is_heap { "coalesce(sum(hashtext(ctid::text)), 0)" } else { "0" };
+        let sum = match self.table.row_place {
+            Some(place) => format!("coalesce(sum(hashtext(ROW({place})::text)), 0)"),
+            None => "0".to_owned(),
+        };
         let sql = format!(
             "SELECT count(*) || ':' || {sum} FROM {} WHERE {lower} AND {}",
             self.table.sql(),
@@ -90,9 +93,9 @@ impl Look<'_> {
     /// The digests of the last rows up to a tuple.
     async fn digests(&self, at: &[Value], columns: &[String], count: usize) -> Result<Vec<String>> {
         let cells: Vec<String> = columns.iter().map(|column| format!("{}::text", quote(column))).collect();
+        let digest = self.lease.server.dialect.digest(&format!("ROW({})::text", cells.join(", ")));
         let sql = format!(
-            "SELECT left(encode(sha256(convert_to(ROW({})::text, 'UTF8')), 'hex'), 16) AS _vitrina_digest FROM {} WHERE {}{} LIMIT {count}",
-            cells.join(", "),
+            "SELECT {digest} AS _vitrina_digest FROM {} WHERE {}{} LIMIT {count}",
             self.table.sql(),
             self.compared("<=", at)?,
             self.order(" DESC"),

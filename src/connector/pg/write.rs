@@ -8,21 +8,19 @@
 
 use std::sync::Arc;
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::{Field, SchemaRef},
-};
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use datafusion::{catalog::TableProvider, execution::SendableRecordBatchStream};
-use futures::{SinkExt, StreamExt};
+use datafusion::catalog::TableProvider;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     client::{Lease, Server},
-    commit::Move,
-    encode,
+    commit::{BEGIN_COMMIT, Move},
+    config::Grant,
+    dialect::{NUMBER, STAGE, begin_making, staged},
     error::failed,
-    name::{literal, quote},
+    load::{Load, Stage},
+    name::quote,
     record::{Records, conflict},
     scan::StagedTable,
     table::{Table, qualified},
@@ -40,14 +38,17 @@ use crate::{
     },
 };
 
-/// The staged rows, in the session's own schema; no target can have this name.
-pub(crate) const STAGE: &str = "pg_temp._vitrina_stage";
-
-/// The column that keeps the order of staged rows.
-pub(crate) const NUMBER: &str = "_vitrina_number";
-
-/// Bytes that are sent at once.
-const SENT: usize = 256 << 10;
+/// What a sink does besides moving rows.
+pub(crate) struct Extras {
+    /// How rows get into the stage.
+    pub(crate) load: Arc<dyn Load>,
+    /// Statements of the user, run in the commit's transaction.
+    pub(crate) after_sql: Vec<String>,
+    /// Who may use the target.
+    pub(crate) grant: Grant,
+    /// How many sinks write at once; `None` = any number.
+    pub(crate) slots: Option<Arc<Semaphore>>,
+}
 
 /// A table that is written.
 pub(crate) struct TableSink {
@@ -58,12 +59,13 @@ pub(crate) struct Inner {
     server: Arc<Server>,
     pub(crate) spec: SinkSpec,
     schema: String,
+    pub(crate) extras: Extras,
 }
 
 impl TableSink {
-    pub(crate) fn new(server: Arc<Server>, spec: SinkSpec) -> Self {
+    pub(crate) fn new(server: Arc<Server>, spec: SinkSpec, extras: Extras) -> Self {
         let schema = spec.schema.clone().unwrap_or_else(|| server.config.schema.clone());
-        Self { inner: Arc::new(Inner { server, spec, schema }) }
+        Self { inner: Arc::new(Inner { server, spec, schema, extras }) }
     }
 }
 
@@ -90,7 +92,8 @@ impl Inner {
     }
 
     fn target<'a>(&'a self, lease: &'a Lease) -> Target<'a> {
-        Target { server: &self.server, session: lease, spec: &self.spec, schema: &self.schema }
+        let grant = &self.extras.grant;
+        Target { server: &self.server, session: lease, spec: &self.spec, schema: &self.schema, grant }
     }
 
     /// Makes what a claim needs. Somebody else may have made it since it was looked at.
@@ -104,70 +107,32 @@ impl Inner {
         Ok(settled.claim)
     }
 
-    /// One maker at a time in a schema: IF NOT EXISTS alone does not settle races.
     async fn begin_making(&self, lease: &Lease) -> Result<()> {
-        let begin = format!(
-            "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended({}, 0))",
-            literal(&format!("vitrina {}", self.schema))
-        );
-        lease.run(&begin).await.map(|_| ()).map_err(|error| self.failed(error))
+        lease.run(&begin_making(&self.schema)).await.map(|_| ()).map_err(|error| self.failed(error))
     }
 
-    /// A session with an empty stage in it, whose columns are those of the target; what has no binary form of ours is text.
-    async fn begin_stage(&self, schema: &SchemaRef) -> Result<Lease> {
+    /// A session with an empty stage in it, and the stage's columns: those of the target, and the rows' number.
+    async fn begin_stage(&self, schema: &SchemaRef) -> Result<(Lease, Vec<(String, String)>)> {
         let lease = self.server.lease().await?;
         let Some(table) = self.table(&lease).await? else {
             return Err(self.dropped());
         };
-        let column = |field: &Arc<Field>| {
-            let name = quote(field.name());
-            match table.column(field.name()) {
-                Some(found) if !found.kind.spelled() => name,
-                Some(_) => format!("NULL::text AS {name}"),
-                None => format!("NULL::boolean AS {name}"),
-            }
-        };
-        let columns: Vec<String> = schema.fields().iter().map(column).collect();
-        let sql = format!(
-            "CREATE TEMP TABLE _vitrina_stage AS SELECT {}, NULL::bigint AS {} FROM {} WITH NO DATA",
-            columns.join(", "),
-            quote(NUMBER),
-            table.sql(),
-        );
+        let fields = schema.fields().iter();
+        let mut columns: Vec<_> = fields.map(|field| staged(&table, field.name())).collect();
+        columns.push((quote(NUMBER), "bigint".to_owned()));
+        let sql = self.server.dialect.create_stage(&lease.product, &self.spec, &columns);
         lease.run(&sql).await.map_err(|error| self.failed(error))?;
-        Ok(lease)
+        Ok((lease, columns))
+    }
+
+    /// Waits until one more may write.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        // Nobody closes it.
+        self.extras.slots.clone()?.acquire_owned().await.ok()
     }
 
     pub(crate) fn dropped(&self) -> Error {
         Error::new(ErrorKind::NotFound, format!("{} was dropped meanwhile", self.shown()))
-    }
-
-    /// Sends the rows; how many they were. When this fails, what was sent goes with the session.
-    async fn send(&self, lease: &Lease, mut rows: SendableRecordBatchStream) -> Result<u64> {
-        let copy = lease.copy_in::<_, Bytes>(&format!("COPY {STAGE} FROM STDIN (FORMAT binary)")).await;
-        let mut sink = Box::pin(copy.map_err(|error| self.failed(error))?);
-        let (mut out, mut number) = (BytesMut::with_capacity(SENT + (64 << 10)), 0_u64);
-        encode::begin(&mut out);
-        while let Some(batch) = rows.next().await {
-            let batch: RecordBatch = batch.map_err(Error::from)?;
-            let mut encoder = encode::Rows::new(&batch)?;
-            for row in 0..batch.num_rows() {
-                let written = encoder.write(row, number.cast_signed(), &mut out);
-                written.map_err(|error| self.blamed(error))?;
-                number += 1;
-                if out.len() >= SENT {
-                    sink.send(out.split().freeze()).await.map_err(|error| self.failed(error))?;
-                }
-            }
-        }
-        encode::end(&mut out);
-        sink.send(out.freeze()).await.map_err(|error| self.failed(error))?;
-        sink.as_mut().finish().await.map_err(|error| self.failed(error))
-    }
-
-    fn blamed(&self, mut error: Error) -> Error {
-        error.message = format!("{}: {}", self.shown(), error.message);
-        error
     }
 }
 
@@ -200,9 +165,20 @@ impl Sink for TableSink {
         rows: Rows,
     ) -> Result<Box<dyn Staged>> {
         let inner = &self.inner;
-        let lease = inner.begin_stage(&claim.schema).await?;
+        let (lease, columns) = inner.begin_stage(&claim.schema).await?;
         let rows = match rows {
-            Rows::Stream(rows) => inner.send(&lease, rows).await?,
+            Rows::Stream(rows) => {
+                let stage = Stage {
+                    lease: &lease,
+                    track,
+                    schema: &inner.schema,
+                    target: &inner.spec.table,
+                    columns: &columns,
+                    shown: &inner.shown(),
+                };
+                let _slot = inner.slot().await;
+                inner.extras.load.load(stage, rows).await?
+            }
             Rows::Sql(sql) => {
                 let columns: Vec<String> =
                     claim.schema.fields().iter().map(|field| quote(field.name())).collect();
@@ -211,7 +187,7 @@ impl Sink for TableSink {
                 lease.run(&insert).await.map_err(|error| inner.failed(error))?
             }
         };
-        failpoint::pass("postgres.stage.after");
+        failpoint::pass("pg.stage.after");
         Ok(Box::new(StagedRows {
             inner: inner.clone(),
             track: track.clone(),
@@ -228,15 +204,18 @@ impl Sink for TableSink {
         let (inner, shown) = (&self.inner, self.inner.shown());
         let lease = inner.server.lease().await?;
         let records = inner.records(&lease, &shown);
+        let run = async |sql: &str| lease.run(sql).await.map(|_| ()).map_err(|error| inner.failed(error));
         if !records.exist().await? {
             inner.begin_making(&lease).await?;
-            let make = format!("{}; COMMIT", records.create());
-            lease.run(&make).await.map_err(|error| inner.failed(error))?;
+            run(&format!("{}; COMMIT", records.create())).await?;
         }
-        // One statement is one transaction.
-        let swapped = records.swap(track, expected, record).await?;
+        run(BEGIN_COMMIT).await?;
+        if !records.swap(track, expected, record).await? {
+            return Err(conflict(track));
+        }
+        run("COMMIT").await?;
         lease.give_back();
-        if swapped { Ok(()) } else { Err(conflict(track)) }
+        Ok(())
     }
 
     async fn target(&self) -> Result<Option<SchemaRef>> {
@@ -246,8 +225,15 @@ impl Sink for TableSink {
         Ok(table.map(|table| table.arrow()))
     }
 
-    /// Nothing is left over from dead attempts, because stages go with their sessions; the server cleans up after deleted rows by itself.
+    /// Nothing is left over from dead attempts, because stages go with their sessions. Where others hold the records, older ones stay for now.
     async fn maintain(&self, _: std::time::Duration) -> Result<()> {
+        let (inner, shown) = (&self.inner, self.inner.shown());
+        let lease = inner.server.lease().await?;
+        match inner.records(&lease, &shown).prune().await {
+            Ok(()) => lease.give_back(),
+            Err(error) if error.kind == ErrorKind::Busy => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 }
@@ -294,9 +280,10 @@ impl Staged for StagedRows {
             at: self.attempt.at,
             rows: self.rows,
         };
-        failpoint::pass("postgres.commit.before");
+        let _slot = self.inner.slot().await;
+        failpoint::pass("pg.commit.before");
         let committed = step.commit(record).await;
-        failpoint::pass("postgres.commit.after");
+        failpoint::pass("pg.commit.after");
         committed
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use crate::connector::pg::config::SslMode;
+pub use crate::connector::pg::config::{Grant, SslMode};
 use crate::{
     connector::{pg::Settings, sink::SinkSpec, source::SourceSpec},
     model::{
@@ -56,6 +56,19 @@ pub struct Config {
     #[serde(default = "parallel")]
     #[schemars(range(min = 1, max = 32))]
     pub parallel: u8,
+}
+
+/// `[sink.postgres]`: acts where the sink's connection is PostgreSQL.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SinkOptions {
+    /// Statements that run in the transaction of every commit, after the rows: `["ANALYZE this"]`. `this` is the table; one that fails, fails
+    /// the commit.
+    #[serde(default)]
+    pub after_sql: Vec<String>,
+    /// Who may read the table.
+    #[serde(default)]
+    pub grant: Grant,
 }
 
 fn localhost() -> String {

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::tree::{Node, Value};
 use crate::{
+    connector::greenplum::config::Compress,
     model::{
         column::ColumnType,
         problem::{Problem, nearest},
@@ -61,6 +62,10 @@ fn text_problem(node: &Node, text: &str, schema: &Json, name: &str) -> Option<Pr
             }
             let hint = "expected a share between \"0%\" and \"100%\", such as \"0.1%\"".to_owned();
             problem("bad-percent", format!("{name}: `{text}` is no share"), hint)
+        }
+        "greenplum-compression" => {
+            let hint = text.parse::<Compress>().err()?;
+            problem("bad-compression", format!("{name}: `{text}` is no compression of Greenplum"), hint)
         }
         "date" => {
             text.parse::<NaiveDate>().err()?;
@@ -148,6 +153,7 @@ pub(crate) fn describe(schema: &Json) -> Option<&'static str> {
         "size" => "a size such as \"64 MiB\"",
         "percent" => "a share such as \"0.1%\"",
         "date" => "a date",
+        "greenplum-compression" => "a compression such as \"zstd:3\"",
         _ => return None,
     })
 }
@@ -161,6 +167,7 @@ pub(crate) fn stand_in(schema: &Json, name: &str) -> String {
         Some("time-zone") => "UTC".to_owned(),
         Some("size") => "1 MiB".to_owned(),
         Some("percent") => "0%".to_owned(),
+        Some("greenplum-compression") => "zstd:3".to_owned(),
         Some("date" | "date-or-time") => "2026-01-01".to_owned(),
         Some("date-time") => "2026-01-01T00:00:00Z".to_owned(),
         _ => name.to_owned(),

@@ -1,7 +1,7 @@
 //! Places where rows come from and go to: the three traits, and the one registry of connectors.
 //!
 //! Invariant: only the `match` in [`open`] and in [`ConnectionConfig`] list the connectors.
-//! Invariant: a connector imports only `model`, `failpoint` and the traits; never another connector.
+//! Invariant: a connector imports only `model`, `failpoint`, the traits and what it shares with others (`cells`, `pg`); never another connector.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,8 +14,10 @@ pub mod delta;
 pub mod error;
 pub mod executor;
 pub mod generate;
+pub mod greenplum;
 pub mod kafka;
 pub mod memory;
+pub mod pg;
 pub mod postgres;
 pub mod secret;
 pub mod sent;
@@ -38,6 +40,8 @@ pub enum ConnectionConfig {
     Kafka(kafka::config::Config),
     /// A PostgreSQL database.
     Postgres(postgres::config::Config),
+    /// A Greenplum database.
+    Greenplum(greenplum::config::Config),
     /// Tables in memory, gone with the process: for tests.
     #[schemars(skip)]
     Memory(memory::Config),
@@ -61,6 +65,7 @@ pub fn open(config: &ConnectionConfig, context: OpenContext) -> Result<Arc<dyn C
         ConnectionConfig::Delta(config) => delta::open(config, context)?,
         ConnectionConfig::Kafka(config) => kafka::open(config, context)?,
         ConnectionConfig::Postgres(config) => postgres::open(config, context)?,
+        ConnectionConfig::Greenplum(config) => greenplum::open(config, context)?,
         ConnectionConfig::Memory(config) => memory::open(config, context),
     })
 }
@@ -73,6 +78,7 @@ impl ConnectionConfig {
             Self::Delta(_) => "delta",
             Self::Kafka(_) => "kafka",
             Self::Postgres(_) => "postgres",
+            Self::Greenplum(_) => "greenplum",
             Self::Memory(_) => "memory",
         }
     }
@@ -84,6 +90,7 @@ impl ConnectionConfig {
             Self::Delta(config) => config.source_facts(spec),
             Self::Kafka(config) => config.source_facts(spec),
             Self::Postgres(config) => config.source_facts(spec),
+            Self::Greenplum(config) => config.source_facts(spec),
             Self::Memory(config) => config.source_facts(spec),
         }
     }
@@ -95,6 +102,7 @@ impl ConnectionConfig {
             Self::Delta(config) => config.sink_facts(spec),
             Self::Kafka(config) => config.sink_facts(spec),
             Self::Postgres(config) => config.sink_facts(spec),
+            Self::Greenplum(config) => config.sink_facts(spec),
             Self::Memory(config) => config.sink_facts(spec),
         }
     }
@@ -105,13 +113,14 @@ impl ConnectionConfig {
             Self::Sqlite(config) => Schemas::Known(config.schemas()),
             Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => Schemas::Known(vec![]),
             Self::Postgres(config) => Schemas::Any { default: config.schema.clone() },
+            Self::Greenplum(config) => Schemas::Any { default: config.schema.clone() },
         }
     }
 
     /// Whether it runs SQL of its own.
     pub fn runs_sql(&self) -> bool {
         match self {
-            Self::Sqlite(_) | Self::Postgres(_) => true,
+            Self::Sqlite(_) | Self::Postgres(_) | Self::Greenplum(_) => true,
             Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => false,
         }
     }
@@ -122,7 +131,7 @@ impl ConnectionConfig {
             Self::Sqlite(config) => config.log,
             Self::Memory(config) => config.log,
             Self::Kafka(_) => true,
-            Self::Delta(_) | Self::Postgres(_) => false,
+            Self::Delta(_) | Self::Postgres(_) | Self::Greenplum(_) => false,
         }
     }
 }

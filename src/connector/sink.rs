@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{delta, error::Result, executor::Statement, kafka};
+use super::{delta, error::Result, executor::Statement, greenplum, kafka, postgres};
 use crate::model::{
     column::ColumnType,
     delivery::Mode,
@@ -84,6 +84,10 @@ pub struct SinkOptions {
     pub delta: Option<delta::config::SinkOptions>,
     /// `[sink.kafka]`
     pub kafka: Option<kafka::config::SinkOptions>,
+    /// `[sink.postgres]`
+    pub postgres: Option<postgres::config::SinkOptions>,
+    /// `[sink.greenplum]`
+    pub greenplum: Option<greenplum::config::SinkOptions>,
 }
 
 /// What a sink says when it is asked to be written to.

@@ -16,12 +16,12 @@ use crate::{
     support::postgres::{Place, quote},
 };
 
-struct Postgres {
-    place: Place,
+pub(crate) struct Postgres {
+    pub(crate) place: Place,
 }
 
 impl Postgres {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { place: Place::new() }
     }
 }

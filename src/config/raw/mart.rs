@@ -9,7 +9,10 @@ use super::{
     pipeline::{Scalar, SinkColumn},
 };
 use crate::{
-    connector::{delta::config::SinkOptions as DeltaOptions, sink::OnSchemaChange},
+    connector::{
+        delta::config::SinkOptions as DeltaOptions, greenplum::config::SinkOptions as GreenplumOptions,
+        postgres::config::SinkOptions as PostgresOptions, sink::OnSchemaChange,
+    },
     workbook::spec::{Chart, SheetColumn},
 };
 
@@ -78,6 +81,10 @@ pub(crate) struct MartSink {
     pub(crate) columns: IndexMap<String, SinkColumn>,
     /// Acts where the connection is Delta.
     pub(crate) delta: Option<DeltaOptions>,
+    /// Acts where the connection is PostgreSQL.
+    pub(crate) postgres: Option<PostgresOptions>,
+    /// Acts where the connection is Greenplum.
+    pub(crate) greenplum: Option<GreenplumOptions>,
 }
 
 /// How a mart's rows are taken.

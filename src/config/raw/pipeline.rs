@@ -16,7 +16,9 @@ use crate::{
     connector::{
         delta::config::SinkOptions as DeltaOptions,
         generate::config::Generate,
+        greenplum::config::SinkOptions as GreenplumOptions,
         kafka::config::{SinkOptions as KafkaOptions, SourceOptions as KafkaSourceOptions},
+        postgres::config::SinkOptions as PostgresOptions,
         sink::{DeleteHow, OnSchemaChange},
     },
     model::{
@@ -252,6 +254,10 @@ pub(crate) struct Sink {
     pub(crate) delta: Option<DeltaOptions>,
     /// Acts where the connection is Kafka.
     pub(crate) kafka: Option<KafkaOptions>,
+    /// Acts where the connection is PostgreSQL.
+    pub(crate) postgres: Option<PostgresOptions>,
+    /// Acts where the connection is Greenplum.
+    pub(crate) greenplum: Option<GreenplumOptions>,
 }
 
 /// How a pipeline's rows are taken.

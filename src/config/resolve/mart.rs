@@ -9,6 +9,7 @@ use super::{
     Context,
     job::{self, Common},
     matrix::{Filler, How, members, used},
+    options::check_options,
     pipeline::{check_key, check_modes, place, sink_columns, unused_matrices},
     report::Report,
     typing::Unmade,
@@ -155,11 +156,17 @@ fn table(
         on_schema_change: raw.on_schema_change,
         columns: sink_columns(&raw.columns),
         partition: vec![],
-        options: SinkOptions { delta: raw.delta.clone(), ..SinkOptions::default() },
+        options: SinkOptions {
+            delta: raw.delta.clone(),
+            postgres: raw.postgres.clone(),
+            greenplum: raw.greenplum.clone(),
+            ..SinkOptions::default()
+        },
     };
     check_key(&spec, node, report);
     let config = place.found?.config;
     check_modes(&spec, &config, &config.sink_facts(&spec).modes, node.at(&["mode"]), report);
+    check_options(&spec, Some(&config), node, report);
     Some(MartOutput::Table { sql: sql?, sink: Box::new(spec), output: None })
 }
 

@@ -7,6 +7,7 @@ mod job;
 mod mart;
 mod matrix;
 mod names;
+mod options;
 mod pipeline;
 mod relations;
 mod report;

@@ -7,6 +7,7 @@ use super::{
     connections::{self, Connection},
     job::{self, Common},
     matrix::{Filler, How, members, used},
+    options::check_options,
     report::Report,
     typing::Unmade,
 };
@@ -117,6 +118,8 @@ impl Resolve<'_, '_, '_, '_> {
         let (sink, connection) = self.sink();
         self.check_own_source(&source, &sink);
         self.check_mode(&sink, source_facts.as_ref());
+        let config = connection.as_ref().map(|connection| &connection.config);
+        check_options(&sink, config, tree.at(&["sink"]), self.report);
         let delivery = match (&source_facts, &connection) {
             (Some(facts), Some(connection)) => Some(self.delivery(&sink, connection, facts)),
             _ => None,
@@ -232,7 +235,12 @@ impl Resolve<'_, '_, '_, '_> {
             on_schema_change: raw.on_schema_change,
             columns: sink_columns(&raw.columns),
             partition: vec![],
-            options: SinkOptions { delta: raw.delta.clone(), kafka: raw.kafka.clone() },
+            options: SinkOptions {
+                delta: raw.delta.clone(),
+                kafka: raw.kafka.clone(),
+                postgres: raw.postgres.clone(),
+                greenplum: raw.greenplum.clone(),
+            },
         };
         (spec, place.found)
     }

@@ -264,6 +264,12 @@ impl Judge<'_> {
             let place = node.at(&["delta", "partition_by"]);
             column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
         }
+        for (at, name) in
+            sink.options.greenplum.iter().flat_map(|greenplum| greenplum.distributed_by()).enumerate()
+        {
+            let place = node.at(&["greenplum", "distributed"]);
+            column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
+        }
         for (matrix, _) in &sink.partition {
             if rows.field_with_name(matrix).is_err() {
                 let message = format!(

@@ -64,6 +64,34 @@ fn sinks() {
     );
 }
 
+/// What Greenplum alone understands is checked whatever the connection is.
+#[test]
+fn tables_of_greenplum() {
+    let sink = |more: &str| {
+        lines(&[("vitrina.toml", BASE), ("pipelines/p.toml", &format!("{ORDERS}[sink.greenplum]\n{more}"))])
+    };
+    let good = "distributed = [\"id\"]\nappend_optimized = true\norientation = \"column\"\ncompress = \"zstd:3\"\ngrant.select = [\"bi\"]";
+    assert_eq!(sink(good), Vec::<String>::new());
+    let told = |more: &str, expected: &str| {
+        let told = sink(more);
+        assert!(told.len() == 1 && told[0].contains(expected), "{more}: {told:?}");
+    };
+    told("append_optimized = true\ncompress = \"lz4\"", "no compression of Greenplum");
+    told("compress = \"zstd:3\"", "`compress` is of append-optimized tables");
+    told("orientation = \"column\"", "`orientation` is of append-optimized tables");
+    told("distributed = [\"cilent\"]", "cilent");
+    told("distributed = \"evenly\"", "distributed");
+    let project =
+        format!("{BASE}\n[connections.gp]\nkind = \"greenplum\"\ndatabase = \"dwh\"\nuser = \"etl\"\n");
+    let pipeline =
+        format!("{}[sink.greenplum]\nload = \"gpfdist\"", ORDERS.replace("\"warehouse\"", "\"gp\""));
+    let check = |project: &str| lines(&[("vitrina.toml", project), ("pipelines/p.toml", &pipeline)]);
+    let told = check(&project);
+    assert!(told.len() == 1 && told[0].contains("connection `gp` has no `gpfdist`"), "{told:?}");
+    let served = format!("{project}gpfdist = {{ host = \"etl\", port = 8080 }}\n");
+    assert_eq!(check(&served), Vec::<String>::new());
+}
+
 #[test]
 fn a_shared_table_is_replaced_part_by_part() {
     let shared = |sql: &str| {

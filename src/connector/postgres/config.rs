@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::connector::pg::config::{Grant, SslMode};
 use crate::{
-    connector::{sink::SinkSpec, source::SourceSpec},
+    connector::{pg::Settings, sink::SinkSpec, source::SourceSpec},
     model::{
         delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
         secret::Secret,
@@ -57,21 +58,17 @@ pub struct Config {
     pub parallel: u8,
 }
 
-/// How a connection is protected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SslMode {
-    /// Not at all.
-    Disable,
-    /// By TLS if the server has it; the server may be anybody.
-    #[default]
-    Prefer,
-    /// By TLS; the server may be anybody, unless `ca_file` is given.
-    Require,
-    /// By TLS, to a server whose certificate is vouched for.
-    VerifyCa,
-    /// By TLS, to a server whose certificate is vouched for and names `host`.
-    VerifyFull,
+/// `[sink.postgres]`: acts where the sink's connection is PostgreSQL.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SinkOptions {
+    /// Statements that run in the transaction of every commit, after the rows: `["ANALYZE this"]`. `this` is the table; one that fails, fails
+    /// the commit.
+    #[serde(default)]
+    pub after_sql: Vec<String>,
+    /// Who may read the table.
+    #[serde(default)]
+    pub grant: Grant,
 }
 
 fn localhost() -> String {
@@ -111,6 +108,25 @@ impl Config {
             connect_timeout: connect_timeout(),
             statement_timeout: None,
             parallel: parallel(),
+        }
+    }
+
+    /// How the server is reached.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            host: self.host.clone(),
+            port: self.port,
+            database: self.database.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            schema: self.schema.clone(),
+            sslmode: self.sslmode,
+            ca_file: self.ca_file.clone(),
+            cert_file: self.cert_file.clone(),
+            key_file: self.key_file.clone(),
+            connect_timeout: self.connect_timeout,
+            statement_timeout: self.statement_timeout,
+            parallel: self.parallel,
         }
     }
 

@@ -1,59 +1,26 @@
 //! PostgreSQL: tables are read and written by binary COPY, by our own decoder and encoder.
 
-mod catalog;
-mod client;
-mod commit;
-mod decode;
-mod dialect;
-mod encode;
-mod error;
-mod executor;
-mod filter;
-mod key;
-mod name;
-mod numeric;
-mod parts;
-mod plan;
-mod read;
-mod record;
-mod scan;
-mod selection;
-mod source;
-mod table;
-mod target;
-mod tls;
-mod types;
-mod witness;
-mod write;
+mod sql;
 
 pub mod config;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::CatalogProvider;
 
-use self::{
-    catalog::Catalog,
-    client::Server,
-    error::failed,
-    name::{check_table, literal},
-    source::TableSource,
-    table::Table,
-    write::TableSink,
-};
 use super::{
     OpenContext,
     connection::{Connection, Health, TableInfo},
     error::Result,
+    pg::{Catalog, Copy, Extras, Server, TableSink, TableSource, check_table, probe},
     sink::{Sink, SinkSpec},
     source::{Source, SourceSpec},
 };
-use crate::model::column::ColumnType;
 
 /// Opens the connection. Fails where its certificates cannot be used; the server is not asked for anything.
 pub fn open(config: &config::Config, context: OpenContext) -> Result<Arc<dyn Connection>> {
-    let server = Server::new(&context.name, config, &context.root)?;
+    let server = Server::new(&context.name, config.settings(), &sql::Postgres, &context.root)?;
     Ok(Arc::new(Postgres { server }))
 }
 
@@ -70,7 +37,10 @@ impl Connection for Postgres {
 
     async fn sink(&self, spec: &SinkSpec) -> Result<Arc<dyn Sink>> {
         check_table(&spec.table)?;
-        Ok(Arc::new(TableSink::new(self.server.clone(), spec.clone())))
+        let options = spec.options.postgres.clone().unwrap_or_default();
+        let (after_sql, grant) = (options.after_sql, options.grant);
+        let extras = Extras { load: Arc::new(Copy), after_sql, grant, slots: None };
+        Ok(Arc::new(TableSink::new(self.server.clone(), spec.clone(), extras)))
     }
 
     fn catalog(&self) -> Arc<dyn CatalogProvider> {
@@ -82,67 +52,10 @@ impl Connection for Postgres {
     }
 
     async fn probe(&self) -> Result<Health> {
-        let failed = |error| failed(&self.server.shown(), error);
-        let lease = self.server.lease().await?;
-        let begun = Instant::now();
-        let version = lease.cell("SHOW server_version").await.map_err(failed)?.unwrap_or_default();
-        let latency = begun.elapsed();
-        let schema = &self.server.config.schema;
-        let sql = format!(
-            "SELECT n.oid IS NOT NULL, coalesce(has_schema_privilege(n.oid, 'USAGE'), false), \
-             coalesce(has_schema_privilege(n.oid, 'CREATE'), false), has_database_privilege(current_database(), 'TEMPORARY'), \
-             pg_is_in_recovery() FROM (SELECT {} AS name) AS wanted LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.name",
-            literal(schema)
-        );
-        let row = lease.row(&sql).await.map_err(failed)?.unwrap_or_default();
-        lease.give_back();
-        let told = |at: usize| row.get(at).and_then(Option::as_deref) == Some("t");
-        let (there, usable, makes, temporary, standby) = (told(0), told(1), told(2), told(3), told(4));
-        let (mut rights, mut notes) = (vec![], vec![]);
-        let (named, user) = (name::quote(schema), name::quote(&self.server.config.user));
-        match (there, usable) {
-            (false, _) => notes.push(format!("there is no schema \"{schema}\": CREATE SCHEMA {named}")),
-            (true, false) => notes.push(format!("to read: GRANT USAGE ON SCHEMA {named} TO {user}")),
-            (true, true) => rights.push("read".to_owned()),
-        }
-        if usable && temporary && !standby {
-            rights.push("write".to_owned());
-        }
-        if usable && !makes {
-            notes.push(format!("to make tables: GRANT CREATE ON SCHEMA {named} TO {user}"));
-        }
-        if !temporary {
-            let database = name::quote(&self.server.config.database);
-            notes.push(format!("to write: GRANT TEMPORARY ON DATABASE {database} TO {user}"));
-        }
-        if standby {
-            notes.push("it is a standby, which may only be read".to_owned());
-        }
-        Ok(Health { version: format!("PostgreSQL {version}"), latency, rights, notes })
+        probe::health(&self.server).await
     }
 
     async fn tables(&self) -> Result<Vec<TableInfo>> {
-        let failed = |error| failed(&self.server.shown(), error);
-        let lease = self.server.lease().await?;
-        let mut tables = vec![];
-        for schema in Table::schemas(&lease).await.map_err(failed)? {
-            for name in Table::names(&lease, &schema).await.map_err(failed)? {
-                let Some(table) = Table::find(&lease, &schema, &name).await.map_err(failed)? else {
-                    continue;
-                };
-                let columns = table.columns.iter();
-                let columns = columns
-                    .map(|column| (column.name.clone(), ColumnType::of(&column.kind.arrow()).to_string()));
-                // How many rows there are is not cheap to know, and an estimate is not what people ask for.
-                tables.push(TableInfo {
-                    schema: schema.clone(),
-                    name,
-                    rows: None,
-                    columns: columns.collect(),
-                });
-            }
-        }
-        lease.give_back();
-        Ok(tables)
+        probe::tables(&self.server).await
     }
 }

@@ -80,12 +80,15 @@ fn die_and_go_on(pair: Pair, point: &str) -> bool {
 
 /// Whether it is a point that another place's way passes.
 fn other_kind(place: Place, point: &str) -> bool {
-    let owner = Place::ALL
-        .into_iter()
-        .find(|owner| point.strip_prefix(owner.kind()).is_some_and(|rest| rest.starts_with('.')));
-    match owner {
-        Some(owner) => owner != place,
-        None => place == Place::Kafka,
+    let of = |owner: Place| point.strip_prefix(prefix(owner)).is_some_and(|rest| rest.starts_with('.'));
+    if Place::ALL.into_iter().any(of) { !of(place) } else { place == Place::Kafka }
+}
+
+/// What the points of its connector begin with.
+fn prefix(place: Place) -> &'static str {
+    match place {
+        Place::Postgres | Place::Greenplum => "pg",
+        other => other.kind(),
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) enum Place {
     Sqlite,
     Delta,
     Postgres,
+    /// The same server, by the statements of Greenplum.
+    Greenplum,
     Kafka,
 }
 
@@ -25,7 +27,8 @@ pub(super) struct Pair {
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 4] = [Self::Sqlite, Self::Delta, Self::Postgres, Self::Kafka];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Sqlite, Self::Delta, Self::Postgres, Self::Greenplum, Self::Kafka];
 
     /// As a connection's `kind` names it.
     pub(super) fn kind(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Place {
             Self::Sqlite => "sqlite",
             Self::Delta => "delta",
             Self::Postgres => "postgres",
+            Self::Greenplum => "greenplum",
             Self::Kafka => "kafka",
         }
     }
@@ -46,7 +50,8 @@ impl fmt::Display for Pair {
 
 /// What the servers keep for a project, gone with it.
 struct Servers {
-    schema: Option<Schema>,
+    postgres: Option<Schema>,
+    greenplum: Option<Schema>,
     cluster: Option<Cluster>,
 }
 
@@ -54,7 +59,8 @@ impl Servers {
     fn of(pair: Pair) -> Self {
         let needs = |place: Place| pair.from == place || pair.into == place;
         Self {
-            schema: needs(Place::Postgres).then(Schema::new),
+            postgres: needs(Place::Postgres).then(Schema::new),
+            greenplum: needs(Place::Greenplum).then(Schema::new),
             cluster: needs(Place::Kafka).then(Cluster::new),
         }
     }
@@ -65,8 +71,12 @@ impl Servers {
             Place::Sqlite => format!("kind = \"sqlite\"\npath = \"{name}.db\""),
             Place::Delta => format!("kind = \"delta\"\npath = \"{name}\""),
             Place::Postgres => {
-                let schema = self.schema.as_ref().expect("a schema was made");
+                let schema = self.postgres.as_ref().expect("a schema was made");
                 POSTGRES.replace("SCHEMA", &schema.schema)
+            }
+            Place::Greenplum => {
+                let schema = self.greenplum.as_ref().expect("a schema was made");
+                POSTGRES.replace("SCHEMA", &schema.schema).replace("\"postgres\"", "\"greenplum\"")
             }
             Place::Kafka => {
                 let cluster = self.cluster.as_ref().expect("a cluster was reached");
@@ -107,7 +117,8 @@ impl Site {
         if pair.from != Place::Sqlite {
             project
                 .push_str(&format!("\n[connections.stream]\n{}\n", servers.connection(pair.from, "stream")));
-            let cursor = if pair.from == Place::Postgres { CURSOR } else { "" };
+            let by_cursor = matches!(pair.from, Place::Postgres | Place::Greenplum);
+            let cursor = if by_cursor { CURSOR } else { "" };
             pipeline = pipeline.replace(FROM_BOT, &format!("{FROM_STREAM}{cursor}"));
         }
         let (renewed, totals) =
@@ -157,7 +168,8 @@ impl Site {
     pub(super) fn check(&self) {
         let (good, bad) = self.expected();
         let found = self.found();
-        assert_eq!(found.len(), good.len(), "rows in the target");
+        let distinct = found.iter().map(|(id, _, _)| id).collect::<std::collections::BTreeSet<_>>().len();
+        assert_eq!((found.len(), distinct), (good.len(), good.len()), "rows in the target, distinct ones");
         assert_eq!(found, good);
         assert_eq!(self.dead_letters(), bad, "dead letters");
         assert_eq!(self.sandbox.number(&format!("SELECT count(*) AS n FROM {}.tariffs", self.marts)), 2);

@@ -24,7 +24,7 @@ use super::{read_all, whole};
 use crate::{
     contract::writing::{stage, target_through},
     support::{
-        postgres::{Place, open, quote, session, setting},
+        postgres::{Place, open, open_greenplum, quote, session, setting},
         rows::{batch, ints, people, sorted_text, texts},
         specs::{self, attempt, track, unit},
     },
@@ -183,7 +183,11 @@ impl Cutter {
     }
 
     fn open(&self, place: &Place) -> Arc<dyn Connection> {
-        open(Config { host: "127.0.0.1".to_owned(), port: self.port, ..place.config() })
+        open(self.config(place))
+    }
+
+    fn config(&self, place: &Place) -> Config {
+        Config { host: "127.0.0.1".to_owned(), port: self.port, ..place.config() }
     }
 }
 
@@ -194,12 +198,12 @@ async fn record(sink: &dyn Sink) -> Option<Record> {
 /// The connection is cut after COMMIT was sent and before its answer: the record says what became of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_answer_is_found_in_the_record() {
-    for (forward, mode) in
-        [(true, Mode::Append), (false, Mode::Append), (true, Mode::Merge), (true, Mode::Replace)]
-    {
+    let cases = [(true, Mode::Append), (false, Mode::Append), (true, Mode::Merge), (true, Mode::Replace)];
+    let kinds = [open as fn(Config) -> Arc<dyn Connection>, open_greenplum];
+    for ((forward, mode), open) in cases.iter().flat_map(|case| kinds.map(|open| (*case, open))) {
         let place = Place::new();
         let cutter = Cutter::new(forward).await;
-        let connection = cutter.open(&place);
+        let connection = open(cutter.config(&place));
         let spec = specs::sink("t", mode);
         let sink = connection.sink(&spec).await.unwrap();
         let rows = people(1..=5);

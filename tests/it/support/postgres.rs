@@ -7,6 +7,7 @@ use vitrina::{
     connector::{
         ConnectionConfig, OpenContext,
         connection::Connection,
+        greenplum,
         postgres::config::{Config, SslMode},
     },
     model::secret::Secret,
@@ -41,11 +42,32 @@ pub(crate) fn open(config: Config) -> Arc<dyn Connection> {
     try_open(config).unwrap()
 }
 
+/// The same server behind a connection of kind `greenplum`.
+pub(crate) fn open_greenplum(config: Config) -> Arc<dyn Connection> {
+    try_open_kind(ConnectionConfig::Greenplum(as_greenplum(config))).unwrap()
+}
+
+/// The same settings of a connection of kind `greenplum`.
+pub(crate) fn as_greenplum(config: Config) -> greenplum::config::Config {
+    greenplum::config::Config {
+        host: config.host,
+        port: config.port,
+        password: config.password,
+        schema: config.schema,
+        sslmode: config.sslmode,
+        ..greenplum::config::Config::new(&config.database, &config.user)
+    }
+}
+
 /// A connection with settings that may be refused.
 pub(crate) fn try_open(config: Config) -> vitrina::connector::error::Result<Arc<dyn Connection>> {
+    try_open_kind(ConnectionConfig::Postgres(config))
+}
+
+fn try_open_kind(config: ConnectionConfig) -> vitrina::connector::error::Result<Arc<dyn Connection>> {
     let root = std::env::temp_dir();
     let context = OpenContext { name: "place".to_owned(), scratch: root.join("scratch"), root };
-    vitrina::connector::open(&ConnectionConfig::Postgres(config), context)
+    vitrina::connector::open(&config, context)
 }
 
 /// Another program's session.
@@ -77,6 +99,11 @@ impl Place {
 
     pub(crate) fn open(&self) -> Arc<dyn Connection> {
         open(self.config())
+    }
+
+    /// The same place behind a connection of kind `greenplum`.
+    pub(crate) fn open_greenplum(&self) -> Arc<dyn Connection> {
+        open_greenplum(self.config())
     }
 
     /// Another program's session, whose tables are those of this schema.

@@ -72,13 +72,22 @@ const RULES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// What some connectors share: the folder, and the module that its files may name besides.
+const SHARED: &[(&str, &str)] =
+    &[("connector/postgres/", "connector::pg"), ("connector/greenplum/", "connector::pg")];
+
 /// What a file of `src` (its path from there) imports and may not.
 pub(super) fn violations(path: &str, text: &str) -> Vec<String> {
     let Some((_, allowed)) = RULES.iter().find(|(place, _)| path.starts_with(place)) else {
         return vec![]; // main.rs, lib.rs, cli: they join everything.
     };
     let own = own_place(path);
-    let fits = |import: &str| is_under(import, &own) || allowed.iter().any(|rule| matches(rule, import));
+    let shares = |import: &str| {
+        SHARED.iter().any(|(folder, module)| path.starts_with(folder) && is_under(import, module))
+    };
+    let fits = |import: &str| {
+        is_under(import, &own) || shares(import) || allowed.iter().any(|rule| matches(rule, import))
+    };
     let imports = imports(path, text).into_iter().filter(|import| !fits(import));
     imports.map(|import| format!("src/{path}: may not import `crate::{import}`")).collect()
 }
@@ -186,5 +195,7 @@ fn judges_paths() {
         "connector/sqlite/read.rs",
         "use super::types::{a, b}; use crate::connector::error::Result;"
     ));
+    assert!(refused("connector/sqlite/read.rs", "use crate::connector::pg::Server;"));
+    assert!(!refused("connector/postgres/mod.rs", "use super::pg::{Server, literal};"));
     assert!(!refused("connector/delta/mod.rs", "use super::{OpenContext, connection::Connection};"));
 }

@@ -1,0 +1,228 @@
+//! Rows that segments fetch from us, each its part: gpfdist's protocol, spoken by one service for all sinks of a connection.
+//!
+//! A load is one statement, `INSERT INTO stage SELECT … FROM external`, and the rows that are handed out while it runs. Why the stage holds
+//! each of them once: see [`server`]; besides, the statement must have written as many rows as were handed out.
+
+mod protocol;
+mod server;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use bytes::BytesMut;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+use sha2::{Digest, Sha256};
+use tokio::{net::TcpListener, sync::OnceCell, task::AbortHandle};
+
+use self::{
+    server::{Feed, Loads},
+    text::Lines,
+};
+use super::{config::Gpfdist, sql};
+use crate::connector::{
+    error::{Error, ErrorKind, Result},
+    pg::{Load, Stage, begin_making, blamed, declared, failed, qualified},
+};
+
+/// Bytes of a block, about: segments take turns by blocks.
+const BLOCK: usize = 256 << 10;
+
+/// What segments fetch rows from. Begins to listen with the first load.
+pub(super) struct Service {
+    config: Gpfdist,
+    /// How messages name the connection.
+    shown: String,
+    listening: OnceCell<Listening>,
+}
+
+/// A service that listens, until it is dropped.
+struct Listening {
+    loads: Loads,
+    task: AbortHandle,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Service {
+    pub(super) fn new(config: Gpfdist, shown: String) -> Self {
+        Self { config, shown, listening: OnceCell::new() }
+    }
+
+    async fn loads(&self) -> Result<&Loads> {
+        let listening = self.listening.get_or_try_init(async || {
+            let Gpfdist { listen, port, .. } = &self.config;
+            let listener = TcpListener::bind((listen.as_str(), *port)).await.map_err(|error| {
+                let message = format!("{}: gpfdist cannot listen on {listen}:{port}", self.shown);
+                Error::new(ErrorKind::of_io(&error), message)
+                    .caused_by(error)
+                    .hint("choose another `port` in the connection's `gpfdist`, or end who listens there")
+            })?;
+            let loads = Loads::default();
+            let task = tokio::spawn(loads.clone().serve(listener)).abort_handle();
+            Ok::<_, Error>(Listening { loads, task })
+        });
+        Ok(&listening.await?.loads)
+    }
+
+    /// Where segments find a path.
+    fn location(&self, path: &str) -> String {
+        let host = &self.config.host;
+        // An IPv6 address stands in brackets.
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        format!("gpfdist://{host}:{}{path}", self.config.port)
+    }
+}
+
+/// Fills stages by letting segments fetch the rows.
+pub(super) struct Fetched {
+    service: Arc<Service>,
+}
+
+impl Fetched {
+    pub(super) fn new(service: Arc<Service>) -> Self {
+        Self { service }
+    }
+}
+
+#[async_trait]
+impl Load for Fetched {
+    async fn load(&self, stage: Stage<'_>, rows: SendableRecordBatchStream) -> Result<u64> {
+        let shown = stage.shown;
+        if stage.lease.product.greenplum.is_none() {
+            let message = format!(
+                "{shown}: the server is {}, whose tables cannot be loaded by gpfdist",
+                stage.lease.product
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message).hint("use `load = \"copy\"`"));
+        }
+        let loads = self.service.loads().await?;
+        let path =
+            format!("/{}", digest(&format!("{} {} {}", stage.schema, stage.target, stage.track.key())));
+        let Some(feed) = loads.open(&path) else {
+            let message = format!("{shown}: another load of {} is under way", stage.track.name());
+            return Err(Error::new(ErrorKind::Busy, message));
+        };
+        let external = external(&stage, &path, &self.service.location(&path)).await?;
+        let statement = sql::load(&external, stage.columns);
+        let insert = async { stage.lease.run(&statement).await.map_err(|error| failed(shown, error)) };
+        exchange(feed, rows, insert, shown).await
+    }
+}
+
+/// The external table of a track, made once; another one of the track is of other columns or of another place, and goes.
+async fn external(stage: &Stage<'_>, path: &str, location: &str) -> Result<String> {
+    let lease = stage.lease;
+    let failed = |error| failed(stage.shown, error);
+    let columns = declared(stage.columns);
+    let prefix = format!("_vitrina_load_{}_", &path[1..]);
+    let wanted = format!("{prefix}{}", digest(&format!("{columns} {location}")));
+    let sql = sql::find_external(stage.schema, &prefix);
+    let found = async || {
+        let rows = lease.rows(&sql).await.map_err(failed)?;
+        Ok::<Vec<String>, Error>(
+            rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect(),
+        )
+    };
+    let table = qualified(stage.schema, &wanted);
+    if found().await?.contains(&wanted) {
+        return Ok(table);
+    }
+    let run = async |sql: &str| lease.run(sql).await.map_err(failed);
+    run(&begin_making(stage.schema)).await?;
+    let found = found().await?;
+    for old in found.iter().filter(|name| **name != wanted) {
+        run(&sql::drop_external(&qualified(stage.schema, old))).await?;
+    }
+    if !found.contains(&wanted) {
+        run(&sql::create_external(&table, stage.columns, location)).await?;
+    }
+    run("COMMIT").await?;
+    Ok(table)
+}
+
+/// Hands the rows out while the statement runs; how many they were.
+async fn exchange(
+    mut feed: Feed,
+    rows: SendableRecordBatchStream,
+    insert: impl Future<Output = Result<u64>>,
+    shown: &str,
+) -> Result<u64> {
+    let mut insert = std::pin::pin!(insert);
+    let fed = tokio::select! {
+        // A statement that ends before its rows has failed, or nobody asked for them.
+        inserted = &mut insert => {
+            feed.fail("the statement ended");
+            let count = inserted?;
+            return Err(other_count(shown, count, None));
+        }
+        fed = hand_out(&feed, rows, shown) => fed,
+    };
+    match fed {
+        Ok(count) => {
+            feed.finish();
+            let inserted = insert.await?;
+            if inserted == count { Ok(count) } else { Err(other_count(shown, inserted, Some(count))) }
+        }
+        Err(Stop::Source(error)) => {
+            feed.fail("the rows broke off");
+            // The statement hears of it and fails.
+            let _ = insert.await;
+            Err(error)
+        }
+        Err(Stop::Segment) => {
+            feed.fail("a segment went away");
+            let count = insert.await?;
+            Err(other_count(shown, count, None))
+        }
+    }
+}
+
+/// Why rows are not handed out any more.
+enum Stop {
+    Source(Error),
+    Segment,
+}
+
+async fn hand_out(
+    feed: &Feed,
+    mut rows: SendableRecordBatchStream,
+    shown: &str,
+) -> std::result::Result<u64, Stop> {
+    let refused = |error| Stop::Source(blamed(error, shown));
+    let (mut out, mut number) = (BytesMut::with_capacity(BLOCK + (64 << 10)), 0_u64);
+    while let Some(batch) = rows.next().await {
+        let batch: RecordBatch = batch.map_err(|error| Stop::Source(error.into()))?;
+        let mut lines = Lines::new(&batch).map_err(refused)?;
+        for row in 0..batch.num_rows() {
+            lines.write(row, number, &mut out).map_err(refused)?;
+            number += 1;
+            if out.len() >= BLOCK && !feed.put(out.split().freeze()).await {
+                return Err(Stop::Segment);
+            }
+        }
+    }
+    if !out.is_empty() && !feed.put(out.freeze()).await {
+        return Err(Stop::Segment);
+    }
+    Ok(number)
+}
+
+fn other_count(shown: &str, inserted: u64, given: Option<u64>) -> Error {
+    let given = given.map_or_else(|| "not all".to_owned(), |given| given.to_string());
+    let message = format!("{shown}: segments took {inserted} rows, and {given} were handed out");
+    Error::new(ErrorKind::Unreachable, message).hint("nothing was written; it is tried again")
+}
+
+fn digest(of: &str) -> String {
+    Sha256::digest(of)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}

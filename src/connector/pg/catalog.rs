@@ -1,0 +1,103 @@
+//! The tables of a connection for the SQL engine: live, by schema.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use datafusion::{
+    catalog::{CatalogProvider, SchemaProvider, TableProvider},
+    error::Result as SqlResult,
+};
+
+use super::{
+    client::{Lease, Server},
+    error::failed,
+    executor::remote,
+    name::is_reserved,
+    table::Table,
+};
+use crate::connector::error::{Error, ErrorKind, Result};
+
+/// The schemas of a database.
+pub(crate) struct Catalog(Arc<Server>);
+
+impl Catalog {
+    pub(crate) fn new(server: Arc<Server>) -> Self {
+        Self(server)
+    }
+}
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.shown())
+    }
+}
+
+impl CatalogProvider for Catalog {
+    /// Only the default one where the server cannot be asked: whoever asks for a table hears why.
+    fn schema_names(&self) -> Vec<String> {
+        let names = asked(&self.0, async |lease| Table::schemas(lease).await);
+        names.unwrap_or_else(|_| vec![self.0.config.schema.clone()])
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        Some(Arc::new(Tables { server: self.0.clone(), schema: name.to_owned() }))
+    }
+}
+
+struct Tables {
+    server: Arc<Server>,
+    schema: String,
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "schema \"{}\" of {}", self.schema, self.server.shown())
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for Tables {
+    /// Empty where the server cannot be asked: whoever asks for a table hears why.
+    fn table_names(&self) -> Vec<String> {
+        let schema = self.schema.clone();
+        asked(&self.server, async move |lease| Table::names(lease, &schema).await).unwrap_or_default()
+    }
+
+    async fn table(&self, name: &str) -> SqlResult<Option<Arc<dyn TableProvider>>> {
+        if is_reserved(name) {
+            return Ok(None);
+        }
+        let lease = self.server.lease().await?;
+        let found = Table::find(&lease, &self.schema, name).await;
+        let found = found.map_err(|error| failed(&self.server.table_shown(&self.schema, name), error))?;
+        let table = match found {
+            Some(table) => Some(remote(&self.server, &lease, table).await?),
+            None => None,
+        };
+        lease.give_back();
+        Ok(table.map(|table| Arc::new(table) as _))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.table_names().iter().any(|known| known == name)
+    }
+}
+
+/// Asks the server from where nobody may wait: on a thread with a runtime of its own, over a session of its own, since a session lives in the
+/// runtime that it was begun in.
+fn asked<F>(server: &Arc<Server>, question: F) -> Result<Vec<String>>
+where
+    F: AsyncFnOnce(&Lease) -> Result<Vec<String>, tokio_postgres::Error> + Send,
+{
+    let ask = || -> Result<Vec<String>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime
+            .map_err(|error| Error::new(ErrorKind::Internal, "no runtime can be made").caused_by(error))?;
+        runtime.block_on(async {
+            let lease = server.fresh().await?;
+            question(&lease).await.map_err(|error| failed(&server.shown(), error))
+        })
+    };
+    std::thread::scope(|scope| scope.spawn(ask).join())
+        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "asking for names failed")))
+}

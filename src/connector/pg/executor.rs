@@ -1,0 +1,281 @@
+//! Statements of the SQL engine, run by the server itself.
+//!
+//! COPY takes no values, so statements go by the extended protocol: values are bound, and rows come in the same binary format as by COPY.
+
+use std::{fmt, pin::Pin, sync::Arc};
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use bytes::BytesMut;
+use datafusion::{
+    catalog::TableProvider, execution::SendableRecordBatchStream,
+    physical_plan::stream::RecordBatchStreamAdapter, scalar::ScalarValue,
+};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use tokio_postgres::{
+    RowStream,
+    types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked},
+};
+
+use super::{
+    agreement::{PostgresDialect, columns, spelled},
+    client::{Lease, Server},
+    decode::{cell, spelling},
+    error::failed,
+    scan::{LiveTable, whole},
+    table::Table,
+    types::Kind,
+};
+use crate::connector::{
+    cells::{RowDecoder, Rules},
+    error::{Error, ErrorKind, Result},
+    executor::{Dialect, Executor, RemoteTable, Statement},
+    source::Chunk,
+};
+
+/// Rows and bytes of a chunk, at most.
+const CHUNK_ROWS: usize = 8_192;
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// A database that runs statements.
+pub(super) struct PostgresExecutor {
+    server: Arc<Server>,
+    dialect: PostgresDialect,
+}
+
+/// A table for the engine: scanned, or a part of a statement.
+pub(super) async fn remote(server: &Arc<Server>, lease: &Lease, table: Table) -> Result<RemoteTable> {
+    let encoding = lease.cell("SELECT getdatabaseencoding()").await;
+    let encoding = encoding.map_err(|error| failed(&server.shown(), error))?;
+    let dialect = PostgresDialect { utf8: encoding.as_deref() == Some("UTF8") };
+    Ok(RemoteTable {
+        name: table.sql(),
+        columns: columns(&table, &dialect),
+        executor: Arc::new(PostgresExecutor { server: server.clone(), dialect }),
+        scan: Arc::new(LiveTable::new(server.clone(), table)) as Arc<dyn TableProvider>,
+    })
+}
+
+impl fmt::Debug for PostgresExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.server.name)
+    }
+}
+
+#[async_trait]
+impl Executor for PostgresExecutor {
+    fn place(&self) -> &str {
+        &self.server.name
+    }
+
+    fn dialect(&self) -> &dyn Dialect {
+        &self.dialect
+    }
+
+    fn rows(&self, statement: &Statement, schema: &SchemaRef) -> SendableRecordBatchStream {
+        let shown = format!("a query of {}", self.server.shown());
+        let (server, statement, columns) = (self.server.clone(), statement.clone(), schema.clone());
+        let named = shown.clone();
+        let chunks = futures::stream::once(async move { begin(&server, &statement, columns, named).await });
+        let batches =
+            chunks.try_flatten().map(move |chunk| Ok(chunk.and_then(|chunk| whole(chunk, &shown))?.batch));
+        Box::pin(RecordBatchStreamAdapter::new(schema.clone(), batches))
+    }
+
+    async fn described(&self, statement: &Statement) -> Result<(Statement, SchemaRef)> {
+        let lease = self.server.lease().await?;
+        let prepared = lease.prepare(&statement.sql).await;
+        let shown = format!("a query of {}", self.server.shown());
+        let prepared = prepared.map_err(|error| failed(&shown, error))?;
+        let (mut fields, mut names, mut selected) = (vec![], vec![], vec![]);
+        for (at, column) in prepared.columns().iter().enumerate() {
+            let own = column.type_().schema() == "pg_catalog";
+            let kind =
+                if own { Kind::of(column.type_().name(), column.type_modifier()) } else { Kind::Other };
+            fields.push(Field::new(column.name(), kind.arrow(), true));
+            names.push(format!("c{}", at + 1));
+            let read = Kind::keeping(&kind.arrow()).unwrap_or(Kind::Text);
+            selected.push(format!("(answer.c{})::{}", at + 1, read.sql()));
+        }
+        drop(prepared);
+        lease.give_back();
+        let (selected, names) = (selected.join(", "), names.join(", "));
+        let sql = format!("SELECT {selected} FROM (\n{}\n) AS answer ({names})", statement.sql);
+        Ok((Statement { sql, values: statement.values.clone() }, Arc::new(Schema::new(fields))))
+    }
+}
+
+async fn begin(
+    server: &Arc<Server>,
+    statement: &Statement,
+    schema: SchemaRef,
+    shown: String,
+) -> Result<BoxStream<'static, Result<Chunk>>> {
+    let values = statement.values.iter().map(Bound::of).collect::<Result<Vec<_>>>()?;
+    let kinds = schema.fields().iter().map(|field| Kind::keeping(field.data_type()));
+    let kinds: Option<Vec<Kind>> = kinds.collect();
+    let kinds =
+        kinds.ok_or_else(|| Error::new(ErrorKind::Internal, "a column was asked for that cannot be read"))?;
+    let decoder = RowDecoder::new(schema, Rules::default())?;
+    let lease = server.lease().await?;
+    let begun = lease.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await;
+    begun.map_err(|error| failed(&shown, error))?;
+    // From here on: dropped before its end, it asks the server to stop.
+    let guard = Guard(Some(lease));
+    let rows = guard.ask(&statement.sql, values).await.map_err(|error| failed(&shown, error))?;
+    let reading = Reading { guard, rows: Box::pin(rows), kinds, decoder, ordinal: 0, shown };
+    let chunks = futures::stream::try_unfold(reading, |mut reading| async move {
+        Ok(reading.chunk().await?.map(|chunk| (chunk, reading)))
+    });
+    Ok(chunks.boxed())
+}
+
+/// A session that works for us; gone when all was read.
+struct Guard(Option<Lease>);
+
+impl Guard {
+    async fn ask(&self, sql: &str, values: Vec<Bound>) -> Result<RowStream, tokio_postgres::Error> {
+        let lease = self.0.as_ref().expect("the session is ours until the end");
+        let values = values.into_iter().map(|value| {
+            let of = value.of.clone();
+            (value, of)
+        });
+        lease.query_typed_raw(sql, values).await
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let Some(lease) = self.0.take() else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let token = lease.cancel_token();
+                lease.server.cancel(token).await;
+                drop(lease);
+            });
+        }
+    }
+}
+
+/// Runs a statement that gives no rows; how many it wrote.
+pub(super) async fn run(lease: &Lease, sql: &str, values: &[ScalarValue], shown: &str) -> Result<u64> {
+    let values = values.iter().map(Bound::of).collect::<Result<Vec<_>>>()?;
+    let values: Vec<(&(dyn ToSql + Sync), Type)> =
+        values.iter().map(|value| (value as _, value.of.clone())).collect();
+    lease.execute_typed(sql, &values).await.map_err(|error| failed(shown, error))
+}
+
+struct Reading {
+    guard: Guard,
+    rows: Pin<Box<RowStream>>,
+    kinds: Vec<Kind>,
+    decoder: RowDecoder,
+    ordinal: u64,
+    shown: String,
+}
+
+impl Reading {
+    async fn chunk(&mut self) -> Result<Option<Chunk>> {
+        if self.guard.0.is_none() {
+            return Ok(None);
+        }
+        while self.decoder.rows() < CHUNK_ROWS && self.decoder.bytes() < CHUNK_BYTES {
+            match self.rows.next().await {
+                Some(row) => {
+                    let row = row.map_err(|error| failed(&self.shown, error))?;
+                    self.take(&row).map_err(|error| failed(&self.shown, error))?;
+                }
+                None => {
+                    if let Some(lease) = self.guard.0.take() {
+                        lease.run("COMMIT").await.map_err(|error| failed(&self.shown, error))?;
+                        lease.give_back();
+                    }
+                    break;
+                }
+            }
+        }
+        let chunk = (self.decoder.rows() > 0).then(|| self.decoder.finish());
+        chunk.transpose()
+    }
+
+    fn take(&mut self, row: &tokio_postgres::Row) -> Result<(), tokio_postgres::Error> {
+        let fields =
+            (0..self.kinds.len()).map(|at| Ok(row.try_get::<_, Option<Bytes<'_>>>(at)?.map(|b| b.0)));
+        let fields: Vec<Option<&[u8]>> = fields.collect::<Result<_, tokio_postgres::Error>>()?;
+        let spelled: Vec<Option<String>> =
+            self.kinds.iter().zip(&fields).map(|(kind, field)| spelling(*kind, *field)).collect();
+        let kinds = &self.kinds;
+        self.decoder.push(self.ordinal, |at| cell(kinds[at], fields[at], spelled[at].as_deref()));
+        self.ordinal += 1;
+        Ok(())
+    }
+}
+
+/// A field as it came.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for Bytes<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// A value, sent as text of a type.
+#[derive(Debug)]
+struct Bound {
+    text: Option<String>,
+    of: Type,
+}
+
+impl Bound {
+    fn of(value: &ScalarValue) -> Result<Self> {
+        let (text, kind) = spelled(value)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "a value was sent that cannot be"))?;
+        Ok(Self { text, of: named(kind) })
+    }
+}
+
+/// The type of a value that can be sent.
+fn named(kind: Kind) -> Type {
+    match kind {
+        Kind::Bool => Type::BOOL,
+        Kind::Int2 => Type::INT2,
+        Kind::Int4 => Type::INT4,
+        Kind::Int8 => Type::INT8,
+        Kind::Numeric(_) => Type::NUMERIC,
+        Kind::Date => Type::DATE,
+        Kind::Timestamp { utc: true, .. } => Type::TIMESTAMPTZ,
+        Kind::Timestamp { utc: false, .. } => Type::TIMESTAMP,
+        _ => Type::TEXT,
+    }
+}
+
+impl ToSql for Bound {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match &self.text {
+            Some(text) => {
+                out.extend_from_slice(text.as_bytes());
+                Ok(IsNull::No)
+            }
+            None => Ok(IsNull::Yes),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}

@@ -1,0 +1,137 @@
+//! What sinks remember of tracks: a table in the target's own schema, so that rows and record become visible in one transaction.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    client::{Lease, Row},
+    dialect::{RecordRow, Swap},
+    error::failed,
+    name::literal,
+    table::qualified,
+};
+use crate::{
+    connector::error::{Error, ErrorKind, Result},
+    model::{
+        name::{AttemptId, Track},
+        unit::Record,
+    },
+};
+
+/// The record table.
+pub(crate) const RECORDS: &str = "_vitrina_records";
+
+/// The records of one target.
+pub(crate) struct Records<'a> {
+    pub(crate) session: &'a Lease,
+    pub(crate) schema: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) shown: &'a str,
+}
+
+impl Records<'_> {
+    fn failed(&self, error: tokio_postgres::Error) -> Error {
+        failed(self.shown, error)
+    }
+
+    fn table(&self) -> String {
+        qualified(self.schema, RECORDS)
+    }
+
+    /// How the table is made.
+    pub(crate) fn create(&self) -> String {
+        self.session.server.dialect.create_records(&self.session.product, &self.table())
+    }
+
+    /// Whether the record table is there.
+    pub(crate) async fn exist(&self) -> Result<bool> {
+        self.session.has_table(self.schema, RECORDS).await.map_err(|error| self.failed(error))
+    }
+
+    /// Whether any track has a record for the target.
+    pub(crate) async fn any(&self) -> Result<bool> {
+        if !self.exist().await? {
+            return Ok(false);
+        }
+        let sql = format!("SELECT 1 FROM {} WHERE target = {} LIMIT 1", self.table(), literal(self.target));
+        Ok(self.session.row(&sql).await.map_err(|error| self.failed(error))?.is_some())
+    }
+
+    /// The record of a track.
+    pub(crate) async fn of(&self, track: &Track) -> Result<Option<Record>> {
+        if !self.exist().await? {
+            return Ok(None);
+        }
+        let sql = format!(
+            "SELECT seq, progress, attempt, \"at\", \"rows\" FROM {} WHERE target = {} AND track = {} ORDER BY seq DESC LIMIT 1",
+            self.table(),
+            literal(self.target),
+            literal(&track.key()),
+        );
+        let Some(row) = self.session.row(&sql).await.map_err(|error| self.failed(error))? else {
+            return Ok(None);
+        };
+        parse(row).map(Some).map_err(|cause| {
+            let message = format!("the record of {track} in table \"{RECORDS}\" cannot be read");
+            Error::new(ErrorKind::Corrupt, message).caused_by(cause)
+        })
+    }
+
+    /// Writes the record of a track over the one that is expected, in the caller's transaction; false = another one is there. From then on no other
+    /// transaction can write it before this one ends.
+    pub(crate) async fn swap(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<bool> {
+        let progress = serde_json::to_string(&record.progress).map_err(|cause| {
+            Error::new(ErrorKind::Internal, format!("the record of {track} cannot be written"))
+                .caused_by(cause)
+        })?;
+        let row = RecordRow {
+            target: literal(self.target),
+            track: literal(&track.key()),
+            seq: record.seq,
+            progress: literal(&progress),
+            attempt: literal(record.attempt.as_str()),
+            at: literal(&record.at.to_rfc3339()),
+            rows: record.rows,
+        };
+        match self.session.server.dialect.swap(&self.table(), &row, expected) {
+            Swap::Compare(sql) => Ok(self.run(&sql).await? == 1),
+            Swap::Lock { lock, insert } => {
+                self.run(&lock).await?;
+                let found = self.of(track).await?.map(|record| record.seq);
+                Ok(found == expected && self.run(&insert).await? == 1)
+            }
+        }
+    }
+
+    /// Takes away what is left of older records; not where others write the table just now.
+    pub(crate) async fn prune(&self) -> Result<()> {
+        if !self.exist().await? {
+            return Ok(());
+        }
+        for sql in self.session.server.dialect.prune(&self.table()) {
+            self.run(&sql).await?;
+        }
+        Ok(())
+    }
+
+    async fn run(&self, sql: &str) -> Result<u64> {
+        self.session.run(sql).await.map_err(|error| self.failed(error))
+    }
+}
+
+fn parse(row: Row) -> Result<Record, Box<dyn std::error::Error + Send + Sync>> {
+    let [Some(seq), Some(progress), Some(attempt), Some(at), Some(rows)] = row.as_slice() else {
+        return Err("a cell is missing".into());
+    };
+    Ok(Record {
+        seq: seq.parse()?,
+        progress: serde_json::from_str(progress)?,
+        attempt: AttemptId::parse(attempt.clone()),
+        at: DateTime::parse_from_rfc3339(at)?.with_timezone(&Utc),
+        rows: rows.parse()?,
+    })
+}
+
+/// The error of a record that is not the one that was claimed.
+pub(crate) fn conflict(track: &Track) -> Error {
+    Error::new(ErrorKind::Conflict, format!("the record of {} was moved by somebody else", track.name()))
+}

@@ -1,0 +1,325 @@
+//! A table as a sink. Why every unit is there once, wholly:
+//!
+//! Rows are staged in a temporary table of one session, which no other session sees and which is gone with it. `commit` is one
+//! transaction: it moves the track's record from the sequence number that was claimed to the next one, and leaves when the record is not that one; it moves the
+//! staged rows into the target; it commits with `synchronous_commit` on. Who moves the record first holds it until the end of the transaction, so of two that claimed the
+//! same one the second finds it moved. A crash before the commit leaves neither rows nor record, a crash behind it both. Where the answer
+//! to COMMIT is lost, the outcome is unknown: that is an error which is tried again, and the next claim's record names the attempt that committed.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    client::{Lease, Server},
+    commit::{BEGIN_COMMIT, Move},
+    config::Grant,
+    dialect::{NUMBER, STAGE, begin_making, staged},
+    error::failed,
+    executor,
+    load::{Load, Stage},
+    name::quote,
+    record::{Records, conflict},
+    scan::StagedTable,
+    table::{Table, qualified},
+    target::Target,
+};
+use crate::{
+    connector::{
+        error::{Error, ErrorKind, Result},
+        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged},
+    },
+    failpoint,
+    model::{
+        name::Track,
+        unit::{Record, Scope, Unit},
+    },
+};
+
+/// What a sink does besides moving rows.
+pub(crate) struct Extras {
+    /// How rows get into the stage.
+    pub(crate) load: Arc<dyn Load>,
+    /// Statements of the user, run in the commit's transaction.
+    pub(crate) after_sql: Vec<String>,
+    /// Who may use the target.
+    pub(crate) grant: Grant,
+    /// How many sinks write at once; `None` = any number.
+    pub(crate) slots: Option<Arc<Semaphore>>,
+}
+
+/// A table that is written.
+pub(crate) struct TableSink {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    server: Arc<Server>,
+    pub(crate) spec: SinkSpec,
+    schema: String,
+    pub(crate) extras: Extras,
+}
+
+impl TableSink {
+    pub(crate) fn new(server: Arc<Server>, spec: SinkSpec, extras: Extras) -> Self {
+        let schema = spec.schema.clone().unwrap_or_else(|| server.config.schema.clone());
+        Self { inner: Arc::new(Inner { server, spec, schema, extras }) }
+    }
+}
+
+impl Inner {
+    pub(crate) fn shown(&self) -> String {
+        self.server.table_shown(&self.schema, &self.spec.table)
+    }
+
+    pub(crate) fn failed(&self, error: tokio_postgres::Error) -> Error {
+        failed(&self.shown(), error)
+    }
+
+    /// The target's name in SQL.
+    pub(crate) fn sql(&self) -> String {
+        qualified(&self.schema, &self.spec.table)
+    }
+
+    pub(crate) async fn table(&self, lease: &Lease) -> Result<Option<Table>> {
+        Table::find(lease, &self.schema, &self.spec.table).await.map_err(|error| self.failed(error))
+    }
+
+    pub(crate) fn records<'a>(&'a self, lease: &'a Lease, shown: &'a str) -> Records<'a> {
+        Records { session: lease, schema: &self.schema, target: &self.spec.table, shown }
+    }
+
+    fn target<'a>(&'a self, lease: &'a Lease) -> Target<'a> {
+        let grant = &self.extras.grant;
+        Target { server: &self.server, session: lease, spec: &self.spec, schema: &self.schema, grant }
+    }
+
+    /// Makes what a claim needs. Somebody else may have made it since it was looked at.
+    async fn make(&self, lease: &Lease, track: &Track, rows: &SchemaRef) -> Result<Claim> {
+        self.begin_making(lease).await?;
+        let settled = self.target(lease).settle(track, rows).await?;
+        for sql in &settled.make {
+            lease.run(sql).await.map_err(|error| self.failed(error))?;
+        }
+        lease.run("COMMIT").await.map_err(|error| self.failed(error))?;
+        Ok(settled.claim)
+    }
+
+    async fn begin_making(&self, lease: &Lease) -> Result<()> {
+        lease.run(&begin_making(&self.schema)).await.map(|_| ()).map_err(|error| self.failed(error))
+    }
+
+    /// A session with an empty stage in it, and the stage's columns: those of the target, and the rows' number.
+    async fn begin_stage(&self, schema: &SchemaRef) -> Result<(Lease, Vec<(String, String)>)> {
+        let lease = self.server.lease().await?;
+        let Some(table) = self.table(&lease).await? else {
+            return Err(self.dropped());
+        };
+        let fields = schema.fields().iter();
+        let mut columns: Vec<_> = fields.map(|field| staged(&table, field.name())).collect();
+        columns.push((quote(NUMBER), "bigint".to_owned()));
+        let sql = self.server.dialect.create_stage(&lease.product, &self.spec, &columns);
+        lease.run(&sql).await.map_err(|error| self.failed(error))?;
+        Ok((lease, columns))
+    }
+
+    /// Waits until one more may write.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        // Nobody closes it.
+        self.extras.slots.clone()?.acquire_owned().await.ok()
+    }
+
+    pub(crate) fn dropped(&self) -> Error {
+        Error::new(ErrorKind::NotFound, format!("{} was dropped meanwhile", self.shown()))
+    }
+
+    /// Refuses what no row that passes through us has: infinite dates, numbers that are none.
+    async fn refuse_endless(&self, lease: &Lease, schema: &SchemaRef) -> Result<()> {
+        let condition = |field: &Arc<Field>| {
+            let name = quote(field.name());
+            Some(match field.data_type() {
+                DataType::Date32 | DataType::Timestamp(..) => format!("NOT isfinite({name})"),
+                DataType::Decimal128(..) | DataType::Decimal256(..) => format!("{name} = 'NaN'::numeric"),
+                DataType::Time64(_) => format!("{name} = '24:00'::time"),
+                _ => return None,
+            })
+        };
+        let judged: Vec<(&str, String)> = schema
+            .fields()
+            .iter()
+            .filter_map(|field| Some((field.name().as_str(), condition(field)?)))
+            .collect();
+        if judged.is_empty() {
+            return Ok(());
+        }
+        let found: Vec<String> =
+            judged.iter().map(|(_, condition)| format!("coalesce(bool_or({condition}), false)")).collect();
+        let row = lease.row(&format!("SELECT {} FROM {STAGE}", found.join(", "))).await;
+        let row = row.map_err(|error| self.failed(error))?.unwrap_or_default();
+        match row.iter().position(|cell| cell.as_deref() == Some("t")) {
+            None => Ok(()),
+            Some(at) => {
+                let message = format!("{}: column `{}` does not fit its type", self.shown(), judged[at].0);
+                Err(Error::new(ErrorKind::BadData, message))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for TableSink {
+    async fn peek(&self, track: &Track) -> Result<Option<Record>> {
+        let (inner, shown) = (&self.inner, self.inner.shown());
+        let lease = inner.server.lease().await?;
+        let record = inner.records(&lease, &shown).of(track).await?;
+        lease.give_back();
+        Ok(record)
+    }
+
+    async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
+        let inner = &self.inner;
+        let lease = inner.server.lease().await?;
+        let settled = inner.target(&lease).settle(track, schema).await?;
+        let claim =
+            if settled.make.is_empty() { settled.claim } else { inner.make(&lease, track, schema).await? };
+        lease.give_back();
+        Ok(claim)
+    }
+
+    async fn stage(
+        &self,
+        track: &Track,
+        claim: &Claim,
+        unit: &Unit,
+        attempt: &Attempt,
+        rows: Rows,
+    ) -> Result<Box<dyn Staged>> {
+        let inner = &self.inner;
+        let (lease, columns) = inner.begin_stage(&claim.schema).await?;
+        let rows = match rows {
+            Rows::Stream(rows) => {
+                let stage = Stage {
+                    lease: &lease,
+                    track,
+                    schema: &inner.schema,
+                    target: &inner.spec.table,
+                    columns: &columns,
+                    shown: &inner.shown(),
+                };
+                let _slot = inner.slot().await;
+                inner.extras.load.load(stage, rows).await?
+            }
+            Rows::Sql(query) => {
+                let columns: Vec<String> =
+                    claim.schema.fields().iter().map(|field| quote(field.name())).collect();
+                let columns = columns.join(", ");
+                let insert =
+                    format!("INSERT INTO {STAGE} ({columns}) SELECT {columns} FROM ({}) AS rows", query.sql);
+                let rows = executor::run(&lease, &insert, &query.values, &inner.shown()).await?;
+                inner.refuse_endless(&lease, &claim.schema).await?;
+                rows
+            }
+        };
+        failpoint::pass("pg.stage.after");
+        Ok(Box::new(StagedRows {
+            inner: inner.clone(),
+            track: track.clone(),
+            expected: claim.record.as_ref().map(|record| record.seq),
+            attempt: attempt.clone(),
+            unit: unit.clone(),
+            schema: claim.schema.clone(),
+            rows,
+            lease: Arc::new(lease),
+        }))
+    }
+
+    async fn set_record(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<()> {
+        let (inner, shown) = (&self.inner, self.inner.shown());
+        let lease = inner.server.lease().await?;
+        let records = inner.records(&lease, &shown);
+        let run = async |sql: &str| lease.run(sql).await.map(|_| ()).map_err(|error| inner.failed(error));
+        if !records.exist().await? {
+            inner.begin_making(&lease).await?;
+            run(&format!("{}; COMMIT", records.create())).await?;
+        }
+        run(BEGIN_COMMIT).await?;
+        if !records.swap(track, expected, record).await? {
+            return Err(conflict(track));
+        }
+        run("COMMIT").await?;
+        lease.give_back();
+        Ok(())
+    }
+
+    async fn target(&self) -> Result<Option<SchemaRef>> {
+        let lease = self.inner.server.lease().await?;
+        let table = self.inner.table(&lease).await?;
+        lease.give_back();
+        Ok(table.map(|table| table.arrow()))
+    }
+
+    /// Nothing is left over from dead attempts, because stages go with their sessions. Where others hold the records, older ones stay for now.
+    async fn maintain(&self, _: std::time::Duration) -> Result<()> {
+        let (inner, shown) = (&self.inner, self.inner.shown());
+        let lease = inner.server.lease().await?;
+        match inner.records(&lease, &shown).prune().await {
+            Ok(()) => lease.give_back(),
+            Err(error) if error.kind == ErrorKind::Busy => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+struct StagedRows {
+    inner: Arc<Inner>,
+    track: Track,
+    expected: Option<u64>,
+    attempt: Attempt,
+    unit: Unit,
+    schema: SchemaRef,
+    rows: u64,
+    /// Never given back: the stage goes with it.
+    lease: Arc<Lease>,
+}
+
+#[async_trait]
+impl Staged for StagedRows {
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn table(&self) -> Option<Arc<dyn TableProvider>> {
+        Some(Arc::new(StagedTable::new(self.lease.clone(), self.schema.clone(), self.inner.shown())))
+    }
+
+    async fn commit(self: Box<Self>) -> Result<Committed> {
+        let window = match &self.unit.scope {
+            Scope::Window { column, from, until } => Some((column.as_str(), from, until)),
+            Scope::Slice { .. } | Scope::Snapshot => None,
+        };
+        let step = Move {
+            inner: &self.inner,
+            lease: &self.lease,
+            track: &self.track,
+            expected: self.expected,
+            schema: &self.schema,
+            window,
+        };
+        let record = Record {
+            seq: self.expected.map_or(1, |seq| seq + 1),
+            progress: self.unit.after.clone(),
+            attempt: self.attempt.id.clone(),
+            at: self.attempt.at,
+            rows: self.rows,
+        };
+        let _slot = self.inner.slot().await;
+        failpoint::pass("pg.commit.before");
+        let committed = step.commit(record).await;
+        failpoint::pass("pg.commit.after");
+        committed
+    }
+}

@@ -13,6 +13,7 @@ use crate::{
         tree::Node,
     },
     connector::{
+        greenplum::config::SinkOptions,
         sink::{DeleteHow, SinkSpec},
         source::SourceSpec,
     },
@@ -264,9 +265,7 @@ impl Judge<'_> {
             let place = node.at(&["delta", "partition_by"]);
             column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
         }
-        for (at, name) in
-            sink.options.greenplum.iter().flat_map(|greenplum| greenplum.distributed_by()).enumerate()
-        {
+        for (at, name) in sink.options.greenplum.iter().flat_map(SinkOptions::distributed_by).enumerate() {
             let place = node.at(&["greenplum", "distributed"]);
             column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
         }

@@ -10,6 +10,7 @@ const CALLED: &[&str] = &[
     "count",
     "current_database",
     "current_setting",
+    "getdatabaseencoding",
     "encode",
     "format_type",
     "has_database_privilege",

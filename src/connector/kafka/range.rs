@@ -84,17 +84,19 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn assign(&self, ranges: &[Range]) -> Result<Vec<PartitionQueue<Context>>> {
+        let queue = |range: &Range| {
+            let queue = self.consumer.split_partition_queue(self.topic, range.partition);
+            queue.ok_or_else(|| Error::new(ErrorKind::Internal, "a partition has no queue"))
+        };
+        // Before the assignment: what is fetched between the two would lie in the consumer's own queue, and the partition's would end without it.
+        let queues = ranges.iter().map(queue).collect::<Result<_>>()?;
         let mut list = TopicPartitionList::new();
         for range in ranges {
             let added = list.add_partition_offset(self.topic, range.partition, Offset::Offset(range.from));
             added.map_err(|error| self.failed(&error))?;
         }
         self.consumer.assign(&list).map_err(|error| self.failed(&error))?;
-        let queue = |range: &Range| {
-            let queue = self.consumer.split_partition_queue(self.topic, range.partition);
-            queue.ok_or_else(|| Error::new(ErrorKind::Internal, "a partition has no queue"))
-        };
-        ranges.iter().map(queue).collect()
+        Ok(queues)
     }
 
     /// False = no more is wanted.
@@ -122,6 +124,7 @@ impl Reading<'_> {
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.listen(range)?;
                     self.check_end(range)?;
                     return Ok(true);
                 }

@@ -1,6 +1,9 @@
 //! A small project in a folder of its own, and the program run over it.
 
-use std::{fmt, process::Command};
+use std::{
+    fmt::{self, Write as _},
+    process::Command,
+};
 
 use calamine::{DataType, Reader, Xlsx};
 use rusqlite::Connection;
@@ -115,8 +118,7 @@ impl Site {
         };
         let mut pipeline = PIPELINE.replace("TABLE", table);
         if pair.from != Place::Sqlite {
-            project
-                .push_str(&format!("\n[connections.stream]\n{}\n", servers.connection(pair.from, "stream")));
+            let _ = writeln!(project, "\n[connections.stream]\n{}", servers.connection(pair.from, "stream"));
             let by_cursor = matches!(pair.from, Place::Postgres | Place::Greenplum);
             let cursor = if by_cursor { CURSOR } else { "" };
             pipeline = pipeline.replace(FROM_BOT, &format!("{FROM_STREAM}{cursor}"));

@@ -86,7 +86,7 @@ const REGIONS: [&str; 5] = ["mrf1", "mrf2", "MRF1", "Сибирь", "сибир�
 
 /// A row's cell, or NULL every `n`-th time.
 fn or_null(at: usize, every: usize, cell: String) -> String {
-    if at % every == 0 { "NULL".to_owned() } else { cell }
+    if at.is_multiple_of(every) { "NULL".to_owned() } else { cell }
 }
 
 fn text(text: &str) -> String {

@@ -1,6 +1,9 @@
 //! A Kafka node of one test's own, that may be stopped: by the recipe of scripts/services, in a folder of its own, behind a network that can be cut.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
 
 use super::{kafka::variable, proxy::Proxy};
 
@@ -45,20 +48,24 @@ impl Broker {
     }
 
     fn services(&self, action: &str) -> String {
+        let output = self.call(action);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn call(&self, action: &str) -> Output {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services");
-        let output = Command::new(script)
+        Command::new(script)
             .args([action, "kafka"])
             .env("VITRINA_SERVICES", self.folder.path())
             .env("VITRINA_KAFKA_ADVERTISED", &self.network.address)
             .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+            .unwrap()
     }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        self.stop();
+        let _ = self.call("down");
     }
 }

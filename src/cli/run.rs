@@ -6,7 +6,11 @@ use super::{
     runner,
     selection::{self, Selection},
 };
-use crate::run::RunOptions;
+use crate::{
+    config::project::Project,
+    model::name::{JobName, Member},
+    run::RunOptions,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +19,7 @@ Examples:
   vitrina run crm_actions+                       it, and what depends on it
   vitrina run actions_dashboard --with period=2026-01
   vitrina run orders --full-refresh              read everything again, replace the target at once
+  vitrina run --follow actions_to_stream actions_to_warehouse    until Ctrl-C, rows as they come
   vitrina run --all --format json | jq '.[] | select(.bad > 0)'
 
 Rows that come while it runs are left to the next run. Ctrl-C stops after what is being written;
@@ -36,6 +41,10 @@ pub(super) struct Args {
     #[arg(long)]
     full_refresh: bool,
 
+    /// Do not end: move new rows as they come, until Ctrl-C. For pipelines alone, all of them at once
+    #[arg(long, conflicts_with_all = ["full_refresh", "with"])]
+    follow: bool,
+
     /// A parameter of a workbook's [with]
     #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
     with: Vec<(String, String)>,
@@ -55,14 +64,28 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let options = RunOptions {
         full_refresh: args.full_refresh,
         with: args.with.iter().cloned().collect(),
+        follow: args.follow,
         ..RunOptions::default()
     };
-    let outcomes = runner::run_members(context, &project, &selection.members(), &options).await?;
+    let members = selection.members();
+    if args.follow {
+        refuse_marts(&project, &members)?;
+    }
+    let outcomes = runner::run_members(context, &project, &members, &options).await?;
     match args.format {
         super::Format::Text => runner::print_table(&outcomes, context.output)?,
         super::Format::Json => runner::print_json(&outcomes)?,
     }
     runner::conclude(&outcomes, context.output)
+}
+
+/// A mart is built, and does not go on.
+fn refuse_marts(project: &Project, members: &[(JobName, Member)]) -> Result {
+    let Some((mart, _)) = members.iter().find(|(job, _)| project.marts.contains_key(job)) else {
+        return Ok(());
+    };
+    Err(Failure::usage(format!("`{mart}` is a mart: only pipelines can follow their source"))
+        .hint("name pipelines, and run marts beside them"))
 }
 
 /// `NAME=VALUE`, as `--with` takes it.

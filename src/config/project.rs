@@ -1,6 +1,6 @@
 //! The checked project: every name resolved, every member spelled out. Code behind `config` meets nothing unchecked.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use arrow::datatypes::SchemaRef;
 use chrono_tz::Tz;
@@ -181,6 +181,8 @@ pub struct PipelineMember {
     pub bad_rows: BadRows,
     /// How big a slice may be.
     pub slice: SliceLimit,
+    /// How long a run that follows its source lets news gather before it writes them.
+    pub linger: Duration,
     /// What it promises.
     pub delivery: Delivery,
     /// The columns that it writes, where they can be told from the files alone: what readers of a table that

@@ -137,6 +137,7 @@ impl Attempt {
 ///
 /// - **Atomic**: a reader sees a unit's rows and its record both or neither, or, where the place cannot, every row is there once after recovery (see `delivery`).
 /// - **Once**: a unit commits only on the record that was claimed (`expected → committed`); a second commit of the same attempt is `Already`; anything else is `Conflict`.
+/// - **Ahead**: a unit may be staged while the one before it commits, under a claim whose record is the one that commit will leave.
 /// - **Nothing on drop**: a dropped [`Staged`], a failed stage or a killed process leaves no row visible; left-overs are swept by `maintain` or the next claim.
 /// - **Durable**: when `commit` returns, the rows and the record survive a loss of power.
 /// - **Refusal**: a target that holds rows while no track has a record for it is [`NoRecord`](super::error::ErrorKind::NoRecord) in `claim`.

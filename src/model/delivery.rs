@@ -1,6 +1,6 @@
 //! What a pipeline promises about its rows: a pure function of source, mode and sink.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,12 @@ pub struct SinkFacts {
     pub modes: Vec<Mode>,
     /// How big a slice is unless the pipeline says: small where others wait for a commit.
     pub slice: SliceLimit,
+    /// How long a run that follows its source lets news gather before it writes them.
+    pub linger: Duration,
 }
+
+/// [`SinkFacts::linger`] of places where a commit costs little.
+pub const LINGER: Duration = Duration::from_millis(50);
 
 /// What reaches the sink.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -165,6 +170,7 @@ mod tests {
             assuming: vec![],
             modes: vec![],
             slice: SliceLimit::default(),
+            linger: LINGER,
         }
     }
 

@@ -154,12 +154,17 @@ impl Runtime {
     async fn tell(&self, job: &JobName, member: &Member, order: Order, tally: &mut Tally) -> Result<()> {
         let found = self.find(job, member)?;
         let timeout = found.info().retry.timeout;
+        let follow = order.options.follow;
         let story = async {
             match found {
                 Found::Pipeline(pipeline, member) => self.tell_pipeline(pipeline, member, order, tally).await,
                 Found::Mart(mart, member) => self.tell_mart(mart, member, order, tally).await,
             }
         };
+        if follow {
+            // It is meant to go on for ever.
+            return story.await;
+        }
         tokio::time::timeout(timeout.get(), story).await.unwrap_or_else(|_| {
             let message = format!("the run took longer than its timeout of {timeout}");
             Err(Error::new(ErrorKind::Timeout, message)
@@ -227,6 +232,7 @@ impl Runtime {
             source,
             sink,
             refresh: order.options.full_refresh,
+            follow: order.options.follow,
             engine: &self.engine,
             params: Params::of_facts(&member.facts),
             records: Arc::clone(&self.records),

@@ -73,6 +73,8 @@ pub struct RunOptions {
     pub with: IndexMap<String, String>,
     /// Reads dead letters again instead of the source.
     pub replay: bool,
+    /// Pipelines go on when their source has more, until they are cancelled.
+    pub follow: bool,
 }
 
 impl Runtime {
@@ -143,7 +145,8 @@ impl Runtime {
         &self.connections
     }
 
-    /// Runs members until there is nothing new, each after those that it reads from, `parallel` at once.
+    /// Runs members until there is nothing new, each after those that it reads from, `parallel` at once; those that
+    /// follow their sources all at once, until they are cancelled.
     pub async fn run(
         self: &Arc<Self>,
         selection: &[(JobName, Member)],

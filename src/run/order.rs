@@ -70,6 +70,10 @@ struct Round<'a> {
 impl Round<'_> {
     /// The first node that nothing unfinished stands before, while there is room for one more run.
     fn next_ready(&mut self) -> Option<usize> {
+        if self.options.follow {
+            // None of them ends, so nobody can wait for one.
+            return (!self.waiting.is_empty()).then(|| self.waiting.remove(0));
+        }
         if self.running.len() >= self.runtime.project().parallel {
             return None;
         }

@@ -1,9 +1,10 @@
 //! A pipeline run, as one story: peek → head → (plan → claim, plan again if the record moved) → read → transform →
-//! stage → commit, slice by slice, the next one being read while one is committed.
+//! stage → commit, slice by slice. While one slice is committed, the next one is read and staged; it commits once the one before has.
+//! A run that follows its source waits at the head for news, with source, compiled SQL and claim kept.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     event::{Event, Observer},
@@ -21,7 +22,7 @@ use crate::{
     config::project::{Pipeline, PipelineMember},
     connector::{
         error::{Error, ErrorKind, Result},
-        sink::{Attempt, Claim, Rows, Sink},
+        sink::{Attempt, Claim, Committed, Rows, Sink, Staged},
         source::Source,
     },
     engine::{params::Params, session::Engine},
@@ -37,6 +38,8 @@ use crate::{
 
 /// How long a cancelled run may take to end its slice.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// How often a run that follows looks whether its source is there by now.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Commits of a track between two rounds of its sink's maintenance, and how long a round may take.
 const MAINTAIN_EVERY: u64 = 64;
 const MAINTAIN_BUDGET: Duration = Duration::from_secs(5);
@@ -50,6 +53,8 @@ pub(super) struct PipelineRun<'a> {
     pub sink: Arc<dyn Sink>,
     /// Reads everything again, as one unit.
     pub refresh: bool,
+    /// Goes on when the source has more, until it is cancelled.
+    pub follow: bool,
     pub engine: &'a Arc<Engine>,
     pub params: Params,
     pub records: Arc<Records>,
@@ -64,47 +69,123 @@ struct Ready {
     claim: Claim,
 }
 
+/// What is known between two slices; looked up again after every failure.
+struct Standing {
+    record: Option<Record>,
+    ready: Option<Ready>,
+    /// Rows judged so far, those of the slice underway included.
+    judged: Seen,
+    underway: Option<Underway>,
+}
+
+/// A slice that is staged and being committed.
+struct Underway {
+    commit: AbortOnDropHandle<Result<Committed>>,
+    seen: Seen,
+}
+
+/// A slice that is staged.
+struct Slice {
+    staged: Box<dyn Staged>,
+    /// What its commit leaves.
+    record: Record,
+    way: Arc<Way>,
+}
+
 impl PipelineRun<'_> {
-    /// Moves everything up to the head that is seen first; retries what the world fails.
+    /// Moves everything up to the head that is seen first, and, where it follows, up to every later one; retries what the world fails.
     pub(super) async fn run(&self, tally: &mut Tally) -> Result<()> {
-        let mut head: Option<Position> = None;
+        let (mut head, mut standing) = (None, None);
         let mut tries = Tries::new(self.pipeline.info.retry, &self.track, &self.observer, &self.cancel);
         loop {
             let units = tally.units;
-            let Err(error) = self.until_head(&mut head, tally).await else { return Ok(()) };
-            tries.failed(error, tally.units > units).await?;
+            match self.until_head(&mut head, &mut standing, tally).await {
+                Ok(()) if self.follow && self.wait_for_news().await => head = None,
+                Ok(()) => return Ok(()),
+                Err(error) if self.follow && error.kind == ErrorKind::Cancelled => return Ok(()),
+                Err(error) if self.follow && error.kind == ErrorKind::NotFound && tally.units == 0 => {
+                    if !self.wait_until_made(&error, tally).await {
+                        return Ok(());
+                    }
+                }
+                Err(error) => tries.failed(error, tally.units > units).await?,
+            }
         }
     }
 
-    async fn until_head(&self, head: &mut Option<Position>, tally: &mut Tally) -> Result<()> {
-        let mut record = self.record().await?;
-        letters::reconcile(&self.records, &self.track, record.as_ref()).await?;
+    /// Until the source may have more, and a little for what comes with it. `false` = cancelled meanwhile.
+    async fn wait_for_news(&self) -> bool {
+        let news = async {
+            self.source.changed().await;
+            tokio::time::sleep(self.member.linger).await;
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => false,
+            () = news => true,
+        }
+    }
+
+    /// Another pipeline may be about to make what this one reads. `false` = cancelled meanwhile.
+    async fn wait_until_made(&self, missing: &Error, tally: &mut Tally) -> bool {
+        let note = format!("waits for its source: {missing}");
+        if tally.note(&note) {
+            self.note(&note);
+        }
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => false,
+            () = tokio::time::sleep(LOOK_AGAIN) => true,
+        }
+    }
+
+    /// `known` is left behind only by success.
+    async fn until_head(
+        &self,
+        head: &mut Option<Position>,
+        known: &mut Option<Standing>,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let mut standing = match known.take() {
+            Some(standing) => standing,
+            None => self.look(tally).await?,
+        };
         let head = match head {
             Some(head) => head.clone(),
             None => head.insert(self.source.head().await?).clone(),
         };
-        let mut reader = self.reader(record.as_ref(), &head);
-        let mut ready: Option<Ready> = None;
+        let moved = self.slices(&mut standing, &head, tally).await;
+        // A commit that was begun is seen to its end, whatever became of the slice behind it.
+        self.settle(&mut standing, tally).await?;
+        moved?;
+        *known = Some(standing);
+        Ok(())
+    }
+
+    /// Where the track stands.
+    async fn look(&self, tally: &mut Tally) -> Result<Standing> {
+        let record = self.record().await?;
+        letters::reconcile(&self.records, &self.track, record.as_ref()).await?;
         self.report(record.as_ref(), tally).await;
+        let judged = Seen { rows: tally.read, bad: tally.bad };
+        Ok(Standing { record, ready: None, judged, underway: None })
+    }
+
+    async fn slices(&self, standing: &mut Standing, head: &Position, tally: &mut Tally) -> Result<()> {
+        let mut reader = self.reader(standing.record.as_ref(), head);
         while let Some((unit, chunks)) = reader.next().await? {
             if self.cancel.is_cancelled() {
                 return Err(Error::new(ErrorKind::Cancelled, "cancelled between two slices"));
             }
-            if ready.as_ref().is_none_or(|ready| ready.shape.source != unit.schema) {
+            if standing.ready.as_ref().is_none_or(|ready| ready.shape.source != unit.schema) {
+                self.settle(standing, tally).await?;
                 let fresh = self.claim(&unit, tally).await?;
-                let moved = self.catch_up(&fresh, &mut record, tally).await?;
-                ready = Some(fresh);
-                if moved {
-                    reader = self.reader(record.as_ref(), &head);
+                if self.catch_up(fresh, standing, tally).await? {
+                    reader = self.reader(standing.record.as_ref(), head);
                     continue;
                 }
             }
-            if let Some(ready) = &mut ready {
-                let written = self.write(ready, unit, chunks, tally).await?;
-                ready.claim.record = Some(written.clone());
-                record = Some(written);
-                self.report(record.as_ref(), tally).await;
-            }
+            self.write(standing, unit, chunks, tally).await?;
         }
         Ok(())
     }
@@ -146,21 +227,51 @@ impl PipelineRun<'_> {
     }
 
     /// Finishes what a dead writer began, and says whether the record is elsewhere than was thought.
-    async fn catch_up(&self, ready: &Ready, record: &mut Option<Record>, tally: &mut Tally) -> Result<bool> {
-        let moved = ready.claim.record != *record;
-        record.clone_from(&ready.claim.record);
-        let Some(pending) = ready.claim.pending.clone() else { return Ok(moved) };
+    async fn catch_up(&self, fresh: Ready, standing: &mut Standing, tally: &mut Tally) -> Result<bool> {
+        let moved = fresh.claim.record != standing.record;
+        standing.record.clone_from(&fresh.claim.record);
+        let pending = fresh.claim.pending.clone();
+        standing.ready = Some(fresh);
+        let Some(pending) = pending else { return Ok(moved) };
         let chunks = self.source.read(&pending).await?;
-        *record = Some(self.write(ready, pending, chunks, tally).await?);
+        self.write(standing, pending, chunks, tally).await?;
+        self.settle(standing, tally).await?;
         Ok(true)
     }
 
-    /// One unit: transformed, judged, staged, committed.
-    async fn write(&self, ready: &Ready, unit: Unit, chunks: Chunks, tally: &mut Tally) -> Result<Record> {
+    /// One unit: transformed, judged, staged; its commit begins once the one before has ended.
+    async fn write(
+        &self,
+        standing: &mut Standing,
+        unit: Unit,
+        chunks: Chunks,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let Some(ready) = &standing.ready else {
+            return Err(Error::new(ErrorKind::Internal, "a unit without a claim"));
+        };
+        let Slice { staged, record, way } = self.stage(ready, unit, chunks, standing.judged).await?;
+        self.settle(standing, tally).await?;
+        let seen = way.judge.seen();
+        let commit = AbortOnDropHandle::new(tokio::spawn(async move {
+            let committed = staged.commit().await?;
+            failpoint::pass("run.commit.after");
+            way.letters.confirm().await?;
+            Ok(committed)
+        }));
+        standing.judged = seen;
+        standing.underway = Some(Underway { commit, seen });
+        if let Some(ready) = &mut standing.ready {
+            // What the next unit is staged upon.
+            ready.claim.record = Some(record);
+        }
+        Ok(())
+    }
+
+    async fn stage(&self, ready: &Ready, unit: Unit, chunks: Chunks, before: Seen) -> Result<Slice> {
         self.observer.event(&self.track, &Event::Planned { rows: unit.rows });
         let attempt = Attempt { id: AttemptId::fresh(), at: self.clock.now() };
         let seq = Record::next_seq(ready.claim.record.as_ref());
-        let before = Seen { rows: tally.read, bad: tally.bad };
         let way = Arc::new(Way {
             track: self.track.clone(),
             shape: Arc::clone(&ready.shape),
@@ -174,16 +285,23 @@ impl PipelineRun<'_> {
         let staged = unless_cancelled(&self.cancel, CANCEL_GRACE, stage).await?;
         way.put_letters(1).await?;
         failpoint::pass("run.letters.after");
-        let committed = staged.commit().await?;
-        failpoint::pass("run.commit.after");
-        way.letters.confirm().await?;
-        let record = committed.record().clone();
-        tally.committed(&record, way.judge.seen());
+        let record = attempt.record(&ready.claim, &unit, staged.rows());
+        Ok(Slice { staged, record, way })
+    }
+
+    /// Waits for the commit that is underway, and counts it.
+    async fn settle(&self, standing: &mut Standing, tally: &mut Tally) -> Result<()> {
+        let Some(Underway { commit, seen }) = standing.underway.take() else { return Ok(()) };
+        let stopped = |error| Error::new(ErrorKind::Internal, "a commit stopped").caused_by(error);
+        let record = commit.await.map_err(stopped)??.record().clone();
+        tally.committed(&record, seen);
         self.observer.event(&self.track, &Event::Committed { seq: record.seq, rows: record.rows });
         if record.seq.is_multiple_of(MAINTAIN_EVERY) {
             self.maintain().await;
         }
-        Ok(record)
+        self.report(Some(&record), tally).await;
+        standing.record = Some(record);
+        Ok(())
     }
 
     /// Maintenance may fail: the rows are safe, and the next round tries again.

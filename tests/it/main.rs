@@ -12,6 +12,7 @@ mod contract_sqlite;
 mod crash;
 mod delta;
 mod flights;
+mod follow;
 mod greenplum;
 mod kafka;
 mod postgres;

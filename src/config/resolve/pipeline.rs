@@ -33,7 +33,7 @@ use crate::{
     },
     model::{
         column::{Contract, ContractColumn},
-        delivery::{Delivery, Mode, Order, Reading, SourceFacts, delivery},
+        delivery::{Delivery, LINGER, Mode, Order, Reading, SourceFacts, delivery},
         name::{Facts, Member},
         unit::SliceLimit,
     },
@@ -124,8 +124,11 @@ impl Resolve<'_, '_, '_, '_> {
             (Some(facts), Some(connection)) => Some(self.delivery(&sink, connection, facts)),
             _ => None,
         };
-        let usual =
-            connection.map(|connection| connection.config.sink_facts(&sink).slice).unwrap_or_default();
+        let facts_of = |connection: &Connection| connection.config.sink_facts(&sink);
+        let (usual, linger) = connection
+            .as_ref()
+            .map(facts_of)
+            .map_or_else(|| (SliceLimit::default(), LINGER), |facts| (facts.slice, facts.linger));
         let whole = delivery.is_some() && !unread;
         let member = PipelineMember {
             member,
@@ -139,6 +142,7 @@ impl Resolve<'_, '_, '_, '_> {
                 max_share: raw.source.max_bad.as_deref().and_then(format::percent),
             },
             slice: slice(raw, usual),
+            linger,
             delivery: delivery.unwrap_or(Delivery::ExactlyOnce { assuming: vec![] }),
             output: None,
         };

@@ -1,5 +1,7 @@
 //! What users write about Delta tables.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,9 @@ use crate::{
         unit::SliceLimit,
     },
 };
+
+/// Every commit leaves files and a version behind, so that news is gathered for longer.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// A folder of Delta tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +62,7 @@ impl Config {
             assuming: vec![],
             modes: vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window],
             slice: SliceLimit::default(),
+            linger: LINGER,
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
     model::{
-        delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+        delivery::{LINGER, Mode, Order, Reading, SinkFacts, SourceFacts},
         secret::Secret,
         time::Span,
         unit::SliceLimit,
@@ -236,6 +236,7 @@ impl Config {
             assuming: vec![committed.to_owned()],
             modes: vec![Mode::Append],
             slice: SliceLimit::default(),
+            linger: LINGER,
         }
     }
 }

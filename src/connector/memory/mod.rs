@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{OpenContext, connection::Connection, sink::SinkSpec, source::SourceSpec};
 use crate::model::{
-    delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+    delivery::{LINGER, Mode, Order, Reading, SinkFacts, SourceFacts},
     unit::SliceLimit,
 };
 
@@ -52,7 +52,7 @@ impl Config {
     /// What a sink on it can promise: rows and record change under one lock.
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
         let modes = vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window];
-        SinkFacts { weak: None, assuming: vec![], modes, slice: SliceLimit::default() }
+        SinkFacts { weak: None, assuming: vec![], modes, slice: SliceLimit::default(), linger: LINGER }
     }
 }
 

@@ -7,7 +7,7 @@ pub use crate::connector::pg::config::{Grant, SslMode};
 use crate::{
     connector::{pg::Settings, sink::SinkSpec, source::SourceSpec},
     model::{
-        delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+        delivery::{LINGER, Mode, Order, Reading, SinkFacts, SourceFacts},
         secret::Secret,
         time::Span,
         unit::SliceLimit,
@@ -150,6 +150,6 @@ impl Config {
     /// What a table of this connection can promise as a sink.
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
         let modes = vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window];
-        SinkFacts { weak: None, assuming: vec![], modes, slice: SliceLimit::default() }
+        SinkFacts { weak: None, assuming: vec![], modes, slice: SliceLimit::default(), linger: LINGER }
     }
 }

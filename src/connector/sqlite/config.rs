@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
     model::{
-        delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+        delivery::{LINGER, Mode, Order, Reading, SinkFacts, SourceFacts},
         unit::SliceLimit,
     },
 };
@@ -55,7 +55,7 @@ impl Config {
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
         let modes =
             if self.log { vec![Mode::Append] } else { vec![Mode::Append, Mode::Merge, Mode::Replace] };
-        SinkFacts { weak: None, assuming: vec![], modes, slice: SLICE }
+        SinkFacts { weak: None, assuming: vec![], modes, slice: SLICE, linger: LINGER }
     }
 
     /// The names of `databases`; empty where there is one file.

@@ -206,6 +206,44 @@ pub(crate) async fn the_same_attempt_commits_once(harness: &dyn Harness) {
     }
 }
 
+/// The next unit is staged upon the record that the one before will leave; where that one fails, it is in conflict.
+pub(crate) async fn a_unit_is_staged_while_the_one_before_commits(harness: &dyn Harness) {
+    for mode in modes_of(harness, &MODES) {
+        let table = format!("ahead_{mode}");
+        let spec = specs::sink(&table, mode);
+        let (sink, track) = (open(harness, &spec).await, track("mrf1"));
+        let units = [people(1..=4), people(3..=6), people(6..=9)];
+        let mut claim = sink.claim(&track, &units[0].schema()).await.unwrap();
+        let mut before: Option<tokio::task::JoinHandle<_>> = None;
+        for (at, rows) in (1..).zip(&units) {
+            let (unit, attempt) = (unit(mode, at, rows), attempt());
+            let staged = stage_claimed(sink.as_ref(), &track, &claim, &unit, &attempt, rows).await.unwrap();
+            claim.record = Some(attempt.record(&claim, &unit, staged.rows()));
+            if let Some(before) = before.take() {
+                assert!(matches!(before.await.unwrap(), Ok(Committed::Now(_))));
+            }
+            before = Some(tokio::spawn(staged.commit()));
+        }
+        before.unwrap().await.unwrap().unwrap();
+        let expected = match mode {
+            Mode::Append => people((1..=4).chain(3..=6).chain(6..=9)),
+            Mode::Merge => people(1..=9),
+            _ => people(6..=9),
+        };
+        assert_eq!(target(harness, &table).await, Some(sorted_text(&expected)), "{mode}");
+        assert_eq!(sink.peek(&track).await.unwrap(), claim.record);
+
+        // The one before is given up: nothing is there that the one behind could follow.
+        let (lost, behind) = (unit(mode, 4, &units[0]), unit(mode, 5, &units[1]));
+        let (its, own) = (attempt(), attempt());
+        drop(stage_claimed(sink.as_ref(), &track, &claim, &lost, &its, &units[0]).await.unwrap());
+        claim.record = Some(its.record(&claim, &lost, 4));
+        let staged = stage_claimed(sink.as_ref(), &track, &claim, &behind, &own, &units[1]).await.unwrap();
+        assert_eq!(kind(staged.commit().await), ErrorKind::Conflict, "{mode}");
+        assert_eq!(target(harness, &table).await, Some(sorted_text(&expected)), "{mode}");
+    }
+}
+
 /// Tracks that share a table keep records of their own and do not block each other's staging.
 pub(crate) async fn tracks_share_a_table(harness: &dyn Harness) {
     for mode in modes_of(harness, &[Mode::Append, Mode::Merge]) {

@@ -62,6 +62,7 @@ macro_rules! contract {
             an_empty_unit_moves_the_record,
             of_two_claims_one_commits,
             the_same_attempt_commits_once,
+            a_unit_is_staged_while_the_one_before_commits,
             tracks_share_a_table,
             rows_without_a_record_are_refused,
             set_record_compares,

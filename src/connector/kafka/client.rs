@@ -1,7 +1,7 @@
 //! A cluster, and the clients that talk to it.
 //!
 //! Clients are librdkafka's, each with threads of its own, so their number is bounded: two a connection that only look, one that reports positions
-//! (`group.rs`), one for each unit that is being read, and one for each of the slots that write (`slot.rs`). They block, so all of it runs in [`blocking`].
+//! (`group.rs`), one for each read at a time and a few that wait for the next (`readers.rs`), and one for each of the slots that write (`slot.rs`). They block, so all of it runs in [`blocking`].
 
 use std::{
     path::PathBuf,
@@ -24,6 +24,7 @@ use super::{
     config::Config,
     error::{failed, unsuitable},
     ledger::RECORDS,
+    readers::Readers,
     registry::Registry,
 };
 use crate::{
@@ -75,6 +76,8 @@ pub(super) struct Cluster {
     credentials: Mutex<Option<(SecretString, SecretString)>>,
     committed: Mutex<Option<Arc<Consumer>>>,
     uncommitted: Mutex<Option<Arc<Consumer>>>,
+    /// Clients that read, between two reads.
+    pub(super) readers: Readers,
     /// The client that reports positions, with the group that it last did so to.
     pub(super) reporter: Mutex<Option<(String, Consumer)>>,
 }
@@ -97,6 +100,7 @@ impl Cluster {
             credentials: Mutex::default(),
             committed: Mutex::default(),
             uncommitted: Mutex::default(),
+            readers: Readers::default(),
             reporter: Mutex::default(),
         }
     }
@@ -151,7 +155,8 @@ impl Cluster {
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
             .set("check.crcs", "true")
-            .set("fetch.wait.max.ms", "20")
+            // The end of a partition is told this long after it was reached.
+            .set("fetch.wait.max.ms", "5")
             .set("fetch.error.backoff.ms", "50")
             // Of each partition; fetching goes on soon after there is room again (unless told, after a second).
             .set("queued.max.messages.kbytes", "4096")

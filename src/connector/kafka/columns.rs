@@ -51,8 +51,8 @@ pub(super) fn look(
     let mut guess = Guess::default();
     let (mut sampled, mut bytes) = (0, 0);
     let topic = cluster.topic(table);
-    let mut take = |range: Range| {
-        read(cluster, &topic, &[range], |message| {
+    let mut take = |ranges: &[Range]| {
+        read(cluster, &topic, ranges, |message| {
             let payload = message.payload().unwrap_or_default();
             sampled += 1;
             bytes += payload.len();
@@ -62,11 +62,14 @@ pub(super) fn look(
             Ok(true)
         })
     };
-    for (partition, ends) in ends {
-        let last = Range::last(*partition, *ends, most);
-        take(Range { until: last.from.min(ends.low + most), ..Range::all(*partition, *ends) })?;
-        take(last)?;
-    }
+    let last: Vec<Range> =
+        ends.iter().map(|(partition, ends)| Range::last(*partition, *ends, most)).collect();
+    let first = ends.iter().zip(&last).map(|((partition, ends), last)| Range {
+        until: last.from.min(ends.low + most),
+        ..Range::all(*partition, *ends)
+    });
+    take(&first.collect::<Vec<_>>())?;
+    take(&last)?;
     let schema = match (&body, described) {
         (Body::Raw { column }, described) => whole(column, described.as_ref()),
         (_, Some(schema)) => schema,

@@ -14,6 +14,7 @@ mod json;
 mod ledger;
 mod plan;
 mod range;
+mod readers;
 mod registry;
 mod slot;
 mod source;

@@ -6,6 +6,7 @@ mod group;
 mod many;
 mod reading;
 mod security;
+mod slices;
 mod writing;
 
 use std::sync::Arc;

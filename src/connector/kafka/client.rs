@@ -21,7 +21,7 @@ use rdkafka::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    config::Config,
+    config::{Config, Mechanism},
     error::{failed, unsuitable},
     ledger::RECORDS,
     readers::Readers,
@@ -72,7 +72,7 @@ pub(super) struct Cluster {
     pub(super) config: Config,
     pub(super) registry: Option<Arc<Registry>>,
     pub(super) scratch: PathBuf,
-    root: PathBuf,
+    pub(super) root: PathBuf,
     credentials: Mutex<Option<(SecretString, SecretString)>>,
     committed: Mutex<Option<Arc<Consumer>>>,
     uncommitted: Mutex<Option<Arc<Consumer>>>,
@@ -254,12 +254,29 @@ impl Cluster {
             }
             settings.set("ssl.ca.location", path.to_string_lossy());
         }
-        if security.protocol.has_users() {
-            let mechanism = security.mechanism.unwrap_or(super::config::Mechanism::ScramSha512);
-            settings.set("sasl.mechanism", mechanism.name());
-            let (user, password) = self.credentials()?;
-            settings.set("sasl.username", user.expose_secret());
-            settings.set("sasl.password", password.expose_secret());
+        match &security.kerberos {
+            Some(kerberos) => {
+                let path = self.root.join(&kerberos.keytab);
+                if !path.is_file() {
+                    let message = format!("{}: there is no file {}", self.shown(), kerberos.keytab);
+                    return Err(
+                        Error::new(ErrorKind::NotFound, message).hint("check `security.kerberos.keytab`")
+                    );
+                }
+                settings
+                    .set("sasl.mechanism", Mechanism::Gssapi.name())
+                    .set("sasl.kerberos.service.name", kerberos.service.as_deref().unwrap_or("kafka"))
+                    .set("sasl.kerberos.principal", &kerberos.principal)
+                    .set("sasl.kerberos.keytab", path.to_string_lossy());
+            }
+            None if security.protocol.has_users() => {
+                let mechanism = security.mechanism.unwrap_or(Mechanism::ScramSha512);
+                settings.set("sasl.mechanism", mechanism.name());
+                let (user, password) = self.credentials()?;
+                settings.set("sasl.username", user.expose_secret());
+                settings.set("sasl.password", password.expose_secret());
+            }
+            None => {}
         }
         Ok(settings)
     }

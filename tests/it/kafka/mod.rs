@@ -4,6 +4,7 @@ mod faults;
 mod formats;
 mod group;
 mod many;
+mod protobuf;
 mod reading;
 mod security;
 mod slices;

@@ -9,7 +9,7 @@ use super::{
     Context,
     job::{self, Common},
     matrix::{Filler, How, members, used},
-    options::check_options,
+    options::check_sink_options,
     pipeline::{check_key, check_modes, place, sink_columns, unused_matrices},
     report::Report,
     typing::Unmade,
@@ -166,7 +166,7 @@ fn table(
     check_key(&spec, node, report);
     let config = place.found?.config;
     check_modes(&spec, &config, &config.sink_facts(&spec).modes, node.at(&["mode"]), report);
-    check_options(&spec, Some(&config), node, report);
+    check_sink_options(&spec, Some(&config), context.root, node, report);
     Some(MartOutput::Table { sql: sql?, sink: Box::new(spec), output: None })
 }
 

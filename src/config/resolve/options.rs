@@ -1,18 +1,80 @@
-//! What a sink says of one kind of place, where its keys depend on each other or on the connection.
+//! What a source or a sink says of one kind of place, where its keys depend on each other, on the connection or on files.
+
+use std::path::Path;
 
 use super::report::Report;
 use crate::{
     config::tree::Node,
-    connector::{ConnectionConfig, greenplum::config::Load, sink::SinkSpec},
+    connector::{
+        ConnectionConfig, greenplum::config::Load, kafka::config::Misnamed, sink::SinkSpec,
+        source::SourceSpec,
+    },
 };
 
-/// Checks the sub-tables of `[sink]`, whatever kind the connection is; `config` is the connection's, where it is known.
-pub(crate) fn check_options(
+/// Checks the sub-tables of `[source]`; `config` is the connection's, where it is known, and `root` the project's folder.
+pub(crate) fn check_source_options(
+    source: &SourceSpec,
+    config: Option<&ConnectionConfig>,
+    root: &Path,
+    node: &Node,
+    report: &mut Report<'_>,
+) {
+    let Some(options) = &source.options.kafka else {
+        return;
+    };
+    check_registry(&source.connection, options.wants_registry(), config, node, report);
+    let fields = match options.fields(root) {
+        Ok(Some(fields)) => fields,
+        Ok(None) => return,
+        Err(wrong) => return misnamed(wrong, node, report),
+    };
+    let listed = source.contract.iter().flat_map(|contract| contract.columns.keys());
+    let known = |name: &&String| fields.contains(name) || options.beside().any(|beside| beside == *name);
+    for name in listed.filter(|name| !known(name)) {
+        let message = format!("the message has no field `{name}`");
+        let hint = format!("it has {}", fields.join(", "));
+        report.key(node.at(&["columns", name]), "unknown-column", message, hint);
+    }
+}
+
+/// Checks the sub-tables of `[sink]`, as [`check_source_options`].
+pub(crate) fn check_sink_options(
     sink: &SinkSpec,
+    config: Option<&ConnectionConfig>,
+    root: &Path,
+    node: &Node,
+    report: &mut Report<'_>,
+) {
+    if let Some(options) = &sink.options.kafka {
+        check_registry(&sink.connection, options.wants_registry(), config, node, report);
+        if let Err(wrong) = options.fields(root) {
+            misnamed(wrong, node, report);
+        }
+    }
+    check_greenplum(sink, config, node, report);
+}
+
+fn check_registry(
+    connection: &str,
+    wanted: bool,
     config: Option<&ConnectionConfig>,
     node: &Node,
     report: &mut Report<'_>,
 ) {
+    if let (true, Some(ConnectionConfig::Kafka(kafka))) = (wanted, config)
+        && kafka.registry.is_none()
+    {
+        let message = format!("connection `{connection}` has no schema registry, which the format wants");
+        let hint = "add `registry.url` to the connection; `protobuf` can do with a file instead: `proto`";
+        report.value(node.at(&["kafka", "format"]), "missing-key", message, hint);
+    }
+}
+
+fn misnamed(wrong: Misnamed, node: &Node, report: &mut Report<'_>) {
+    report.value(node.at(&["kafka", wrong.key]), "bad-message", wrong.message, wrong.hint);
+}
+
+fn check_greenplum(sink: &SinkSpec, config: Option<&ConnectionConfig>, node: &Node, report: &mut Report<'_>) {
     let Some(options) = &sink.options.greenplum else {
         return;
     };

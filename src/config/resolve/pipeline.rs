@@ -7,7 +7,7 @@ use super::{
     connections::{self, Connection},
     job::{self, Common},
     matrix::{Filler, How, members, used},
-    options::check_options,
+    options::{check_sink_options, check_source_options},
     report::Report,
     typing::Unmade,
 };
@@ -119,7 +119,7 @@ impl Resolve<'_, '_, '_, '_> {
         self.check_own_source(&source, &sink);
         self.check_mode(&sink, source_facts.as_ref());
         let config = connection.as_ref().map(|connection| &connection.config);
-        check_options(&sink, config, tree.at(&["sink"]), self.report);
+        check_sink_options(&sink, config, self.context.root, tree.at(&["sink"]), self.report);
         let delivery = match (&source_facts, &connection) {
             (Some(facts), Some(connection)) => Some(self.delivery(&sink, connection, facts)),
             _ => None,
@@ -178,6 +178,8 @@ impl Resolve<'_, '_, '_, '_> {
             zone: self.context.zone,
             options: SourceOptions { kafka: raw.kafka.clone() },
         };
+        let config = place.found.as_ref().map(|found| &found.config);
+        check_source_options(&spec, config, self.context.root, node, self.report);
         let Some(found) = place.found else { return (SourceKind::Table(spec), None) };
         if found.config.is_log() && spec.cursor.is_some() {
             let message =

@@ -2,6 +2,7 @@
 
 mod files;
 mod jobs;
+mod messages;
 mod names;
 mod places;
 mod project;

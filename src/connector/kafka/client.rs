@@ -1,7 +1,7 @@
 //! A cluster, and the clients that talk to it.
 //!
 //! Clients are librdkafka's, each with threads of its own, so their number is bounded: two a connection that only look, one that reports positions
-//! (`group.rs`), one for each unit that is being read, and one for each of the slots that write (`slot.rs`). They block, so all of it runs in [`blocking`].
+//! (`group.rs`), one for each read at a time and a few that wait for the next (`readers.rs`), and one for each of the slots that write (`slot.rs`). They block, so all of it runs in [`blocking`].
 
 use std::{
     path::PathBuf,
@@ -21,9 +21,10 @@ use rdkafka::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    config::Config,
+    config::{Config, Mechanism},
     error::{failed, unsuitable},
     ledger::RECORDS,
+    readers::Readers,
     registry::Registry,
 };
 use crate::{
@@ -71,10 +72,12 @@ pub(super) struct Cluster {
     pub(super) config: Config,
     pub(super) registry: Option<Arc<Registry>>,
     pub(super) scratch: PathBuf,
-    root: PathBuf,
+    pub(super) root: PathBuf,
     credentials: Mutex<Option<(SecretString, SecretString)>>,
     committed: Mutex<Option<Arc<Consumer>>>,
     uncommitted: Mutex<Option<Arc<Consumer>>>,
+    /// Clients that read, between two reads.
+    pub(super) readers: Readers,
     /// The client that reports positions, with the group that it last did so to.
     pub(super) reporter: Mutex<Option<(String, Consumer)>>,
 }
@@ -97,6 +100,7 @@ impl Cluster {
             credentials: Mutex::default(),
             committed: Mutex::default(),
             uncommitted: Mutex::default(),
+            readers: Readers::default(),
             reporter: Mutex::default(),
         }
     }
@@ -151,7 +155,8 @@ impl Cluster {
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
             .set("check.crcs", "true")
-            .set("fetch.wait.max.ms", "20")
+            // The end of a partition is told this long after it was reached.
+            .set("fetch.wait.max.ms", "5")
             .set("fetch.error.backoff.ms", "50")
             // Of each partition; fetching goes on soon after there is room again (unless told, after a second).
             .set("queued.max.messages.kbytes", "4096")
@@ -249,12 +254,29 @@ impl Cluster {
             }
             settings.set("ssl.ca.location", path.to_string_lossy());
         }
-        if security.protocol.has_users() {
-            let mechanism = security.mechanism.unwrap_or(super::config::Mechanism::ScramSha512);
-            settings.set("sasl.mechanism", mechanism.name());
-            let (user, password) = self.credentials()?;
-            settings.set("sasl.username", user.expose_secret());
-            settings.set("sasl.password", password.expose_secret());
+        match &security.kerberos {
+            Some(kerberos) => {
+                let path = self.root.join(&kerberos.keytab);
+                if !path.is_file() {
+                    let message = format!("{}: there is no file {}", self.shown(), kerberos.keytab);
+                    return Err(
+                        Error::new(ErrorKind::NotFound, message).hint("check `security.kerberos.keytab`")
+                    );
+                }
+                settings
+                    .set("sasl.mechanism", Mechanism::Gssapi.name())
+                    .set("sasl.kerberos.service.name", kerberos.service.as_deref().unwrap_or("kafka"))
+                    .set("sasl.kerberos.principal", &kerberos.principal)
+                    .set("sasl.kerberos.keytab", path.to_string_lossy());
+            }
+            None if security.protocol.has_users() => {
+                let mechanism = security.mechanism.unwrap_or(Mechanism::ScramSha512);
+                settings.set("sasl.mechanism", mechanism.name());
+                let (user, password) = self.credentials()?;
+                settings.set("sasl.username", user.expose_secret());
+                settings.set("sasl.password", password.expose_secret());
+            }
+            None => {}
         }
         Ok(settings)
     }

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use indexmap::IndexMap;
-use rdkafka::Message;
+use rdkafka::Message as _;
 
 use super::{
-    avro,
     client::Cluster,
     config::Spelling,
     format::{Body, names},
     json::fields,
     ledger,
+    protobuf::Message,
     range::{Range, read},
+    registry,
     topic::AllEnds,
     value::Value,
 };
@@ -51,8 +52,8 @@ pub(super) fn look(
     let mut guess = Guess::default();
     let (mut sampled, mut bytes) = (0, 0);
     let topic = cluster.topic(table);
-    let mut take = |range: Range| {
-        read(cluster, &topic, &[range], |message| {
+    let mut take = |ranges: &[Range]| {
+        read(cluster, &topic, ranges, |message| {
             let payload = message.payload().unwrap_or_default();
             sampled += 1;
             bytes += payload.len();
@@ -62,16 +63,20 @@ pub(super) fn look(
             Ok(true)
         })
     };
-    for (partition, ends) in ends {
-        let last = Range::last(*partition, *ends, most);
-        take(Range { until: last.from.min(ends.low + most), ..Range::all(*partition, *ends) })?;
-        take(last)?;
-    }
+    let last: Vec<Range> =
+        ends.iter().map(|(partition, ends)| Range::last(*partition, *ends, most)).collect();
+    let first = ends.iter().zip(&last).map(|((partition, ends), last)| Range {
+        until: last.from.min(ends.low + most),
+        ..Range::all(*partition, *ends)
+    });
+    take(&first.collect::<Vec<_>>())?;
+    take(&last)?;
     let schema = match (&body, described) {
         (Body::Raw { column }, described) => whole(column, described.as_ref()),
+        (Body::Bare(message), described) => fields_of(message, described.as_ref()),
         (_, Some(schema)) => schema,
         (Body::Csv { .. }, None) => Arc::new(listed.cloned().unwrap_or_else(Schema::empty)),
-        (Body::Json | Body::Avro(_), None) => guess.schema(),
+        (Body::Json | Body::Framed { .. }, None) => guess.schema(),
     };
     Ok(Columns { schema, body, sampled, row_bytes: (bytes / sampled.max(1)).max(1) as u64 })
 }
@@ -80,6 +85,21 @@ pub(super) fn look(
 fn whole(column: &str, described: Option<&SchemaRef>) -> SchemaRef {
     let known = described.and_then(|schema| schema.field_with_name(column).ok().cloned());
     Arc::new(Schema::new(vec![known.unwrap_or_else(|| Field::new(column, DataType::Binary, true))]))
+}
+
+/// The columns that the writer named, and behind them the message's other fields.
+fn fields_of(message: &Message, described: Option<&SchemaRef>) -> SchemaRef {
+    let mut fields: Vec<Field> = described
+        .iter()
+        .flat_map(|schema| schema.fields().iter())
+        .map(|field| field.as_ref().clone())
+        .collect();
+    for (name, kind) in message.columns() {
+        if fields.iter().all(|known| known.name() != name) {
+            fields.push(Field::new(name, kind, true));
+        }
+    }
+    Arc::new(Schema::new(fields))
 }
 
 /// The narrowest type that holds what was seen of each field.
@@ -93,13 +113,13 @@ impl Guess {
     fn add(&mut self, body: &Body, payload: &[u8]) -> Result<()> {
         match body {
             Body::Json => self.add_object(payload),
-            Body::Csv { .. } | Body::Raw { .. } => {}
-            Body::Avro(registry) => {
-                if let Ok(id) = avro::id(payload)
-                    && let Ok(schema) = registry.schema(id)?
+            Body::Csv { .. } | Body::Raw { .. } | Body::Bare(_) => {}
+            Body::Framed { registry, kind } => {
+                if let Ok(id) = registry::id(payload)
+                    && let Ok(schema) = registry.schema(*kind, id)?
                 {
-                    for (name, kind) in schema.columns() {
-                        self.field(name, Some(kind));
+                    for (name, kind) in schema.columns(registry::unframed(payload)) {
+                        self.field(&name, Some(kind));
                     }
                 }
             }

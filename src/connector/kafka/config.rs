@@ -1,8 +1,11 @@
 //! What users write about a Kafka cluster.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::protobuf;
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
     model::{
@@ -26,7 +29,7 @@ pub struct Config {
     /// and pipelines name topics without it.
     #[serde(default)]
     pub prefix: String,
-    /// Where the schemas of Avro messages are, for `format = "avro"`.
+    /// Where the schemas of messages are, for `format = "avro"` and `format = "protobuf"`.
     pub registry: Option<Registry>,
 }
 
@@ -59,6 +62,20 @@ pub struct Security {
     pub password: Option<Secret>,
     /// Certificates (PEM) of the authority that signed the brokers' ones, relative to the project's folder; the system's authorities unless told.
     pub ca_file: Option<String>,
+    /// Who, for `GSSAPI`, in the place of user and password.
+    pub kerberos: Option<Kerberos>,
+}
+
+/// A user of Kerberos.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Kerberos {
+    /// The first part of the brokers' principals; `kafka` unless told.
+    pub service: Option<String>,
+    /// Who: `vitrina@EXAMPLE.INTERNAL`.
+    pub principal: String,
+    /// The file with the principal's keys, relative to the project's folder.
+    pub keytab: String,
 }
 
 /// Who can listen, and who can get in.
@@ -88,6 +105,9 @@ pub enum Mechanism {
     /// Proof of the password, without sending it.
     #[serde(rename = "SCRAM-SHA-512")]
     ScramSha512,
+    /// A ticket of Kerberos: in programs that were built with the feature `gssapi`.
+    #[serde(rename = "GSSAPI")]
+    Gssapi,
 }
 
 /// `[source.kafka]`: acts where the source's connection is Kafka.
@@ -104,6 +124,10 @@ pub struct SourceOptions {
     pub delimiter: Option<char>,
     /// The column that takes the whole message where the format is `raw`; `value` unless told.
     pub value: Option<String>,
+    /// The `.proto` file that says what `protobuf` messages are, relative to the project's folder. Without it each names its schema in the registry.
+    pub proto: Option<String>,
+    /// The message of that file, by its whole name: `shop.Order`; its only one unless told.
+    pub message: Option<String>,
     /// The column that takes the message's key.
     pub message_key: Option<String>,
     /// The column that takes the message's timestamp.
@@ -158,6 +182,11 @@ pub struct SinkOptions {
     pub delimiter: Option<char>,
     /// The column that is the whole message where the format is `raw`; `value` unless told. The others may only be key, timestamp or headers.
     pub value: Option<String>,
+    /// The `.proto` file that says what `protobuf` messages are, relative to the project's folder. Without it a schema of the columns is registered, which each
+    /// message names.
+    pub proto: Option<String>,
+    /// The message of that file, by its whole name: `shop.Order`; its only one unless told.
+    pub message: Option<String>,
 }
 
 /// How rows are spelled in messages.
@@ -173,6 +202,8 @@ pub enum Format {
     Raw,
     /// An Avro record a message, with a schema of the connection's registry.
     Avro,
+    /// A Protobuf message a message: with a schema of the connection's registry, or, where `proto` is given, of that file.
+    Protobuf,
 }
 
 /// How messages are spelled, as a source, a sink or the writer of the topic says it.
@@ -183,20 +214,100 @@ pub(super) struct Spelling {
     pub(super) delimiter: Option<char>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) proto: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<String>,
+}
+
+impl Spelling {
+    /// Whether what is written in one way is read in the other; where a file lies says nothing.
+    pub(super) fn reads(&self, other: &Self) -> bool {
+        let elsewhere = |spelling: &Self| Self { proto: None, ..spelling.clone() };
+        self.is_framed() == other.is_framed() && elsewhere(self) == elsewhere(other)
+    }
+
+    /// Whether messages name their schemas.
+    fn is_framed(&self) -> bool {
+        match self.format {
+            Format::Avro => true,
+            Format::Protobuf => self.proto.is_none(),
+            Format::Json | Format::Csv | Format::Raw => false,
+        }
+    }
+}
+
+/// A key of `[source.kafka]` or `[sink.kafka]` that cannot be as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misnamed {
+    /// The key.
+    pub key: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// The fields of the message that is named; `None` = none is.
+fn named_fields(root: &Path, spelling: &Spelling) -> Result<Option<Vec<String>>, Misnamed> {
+    let misplaced = |key, why: &str| {
+        let message = format!("`{key}` goes with {why}");
+        Err(Misnamed { key, message, hint: format!("add it, or leave `{key}` out") })
+    };
+    match (&spelling.proto, &spelling.message) {
+        (Some(_), _) if spelling.format != Format::Protobuf => misplaced("proto", "`format = \"protobuf\"`"),
+        (None, Some(_)) => misplaced("message", "`proto`, the file that has it"),
+        (None, None) => Ok(None),
+        (Some(proto), message) => {
+            let message = protobuf::named(root, proto, message.as_deref())?;
+            Ok(Some(message.columns().map(|(name, _)| name.to_owned()).collect()))
+        }
+    }
 }
 
 impl SourceOptions {
+    /// The fields of the message that is named; `None` = none is. Fails where the file or the message is not there.
+    pub fn fields(&self, root: &Path) -> Result<Option<Vec<String>>, Misnamed> {
+        let Self { delimiter, value, proto, message, .. } = self.clone();
+        let format = self.format.unwrap_or_default();
+        named_fields(root, &Spelling { format, delimiter, value, proto, message })
+    }
+
+    /// Whether a schema registry says what messages are.
+    pub fn wants_registry(&self) -> bool {
+        self.spelling().is_some_and(|spelling| spelling.is_framed())
+    }
+
+    /// The columns that take what is beside a message's content.
+    pub fn beside(&self) -> impl Iterator<Item = &String> {
+        [&self.message_key, &self.timestamp, &self.headers, &self.partition, &self.offset]
+            .into_iter()
+            .flatten()
+    }
+
     /// How messages are spelled, where that is said.
     pub(super) fn spelling(&self) -> Option<Spelling> {
         let format = self.format?;
-        Some(Spelling { format, delimiter: self.delimiter, value: self.value.clone() })
+        let Self { delimiter, value, proto, message, .. } = self.clone();
+        Some(Spelling { format, delimiter, value, proto, message })
     }
 }
 
 impl SinkOptions {
+    /// As [`SourceOptions::fields`].
+    pub fn fields(&self, root: &Path) -> Result<Option<Vec<String>>, Misnamed> {
+        named_fields(root, &self.spelling())
+    }
+
+    /// Whether a schema registry says what messages are.
+    pub fn wants_registry(&self) -> bool {
+        self.spelling().is_framed()
+    }
+
     /// How messages are spelled.
     pub(super) fn spelling(&self) -> Spelling {
-        Spelling { format: self.format, delimiter: self.delimiter, value: self.value.clone() }
+        let Self { format, delimiter, value, proto, message, .. } = self.clone();
+        Spelling { format, delimiter, value, proto, message }
     }
 
     /// The columns that become parts of a message beside its content.
@@ -212,6 +323,7 @@ impl std::fmt::Display for Format {
             Self::Csv => "csv",
             Self::Raw => "raw",
             Self::Avro => "avro",
+            Self::Protobuf => "protobuf",
         })
     }
 }
@@ -241,6 +353,51 @@ impl Config {
     }
 }
 
+impl Security {
+    /// What of it does not go together, and what to do.
+    pub(super) fn wrong(&self) -> Option<(&'static str, &'static str)> {
+        let (users, kerberos) = (self.protocol.has_users(), self.mechanism == Some(Mechanism::Gssapi));
+        let named = self.user.is_some() || self.password.is_some();
+        if !users && (named || self.mechanism.is_some() || self.kerberos.is_some()) {
+            let hint = "set `security.protocol` to \"sasl_ssl\", or take the user off";
+            return Some(("its protocol has no users", hint));
+        }
+        if kerberos != self.kerberos.is_some() {
+            let hint = "set `security.kerberos` and `security.mechanism = \"GSSAPI\"`, or neither";
+            return Some(("Kerberos goes with the mechanism GSSAPI", hint));
+        }
+        if kerberos && named {
+            return Some(("GSSAPI has no password", "take `security.user` and `security.password` off"));
+        }
+        if self.kerberos.as_ref().is_some_and(|kerberos| !kerberos.is_plain()) {
+            let hint =
+                "a principal has letters, digits and `.` `_` `-` `/` `@`, and a keytab's path no quotes";
+            return Some(("its principal or keytab cannot be used", hint));
+        }
+        if kerberos && !cfg!(feature = "gssapi") {
+            return Some(("this program was built without GSSAPI", "build it with `--features gssapi`"));
+        }
+        if users && !kerberos && (self.user.is_none() || self.password.is_none()) {
+            return Some(("its protocol wants a user", "set `security.user` and `security.password`"));
+        }
+        None
+    }
+}
+
+impl Kerberos {
+    /// The client library hands these to a shell, for `kinit`.
+    fn is_plain(&self) -> bool {
+        let name = |text: &str| {
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/@".contains(&byte))
+                && !text.starts_with('-')
+                && !text.is_empty()
+        };
+        name(&self.principal)
+            && self.service.as_deref().is_none_or(name)
+            && !self.keytab.contains(['"', '\'', '\\', '$', '`', '\n', '%'])
+    }
+}
+
 impl Protocol {
     /// As clients of Kafka spell it.
     pub(super) fn name(self) -> &'static str {
@@ -265,6 +422,7 @@ impl Mechanism {
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::Gssapi => "GSSAPI",
         }
     }
 }

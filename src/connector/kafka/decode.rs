@@ -7,11 +7,12 @@ use rdkafka::Message;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    avro, csv,
+    csv,
     envelope::{self, Part},
     format::Body,
     json,
-    registry::{Framed, Registry},
+    protobuf::Decoded,
+    registry::{self, Framed, Kind, Registry, Schema},
     value::{Fields, of_bytes},
 };
 use crate::connector::{
@@ -54,6 +55,13 @@ pub(super) struct Decoder {
     schemas: HashMap<u32, Framed>,
 }
 
+/// What the fields of a message borrow from, besides itself.
+#[derive(Default)]
+struct Held {
+    schema: Option<Arc<Schema>>,
+    decoded: Option<Decoded>,
+}
+
 impl Decoder {
     pub(super) fn new(layout: &Layout) -> Result<Self> {
         let rows = RowDecoder::new(layout.schema.clone(), layout.rules.clone())?;
@@ -67,26 +75,9 @@ impl Decoder {
         let ordinal = self.next;
         self.next += 1;
         let layout = self.layout.clone();
-        let schema;
+        let mut held = Held::default();
         let mut found: Fields<'_> = vec![];
-        let read = match (&layout.body, message.payload()) {
-            (Body::Raw { column }, payload) => {
-                found.push((column.into(), of_bytes(payload, self.is_bytes(column))));
-                Ok(())
-            }
-            (_, None) => Err(Cow::from("a message without content (a tombstone)")),
-            (Body::Json, Some(payload)) => json::fields(payload, &mut found).map_err(Cow::from),
-            (Body::Csv { delimiter, columns }, Some(payload)) => {
-                csv::fields(payload, *delimiter, columns, &mut found)
-            }
-            (Body::Avro(registry), Some(payload)) => match self.schema(registry, payload)? {
-                Err(reason) => Err(reason.into()),
-                Ok(known) => {
-                    schema = known;
-                    schema.fields(avro::unframed(payload), &mut found).map_err(Cow::from)
-                }
-            },
-        };
+        let read = self.content(&layout.body, message, &mut held, &mut found)?;
         if let Err(reason) = read {
             self.refuse(ordinal, None, &reason, whole(message));
             return Ok(());
@@ -96,6 +87,45 @@ impl Decoder {
         }
         self.push_fields(ordinal, &found);
         Ok(())
+    }
+
+    /// The fields of a message's content; or why it is none of its format.
+    fn content<'a>(
+        &mut self,
+        body: &'a Body,
+        message: &'a impl Message,
+        held: &'a mut Held,
+        found: &mut Fields<'a>,
+    ) -> Result<Result<(), Cow<'static, str>>> {
+        let (decoded, schema) = (&mut held.decoded, &mut held.schema);
+        Ok(match (body, message.payload()) {
+            (Body::Raw { column }, payload) => {
+                found.push((column.into(), of_bytes(payload, self.is_bytes(column))));
+                Ok(())
+            }
+            (_, None) => Err("a message without content (a tombstone)".into()),
+            (Body::Json, Some(payload)) => json::fields(payload, found).map_err(Cow::from),
+            (Body::Csv { delimiter, columns }, Some(payload)) => {
+                csv::fields(payload, *delimiter, columns, found)
+            }
+            (Body::Bare(message), Some(payload)) => match Decoded::new(message, payload) {
+                Ok(new) => decoded.insert(new).fields(found).map_err(Cow::from),
+                Err(reason) => Err(reason.into()),
+            },
+            (Body::Framed { registry, kind }, Some(payload)) => {
+                let content = registry::unframed(payload);
+                match self.schema(registry, *kind, payload)? {
+                    Err(reason) => Err(reason.into()),
+                    Ok(known) => match &**schema.insert(known) {
+                        Schema::Avro(schema) => schema.fields(content, found).map_err(Cow::from),
+                        Schema::Protobuf(schema) => match schema.decode(content) {
+                            Ok(new) => decoded.insert(new).fields(found).map_err(Cow::from),
+                            Err(reason) => Err(reason.into()),
+                        },
+                    },
+                }
+            }
+        })
     }
 
     /// Rows that wait, bad ones included.
@@ -119,15 +149,15 @@ impl Decoder {
     }
 
     /// The schema that a message names; or why it can be none.
-    fn schema(&mut self, registry: &Registry, payload: &[u8]) -> Result<Framed> {
-        let id = match avro::id(payload) {
+    fn schema(&mut self, registry: &Registry, kind: Kind, payload: &[u8]) -> Result<Framed> {
+        let id = match registry::id(payload) {
             Ok(id) => id,
             Err(reason) => return Ok(Err(reason.into())),
         };
         if let Some(known) = self.schemas.get(&id) {
             return Ok(known.clone());
         }
-        let found = registry.schema(id)?;
+        let found = registry.schema(kind, id)?;
         if self.schemas.len() == SCHEMAS {
             self.schemas.clear();
         }

@@ -109,7 +109,7 @@ pub(super) fn of_code(code: Code) -> (ErrorKind, Option<&'static str>) {
         Code::MessageSizeTooLarge | Code::InvalidMessageSize => (
             ErrorKind::Limit,
             Some(
-                "a row is larger than the topic takes: raise its `max.message.bytes`, or leave the column out",
+                "a row is larger than the topic takes, or than 30 MiB: raise the topic's `max.message.bytes` (the brokers' `message.max.bytes` where it has none), or leave the column out",
             ),
         ),
         Code::ProducerFenced | Code::Fenced | Code::InvalidProducerEpoch => (ErrorKind::Conflict, None),

@@ -7,7 +7,8 @@ use arrow::datatypes::Schema;
 use super::{
     client::Cluster,
     config::{Format, Spelling},
-    registry::Registry,
+    protobuf::{self, Message},
+    registry::{Kind, Registry},
 };
 use crate::connector::error::{Error, ErrorKind, Result};
 
@@ -23,8 +24,10 @@ pub(super) enum Body {
     Csv { delimiter: u8, columns: Arc<[String]> },
     /// The whole message is one column.
     Raw { column: String },
-    /// A record a message, after the number of its schema.
-    Avro(Arc<Registry>),
+    /// A record a message, of a schema that the message names.
+    Framed { registry: Arc<Registry>, kind: Kind },
+    /// A Protobuf message a message, of a file of the project.
+    Bare(Arc<Message>),
 }
 
 impl Body {
@@ -33,17 +36,33 @@ impl Body {
         Ok(match spelling.format {
             Format::Json => Self::Json,
             Format::Raw => Self::Raw { column: spelling.column().to_owned() },
-            Format::Avro => Self::Avro(registry(cluster)?),
+            Format::Avro => Self::Framed { registry: registry(cluster, Format::Avro)?, kind: Kind::Avro },
+            Format::Protobuf => match message(cluster, spelling)? {
+                Some(message) => Self::Bare(Arc::new(message)),
+                None => Self::Framed { registry: registry(cluster, Format::Protobuf)?, kind: Kind::Protobuf },
+            },
             Format::Csv => Self::Csv { delimiter: spelling.delimiter(cluster)?, columns: columns.into() },
         })
     }
 }
 
 /// The connection's registry.
-pub(super) fn registry(cluster: &Cluster) -> Result<Arc<Registry>> {
+pub(super) fn registry(cluster: &Cluster, wants: Format) -> Result<Arc<Registry>> {
     cluster.registry.clone().ok_or_else(|| {
-        let message = format!("{} has no schema registry, which the format avro wants", cluster.shown());
+        let message = format!("{} has no schema registry, which the format {wants} wants", cluster.shown());
         Error::new(ErrorKind::Unsupported, message).hint("set `registry.url` in the connection")
+    })
+}
+
+/// The message of the project that a spelling names; `None` = messages name their schemas.
+pub(super) fn message(cluster: &Cluster, spelling: &Spelling) -> Result<Option<Message>> {
+    let Some(proto) = &spelling.proto else {
+        return Ok(None);
+    };
+    let named = protobuf::named(&cluster.root, proto, spelling.message.as_deref());
+    named.map(Some).map_err(|wrong| {
+        let message = format!("{}: {}", cluster.shown(), wrong.message);
+        Error::new(ErrorKind::Unsupported, message).hint(wrong.hint)
     })
 }
 

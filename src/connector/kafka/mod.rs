@@ -13,7 +13,9 @@ mod group;
 mod json;
 mod ledger;
 mod plan;
+mod protobuf;
 mod range;
+mod readers;
 mod registry;
 mod slot;
 mod source;
@@ -57,15 +59,8 @@ pub fn open(config: &config::Config, context: OpenContext) -> Result<Arc<dyn Con
     if config.brokers.is_empty() {
         return wrong("no broker is named", "name one or several: `brokers = [\"kafka-1:9092\"]`");
     }
-    let security = &config.security;
-    if security.protocol.has_users() && (security.user.is_none() || security.password.is_none()) {
-        return wrong("its protocol wants a user", "set `security.user` and `security.password`");
-    }
-    if !security.protocol.has_users() && (security.user.is_some() || security.mechanism.is_some()) {
-        return wrong(
-            "its protocol has no users",
-            "set `security.protocol` to \"sasl_ssl\", or take the user off",
-        );
+    if let Some((what, hint)) = config.security.wrong() {
+        return wrong(what, hint);
     }
     Ok(Arc::new(Kafka(Arc::new(Cluster::new(config, context)))))
 }

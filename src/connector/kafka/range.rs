@@ -65,13 +65,16 @@ pub(super) fn read(
     if ranges.is_empty() {
         return Ok(());
     }
-    let consumer = cluster.consumer(Isolation::Committed)?;
+    let consumer = cluster.readers.take(cluster)?;
     let reading = Reading { cluster, topic, consumer: &consumer };
     let queues = reading.assign(&ranges)?;
-    for (range, queue) in ranges.iter().zip(queues) {
-        if !reading.drain(*range, &queue, &mut each)? {
+    for (range, queue) in ranges.iter().zip(&queues) {
+        if !reading.drain(*range, queue, &mut each)? {
             return Ok(());
         }
+    }
+    if reading.release(queues) {
+        cluster.readers.give(consumer);
     }
     Ok(())
 }
@@ -97,6 +100,15 @@ impl Reading<'_> {
         }
         self.consumer.assign(&list).map_err(|error| self.failed(&error))?;
         Ok(queues)
+    }
+
+    /// Leaves the client as it was taken; false = it is none to read with again.
+    fn release(&self, queues: Vec<PartitionQueue<Context>>) -> bool {
+        if self.consumer.unassign().is_err() {
+            return false;
+        }
+        // What was fetched ahead belongs to an assignment that is over: a look into its queue throws it away, and finds nothing.
+        queues.iter().all(|queue| queue.poll(Duration::ZERO).is_none())
     }
 
     /// False = no more is wanted.

@@ -9,11 +9,12 @@ use std::{
     time::Duration,
 };
 
+use arrow::datatypes::DataType;
 use reqwest::{Certificate, Client, Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 
-use super::{avro::Schema, client::lock, config};
+use super::{avro, client::lock, config, protobuf};
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
@@ -31,8 +32,69 @@ const LARGEST: usize = 4 << 20;
 /// Schemas that are kept.
 const SCHEMAS: usize = 1_000;
 
+/// What stands before a message's content: a zero, and the schema's number.
+const FRAME: usize = 5;
+
+/// What sort of schemas messages name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Avro,
+    Protobuf,
+}
+
+/// A schema that was understood.
+#[derive(Debug)]
+pub(super) enum Schema {
+    Avro(avro::Schema),
+    Protobuf(protobuf::Schema),
+}
+
 /// A schema, or why messages that name it cannot be read.
 pub(super) type Framed = Result<Arc<Schema>, String>;
+
+/// The number of a message's schema.
+pub(super) fn id(payload: &[u8]) -> Result<u32, &'static str> {
+    match payload {
+        [0, a, b, c, d, ..] => Ok(u32::from_be_bytes([*a, *b, *c, *d])),
+        _ => Err("a message that does not begin with the number of a schema"),
+    }
+}
+
+/// A message without what names its schema.
+pub(super) fn unframed(payload: &[u8]) -> &[u8] {
+    payload.get(FRAME..).unwrap_or_default()
+}
+
+impl Kind {
+    /// As registries spell it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Avro => "AVRO",
+            Self::Protobuf => "PROTOBUF",
+        }
+    }
+
+    fn parse(self, text: &str) -> Result<Schema, &'static str> {
+        match self {
+            Self::Avro => avro::Schema::parse(text).map(Schema::Avro),
+            Self::Protobuf => protobuf::Schema::parse(text).map(Schema::Protobuf),
+        }
+    }
+}
+
+impl Schema {
+    /// The columns of a message's content, each with its type; none where the content is not of this schema.
+    pub(super) fn columns(&self, content: &[u8]) -> Vec<(String, DataType)> {
+        let owned = |(name, kind): (&str, DataType)| (name.to_owned(), kind);
+        match self {
+            Self::Avro(schema) => schema.columns().map(owned).collect(),
+            Self::Protobuf(schema) => {
+                let message = schema.message(content).map(|(message, _)| message);
+                message.into_iter().flat_map(|message| message.columns().map(owned)).collect()
+            }
+        }
+    }
+}
 
 /// The registry of a connection. Connects when it is asked something.
 pub(super) struct Registry {
@@ -41,7 +103,7 @@ pub(super) struct Registry {
     shown: String,
     root: PathBuf,
     client: Mutex<Option<Client>>,
-    known: Mutex<HashMap<u32, Arc<Schema>>>,
+    known: Mutex<HashMap<(Kind, u32), Arc<Schema>>>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -57,8 +119,8 @@ impl Registry {
     }
 
     /// What a number means. A number that the registry does not know is a mistake of the message, not of the world.
-    pub(super) fn schema(&self, id: u32) -> Result<Framed> {
-        if let Some(known) = lock(&self.known).get(&id) {
+    pub(super) fn schema(&self, kind: Kind, id: u32) -> Result<Framed> {
+        if let Some(known) = lock(&self.known).get(&(kind, id)) {
             return Ok(Ok(known.clone()));
         }
         let (status, answer) = self.ask(Method::GET, &format!("schemas/ids/{id}"), None)?;
@@ -66,16 +128,16 @@ impl Registry {
             return Ok(Err(format!("a message of schema {id}, which the registry does not know")));
         }
         let answer = self.understood(status, &answer)?;
-        let kind = answer.get("schemaType").and_then(Json::as_str).unwrap_or("AVRO");
-        if kind != "AVRO" {
-            return Ok(Err(format!("a message of schema {id}, which is {kind} and not AVRO")));
+        let found = answer.get("schemaType").and_then(Json::as_str).unwrap_or("AVRO");
+        if found != kind.name() {
+            return Ok(Err(format!("a message of schema {id}, which is {found} and not {}", kind.name())));
         }
         if answer.get("references").and_then(Json::as_array).is_some_and(|references| !references.is_empty())
         {
             return Ok(Err(format!("a message of schema {id}, which refers to other schemas")));
         }
         let text = answer.get("schema").and_then(Json::as_str).ok_or_else(|| self.strange())?;
-        let schema = match Schema::parse(text) {
+        let schema = match kind.parse(text) {
             Ok(schema) => Arc::new(schema),
             Err(reason) => return Ok(Err(format!("a message of schema {id}, which {reason}"))),
         };
@@ -83,13 +145,18 @@ impl Registry {
         if known.len() == SCHEMAS {
             known.clear();
         }
-        known.insert(id, schema.clone());
+        known.insert((kind, id), schema.clone());
         Ok(Ok(schema))
     }
 
     /// The number of a schema for a topic's content; the registry says whether it goes with those before it.
-    pub(super) fn register(&self, topic: &str, schema: &str) -> Result<u32> {
-        let body = json!({ "schema": schema }).to_string();
+    pub(super) fn register(&self, kind: Kind, topic: &str, schema: &str) -> Result<u32> {
+        let body = match kind {
+            // What registries take where no type is told; older ones know no other.
+            Kind::Avro => json!({ "schema": schema }),
+            Kind::Protobuf => json!({ "schemaType": kind.name(), "schema": schema }),
+        };
+        let body = body.to_string();
         let (status, answer) =
             self.ask(Method::POST, &format!("subjects/{topic}-value/versions"), Some(body))?;
         if status == StatusCode::CONFLICT {

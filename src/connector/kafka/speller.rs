@@ -1,5 +1,7 @@
 //! Rows become the content of messages.
 
+use std::sync::Arc;
+
 use arrow::{
     array::{Array, AsArray, RecordBatch},
     datatypes::Schema,
@@ -10,8 +12,10 @@ use super::{
     avro,
     client::Cluster,
     config::{Format, SinkOptions},
-    format::registry,
+    format::{message, registry},
     json::Encoder,
+    protobuf,
+    registry::Kind,
 };
 use crate::connector::error::{Error, ErrorKind, Result};
 
@@ -26,26 +30,42 @@ pub(super) enum Speller {
     Raw(String),
     /// A record each, after the number of its schema.
     Avro(avro::Writer),
+    /// A message each.
+    Protobuf(Arc<protobuf::Writer>),
 }
 
 impl Speller {
-    /// Fails where columns have no spelling; tells the registry of them.
+    /// Fails where columns have no spelling; tells the registry of them. The rows' columns are among the topic's.
     pub(super) fn new(
         cluster: &Cluster,
         table: &str,
         options: &SinkOptions,
+        topic: &Schema,
         columns: &Schema,
     ) -> Result<Self> {
         let spelling = options.spelling();
+        let shown = cluster.topic_shown(table);
         Ok(match spelling.format {
             Format::Json => Self::Json,
             Format::Csv => Self::Csv(spelling.delimiter(cluster)?),
             Format::Raw => Self::Raw(spelling.column().to_owned()),
             Format::Avro => {
-                let registry = registry(cluster)?;
-                let register = |schema: &str| registry.register(&cluster.topic(table), schema);
-                Self::Avro(avro::Writer::new(&cluster.topic_shown(table), columns, register)?)
+                let registry = registry(cluster, Format::Avro)?;
+                let register = |schema: &str| registry.register(Kind::Avro, &cluster.topic(table), schema);
+                Self::Avro(avro::Writer::new(&shown, columns, register)?)
             }
+            Format::Protobuf => Self::Protobuf(Arc::new(match message(cluster, &spelling)? {
+                Some(message) => {
+                    let beside: Vec<&String> = options.beside().collect();
+                    protobuf::Writer::named(&shown, &message, columns, &beside)?
+                }
+                None => {
+                    let registry = registry(cluster, Format::Protobuf)?;
+                    let register =
+                        |schema: &str| registry.register(Kind::Protobuf, &cluster.topic(table), schema);
+                    protobuf::Writer::registered(&shown, topic, columns, register)?
+                }
+            })),
         })
     }
 
@@ -55,6 +75,7 @@ impl Speller {
             Self::Json => Rows::Json(encoder),
             Self::Csv(delimiter) => Rows::Csv(encoder, *delimiter),
             Self::Avro(writer) => Rows::Avro(writer.encode(batch)?),
+            Self::Protobuf(writer) => Rows::Protobuf(writer.rows(batch, encoder)?),
             Self::Raw(column) => match batch.column_by_name(column) {
                 Some(column) => Rows::Raw(column.as_ref()),
                 None => {
@@ -72,6 +93,7 @@ pub(super) enum Rows<'a> {
     Csv(&'a Encoder<'a>, u8),
     Raw(&'a dyn Array),
     Avro(EncodedRows),
+    Protobuf(protobuf::Rows<'a>),
 }
 
 impl Rows<'_> {
@@ -80,6 +102,7 @@ impl Rows<'_> {
         match self {
             Self::Json(encoder) => encoder.row(row, into)?,
             Self::Csv(encoder, delimiter) => encoder.record(row, *delimiter, into)?,
+            Self::Protobuf(rows) => rows.row(row, into)?,
             Self::Raw(array) if array.is_null(row) => return Ok(false),
             Self::Raw(array) => into.extend_from_slice(match array.as_string_opt::<i32>() {
                 Some(texts) => texts.value(row).as_bytes(),

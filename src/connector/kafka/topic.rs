@@ -110,13 +110,28 @@ pub(super) fn partition_ends(
     isolation: Isolation,
 ) -> Result<Ends> {
     let looker = cluster.looker(isolation)?;
-    let found = looker.fetch_watermarks(topic, partition, ANSWER);
-    let (low, high) = found.map_err(|error| {
-        let what =
-            format!("cannot look at partition {partition} of topic \"{topic}\" of {}", cluster.shown());
-        cluster.failed(&what, looker.context(), &error)
-    })?;
-    Ok(Ends { low, high })
+    let begun = Instant::now();
+    loop {
+        match looker.fetch_watermarks(topic, partition, ANSWER) {
+            Ok((low, high)) => return Ok(Ends { low, high }),
+            // A partition that was just made, or whose leader moves.
+            Err(error) if leaderless(&error) && begun.elapsed() < ANSWER => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(error) => {
+                let shown = cluster.shown();
+                let what = format!("cannot look at partition {partition} of topic \"{topic}\" of {shown}");
+                return Err(cluster.failed(&what, looker.context(), &error));
+            }
+        }
+    }
+}
+
+fn leaderless(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+    )
 }
 
 /// Names of all topics that a user may know, without the prefix.

@@ -61,6 +61,13 @@ pub(super) fn of_bytes(bytes: Option<&[u8]>, as_bytes: bool) -> Value<'_> {
     }
 }
 
+/// Whether schemas with names of their own take a column's.
+pub(super) fn is_latin_name(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 fn number<'a>(spelled: &'a str, kind: &DataType) -> Cell<'a> {
     if let Ok(value) = spelled.parse::<i64>() {
         return Cell::Int(value);

@@ -81,13 +81,18 @@ impl Inner {
         self.cluster.topic_shown(&self.spec.table)
     }
 
-    /// How rows of these columns are spelled; asks the registry about them once.
-    fn speller(&self, columns: &SchemaRef) -> Result<Speller> {
+    /// How rows of these columns are spelled, which are among the topic's; asks the registry about them once.
+    fn speller(&self, topic: Option<&SchemaRef>, columns: &SchemaRef) -> Result<Speller> {
         let mut known = lock(&self.speller);
         if let Some((_, speller)) = known.as_ref().filter(|(known, _)| known == columns) {
             return Ok(speller.clone());
         }
-        let speller = Speller::new(&self.cluster, &self.spec.table, &self.options, columns)?;
+        let declared = match topic {
+            Some(_) => None,
+            None => ledger::described(&self.cluster, &self.spec.table)?.map(|declared| declared.schema),
+        };
+        let topic = topic.or(declared.as_ref()).unwrap_or(columns);
+        let speller = Speller::new(&self.cluster, &self.spec.table, &self.options, topic, columns)?;
         *known = Some((columns.clone(), speller.clone()));
         Ok(speller)
     }
@@ -126,7 +131,7 @@ impl Inner {
                 if record.as_ref().is_some_and(|record| record.progress != Progress::Start) {
                     return Err(self.vanished(track));
                 }
-                self.speller(&fresh.staged)?;
+                self.speller(Some(&fresh.target), &fresh.staged)?;
                 topic::create(&self.cluster, &self.topic, &self.making())?;
                 None
             }
@@ -141,7 +146,7 @@ impl Inner {
             }
         };
         let Agreed { target, staged, left_out } = agree(&self.shown(), &self.spec, target.as_ref(), rows)?;
-        self.speller(&staged)?;
+        self.speller(Some(&target), &staged)?;
         let described = Some(Described { spelling: self.options.spelling(), schema: target });
         if let Some(fresh) = described.filter(|fresh| declared.as_ref() != Some(fresh)) {
             slot.transact(&self.cluster, Entry::topic(&self.spec.table, &fresh)?, |_| Ok(()))?;
@@ -152,12 +157,12 @@ impl Inner {
     /// What the topic's messages are, as its writers said; they stay as they are spelled.
     fn declared(&self) -> Result<Option<Described>> {
         let declared = ledger::described(&self.cluster, &self.spec.table)?;
-        let other = declared.as_ref().filter(|declared| declared.spelling != self.options.spelling());
+        let other = declared.as_ref().filter(|declared| !declared.spelling.reads(&self.options.spelling()));
         let Some(other) = other else { return Ok(declared) };
         let (was, is) = (other.spelling.format, self.options.format);
         let message = format!("{} holds messages that are spelled otherwise ({was}, not {is})", self.shown());
         Err(Error::new(ErrorKind::SchemaChanged, message).hint(
-            "keep `format`, `delimiter` and `value` of [sink.kafka] as they were, or write another topic",
+            "keep `format`, `delimiter`, `value` and `message` of [sink.kafka] as they were, or write another topic",
         ))
     }
 
@@ -175,10 +180,22 @@ impl Inner {
         let look = |given| columns::look(&self.cluster, &self.spec.table, ends, given, None);
         let found = match ledger::described(&self.cluster, &self.spec.table)? {
             Some(described) => described.schema,
-            None if self.options.format == Format::Raw => return Ok(None),
-            None => look(Some(self.options.spelling()))?.schema,
+            None if self.options.format == Format::Raw || self.options.proto.is_some() => return Ok(None),
+            None => match look(Some(self.options.spelling()))? {
+                found if found.sampled > 0 && self.options.format == Format::Protobuf => {
+                    return Err(self.numbered());
+                }
+                found => found.schema,
+            },
         };
         Ok((!found.fields().is_empty()).then_some(found))
+    }
+
+    /// Fields have numbers, and those of others are not ours to guess.
+    fn numbered(&self) -> Error {
+        let message = format!("{} holds messages of a schema that Vitrina did not make", self.shown());
+        Error::new(ErrorKind::Unsupported, message)
+            .hint("write another topic, or messages of a file: `proto` in [sink.kafka]")
     }
 
     fn vanished(&self, track: &Track) -> Error {
@@ -261,7 +278,7 @@ impl Sink for TopicSink {
         let columns = claim.schema.clone();
         let worker = tokio::spawn(blocking(move || {
             let mut spool = Spool::new(&inner.cluster.scratch)?;
-            let speller = inner.speller(&columns)?;
+            let speller = inner.speller(None, &columns)?;
             while let Some(batch) = receiver.blocking_recv() {
                 spool.add(&batch, &inner.options, &speller)?;
             }

@@ -12,7 +12,7 @@ use crate::{
     contract::reading::{WIDE, read},
     support::{
         broker::Broker,
-        kafka::Cluster,
+        kafka::{Cluster, variable},
         project::{Ran, Sandbox},
         rows::{batch, ints, texts},
         specs,
@@ -49,12 +49,80 @@ async fn large_messages_are_read_and_written() {
     let held = read(source.as_ref(), &unit).await;
     assert!(held.batch == rows, "the rows came otherwise");
 
-    let error =
-        write(&cluster, &specs::sink("usual", Mode::Append), 1, &rows).await.expect_err("a large row");
-    assert_eq!(error.kind, ErrorKind::Limit, "{error}");
-    assert!(error.advice().contains("max.message.bytes"), "{}", error.advice());
-    assert!(!error.kind.policy().retry, "it would be as large again");
-    assert!(error.to_string().len() < 1_000 && !error.to_string().contains(&large[..20]));
+    // More than the topic takes, and more than is ever sent.
+    let larger = noise(31 << 20);
+    let more = batch(vec![("id", ints([1])), ("text", texts([Some(larger.as_str())]))]);
+    for (table, rows, text) in [("usual", &rows, &large), ("large", &more, &larger)] {
+        let error =
+            write(&cluster, &specs::sink(table, Mode::Append), 2, rows).await.expect_err("a large row");
+        let told = format!("{error}: {}", error.advice());
+        assert_eq!(error.kind, ErrorKind::Limit, "{told}");
+        for limit in ["`max.message.bytes`", "`message.max.bytes`", "30 MiB"] {
+            assert!(told.contains(limit), "{told}");
+        }
+        assert!(!error.kind.policy().retry, "it would be as large again");
+        assert!(told.len() < 1_000 && !told.contains(&text[..20]));
+    }
+}
+
+/// From a topic into a file.
+fn into_sqlite(cluster: &Cluster, source: &str) -> Sandbox {
+    let config = format!(
+        "[project]\nname = \"shop\"\n[connections.stream]\nkind = \"kafka\"\nbrokers = [\"{}\"]\nprefix = \"{}\"\n\
+         [connections.file]\nkind = \"sqlite\"\npath = \"out.db\"\n",
+        variable("VITRINA_KAFKA_BROKERS"),
+        cluster.prefix
+    );
+    let copy = format!(
+        "slice = {{ rows = 40 }}\nretry = {{ attempts = 2, wait = \"1s\", timeout = \"1m\" }}\n[source]\nconnection = \"stream\"\n\
+         table = \"from\"\n{source}\n[source.columns]\nid = \"int64\"\n[sink]\nconnection = \"file\"\ntable = \"to\"\nmode = \"append\"\n"
+    );
+    Sandbox::new(&[("vitrina.toml", &config), ("pipelines/copy.toml", &copy)])
+}
+
+/// A message that is none stops its slice, whole, and is told; or becomes a dead letter, and every other row is there.
+#[test]
+fn a_poison_message_in_the_middle_of_a_slice() {
+    let cluster = Cluster::new();
+    cluster.create("from", 1, &[]);
+    cluster.write("from", 0, &as_str(&messages(0..50)));
+    cluster.write("from", 0, &["{\"id\": тайна"]);
+    cluster.write("from", 0, &as_str(&messages(50..100)));
+    let stopped = into_sqlite(&cluster, "");
+    stopped.vitrina(&["run", "copy"]).says(1, &["a message that is not JSON", "bad_rows"]);
+    assert_eq!(stopped.number("SELECT count(*) FROM file.\"to\""), 40, "the slices before it");
+    let ran = stopped.vitrina(&["run", "copy"]);
+    assert!(!format!("{ran:?}").contains("тайна"), "{ran:?}");
+
+    let going_on = into_sqlite(&cluster, "bad_rows = \"dead_letter\"");
+    going_on.must(&["run", "copy"]);
+    assert_eq!(going_on.number("SELECT count(*) FROM file.\"to\""), 100);
+    assert_eq!(going_on.number("SELECT count(DISTINCT id) FROM file.\"to\" WHERE id BETWEEN 0 AND 99"), 100);
+    let letters = going_on.dead_letters("copy");
+    assert_eq!(letters.len(), 1, "{letters:?}");
+}
+
+/// Where others read with the group, the run says so once, and goes on: its position is in the sink.
+#[test]
+fn a_run_goes_on_beside_a_group_of_others() {
+    let cluster = Cluster::new();
+    cluster.create("from", 1, &[]);
+    cluster.write("from", 0, &as_str(&messages(0..100)));
+    let group = cluster.topic("readers");
+    let stranger = cluster.member(&group, "from");
+    for _ in 0..200 {
+        let _ = stranger.poll(Duration::from_millis(50));
+        if !rdkafka::consumer::Consumer::assignment(&stranger).unwrap().elements().is_empty() {
+            break;
+        }
+    }
+    let project = into_sqlite(&cluster, &format!("[source.kafka]\ngroup = \"{group}\""));
+    let ran = project.vitrina(&["run", "copy"]);
+    let told = format!("{ran:?}");
+    assert_eq!(told.matches("others read with it").count(), 1, "{told}");
+    assert!(told.contains(&group) && told.contains("group = false"), "{told}");
+    ran.done();
+    assert_eq!(project.number("SELECT count(*) FROM file.\"to\""), 100);
 }
 
 /// From one topic into another, in many slices, with time to come through.

@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-fn config(cluster: &Cluster, registry: Option<&Registry>) -> config::Config {
+pub(super) fn config(cluster: &Cluster, registry: Option<&Registry>) -> config::Config {
     let registry = registry.map(|registry| config::Registry {
         url: registry.url.clone(),
         user: None,
@@ -42,7 +42,7 @@ fn config(cluster: &Cluster, registry: Option<&Registry>) -> config::Config {
     config::Config { registry, ..cluster.config() }
 }
 
-async fn write(
+pub(super) async fn write(
     cluster: &Cluster,
     config: config::Config,
     spec: &SinkSpec,
@@ -55,32 +55,32 @@ async fn write(
 }
 
 /// Everything that is in a topic.
-async fn read(cluster: &Cluster, config: config::Config, spec: &SourceSpec) -> Result<Held> {
+pub(super) async fn read(cluster: &Cluster, config: config::Config, spec: &SourceSpec) -> Result<Held> {
     let source = open(config, cluster.root.path().to_owned())?.source(spec).await?;
     let head = source.head().await?;
     let unit = source.plan(None, &head, WIDE).await?.expect("something to read");
     try_read(source.as_ref(), &unit).await
 }
 
-fn sink(table: &str, options: Writing) -> SinkSpec {
+pub(super) fn sink(table: &str, options: Writing) -> SinkSpec {
     SinkSpec {
         options: SinkOptions { kafka: Some(options), ..SinkOptions::default() },
         ..specs::sink(table, Mode::Append)
     }
 }
 
-fn source(table: &str, like: &RecordBatch, options: Reading) -> SourceSpec {
+pub(super) fn source(table: &str, like: &RecordBatch, options: Reading) -> SourceSpec {
     let mut spec = specs::source(table, like);
     spec.options.kafka = Some(options);
     spec
 }
 
-fn reads(format: Format) -> Reading {
+pub(super) fn reads(format: Format) -> Reading {
     Reading { format: Some(format), ..Reading::default() }
 }
 
 /// Rows of many types, with a NULL of each.
-fn all_types() -> RecordBatch {
+pub(super) fn all_types() -> RecordBatch {
     let amounts = Decimal128Array::from(vec![Some(-12_345), None]).with_precision_and_scale(12, 2).unwrap();
     let moments = TimestampMicrosecondArray::from(vec![Some(1_767_225_600_123_456), None]);
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -103,9 +103,12 @@ async fn every_format_is_read_as_it_was_written() {
     let cluster = Cluster::new();
     let registry = Registry::new();
     let rows = all_types();
-    for (table, format, delimiter) in
-        [("json", Format::Json, None), ("csv", Format::Csv, Some(';')), ("avro", Format::Avro, None)]
-    {
+    for (table, format, delimiter) in [
+        ("json", Format::Json, None),
+        ("csv", Format::Csv, Some(';')),
+        ("avro", Format::Avro, None),
+        ("protobuf", Format::Protobuf, None),
+    ] {
         let config = config(&cluster, Some(&registry));
         let spec = sink(table, Writing { format, delimiter, ..Writing::default() });
         write(&cluster, config.clone(), &spec, &rows, 1)
@@ -126,7 +129,8 @@ async fn every_format_is_read_as_it_was_written() {
     // One question for each of the two writers of one schema would be one too many.
     let state = registry.state();
     let told = state.asked.iter().filter(|asked| asked.starts_with("POST")).collect::<Vec<_>>();
-    assert_eq!(told, [&format!("POST /subjects/{}-value/versions", cluster.topic("avro"))]);
+    let once = |table: &str| format!("POST /subjects/{}-value/versions", cluster.topic(table));
+    assert_eq!(told, [&once("avro"), &once("protobuf")]);
 }
 
 /// A topic keeps its format: a pipeline that says another one is refused before it writes.
@@ -255,7 +259,7 @@ async fn what_is_beside_the_content_is_read() {
 }
 
 /// A message as its registry's users frame it.
-fn framed(id: u32, body: &[u8]) -> Vec<u8> {
+pub(super) fn framed(id: u32, body: &[u8]) -> Vec<u8> {
     [&[0][..], &id.to_be_bytes(), body].concat()
 }
 

@@ -4,8 +4,10 @@ mod faults;
 mod formats;
 mod group;
 mod many;
+mod protobuf;
 mod reading;
 mod security;
+mod slices;
 mod writing;
 
 use std::sync::Arc;

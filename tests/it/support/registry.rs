@@ -111,9 +111,10 @@ impl State {
         );
         let given: Json = serde_json::from_slice(body).unwrap();
         let schema = given["schema"].as_str().unwrap();
+        let kind = if given["schemaType"] == "PROTOBUF" { "PROTOBUF" } else { "AVRO" };
         let known = self.schemas.iter().position(|(known, _)| known == schema);
         let at = known.unwrap_or_else(|| {
-            self.schemas.push((schema.to_owned(), "AVRO"));
+            self.schemas.push((schema.to_owned(), kind));
             self.schemas.len() - 1
         });
         (200, json!({ "id": at + 1 }))

@@ -14,7 +14,10 @@ use arrow_avro::{
 use serde_json::{Value as Json, json};
 
 use crate::{
-    connector::error::{Error, ErrorKind, Result},
+    connector::{
+        error::{Error, ErrorKind, Result},
+        kafka::value::is_latin_name,
+    },
     model::column::ColumnType,
 };
 
@@ -43,7 +46,7 @@ impl Writer {
         };
         let (mut fields, mut kinds) = (vec![], vec![]);
         for field in columns.fields() {
-            if !is_name(field.name()) {
+            if !is_latin_name(field.name()) {
                 let why = "a name in Avro has only Latin letters, digits and `_`, and begins with no digit";
                 return Err(refused(field, why.to_owned()).hint("name it otherwise in the SQL"));
             }
@@ -76,12 +79,6 @@ impl Writer {
         encoder.encode(&batch).map_err(failed)?;
         Ok(encoder.flush())
     }
-}
-
-fn is_name(name: &str) -> bool {
-    !name.starts_with(|first: char| first.is_ascii_digit())
-        && !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// What a column is written as, without loss: its Arrow type, and Avro's.

@@ -7,7 +7,7 @@ use super::{
     connections::{self, Connection},
     job::{self, Common},
     matrix::{Filler, How, members, used},
-    options::check_options,
+    options::{check_options, check_source_options},
     report::Report,
     typing::Unmade,
 };
@@ -172,7 +172,7 @@ impl Resolve<'_, '_, '_, '_> {
             whole: raw.cursor.is_none() && self.file.raw.sink.mode == PipelineMode::Replace,
             contract: contract(raw),
             zone: self.context.zone,
-            options: SourceOptions { kafka: raw.kafka.clone() },
+            options: SourceOptions { kafka: raw.kafka.clone(), greenplum: raw.greenplum.clone() },
         };
         let Some(found) = place.found else { return (SourceKind::Table(spec), None) };
         if found.config.is_log() && spec.cursor.is_some() {
@@ -180,6 +180,7 @@ impl Resolve<'_, '_, '_, '_> {
                 format!("`{}` is a log: it is read by offset, a cursor has no use there", spec.connection);
             self.report.key(node.at(&["cursor"]), "cursor-on-log", message, "leave `cursor` out");
         }
+        check_source_options(&spec, &found.config, node, self.report);
         let facts = found.config.source_facts(&spec);
         (SourceKind::Table(spec), Some(facts))
     }

@@ -5,9 +5,18 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-pub use crate::connector::pg::config::{Grant, SslMode};
+pub use crate::connector::pg::config::{Grant, SslMode, Url};
 use crate::{
-    connector::{pg::Settings, sink::SinkSpec, source::SourceSpec},
+    connector::{
+        pg::{
+            Settings,
+            config::{
+                connect_timeout, localhost, lock_timeout, network_timeout, parallel, public, usual_port,
+            },
+        },
+        sink::SinkSpec,
+        source::SourceSpec,
+    },
     model::{
         delivery::{LINGER, Mode, Order, Reading, SinkFacts, SourceFacts},
         secret::Secret,
@@ -20,15 +29,21 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Where it is, as one text, in the place of `host`, `port`, `database` and maybe `user`: `"postgres://vitrina@host:5432/database"`. No password is in
+    /// it.
+    #[serde(default)]
+    pub url: Option<Url>,
     /// The coordinator's name or address; `"localhost"` unless told.
     #[serde(default = "localhost")]
     pub host: String,
     /// Its port; 5432 unless told.
     #[serde(default = "usual_port")]
     pub port: u16,
-    /// The database.
+    /// The database. Needed, unless `url` names it.
+    #[serde(default)]
     pub database: String,
-    /// Who Vitrina is there.
+    /// Who Vitrina is there. Needed, unless `url` names it.
+    #[serde(default)]
     pub user: String,
     /// The user's password: `password = { env = "GP_PASSWORD" }`.
     #[serde(default)]
@@ -51,6 +66,12 @@ pub struct Config {
     /// How long connecting may take; `"10s"` unless told.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: Span,
+    /// How long a line may be silent before it counts as cut, here and at the server, at least 3 seconds; `"90s"` unless told.
+    #[serde(default = "network_timeout")]
+    pub network_timeout: Span,
+    /// How long to wait for a lock that somebody else holds; `"30s"` unless told.
+    #[serde(default = "lock_timeout")]
+    pub lock_timeout: Span,
     /// How long one statement may take; without a limit unless told.
     #[serde(default)]
     pub statement_timeout: Option<Span>,
@@ -58,12 +79,12 @@ pub struct Config {
     #[serde(default = "parallel")]
     #[schemars(range(min = 1, max = 32))]
     pub parallel: u8,
-    /// Where segments fetch rows from, for sinks that `load = "gpfdist"`.
+    /// Where segments fetch rows from and bring them to, for sinks that `load = "gpfdist"` and sources that `unload = "gpfdist"`.
     #[serde(default)]
     pub gpfdist: Option<Gpfdist>,
 }
 
-/// Where segments fetch rows from.
+/// Where segments fetch rows from and bring them to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gpfdist {
@@ -75,6 +96,16 @@ pub struct Gpfdist {
     /// The address that is listened on; `"0.0.0.0"`, all of this machine, unless told.
     #[serde(default = "everywhere")]
     pub listen: String,
+}
+
+/// `[source.greenplum]`: acts where the source's connection is Greenplum.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceOptions {
+    /// How rows of a whole table come from the segments: through the coordinator by `"copy"`, or by `"gpfdist"`, in no order, for which the connection needs
+    /// `gpfdist`.
+    #[serde(default)]
+    pub unload: Load,
 }
 
 /// `[sink.greenplum]`: acts where the sink's connection is Greenplum.
@@ -135,14 +166,14 @@ pub enum Orientation {
     Column,
 }
 
-/// How rows get to the segments.
+/// How rows get to the segments, or from them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Load {
     /// Through the coordinator, by binary COPY.
     #[default]
     Copy,
-    /// Every segment fetches its part from Vitrina.
+    /// Every segment fetches its part from Vitrina, or brings it there.
     Gpfdist,
 }
 
@@ -209,26 +240,6 @@ impl JsonSchema for Compress {
     }
 }
 
-fn localhost() -> String {
-    "localhost".to_owned()
-}
-
-fn usual_port() -> u16 {
-    5432
-}
-
-fn public() -> String {
-    "public".to_owned()
-}
-
-fn connect_timeout() -> Span {
-    Span::new(std::time::Duration::from_secs(10))
-}
-
-fn parallel() -> u8 {
-    4
-}
-
 fn everywhere() -> String {
     "0.0.0.0".to_owned()
 }
@@ -258,6 +269,7 @@ impl Config {
     /// The settings that a file which names only these two has.
     pub fn new(database: &str, user: &str) -> Self {
         Self {
+            url: None,
             host: localhost(),
             port: usual_port(),
             database: database.to_owned(),
@@ -269,6 +281,8 @@ impl Config {
             cert_file: None,
             key_file: None,
             connect_timeout: connect_timeout(),
+            network_timeout: network_timeout(),
+            lock_timeout: lock_timeout(),
             statement_timeout: None,
             parallel: parallel(),
             gpfdist: None,
@@ -277,11 +291,12 @@ impl Config {
 
     /// How the coordinator is reached.
     pub(super) fn settings(&self) -> Settings {
+        let url = self.url.as_ref();
         Settings {
-            host: self.host.clone(),
-            port: self.port,
-            database: self.database.clone(),
-            user: self.user.clone(),
+            host: url.map_or(&self.host, |url| &url.host).clone(),
+            port: url.map_or(self.port, |url| url.port),
+            database: url.and_then(|url| url.database.as_ref()).unwrap_or(&self.database).clone(),
+            user: url.and_then(|url| url.user.as_ref()).unwrap_or(&self.user).clone(),
             password: self.password.clone(),
             schema: self.schema.clone(),
             sslmode: self.sslmode,
@@ -289,6 +304,8 @@ impl Config {
             cert_file: self.cert_file.clone(),
             key_file: self.key_file.clone(),
             connect_timeout: self.connect_timeout,
+            network_timeout: self.network_timeout,
+            lock_timeout: self.lock_timeout,
             statement_timeout: self.statement_timeout,
             parallel: self.parallel,
         }

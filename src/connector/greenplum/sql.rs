@@ -30,10 +30,6 @@ impl Dialect for Greenplum {
         "greenplum"
     }
 
-    fn set_up(&self) -> &'static str {
-        ""
-    }
-
     fn accepts(&self, product: &Product) -> std::result::Result<(), &'static str> {
         if product.number < OLDEST { Err("Greenplum 6 or later is needed") } else { Ok(()) }
     }
@@ -81,7 +77,8 @@ impl Dialect for Greenplum {
     }
 
     fn create_stage(&self, product: &Product, spec: &SinkSpec, columns: &[(String, String)]) -> String {
-        format!("CREATE TEMP TABLE _vitrina_stage ({}){}", declared(columns), spread(product, spec))
+        let spread = spread(product, spec);
+        format!("CREATE TEMP TABLE _vitrina_stage ({}) ON COMMIT DELETE ROWS{spread}", declared(columns))
     }
 
     /// DELETE takes this lock in any case. Taken first, it is never waited for by two that hold a weaker one, and of two merges with the same
@@ -115,7 +112,7 @@ impl Dialect for Greenplum {
         let spread =
             if product.greenplum.is_some() { format!(" DISTRIBUTED BY ({names})") } else { String::new() };
         let keep = format!(
-            "CREATE TEMP TABLE _vitrina_kept AS SELECT DISTINCT ON ({}) {}, {} FROM {table} AS target WHERE EXISTS \
+            "CREATE TEMP TABLE _vitrina_kept ON COMMIT DROP AS SELECT DISTINCT ON ({}) {}, {} FROM {table} AS target WHERE EXISTS \
              (SELECT 1 FROM {STAGE} AS stage WHERE {}){spread}",
             spelled(key, |key| format!("target.{}", key.name)),
             spelled(key, |key| format!("target.{}", key.name)),
@@ -136,12 +133,18 @@ impl Dialect for Greenplum {
         vec![keep, delete, change, add]
     }
 
+    /// A primary key must hold the columns that rows are distributed by.
+    fn record_key(&self) -> &'static str {
+        "track, target, seq"
+    }
+
     fn create_records(&self, product: &Product, table: &str) -> String {
         let spread = if product.greenplum.is_some() { " DISTRIBUTED BY (track)" } else { "" };
         format!(
             "CREATE TABLE IF NOT EXISTS {table} (target text NOT NULL, track text NOT NULL, seq bigint NOT NULL, \
              progress text NOT NULL, attempt text NOT NULL, \"at\" text NOT NULL, \"rows\" bigint NOT NULL, \
-             PRIMARY KEY (track, target, seq)){spread}"
+             PRIMARY KEY ({})){spread}",
+            self.record_key()
         )
     }
 
@@ -232,6 +235,31 @@ pub(super) fn create_external(table: &str, columns: &[(String, String)], locatio
     )
 }
 
+/// Makes the table by which segments bring rows of so many cells to this place.
+pub(super) fn create_writable(table: &str, width: usize, location: &str) -> String {
+    let columns: Vec<(String, String)> = (0..width).map(|at| (cell(at), "text".to_owned())).collect();
+    format!(
+        "CREATE WRITABLE EXTERNAL TABLE {table} ({}) LOCATION ({}) FORMAT 'TEXT' ENCODING 'UTF8' DISTRIBUTED RANDOMLY",
+        declared(&columns),
+        literal(location)
+    )
+}
+
+/// Lets all segments bring their parts of a query, each cell as it is spelled.
+pub(super) fn unload(external: &str, width: usize, select: &str) -> String {
+    let names: Vec<String> = (0..width).map(cell).collect();
+    let cells: Vec<String> = names.iter().map(|name| format!("{name}::text")).collect();
+    format!(
+        "INSERT INTO {external} SELECT {} FROM ({select}) AS \"rows\" ({})",
+        cells.join(", "),
+        names.join(", ")
+    )
+}
+
+fn cell(at: usize) -> String {
+    format!("c{at}")
+}
+
 /// Drops one that nothing uses any more.
 pub(super) fn drop_external(table: &str) -> String {
     format!("DROP EXTERNAL TABLE IF EXISTS {table}")
@@ -243,9 +271,9 @@ pub(super) fn load(external: &str, columns: &[(String, String)]) -> String {
     format!("INSERT INTO {STAGE} ({columns}) SELECT {columns} FROM {external}")
 }
 
-/// Whether the user may make external tables of gpfdist.
-pub(super) fn may_load() -> &'static str {
-    "SELECT rolsuper OR rolcreaterextgpfd FROM pg_catalog.pg_roles WHERE rolname = current_user"
+/// Whether the user may make external tables of gpfdist: to load, and to unload.
+pub(super) fn may_move() -> &'static str {
+    "SELECT rolsuper OR rolcreaterextgpfd, rolsuper OR rolcreatewextgpfd FROM pg_catalog.pg_roles WHERE rolname = current_user"
 }
 
 #[cfg(test)]

@@ -16,6 +16,10 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<TableColumn>,
     /// The columns that say where a row lies: views have none.
     pub(crate) row_place: Option<&'static str>,
+    /// Whether COPY puts rows into it, and does there what an INSERT would.
+    pub(crate) takes_copy: bool,
+    /// Whether its database keeps texts as UTF-8: in other encodings the order of bytes is another one.
+    pub(crate) utf8: bool,
     pub(crate) oid: u32,
 }
 
@@ -33,6 +37,8 @@ pub(crate) struct TableColumn {
     pub(crate) generated: bool,
     /// Whether it is in the primary key.
     pub(crate) primary: bool,
+    /// Whether texts are filled up with spaces, which are equal without them.
+    pub(crate) padded: bool,
     /// Whether texts sort by their bytes.
     pub(crate) bytewise: bool,
     /// Whether equal texts are equal bytes.
@@ -55,7 +61,9 @@ impl Table {
         name: &str,
     ) -> Result<Option<Self>, tokio_postgres::Error> {
         let sql = format!(
-            "SELECT c.oid, c.relkind, coalesce(row_to_json(c) ->> 'relstorage', '') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+            "SELECT c.oid, c.relkind, coalesce(row_to_json(c) ->> 'relstorage', ''), \
+             c.relhasrules OR coalesce(row_to_json(c) ->> 'relrowsecurity', '') = 'true', \
+             getdatabaseencoding() = 'UTF8' FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = {} AND c.relname = {} AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
             literal(schema),
             literal(name)
@@ -66,9 +74,13 @@ impl Table {
         let oid = text(&found, 0).parse().unwrap_or_default();
         let place = if session.product.greenplum.is_some() { "gp_segment_id, ctid" } else { "ctid" };
         // Greenplum's external tables are no place of rows.
-        let row_place = (matches!(text(&found, 1), "r" | "m") && text(&found, 2) != "x").then_some(place);
+        let external = text(&found, 2) == "x";
+        let row_place = (matches!(text(&found, 1), "r" | "m") && !external).then_some(place);
+        // Rules and policies are for INSERT.
+        let takes_copy = matches!(text(&found, 1), "r" | "p") && !external && !flag(&found, 3);
         let columns = columns(session, oid).await?;
-        Ok(Some(Self { schema: schema.to_owned(), name: name.to_owned(), columns, row_place, oid }))
+        let (schema, name, utf8) = (schema.to_owned(), name.to_owned(), flag(&found, 4));
+        Ok(Some(Self { schema, name, columns, row_place, takes_copy, utf8, oid }))
     }
 
     /// Names of all tables and views of users in a schema, in order.
@@ -131,6 +143,7 @@ async fn columns(session: &Session, oid: u32) -> Result<Vec<TableColumn>, tokio_
     let column = |row: Row| TableColumn {
         name: text(&row, 0).to_owned(),
         kind: Kind::of(text(&row, 1), text(&row, 2).parse().unwrap_or(-1)),
+        padded: text(&row, 1) == "bpchar",
         declared: text(&row, 3).to_owned(),
         not_null: flag(&row, 4),
         fills_itself: flag(&row, 5),

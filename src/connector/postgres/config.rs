@@ -3,9 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use crate::connector::pg::config::{Grant, SslMode};
+pub use crate::connector::pg::config::{Grant, SslMode, Url};
 use crate::{
-    connector::{pg::Settings, sink::SinkSpec, source::SourceSpec},
+    connector::{
+        pg::{
+            Settings,
+            config::{
+                connect_timeout, localhost, lock_timeout, network_timeout, parallel, public, usual_port,
+            },
+        },
+        sink::SinkSpec,
+        source::SourceSpec,
+    },
     model::{
         delivery::{LINGER, Mode, Order, Reading, SinkFacts, SourceFacts},
         secret::Secret,
@@ -18,15 +27,21 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Where it is, as one text, in the place of `host`, `port`, `database` and maybe `user`: `"postgres://vitrina@host:5432/database"`. No password is in
+    /// it.
+    #[serde(default)]
+    pub url: Option<Url>,
     /// The server's name or address; `"localhost"` unless told.
     #[serde(default = "localhost")]
     pub host: String,
     /// Its port; 5432 unless told.
     #[serde(default = "usual_port")]
     pub port: u16,
-    /// The database.
+    /// The database. Needed, unless `url` names it.
+    #[serde(default)]
     pub database: String,
-    /// Who Vitrina is there.
+    /// Who Vitrina is there. Needed, unless `url` names it.
+    #[serde(default)]
     pub user: String,
     /// The user's password: `password = { env = "PGPASSWORD" }`.
     #[serde(default)]
@@ -49,6 +64,12 @@ pub struct Config {
     /// How long connecting may take; `"10s"` unless told.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: Span,
+    /// How long a line may be silent before it counts as cut, here and at the server, at least 3 seconds; `"90s"` unless told.
+    #[serde(default = "network_timeout")]
+    pub network_timeout: Span,
+    /// How long to wait for a lock that somebody else holds; `"30s"` unless told.
+    #[serde(default = "lock_timeout")]
+    pub lock_timeout: Span,
     /// How long one statement may take; without a limit unless told.
     #[serde(default)]
     pub statement_timeout: Option<Span>,
@@ -71,30 +92,11 @@ pub struct SinkOptions {
     pub grant: Grant,
 }
 
-fn localhost() -> String {
-    "localhost".to_owned()
-}
-
-fn usual_port() -> u16 {
-    5432
-}
-
-fn public() -> String {
-    "public".to_owned()
-}
-
-fn connect_timeout() -> Span {
-    Span::new(std::time::Duration::from_secs(10))
-}
-
-fn parallel() -> u8 {
-    4
-}
-
 impl Config {
     /// The settings that a file which names only these two has.
     pub fn new(database: &str, user: &str) -> Self {
         Self {
+            url: None,
             host: localhost(),
             port: usual_port(),
             database: database.to_owned(),
@@ -106,6 +108,8 @@ impl Config {
             cert_file: None,
             key_file: None,
             connect_timeout: connect_timeout(),
+            network_timeout: network_timeout(),
+            lock_timeout: lock_timeout(),
             statement_timeout: None,
             parallel: parallel(),
         }
@@ -113,11 +117,12 @@ impl Config {
 
     /// How the server is reached.
     pub(super) fn settings(&self) -> Settings {
+        let url = self.url.as_ref();
         Settings {
-            host: self.host.clone(),
-            port: self.port,
-            database: self.database.clone(),
-            user: self.user.clone(),
+            host: url.map_or(&self.host, |url| &url.host).clone(),
+            port: url.map_or(self.port, |url| url.port),
+            database: url.and_then(|url| url.database.as_ref()).unwrap_or(&self.database).clone(),
+            user: url.and_then(|url| url.user.as_ref()).unwrap_or(&self.user).clone(),
             password: self.password.clone(),
             schema: self.schema.clone(),
             sslmode: self.sslmode,
@@ -125,6 +130,8 @@ impl Config {
             cert_file: self.cert_file.clone(),
             key_file: self.key_file.clone(),
             connect_timeout: self.connect_timeout,
+            network_timeout: self.network_timeout,
+            lock_timeout: self.lock_timeout,
             statement_timeout: self.statement_timeout,
             parallel: self.parallel,
         }

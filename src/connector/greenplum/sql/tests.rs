@@ -22,6 +22,7 @@ fn spec(mode: Mode, options: &str) -> SinkSpec {
         on_schema_change: OnSchemaChange::Evolve,
         columns: IndexMap::new(),
         partition: vec![],
+        checked: false,
         options: Options { greenplum: Some(options), ..Options::default() },
     }
 }
@@ -150,7 +151,6 @@ fn version_6_has_all_of_it() {
         panic!("an UPDATE shuts other writers out");
     };
     let statements = vec![
-        Greenplum.set_up().to_owned(),
         format!("SELECT {}", Greenplum.digest("a::text")),
         Greenplum.add_column("t", "\"a\"", "bigint"),
         Greenplum.create_stage(&product, &spec, &columns),
@@ -162,7 +162,9 @@ fn version_6_has_all_of_it() {
         create_external("e", &columns, "gpfdist://etl:8080/it's"),
         drop_external("e"),
         load("e", &columns),
-        may_load().to_owned(),
+        create_writable("e", 2, "gpfdist://etl:8080/out"),
+        unload("e", 2, "SELECT \"a\", \"b\"::text FROM t"),
+        may_move().to_owned(),
     ];
     for sql in statements.iter().chain(&Greenplum.prune("r")) {
         judged(sql);
@@ -176,5 +178,14 @@ fn version_6_has_all_of_it() {
     assert_eq!(
         load("e", &columns),
         "INSERT INTO pg_temp._vitrina_stage (\"id\", \"o'Нил\", \"_vitrina_number\") SELECT \"id\", \"o'Нил\", \"_vitrina_number\" FROM e"
+    );
+    assert_eq!(
+        create_writable("e", 2, "gpfdist://etl:8080/out"),
+        "CREATE WRITABLE EXTERNAL TABLE e (c0 text, c1 text) LOCATION ('gpfdist://etl:8080/out') FORMAT 'TEXT' ENCODING 'UTF8' \
+         DISTRIBUTED RANDOMLY"
+    );
+    assert_eq!(
+        unload("e", 2, "SELECT a, b FROM t"),
+        "INSERT INTO e SELECT c0::text, c1::text FROM (SELECT a, b FROM t) AS \"rows\" (c0, c1)"
     );
 }

@@ -186,6 +186,14 @@ async fn rows_are_written_by_a_file() {
     let held = read(&cluster, cluster.config(), &specs::source("mine", &rows)).await.unwrap();
     assert!(held.bad.is_empty(), "{:?}", held.bad);
     assert_eq!(text(&held.batch), text(&rows));
+    // The file may be elsewhere; what messages are stays.
+    std::fs::rename(cluster.root.path().join("mine.proto"), cluster.root.path().join("moved.proto")).unwrap();
+    let by = || Writing { proto: Some("moved.proto".to_owned()), ..by() };
+    write(&cluster, cluster.config(), &sink("mine", by()), &rows, 2).await.unwrap();
+    let other = Writing { format: Format::Protobuf, ..Writing::default() };
+    let error =
+        write(&cluster, cluster.config(), &sink("mine", other), &rows, 3).await.expect_err("another frame");
+    assert_eq!(error.kind, ErrorKind::SchemaChanged, "{error}");
     let whole = read(&cluster, cluster.config(), &specs::undeclared("mine")).await.unwrap();
     assert_eq!(whole.batch.num_columns(), rows.num_columns() + 1, "the field that was not filled, too");
 

@@ -228,6 +228,7 @@ mod tests {
         #[test]
         fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = read(&bytes);
+            let _ = Schema::parse(ALL).unwrap().decode(&bytes);
         }
     }
 }

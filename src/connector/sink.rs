@@ -41,6 +41,8 @@ pub struct SinkSpec {
     pub columns: IndexMap<String, SinkColumn>,
     /// `column = value` that all rows of this writer share, where several members write one table: what `replace` is limited to.
     pub partition: Vec<(String, String)>,
+    /// Whether staged rows are looked at before the commit, by [`Staged::table`]: a place that would do without a stage then makes one.
+    pub checked: bool,
     /// What only one kind of place understands.
     pub options: SinkOptions,
 }
@@ -178,7 +180,7 @@ pub trait Staged: Send {
     /// Rows that are staged.
     fn rows(&self) -> u64;
 
-    /// The staged rows, as checks read them (`this`); `None` = this place cannot be checked before the commit.
+    /// The staged rows, as checks read them (`this`), where [`SinkSpec::checked`] asked for it; `None` = this place cannot be checked before the commit.
     fn table(&self) -> Option<Arc<dyn TableProvider>>;
 
     /// Makes rows and record visible, by compare-and-swap on the record. What others changed beside us (another member's commit to the same table) is

@@ -156,6 +156,7 @@ fn table(
         on_schema_change: raw.on_schema_change,
         columns: sink_columns(&raw.columns),
         partition: vec![],
+        checked: false,
         options: SinkOptions {
             delta: raw.delta.clone(),
             postgres: raw.postgres.clone(),

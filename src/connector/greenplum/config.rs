@@ -7,7 +7,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use crate::connector::pg::config::{Grant, SslMode};
 use crate::{
-    connector::{pg::Settings, sink::SinkSpec, source::SourceSpec},
+    connector::{
+        pg::{
+            Settings,
+            config::{
+                connect_timeout, localhost, lock_timeout, network_timeout, parallel, public, usual_port,
+            },
+        },
+        sink::SinkSpec,
+        source::SourceSpec,
+    },
     model::{
         delivery::{LINGER, Mode, Order, Reading, SinkFacts, SourceFacts},
         secret::Secret,
@@ -51,6 +60,12 @@ pub struct Config {
     /// How long connecting may take; `"10s"` unless told.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: Span,
+    /// How long a line may be silent before it counts as cut, here and at the server, at least 3 seconds; `"90s"` unless told.
+    #[serde(default = "network_timeout")]
+    pub network_timeout: Span,
+    /// How long to wait for a lock that somebody else holds; `"30s"` unless told.
+    #[serde(default = "lock_timeout")]
+    pub lock_timeout: Span,
     /// How long one statement may take; without a limit unless told.
     #[serde(default)]
     pub statement_timeout: Option<Span>,
@@ -209,26 +224,6 @@ impl JsonSchema for Compress {
     }
 }
 
-fn localhost() -> String {
-    "localhost".to_owned()
-}
-
-fn usual_port() -> u16 {
-    5432
-}
-
-fn public() -> String {
-    "public".to_owned()
-}
-
-fn connect_timeout() -> Span {
-    Span::new(std::time::Duration::from_secs(10))
-}
-
-fn parallel() -> u8 {
-    4
-}
-
 fn everywhere() -> String {
     "0.0.0.0".to_owned()
 }
@@ -269,6 +264,8 @@ impl Config {
             cert_file: None,
             key_file: None,
             connect_timeout: connect_timeout(),
+            network_timeout: network_timeout(),
+            lock_timeout: lock_timeout(),
             statement_timeout: None,
             parallel: parallel(),
             gpfdist: None,
@@ -289,6 +286,8 @@ impl Config {
             cert_file: self.cert_file.clone(),
             key_file: self.key_file.clone(),
             connect_timeout: self.connect_timeout,
+            network_timeout: self.network_timeout,
+            lock_timeout: self.lock_timeout,
             statement_timeout: self.statement_timeout,
             parallel: self.parallel,
         }

@@ -30,10 +30,6 @@ impl Dialect for Greenplum {
         "greenplum"
     }
 
-    fn set_up(&self) -> &'static str {
-        ""
-    }
-
     fn accepts(&self, product: &Product) -> std::result::Result<(), &'static str> {
         if product.number < OLDEST { Err("Greenplum 6 or later is needed") } else { Ok(()) }
     }
@@ -81,7 +77,8 @@ impl Dialect for Greenplum {
     }
 
     fn create_stage(&self, product: &Product, spec: &SinkSpec, columns: &[(String, String)]) -> String {
-        format!("CREATE TEMP TABLE _vitrina_stage ({}){}", declared(columns), spread(product, spec))
+        let spread = spread(product, spec);
+        format!("CREATE TEMP TABLE _vitrina_stage ({}) ON COMMIT DELETE ROWS{spread}", declared(columns))
     }
 
     /// DELETE takes this lock in any case. Taken first, it is never waited for by two that hold a weaker one, and of two merges with the same
@@ -115,7 +112,7 @@ impl Dialect for Greenplum {
         let spread =
             if product.greenplum.is_some() { format!(" DISTRIBUTED BY ({names})") } else { String::new() };
         let keep = format!(
-            "CREATE TEMP TABLE _vitrina_kept AS SELECT DISTINCT ON ({}) {}, {} FROM {table} AS target WHERE EXISTS \
+            "CREATE TEMP TABLE _vitrina_kept ON COMMIT DROP AS SELECT DISTINCT ON ({}) {}, {} FROM {table} AS target WHERE EXISTS \
              (SELECT 1 FROM {STAGE} AS stage WHERE {}){spread}",
             spelled(key, |key| format!("target.{}", key.name)),
             spelled(key, |key| format!("target.{}", key.name)),
@@ -136,12 +133,18 @@ impl Dialect for Greenplum {
         vec![keep, delete, change, add]
     }
 
+    /// A primary key must hold the columns that rows are distributed by.
+    fn record_key(&self) -> &'static str {
+        "track, target, seq"
+    }
+
     fn create_records(&self, product: &Product, table: &str) -> String {
         let spread = if product.greenplum.is_some() { " DISTRIBUTED BY (track)" } else { "" };
         format!(
             "CREATE TABLE IF NOT EXISTS {table} (target text NOT NULL, track text NOT NULL, seq bigint NOT NULL, \
              progress text NOT NULL, attempt text NOT NULL, \"at\" text NOT NULL, \"rows\" bigint NOT NULL, \
-             PRIMARY KEY (track, target, seq)){spread}"
+             PRIMARY KEY ({})){spread}",
+            self.record_key()
         )
     }
 

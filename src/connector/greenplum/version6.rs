@@ -74,6 +74,9 @@ const SETTINGS: &[&str] = &[
     "standard_conforming_strings",
     "statement_timeout",
     "synchronize_seqscans",
+    "tcp_keepalives_count",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
     "timezone",
 ];
 

@@ -14,24 +14,59 @@ use super::{
     config::SslMode,
     dialect::{Dialect, Product},
     error::failed,
-    name::literal,
     settings::Settings,
     tls::Tls,
 };
-use crate::connector::{
-    error::{Error, ErrorKind, Result},
-    secret,
+use crate::{
+    connector::{
+        error::{Error, ErrorKind, Result},
+        secret,
+    },
+    model::time::Span,
 };
 
 /// Idle sessions that are kept.
 const KEPT: usize = 8;
 
 /// What every session is set to: values are spelled in one way, whatever the server's or the user's own settings are, and a commit is on the disk
-/// when it is answered. A lock that nobody lets go of is an error, and not a silence.
-const SET_UP: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601'; SET bytea_output = 'hex'; \
-     SET extra_float_digits = 3; SET standard_conforming_strings = on; SET synchronize_seqscans = off; SET lock_timeout = '30s'; \
-     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
-     SELECT current_setting('server_version_num'), version()";
+/// when it is answered. A lock that nobody lets go of is an error, and not a silence; a session may wait inside its transaction, but one whose line was
+/// cut is ended by the server. The last row tells who answers.
+fn set_up(config: &Settings) -> String {
+    let millis = |span: Span| span.get().as_millis();
+    let statement = config.statement_timeout.map_or(0, millis);
+    let (lock, silence) = (millis(config.lock_timeout), Silence::of(config));
+    format!(
+        "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601'; SET bytea_output = 'hex'; \
+         SET extra_float_digits = 3; SET standard_conforming_strings = on; SET synchronize_seqscans = off; \
+         SET statement_timeout = {statement}; SET lock_timeout = {lock}; \
+         SET tcp_keepalives_idle = {}; SET tcp_keepalives_interval = {}; SET tcp_keepalives_count = {PROBES}; \
+         SELECT set_config(name, CASE name WHEN 'tcp_user_timeout' THEN '{}' ELSE '0' END, false) FROM pg_catalog.pg_settings \
+           WHERE name IN ('tcp_user_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'); \
+         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
+         SELECT current_setting('server_version_num'), version()",
+        silence.idle.as_secs(),
+        silence.interval.as_secs(),
+        silence.whole.as_millis(),
+    )
+}
+
+/// Probes that stay without an answer before a line counts as cut.
+const PROBES: u32 = 6;
+
+/// How long a line may be silent: a third of the time goes by before the first probe. Probes are whole seconds apart.
+struct Silence {
+    whole: Duration,
+    idle: Duration,
+    interval: Duration,
+}
+
+impl Silence {
+    fn of(config: &Settings) -> Self {
+        let whole = config.network_timeout.get().max(Duration::from_secs(3));
+        let seconds = |part: Duration| Duration::from_secs(part.as_secs().max(1));
+        Self { whole, idle: seconds(whole / 3), interval: seconds(whole * 2 / 3 / PROBES) }
+    }
+}
 
 /// Cells of a row as text.
 pub(crate) type Row = Vec<Option<String>>;
@@ -63,6 +98,7 @@ impl Server {
         dialect: &'static dyn Dialect,
         root: &Path,
     ) -> Result<Arc<Self>> {
+        let silence = Silence::of(&config);
         let mut login = Login::new();
         login
             .host(&config.host)
@@ -72,10 +108,10 @@ impl Server {
             .application_name("vitrina")
             .connect_timeout(config.connect_timeout.get())
             // A line that was cut is noticed, whoever is to speak next.
-            .keepalives_idle(Duration::from_secs(30))
-            .keepalives_interval(Duration::from_secs(10))
-            .keepalives_retries(6)
-            .tcp_user_timeout(Duration::from_secs(90))
+            .keepalives_idle(silence.idle)
+            .keepalives_interval(silence.interval)
+            .keepalives_retries(PROBES)
+            .tcp_user_timeout(silence.whole)
             .ssl_mode(match config.sslmode {
                 SslMode::Disable => tokio_postgres::config::SslMode::Disable,
                 SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
@@ -154,10 +190,7 @@ impl Server {
             }
         };
         let mut session = Session { client, product: Product::default() };
-        let limit = self.config.statement_timeout.map_or(0, |limit| limit.get().as_millis());
-        let own = self.dialect.set_up();
-        let set_up = format!("SET statement_timeout = {limit}; {own}{SET_UP}");
-        let told = session.rows(&set_up).await.map_err(failed)?.pop().unwrap_or_default();
+        let told = session.rows(&set_up(&self.config)).await.map_err(failed)?.pop().unwrap_or_default();
         let told = |at: usize| told.get(at).and_then(Option::as_deref).unwrap_or_default();
         session.product = Product::told(told(0), told(1));
         self.dialect.accepts(&session.product).map_err(|needed| {
@@ -208,17 +241,6 @@ impl Session {
             _ => None,
         };
         Ok(messages.iter().rev().find_map(count).unwrap_or_default())
-    }
-
-    /// Whether a relation is there; `regclass` would raise an error where the schema is missing.
-    pub(crate) async fn has_table(&self, schema: &str, table: &str) -> Result<bool, tokio_postgres::Error> {
-        let sql = format!(
-            "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = {} AND c.relname = {}",
-            literal(schema),
-            literal(table)
-        );
-        Ok(self.row(&sql).await?.is_some())
     }
 }
 

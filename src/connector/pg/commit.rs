@@ -7,6 +7,7 @@ use super::{
     dialect::{Merge, STAGE, StagedColumn, insert},
     name::{literal, quote},
     record::conflict,
+    stage::Place,
     table::{Table, TableColumn},
     this,
     write::Inner,
@@ -29,10 +30,11 @@ use crate::{
 /// How a transaction begins that moves a record: each statement sees what was committed before it.
 pub(crate) const BEGIN_COMMIT: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
-/// Staged rows on their last step.
+/// Rows on their last step, in the transaction that they were put into.
 pub(crate) struct Move<'a> {
     pub(crate) inner: &'a Inner,
     pub(crate) lease: &'a Lease,
+    pub(crate) place: &'a Place,
     pub(crate) track: &'a Track,
     /// The sequence number that was claimed.
     pub(crate) expected: Option<u64>,
@@ -44,7 +46,6 @@ pub(crate) struct Move<'a> {
 impl Move<'_> {
     /// Whatever fails before COMMIT was sent leaves nothing: the session is closed, and its transaction with it.
     pub(crate) async fn commit(&self, record: Record) -> Result<Committed> {
-        self.run(BEGIN_COMMIT).await?;
         let shown = self.inner.shown();
         let records = self.inner.records(self.lease, &shown);
         if !records.swap(self.track, self.expected, &record).await? {
@@ -55,6 +56,19 @@ impl Move<'_> {
                 _ => Err(conflict(self.track)),
             };
         }
+        if let Place::Stage(_) = self.place {
+            self.take_in().await?;
+        }
+        for sql in &self.inner.extras.after_sql {
+            self.run(&this::named(sql, &self.inner.sql())).await?;
+        }
+        failpoint::pass("pg.commit.inside");
+        self.run("COMMIT").await?;
+        Ok(Committed::Now(record))
+    }
+
+    /// Moves what is staged into the target.
+    async fn take_in(&self) -> Result<()> {
         let Some(table) = self.inner.table(self.lease).await? else {
             return Err(self.inner.dropped());
         };
@@ -69,12 +83,7 @@ impl Move<'_> {
         for sql in self.statements(&table)? {
             self.run(&sql).await?;
         }
-        for sql in &self.inner.extras.after_sql {
-            self.run(&this::named(sql, &table.sql())).await?;
-        }
-        failpoint::pass("pg.commit.inside");
-        self.run("COMMIT").await?;
-        Ok(Committed::Now(record))
+        Ok(())
     }
 
     fn statements(&self, table: &Table) -> Result<Vec<String>> {

@@ -52,9 +52,6 @@ pub(crate) trait Dialect: Send + Sync {
     /// The kind of its connections: part of a source's identity.
     fn kind(&self) -> &'static str;
 
-    /// What a session is set to besides what all are: statements, each with a semicolon.
-    fn set_up(&self) -> &'static str;
-
     /// Whether this server can be worked with; otherwise what is needed.
     fn accepts(&self, product: &Product) -> std::result::Result<(), &'static str>;
 
@@ -82,7 +79,7 @@ pub(crate) trait Dialect: Send + Sync {
     /// Makes the index that a merge finds its rows by, under this name; `None` = merges need none.
     fn create_key(&self, name: &str, table: &str, columns: &str) -> Option<String>;
 
-    /// Makes the table that rows are staged in.
+    /// Makes the table that rows are staged in, which loses them at the end of the transaction.
     fn create_stage(&self, product: &Product, spec: &SinkSpec, columns: &[(String, String)]) -> String;
 
     /// Keeps other writers out of a target whose rows are about to be deleted; `None` = the server needs no such lock.
@@ -90,6 +87,9 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// Brings the last staged row of each key into the target.
     fn merge(&self, product: &Product, merge: &Merge<'_>) -> Vec<String>;
+
+    /// The key of the table of records.
+    fn record_key(&self) -> &'static str;
 
     /// Makes the table of records.
     fn create_records(&self, product: &Product, table: &str) -> String;

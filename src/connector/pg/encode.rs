@@ -67,9 +67,9 @@ impl<'a> Rows<'a> {
         Ok(Self { batch, columns, digits: String::new() })
     }
 
-    /// Writes a row; `extra` follows as a `bigint`.
-    pub(crate) fn write(&mut self, row: usize, extra: i64, out: &mut BytesMut) -> Result<()> {
-        out.put_i16(self.columns.len() as i16 + 1);
+    /// Writes a row; a number follows as a `bigint`.
+    pub(crate) fn write(&mut self, row: usize, number: Option<i64>, out: &mut BytesMut) -> Result<()> {
+        out.put_i16(self.columns.len() as i16 + i16::from(number.is_some()));
         for (at, column) in self.columns.iter().enumerate() {
             if self.batch.column(at).is_null(row) {
                 out.put_i32(-1);
@@ -77,8 +77,10 @@ impl<'a> Rows<'a> {
             }
             put(column, row, &mut self.digits, out).map_err(|why| unwritable(self.batch, at, why))?;
         }
-        out.put_i32(8);
-        out.put_i64(extra);
+        if let Some(number) = number {
+            out.put_i32(8);
+            out.put_i64(number);
+        }
         Ok(())
     }
 }

@@ -188,7 +188,14 @@ mod tests {
             column("day", Kind::Date, "date"),
             column("key", Kind::Other, "uuid"),
         ];
-        Table { schema: "public".into(), name: "t".into(), columns, row_place: Some("ctid"), oid: 1 }
+        Table {
+            schema: "public".into(),
+            name: "t".into(),
+            columns,
+            row_place: Some("ctid"),
+            takes_copy: true,
+            oid: 1,
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod scan;
 mod selection;
 mod settings;
 mod source;
+mod stage;
 mod table;
 mod target;
 mod this;

@@ -42,9 +42,29 @@ impl Records<'_> {
         self.session.server.dialect.create_records(&self.session.product, &self.table())
     }
 
-    /// Whether the record table is there.
+    /// Whether the record table is there. One that connections of another kind keep is refused: each would miss the other's records.
     pub(crate) async fn exist(&self) -> Result<bool> {
-        self.session.has_table(self.schema, RECORDS).await.map_err(|error| self.failed(error))
+        let sql = format!(
+            "SELECT i.indnatts FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary WHERE n.nspname = {} AND c.relname = {}",
+            literal(self.schema),
+            literal(RECORDS)
+        );
+        let Some(found) = self.session.row(&sql).await.map_err(|error| self.failed(error))? else {
+            return Ok(false);
+        };
+        let (server, keys) = (&self.session.server, found.into_iter().next().flatten());
+        let own = server.dialect.record_key();
+        if keys.is_none_or(|keys| keys == own.split(',').count().to_string()) {
+            return Ok(true);
+        }
+        let table = server.table_shown(self.schema, RECORDS);
+        let message = format!(
+            "{table} has not the key ({own}): it was made by a connection of another kind than {}",
+            server.dialect.kind()
+        );
+        Err(Error::new(ErrorKind::Unsupported, message)
+            .hint("give connections of kind postgres and of kind greenplum different schemas to write into"))
     }
 
     /// Whether any track has a record for the target.

@@ -18,6 +18,9 @@ pub(crate) struct Settings {
     pub(crate) cert_file: Option<String>,
     pub(crate) key_file: Option<String>,
     pub(crate) connect_timeout: Span,
+    /// How long a line may be silent before it counts as cut.
+    pub(crate) network_timeout: Span,
+    pub(crate) lock_timeout: Span,
     pub(crate) statement_timeout: Option<Span>,
     /// Sessions that read one whole table at once.
     pub(crate) parallel: u8,

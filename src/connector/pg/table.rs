@@ -16,6 +16,8 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<TableColumn>,
     /// The columns that say where a row lies: views have none.
     pub(crate) row_place: Option<&'static str>,
+    /// Whether COPY puts rows into it, and does there what an INSERT would.
+    pub(crate) takes_copy: bool,
     pub(crate) oid: u32,
 }
 
@@ -55,7 +57,9 @@ impl Table {
         name: &str,
     ) -> Result<Option<Self>, tokio_postgres::Error> {
         let sql = format!(
-            "SELECT c.oid, c.relkind, coalesce(row_to_json(c) ->> 'relstorage', '') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+            "SELECT c.oid, c.relkind, coalesce(row_to_json(c) ->> 'relstorage', ''), \
+             c.relhasrules OR coalesce(row_to_json(c) ->> 'relrowsecurity', '') = 'true' \
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = {} AND c.relname = {} AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
             literal(schema),
             literal(name)
@@ -66,9 +70,13 @@ impl Table {
         let oid = text(&found, 0).parse().unwrap_or_default();
         let place = if session.product.greenplum.is_some() { "gp_segment_id, ctid" } else { "ctid" };
         // Greenplum's external tables are no place of rows.
-        let row_place = (matches!(text(&found, 1), "r" | "m") && text(&found, 2) != "x").then_some(place);
+        let external = text(&found, 2) == "x";
+        let row_place = (matches!(text(&found, 1), "r" | "m") && !external).then_some(place);
+        // Rules and policies are for INSERT.
+        let takes_copy = matches!(text(&found, 1), "r" | "p") && !external && !flag(&found, 3);
         let columns = columns(session, oid).await?;
-        Ok(Some(Self { schema: schema.to_owned(), name: name.to_owned(), columns, row_place, oid }))
+        let (schema, name) = (schema.to_owned(), name.to_owned());
+        Ok(Some(Self { schema, name, columns, row_place, takes_copy, oid }))
     }
 
     /// Names of all tables and views of users in a schema, in order.

@@ -1,12 +1,22 @@
 //! A table as a sink. Why every unit is there once, wholly:
 //!
-//! Rows are staged in a temporary table of one session, which no other session sees and which is gone with it. `commit` is one
-//! transaction: it moves the track's record from the sequence number that was claimed to the next one, and leaves when the record is not that one; it moves the
-//! staged rows into the target; it commits with `synchronous_commit` on. Who moves the record first holds it until the end of the transaction, so of two that claimed the
-//! same one the second finds it moved. A crash before the commit leaves neither rows nor record, a crash behind it both. Where the answer
-//! to COMMIT is lost, the outcome is unknown: that is an error which is tried again, and the next claim's record names the attempt that committed.
+//! A unit is one transaction of a session of its own, open from `stage` to `commit`. Appended rows are put by COPY into the target itself, where no other
+//! transaction sees them before this one commits: they are written once, and all that is locked is what any INSERT locks, so that others write beside. Rows that take the place of others (merge, replace,
+//! window), that are looked at before the commit, or whose columns have no binary form of ours wait in a temporary table, which no other session sees, which writes no log, and which is
+//! emptied by the end of the transaction.
+//!
+//! `commit` moves the track's record from the sequence number that was claimed to the next one, and leaves when the record is not that one; it moves what was
+//! staged into the target; it commits with `synchronous_commit` on. Who moves the record first holds it until the end of the transaction, so of two that claimed the
+//! same one the second finds it moved. The record is moved last, so that nobody waits for a track while its rows come.
+//!
+//! Whatever fails or is dropped before COMMIT was sent closes the session, and the transaction with it: neither rows nor record are there, and what COPY
+//! put into the target is as dead as rows that were deleted. A crash behind COMMIT leaves both. Where the answer to COMMIT is lost, the outcome is unknown: that is an error which is
+//! tried again, and the next claim's record names the attempt that committed. A session whose line was cut is ended by its server, which then lets go of
+//! its locks (`network_timeout`); rows that a unique index refuses because that session committed them after all are a conflict, and not bad.
+//!
+//! A unit takes one session, and one more for moments while it is claimed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use async_trait::async_trait;
@@ -17,13 +27,14 @@ use super::{
     client::{Lease, Server},
     commit::{BEGIN_COMMIT, Move},
     config::Grant,
-    dialect::{NUMBER, STAGE, begin_making, staged},
+    dialect::{STAGE, begin_making},
     error::failed,
     executor,
-    load::{Load, Stage},
-    name::quote,
+    load::Load,
+    name::{quote, quote_all},
     record::{Records, conflict},
     scan::StagedTable,
+    stage::{Kept, Open, Place},
     table::{Table, qualified},
     target::Target,
 };
@@ -57,16 +68,18 @@ pub(crate) struct TableSink {
 }
 
 pub(crate) struct Inner {
-    server: Arc<Server>,
+    pub(crate) server: Arc<Server>,
     pub(crate) spec: SinkSpec,
-    schema: String,
+    pub(crate) schema: String,
     pub(crate) extras: Extras,
+    /// What the last unit left for the next one.
+    pub(crate) kept: Mutex<Option<Kept>>,
 }
 
 impl TableSink {
     pub(crate) fn new(server: Arc<Server>, spec: SinkSpec, extras: Extras) -> Self {
         let schema = spec.schema.clone().unwrap_or_else(|| server.config.schema.clone());
-        Self { inner: Arc::new(Inner { server, spec, schema, extras }) }
+        Self { inner: Arc::new(Inner { server, spec, schema, extras, kept: Mutex::default() }) }
     }
 }
 
@@ -112,18 +125,40 @@ impl Inner {
         lease.run(&begin_making(&self.schema)).await.map(|_| ()).map_err(|error| self.failed(error))
     }
 
-    /// A session with an empty stage in it, and the stage's columns: those of the target, and the rows' number.
-    async fn begin_stage(&self, schema: &SchemaRef) -> Result<(Lease, Vec<(String, String)>)> {
-        let lease = self.server.lease().await?;
-        let Some(table) = self.table(&lease).await? else {
-            return Err(self.dropped());
+    /// Puts a unit's rows into a transaction; how many they are.
+    async fn fill(&self, track: &Track, claim: &Claim, rows: Rows) -> Result<(Open, u64)> {
+        match rows {
+            Rows::Stream(rows) => {
+                let open = self.begin(&claim.schema, self.extras.load.copies()).await?;
+                let count = self.load(&open, track, &claim.schema, rows).await?;
+                Ok((open, count))
+            }
+            Rows::Sql(query) => {
+                let open = self.begin(&claim.schema, false).await?;
+                let columns = quote_all(claim.schema.fields().iter().map(|field| field.name().as_str()));
+                let insert =
+                    format!("INSERT INTO {STAGE} ({columns}) SELECT {columns} FROM ({}) AS rows", query.sql);
+                let count = executor::run(&open.lease, &insert, &query.values, &self.shown()).await?;
+                self.refuse_endless(&open.lease, &claim.schema).await?;
+                Ok((open, count))
+            }
+        }
+    }
+
+    /// The error of rows that were not taken. A unique index refuses what another session of this track has committed meanwhile.
+    async fn blame(&self, track: &Track, claim: &Claim, error: Error) -> Error {
+        if error.kind != ErrorKind::BadData {
+            return error;
+        }
+        let moved = async {
+            let (lease, shown) = (self.server.lease().await?, self.shown());
+            let found = self.records(&lease, &shown).of(track).await?;
+            lease.give_back();
+            Ok::<bool, Error>(
+                found.map(|record| record.seq) != claim.record.as_ref().map(|record| record.seq),
+            )
         };
-        let fields = schema.fields().iter();
-        let mut columns: Vec<_> = fields.map(|field| staged(&table, field.name())).collect();
-        columns.push((quote(NUMBER), "bigint".to_owned()));
-        let sql = self.server.dialect.create_stage(&lease.product, &self.spec, &columns);
-        lease.run(&sql).await.map_err(|error| self.failed(error))?;
-        Ok((lease, columns))
+        if moved.await.is_ok_and(|moved| moved) { conflict(track) } else { error }
     }
 
     /// Waits until one more may write.
@@ -198,30 +233,10 @@ impl Sink for TableSink {
         rows: Rows,
     ) -> Result<Box<dyn Staged>> {
         let inner = &self.inner;
-        let (lease, columns) = inner.begin_stage(&claim.schema).await?;
-        let rows = match rows {
-            Rows::Stream(rows) => {
-                let stage = Stage {
-                    lease: &lease,
-                    track,
-                    schema: &inner.schema,
-                    target: &inner.spec.table,
-                    columns: &columns,
-                    shown: &inner.shown(),
-                };
-                let _slot = inner.slot().await;
-                inner.extras.load.load(stage, rows).await?
-            }
-            Rows::Sql(query) => {
-                let columns: Vec<String> =
-                    claim.schema.fields().iter().map(|field| quote(field.name())).collect();
-                let columns = columns.join(", ");
-                let insert =
-                    format!("INSERT INTO {STAGE} ({columns}) SELECT {columns} FROM ({}) AS rows", query.sql);
-                let rows = executor::run(&lease, &insert, &query.values, &inner.shown()).await?;
-                inner.refuse_endless(&lease, &claim.schema).await?;
-                rows
-            }
+        let slot = inner.slot().await;
+        let (open, rows) = match inner.fill(track, claim, rows).await {
+            Ok(filled) => filled,
+            Err(error) => return Err(inner.blame(track, claim, error).await),
         };
         failpoint::pass("pg.stage.after");
         Ok(Box::new(StagedRows {
@@ -232,7 +247,9 @@ impl Sink for TableSink {
             unit: unit.clone(),
             schema: claim.schema.clone(),
             rows,
-            lease: Arc::new(lease),
+            lease: Arc::new(open.lease),
+            place: open.place,
+            _slot: slot,
         }))
     }
 
@@ -274,6 +291,7 @@ impl Sink for TableSink {
     }
 }
 
+/// Dropped, its session is closed, and with it the transaction.
 struct StagedRows {
     inner: Arc<Inner>,
     track: Track,
@@ -282,8 +300,9 @@ struct StagedRows {
     unit: Unit,
     schema: SchemaRef,
     rows: u64,
-    /// Never given back: the stage goes with it.
     lease: Arc<Lease>,
+    place: Place,
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 #[async_trait]
@@ -293,7 +312,13 @@ impl Staged for StagedRows {
     }
 
     fn table(&self) -> Option<Arc<dyn TableProvider>> {
-        Some(Arc::new(StagedTable::new(self.lease.clone(), self.schema.clone(), self.inner.shown())))
+        match self.place {
+            Place::Target => None,
+            Place::Stage(_) => {
+                let (lease, schema) = (self.lease.clone(), self.schema.clone());
+                Some(Arc::new(StagedTable::new(lease, schema, self.inner.shown())))
+            }
+        }
     }
 
     async fn commit(self: Box<Self>) -> Result<Committed> {
@@ -304,6 +329,7 @@ impl Staged for StagedRows {
         let step = Move {
             inner: &self.inner,
             lease: &self.lease,
+            place: &self.place,
             track: &self.track,
             expected: self.expected,
             schema: &self.schema,
@@ -316,10 +342,13 @@ impl Staged for StagedRows {
             at: self.attempt.at,
             rows: self.rows,
         };
-        let _slot = self.inner.slot().await;
         failpoint::pass("pg.commit.before");
-        let committed = step.commit(record).await;
+        let committed = step.commit(record).await?;
         failpoint::pass("pg.commit.after");
-        committed
+        // Checks may still hold it: then it goes with them.
+        if let (Committed::Now(_), Some(lease)) = (&committed, Arc::into_inner(self.lease)) {
+            self.inner.keep(lease, self.place);
+        }
+        Ok(committed)
     }
 }

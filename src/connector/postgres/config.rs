@@ -5,7 +5,16 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::connector::pg::config::{Grant, SslMode};
 use crate::{
-    connector::{pg::Settings, sink::SinkSpec, source::SourceSpec},
+    connector::{
+        pg::{
+            Settings,
+            config::{
+                connect_timeout, localhost, lock_timeout, network_timeout, parallel, public, usual_port,
+            },
+        },
+        sink::SinkSpec,
+        source::SourceSpec,
+    },
     model::{
         delivery::{LINGER, Mode, Order, Reading, SinkFacts, SourceFacts},
         secret::Secret,
@@ -49,6 +58,12 @@ pub struct Config {
     /// How long connecting may take; `"10s"` unless told.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: Span,
+    /// How long a line may be silent before it counts as cut, here and at the server, at least 3 seconds; `"90s"` unless told.
+    #[serde(default = "network_timeout")]
+    pub network_timeout: Span,
+    /// How long to wait for a lock that somebody else holds; `"30s"` unless told.
+    #[serde(default = "lock_timeout")]
+    pub lock_timeout: Span,
     /// How long one statement may take; without a limit unless told.
     #[serde(default)]
     pub statement_timeout: Option<Span>,
@@ -71,26 +86,6 @@ pub struct SinkOptions {
     pub grant: Grant,
 }
 
-fn localhost() -> String {
-    "localhost".to_owned()
-}
-
-fn usual_port() -> u16 {
-    5432
-}
-
-fn public() -> String {
-    "public".to_owned()
-}
-
-fn connect_timeout() -> Span {
-    Span::new(std::time::Duration::from_secs(10))
-}
-
-fn parallel() -> u8 {
-    4
-}
-
 impl Config {
     /// The settings that a file which names only these two has.
     pub fn new(database: &str, user: &str) -> Self {
@@ -106,6 +101,8 @@ impl Config {
             cert_file: None,
             key_file: None,
             connect_timeout: connect_timeout(),
+            network_timeout: network_timeout(),
+            lock_timeout: lock_timeout(),
             statement_timeout: None,
             parallel: parallel(),
         }
@@ -125,6 +122,8 @@ impl Config {
             cert_file: self.cert_file.clone(),
             key_file: self.key_file.clone(),
             connect_timeout: self.connect_timeout,
+            network_timeout: self.network_timeout,
+            lock_timeout: self.lock_timeout,
             statement_timeout: self.statement_timeout,
             parallel: self.parallel,
         }

@@ -22,10 +22,6 @@ impl Dialect for Postgres {
         "postgres"
     }
 
-    fn set_up(&self) -> &'static str {
-        "SET idle_in_transaction_session_timeout = 0; "
-    }
-
     fn accepts(&self, product: &Product) -> std::result::Result<(), &'static str> {
         if product.number < OLDEST { Err("PostgreSQL 12 or later is needed") } else { Ok(()) }
     }
@@ -61,7 +57,7 @@ impl Dialect for Postgres {
     }
 
     fn create_stage(&self, _: &Product, _: &SinkSpec, columns: &[(String, String)]) -> String {
-        format!("CREATE TEMP TABLE _vitrina_stage ({})", declared(columns))
+        format!("CREATE TEMP TABLE _vitrina_stage ({}) ON COMMIT DELETE ROWS", declared(columns))
     }
 
     /// Rows are locked one by one, and a unique index tells keys apart.
@@ -102,11 +98,16 @@ impl Dialect for Postgres {
         statements
     }
 
+    fn record_key(&self) -> &'static str {
+        "target, track"
+    }
+
     fn create_records(&self, _: &Product, table: &str) -> String {
         format!(
             "CREATE TABLE IF NOT EXISTS {table} (target text NOT NULL, track text NOT NULL, seq bigint NOT NULL, \
              progress text NOT NULL, attempt text NOT NULL, at text NOT NULL, rows bigint NOT NULL, \
-             PRIMARY KEY (target, track))"
+             PRIMARY KEY ({}))",
+            self.record_key()
         )
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vitrina::{
     connector::{
         error::ErrorKind,
-        sink::{Committed, Rows},
+        sink::{Committed, Rows, SinkSpec},
     },
     model::{
         delivery::Mode,
@@ -62,7 +62,7 @@ pub(crate) async fn claim_makes_the_target(harness: &dyn Harness) {
 pub(crate) async fn staged_rows_are_seen_by_checks_alone(harness: &dyn Harness) {
     for mode in modes_of(harness, &MODES) {
         let table = format!("hidden_{mode}");
-        let spec = specs::sink(&table, mode);
+        let spec = SinkSpec { checked: true, ..specs::sink(&table, mode) };
         write(harness, &spec, &track("mrf1"), 1, &people([1])).await;
         let sink = open(harness, &spec).await;
         let rows = people(1..=9);

@@ -119,9 +119,10 @@ impl Load for Fetched {
     }
 }
 
-/// The external table of a track, made once; another one of the track is of other columns or of another place, and goes.
+/// The external table of a track, made once; another one of the track is of other columns or of another place, and goes. It is made by a session of its
+/// own, since that of the stage is in its transaction.
 async fn external(stage: &Stage<'_>, path: &str, location: &str) -> Result<String> {
-    let lease = stage.lease;
+    let lease = stage.lease.server.lease().await?;
     let failed = |error| failed(stage.shown, error);
     let columns = declared(stage.columns);
     let prefix = format!("_vitrina_load_{}_", &path[1..]);
@@ -135,6 +136,7 @@ async fn external(stage: &Stage<'_>, path: &str, location: &str) -> Result<Strin
     };
     let table = qualified(stage.schema, &wanted);
     if found().await?.contains(&wanted) {
+        lease.give_back();
         return Ok(table);
     }
     let run = async |sql: &str| lease.run(sql).await.map_err(failed);
@@ -147,6 +149,7 @@ async fn external(stage: &Stage<'_>, path: &str, location: &str) -> Result<Strin
         run(&sql::create_external(&table, stage.columns, location)).await?;
     }
     run("COMMIT").await?;
+    lease.give_back();
     Ok(table)
 }
 

@@ -22,6 +22,7 @@ fn spec(mode: Mode, options: &str) -> SinkSpec {
         on_schema_change: OnSchemaChange::Evolve,
         columns: IndexMap::new(),
         partition: vec![],
+        checked: false,
         options: Options { greenplum: Some(options), ..Options::default() },
     }
 }
@@ -150,7 +151,6 @@ fn version_6_has_all_of_it() {
         panic!("an UPDATE shuts other writers out");
     };
     let statements = vec![
-        Greenplum.set_up().to_owned(),
         format!("SELECT {}", Greenplum.digest("a::text")),
         Greenplum.add_column("t", "\"a\"", "bigint"),
         Greenplum.create_stage(&product, &spec, &columns),

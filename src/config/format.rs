@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::tree::{Node, Value};
 use crate::{
-    connector::greenplum::config::Compress,
+    connector::{greenplum::config::Compress, postgres::config::Url},
     model::{
         column::ColumnType,
         problem::{Problem, nearest},
@@ -66,6 +66,11 @@ fn text_problem(node: &Node, text: &str, schema: &Json, name: &str) -> Option<Pr
         "greenplum-compression" => {
             let hint = text.parse::<Compress>().err()?;
             problem("bad-compression", format!("{name}: `{text}` is no compression of Greenplum"), hint)
+        }
+        "postgres-url" => {
+            // The text is not told: there may be a password in it.
+            let hint = text.parse::<Url>().err()?;
+            problem("bad-url", format!("{name} is no address of a server that Vitrina takes"), hint)
         }
         "date" => {
             text.parse::<NaiveDate>().err()?;
@@ -154,6 +159,7 @@ pub(crate) fn describe(schema: &Json) -> Option<&'static str> {
         "percent" => "a share such as \"0.1%\"",
         "date" => "a date",
         "greenplum-compression" => "a compression such as \"zstd:3\"",
+        "postgres-url" => "an address such as \"postgres://user@host/database\"",
         _ => return None,
     })
 }
@@ -168,6 +174,7 @@ pub(crate) fn stand_in(schema: &Json, name: &str) -> String {
         Some("size") => "1 MiB".to_owned(),
         Some("percent") => "0%".to_owned(),
         Some("greenplum-compression") => "zstd:3".to_owned(),
+        Some("postgres-url") => "postgres://user@host/database".to_owned(),
         Some("date" | "date-or-time") => "2026-01-01".to_owned(),
         Some("date-time") => "2026-01-01T00:00:00Z".to_owned(),
         _ => name.to_owned(),

@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
 
-use super::{error::Result, kafka};
+use super::{error::Result, greenplum, kafka};
 use crate::model::{
     column::Contract,
     name::Track,
@@ -42,6 +42,8 @@ pub struct SourceSpec {
 pub struct SourceOptions {
     /// `[source.kafka]`
     pub kafka: Option<kafka::config::SourceOptions>,
+    /// `[source.greenplum]`
+    pub greenplum: Option<greenplum::config::SourceOptions>,
 }
 
 /// A column that rises as rows are added.

@@ -16,7 +16,7 @@ use crate::{
     connector::{
         delta::config::SinkOptions as DeltaOptions,
         generate::config::Generate,
-        greenplum::config::SinkOptions as GreenplumOptions,
+        greenplum::config::{SinkOptions as GreenplumOptions, SourceOptions as GreenplumSourceOptions},
         kafka::config::{SinkOptions as KafkaOptions, SourceOptions as KafkaSourceOptions},
         postgres::config::SinkOptions as PostgresOptions,
         sink::{DeleteHow, OnSchemaChange},
@@ -103,6 +103,8 @@ pub(crate) struct Source {
     pub(crate) generate: Option<Generate>,
     /// What only Kafka understands.
     pub(crate) kafka: Option<KafkaSourceOptions>,
+    /// What only Greenplum understands.
+    pub(crate) greenplum: Option<GreenplumSourceOptions>,
 }
 
 /// A column that rises as rows are added.

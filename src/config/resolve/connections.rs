@@ -12,7 +12,7 @@ use crate::{
         tree::{Node, Value},
         walk::list,
     },
-    connector::ConnectionConfig,
+    connector::{ConnectionConfig, postgres::config::Url},
     model::name::Facts,
 };
 
@@ -143,12 +143,43 @@ fn check(name: &str, config: &ConnectionConfig, node: &Node, report: &mut Report
             _ => {}
         }
     }
+    match config {
+        ConnectionConfig::Postgres(postgres) => check_address(name, postgres.url.as_ref(), node, report),
+        ConnectionConfig::Greenplum(greenplum) => check_address(name, greenplum.url.as_ref(), node, report),
+        _ => {}
+    }
     for (_, path) in paths(node) {
         let text = path.text().unwrap_or_default();
         if text.is_empty() || text.contains('\0') {
             report.value(path, "bad-path", format!("connection `{name}` has a path that names no file"), "");
         }
     }
+}
+
+/// A server's address is one text or several keys, and tells the database and the user either way.
+fn check_address(name: &str, url: Option<&Url>, node: &Node, report: &mut Report<'_>) {
+    let told =
+        [("database", url.is_some_and(Url::names_database)), ("user", url.is_some_and(Url::names_user))];
+    for (key, in_url) in told {
+        match (node.get(key), in_url) {
+            (None, false) => {
+                let message = format!("connection `{name}` needs `{key}`");
+                report.value(node, "missing-key", message, "write it, or name it in `url`");
+            }
+            (Some(again), true) => both(name, key, again, report),
+            _ => {}
+        }
+    }
+    for key in ["host", "port"] {
+        if let (Some(again), Some(_)) = (node.get(key), url) {
+            both(name, key, again, report);
+        }
+    }
+}
+
+fn both(name: &str, key: &str, node: &Node, report: &mut Report<'_>) {
+    let message = format!("connection `{name}` has `{key}`, and `url` tells it too");
+    report.value(node, "conflicting-keys", message, "leave one of them out");
 }
 
 /// The file paths of a connection.

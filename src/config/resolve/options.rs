@@ -19,6 +19,7 @@ pub(crate) fn check_source_options(
     node: &Node,
     report: &mut Report<'_>,
 ) {
+    check_unload(source, config, node, report);
     let Some(options) = &source.options.kafka else {
         return;
     };
@@ -83,12 +84,30 @@ fn check_greenplum(sink: &SinkSpec, config: Option<&ConnectionConfig>, node: &No
         let hint = "add `append_optimized = true`, or leave it out";
         report.key(node.at(&["greenplum", key]), "conflicting-keys", message, hint);
     }
-    if let (Load::Gpfdist, Some(ConnectionConfig::Greenplum(greenplum))) = (options.load, config)
+    if options.load == Load::Gpfdist {
+        check_gpfdist(&sink.connection, config, node.at(&["greenplum", "load"]), report);
+    }
+}
+
+fn check_unload(source: &SourceSpec, config: Option<&ConnectionConfig>, node: &Node, report: &mut Report<'_>) {
+    let unload = source.options.greenplum.as_ref().map(|options| options.unload);
+    if unload != Some(Load::Gpfdist) {
+        return;
+    }
+    let node = node.at(&["greenplum", "unload"]);
+    if source.cursor.is_some() {
+        let message = "rows by a cursor are read in its order, and segments bring them in none";
+        report.key(node, "conflicting-keys", message.to_owned(), "leave `cursor` out, or `unload`");
+    }
+    check_gpfdist(&source.connection, config, node, report);
+}
+
+fn check_gpfdist(connection: &str, config: Option<&ConnectionConfig>, node: &Node, report: &mut Report<'_>) {
+    if let Some(ConnectionConfig::Greenplum(greenplum)) = config
         && greenplum.gpfdist.is_none()
     {
-        let message = format!("connection `{}` has no `gpfdist`, where segments fetch rows", sink.connection);
-        let hint =
-            "add `gpfdist = { host = \"…\", port = 8080 }` to the connection, or use `load = \"copy\"`";
-        report.value(node.at(&["greenplum", "load"]), "missing-key", message, hint);
+        let message = format!("connection `{connection}` has no `gpfdist`, where segments come to");
+        let hint = "add `gpfdist = { host = \"…\", port = 8080 }` to the connection, or use \"copy\"";
+        report.value(node, "missing-key", message, hint);
     }
 }

@@ -88,8 +88,39 @@ fn tables_of_greenplum() {
     let check = |project: &str| lines(&[("vitrina.toml", project), ("pipelines/p.toml", &pipeline)]);
     let told = check(&project);
     assert!(told.len() == 1 && told[0].contains("connection `gp` has no `gpfdist`"), "{told:?}");
+    let unload = ORDERS
+        .replace("\"shop\"", "\"gp\"")
+        .replace("[sink]", "[source.greenplum]\nunload = \"gpfdist\"\n\n[sink]");
+    let told = lines(&[("vitrina.toml", &project), ("pipelines/p.toml", &unload)]);
+    assert!(told.iter().any(|line| line.contains("connection `gp` has no `gpfdist`")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("segments bring them in none")), "{told:?}");
     let served = format!("{project}gpfdist = {{ host = \"etl\", port = 8080 }}\n");
     assert_eq!(check(&served), Vec::<String>::new());
+}
+
+/// An address is one text or several keys; a password is in neither.
+#[test]
+fn a_server_is_named_by_an_address() {
+    for kind in ["postgres", "greenplum"] {
+        let check = |keys: &str| {
+            let project = format!("{BASE}\n[connections.gp]\nkind = \"{kind}\"\n{keys}\n");
+            lines(&[("vitrina.toml", &project), ("pipelines/p.toml", ORDERS)])
+        };
+        assert_eq!(check("url = \"postgres://etl@pg:6432/dwh\""), Vec::<String>::new());
+        assert_eq!(check("url = \"postgres://pg/dwh\"\nuser = \"etl\""), Vec::<String>::new());
+        for (keys, expected) in [
+            ("", "needs `database`"),
+            ("url = \"postgres://pg/dwh\"", "needs `user`"),
+            ("url = \"postgres://etl@pg/dwh\"\nhost = \"pg\"", "has `host`, and `url` tells it too"),
+            ("url = \"postgres://etl@pg/dwh\"\ndatabase = \"dwh\"", "has `database`, and `url` tells it too"),
+            ("url = \"postgres://etl:secret-42@pg/dwh\"", "take the password out"),
+            ("url = \"postgres://etl@pg/dwh?sslmode=require\"", "as keys of the connection"),
+        ] {
+            let told = check(keys);
+            let found = told.iter().any(|line| line.contains(expected));
+            assert!(found && told.iter().all(|line| !line.contains("secret-42")), "{keys}: {told:?}");
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-pub use crate::connector::pg::config::{Grant, SslMode};
+pub use crate::connector::pg::config::{Grant, SslMode, Url};
 use crate::{
     connector::{
         pg::{
@@ -29,15 +29,21 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Where it is, as one text, in the place of `host`, `port`, `database` and maybe `user`: `"postgres://vitrina@host:5432/database"`. No password is in
+    /// it.
+    #[serde(default)]
+    pub url: Option<Url>,
     /// The coordinator's name or address; `"localhost"` unless told.
     #[serde(default = "localhost")]
     pub host: String,
     /// Its port; 5432 unless told.
     #[serde(default = "usual_port")]
     pub port: u16,
-    /// The database.
+    /// The database. Needed, unless `url` names it.
+    #[serde(default)]
     pub database: String,
-    /// Who Vitrina is there.
+    /// Who Vitrina is there. Needed, unless `url` names it.
+    #[serde(default)]
     pub user: String,
     /// The user's password: `password = { env = "GP_PASSWORD" }`.
     #[serde(default)]
@@ -73,12 +79,12 @@ pub struct Config {
     #[serde(default = "parallel")]
     #[schemars(range(min = 1, max = 32))]
     pub parallel: u8,
-    /// Where segments fetch rows from, for sinks that `load = "gpfdist"`.
+    /// Where segments fetch rows from and bring them to, for sinks that `load = "gpfdist"` and sources that `unload = "gpfdist"`.
     #[serde(default)]
     pub gpfdist: Option<Gpfdist>,
 }
 
-/// Where segments fetch rows from.
+/// Where segments fetch rows from and bring them to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gpfdist {
@@ -90,6 +96,16 @@ pub struct Gpfdist {
     /// The address that is listened on; `"0.0.0.0"`, all of this machine, unless told.
     #[serde(default = "everywhere")]
     pub listen: String,
+}
+
+/// `[source.greenplum]`: acts where the source's connection is Greenplum.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceOptions {
+    /// How rows of a whole table come from the segments: through the coordinator by `"copy"`, or by `"gpfdist"`, in no order, for which the connection needs
+    /// `gpfdist`.
+    #[serde(default)]
+    pub unload: Load,
 }
 
 /// `[sink.greenplum]`: acts where the sink's connection is Greenplum.
@@ -150,14 +166,14 @@ pub enum Orientation {
     Column,
 }
 
-/// How rows get to the segments.
+/// How rows get to the segments, or from them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Load {
     /// Through the coordinator, by binary COPY.
     #[default]
     Copy,
-    /// Every segment fetches its part from Vitrina.
+    /// Every segment fetches its part from Vitrina, or brings it there.
     Gpfdist,
 }
 
@@ -253,6 +269,7 @@ impl Config {
     /// The settings that a file which names only these two has.
     pub fn new(database: &str, user: &str) -> Self {
         Self {
+            url: None,
             host: localhost(),
             port: usual_port(),
             database: database.to_owned(),
@@ -274,11 +291,12 @@ impl Config {
 
     /// How the coordinator is reached.
     pub(super) fn settings(&self) -> Settings {
+        let url = self.url.as_ref();
         Settings {
-            host: self.host.clone(),
-            port: self.port,
-            database: self.database.clone(),
-            user: self.user.clone(),
+            host: url.map_or(&self.host, |url| &url.host).clone(),
+            port: url.map_or(self.port, |url| url.port),
+            database: url.and_then(|url| url.database.as_ref()).unwrap_or(&self.database).clone(),
+            user: url.and_then(|url| url.user.as_ref()).unwrap_or(&self.user).clone(),
             password: self.password.clone(),
             schema: self.schema.clone(),
             sslmode: self.sslmode,

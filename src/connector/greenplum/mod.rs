@@ -15,13 +15,13 @@ use tokio::sync::Semaphore;
 
 use self::{
     config::Load,
-    gpfdist::{Fetched, Service},
+    gpfdist::{Brought, Fetched, Service},
 };
 use super::{
     OpenContext,
     connection::{Connection, Health, TableInfo},
     error::{Error, ErrorKind, Result},
-    pg::{Catalog, Copy, Extras, Server, TableSink, TableSource, check_table, failed, probe, quote},
+    pg::{Bulk, Catalog, Copy, Extras, Server, TableSink, TableSource, check_table, failed, probe, quote},
     sink::{Sink, SinkSpec},
     source::{Source, SourceSpec},
 };
@@ -36,7 +36,7 @@ pub fn open(config: &config::Config, context: OpenContext) -> Result<Arc<dyn Con
 
 struct Greenplum {
     server: Arc<Server>,
-    /// What segments fetch rows from: one for all sinks.
+    /// What segments fetch rows from and bring them to: one for all sinks and sources.
     service: Option<Arc<Service>>,
     /// Sinks that write at once.
     slots: Arc<Semaphore>,
@@ -46,7 +46,13 @@ struct Greenplum {
 impl Connection for Greenplum {
     async fn source(&self, spec: &SourceSpec) -> Result<Arc<dyn Source>> {
         check_table(&spec.table)?;
-        Ok(Arc::new(TableSource::new(self.server.clone(), spec.clone())))
+        let unload = spec.options.greenplum.as_ref().map(|options| options.unload).unwrap_or_default();
+        let bulk = match (unload, &self.service) {
+            (Load::Copy, _) => None,
+            (Load::Gpfdist, Some(service)) => Some(Arc::new(Brought::new(service.clone())) as Arc<dyn Bulk>),
+            (Load::Gpfdist, None) => return Err(self.unserved("a source unloads by it")),
+        };
+        Ok(Arc::new(TableSource::new(self.server.clone(), spec.clone(), bulk)))
     }
 
     async fn sink(&self, spec: &SinkSpec) -> Result<Arc<dyn Sink>> {
@@ -56,7 +62,7 @@ impl Connection for Greenplum {
             load: match (options.load, &self.service) {
                 (Load::Copy, _) => Arc::new(Copy),
                 (Load::Gpfdist, Some(service)) => Arc::new(Fetched::new(service.clone())),
-                (Load::Gpfdist, None) => return Err(self.unserved()),
+                (Load::Gpfdist, None) => return Err(self.unserved("a sink loads by it")),
             },
             after_sql: options.after_sql,
             grant: options.grant,
@@ -82,11 +88,15 @@ impl Connection for Greenplum {
                 .push("it is no Greenplum: storage and distribution are left out of its tables".to_owned());
         } else if self.service.is_some() {
             let may =
-                lease.cell(sql::may_load()).await.map_err(|error| failed(&self.server.shown(), error))?;
-            if may.as_deref() != Some("t") {
-                let user = quote(&self.server.config.user);
-                let told = "ALTER ROLE {} CREATEEXTTABLE (type = 'readable', protocol = 'gpfdist')";
-                health.notes.push(format!("to load by gpfdist: {}", told.replace("{}", &user)));
+                lease.row(sql::may_move()).await.map_err(|error| failed(&self.server.shown(), error))?;
+            let may = may.unwrap_or_default();
+            for (at, what, kind) in [(0, "load", "readable"), (1, "unload", "writable")] {
+                if may.get(at).and_then(Option::as_deref) != Some("t") {
+                    let user = quote(&self.server.config.user);
+                    let right =
+                        format!("ALTER ROLE {user} CREATEEXTTABLE (type = '{kind}', protocol = 'gpfdist')");
+                    health.notes.push(format!("to {what} by gpfdist: {right}"));
+                }
             }
         }
         lease.give_back();
@@ -99,8 +109,8 @@ impl Connection for Greenplum {
 }
 
 impl Greenplum {
-    fn unserved(&self) -> Error {
-        let message = format!("{} has no `gpfdist`, and a sink loads by it", self.server.shown());
+    fn unserved(&self, who: &str) -> Error {
+        let message = format!("{} has no `gpfdist`, and {who}", self.server.shown());
         Error::new(ErrorKind::Unsupported, message)
             .hint("say where segments reach this machine: gpfdist = { host = \"…\", port = 8080 }")
     }

@@ -235,6 +235,31 @@ pub(super) fn create_external(table: &str, columns: &[(String, String)], locatio
     )
 }
 
+/// Makes the table by which segments bring rows of so many cells to this place.
+pub(super) fn create_writable(table: &str, width: usize, location: &str) -> String {
+    let columns: Vec<(String, String)> = (0..width).map(|at| (cell(at), "text".to_owned())).collect();
+    format!(
+        "CREATE WRITABLE EXTERNAL TABLE {table} ({}) LOCATION ({}) FORMAT 'TEXT' ENCODING 'UTF8' DISTRIBUTED RANDOMLY",
+        declared(&columns),
+        literal(location)
+    )
+}
+
+/// Lets all segments bring their parts of a query, each cell as it is spelled.
+pub(super) fn unload(external: &str, width: usize, select: &str) -> String {
+    let names: Vec<String> = (0..width).map(cell).collect();
+    let cells: Vec<String> = names.iter().map(|name| format!("{name}::text")).collect();
+    format!(
+        "INSERT INTO {external} SELECT {} FROM ({select}) AS \"rows\" ({})",
+        cells.join(", "),
+        names.join(", ")
+    )
+}
+
+fn cell(at: usize) -> String {
+    format!("c{at}")
+}
+
 /// Drops one that nothing uses any more.
 pub(super) fn drop_external(table: &str) -> String {
     format!("DROP EXTERNAL TABLE IF EXISTS {table}")
@@ -246,9 +271,9 @@ pub(super) fn load(external: &str, columns: &[(String, String)]) -> String {
     format!("INSERT INTO {STAGE} ({columns}) SELECT {columns} FROM {external}")
 }
 
-/// Whether the user may make external tables of gpfdist.
-pub(super) fn may_load() -> &'static str {
-    "SELECT rolsuper OR rolcreaterextgpfd FROM pg_catalog.pg_roles WHERE rolname = current_user"
+/// Whether the user may make external tables of gpfdist: to load, and to unload.
+pub(super) fn may_move() -> &'static str {
+    "SELECT rolsuper OR rolcreaterextgpfd, rolsuper OR rolcreatewextgpfd FROM pg_catalog.pg_roles WHERE rolname = current_user"
 }
 
 #[cfg(test)]

@@ -43,11 +43,8 @@ pub(super) fn columns(table: &Table, dialect: &PostgresDialect) -> Vec<RemoteCol
 }
 
 fn agreement(column: &TableColumn, dialect: &PostgresDialect) -> Agreement {
-    // Texts that are filled up with spaces are equal without them, and a domain does not tell what it is made over.
-    let plain = ["text", "name"].contains(&column.declared.as_str())
-        || column.declared.starts_with("character varying");
     match column.kind {
-        Kind::Text if !plain => Agreement::Nothing,
+        Kind::Text if column.padded => Agreement::Nothing,
         Kind::Oid => Agreement::Nothing,
         kind => dialect.agrees(&kind.arrow()),
     }

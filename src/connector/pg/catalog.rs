@@ -70,12 +70,8 @@ impl SchemaProvider for Tables {
         let lease = self.server.lease().await?;
         let found = Table::find(&lease, &self.schema, name).await;
         let found = found.map_err(|error| failed(&self.server.table_shown(&self.schema, name), error))?;
-        let table = match found {
-            Some(table) => Some(remote(&self.server, &lease, table).await?),
-            None => None,
-        };
         lease.give_back();
-        Ok(table.map(|table| Arc::new(table) as _))
+        Ok(found.map(|table| Arc::new(remote(&self.server, table)) as _))
     }
 
     fn table_exist(&self, name: &str) -> bool {

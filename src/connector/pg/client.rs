@@ -144,13 +144,18 @@ impl Server {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let session = match idle {
-                // One that was idle for long may be gone without our having heard of it.
-                Some(session) if session.client.check_connection().await.is_err() => continue,
+                Some(session) if !self.is_there(&session).await => continue,
                 Some(session) => session,
                 None => self.connect().await?,
             };
             return Ok(Lease { session: Box::new(session), server: self.clone() });
         }
+    }
+
+    /// Whether a session that was idle is still there: it may be gone without our having heard of it, or say nothing.
+    pub(crate) async fn is_there(&self, session: &Session) -> bool {
+        let asked = session.client.check_connection();
+        tokio::time::timeout(self.config.connect_timeout.get(), asked).await.is_ok_and(|there| there.is_ok())
     }
 
     /// A new session of one's own.

@@ -44,16 +44,14 @@ pub(super) struct PostgresExecutor {
 }
 
 /// A table for the engine: scanned, or a part of a statement.
-pub(super) async fn remote(server: &Arc<Server>, lease: &Lease, table: Table) -> Result<RemoteTable> {
-    let encoding = lease.cell("SELECT getdatabaseencoding()").await;
-    let encoding = encoding.map_err(|error| failed(&server.shown(), error))?;
-    let dialect = PostgresDialect { utf8: encoding.as_deref() == Some("UTF8") };
-    Ok(RemoteTable {
+pub(super) fn remote(server: &Arc<Server>, table: Table) -> RemoteTable {
+    let dialect = PostgresDialect { utf8: table.utf8 };
+    RemoteTable {
         name: table.sql(),
         columns: columns(&table, &dialect),
         executor: Arc::new(PostgresExecutor { server: server.clone(), dialect }),
         scan: Arc::new(LiveTable::new(server.clone(), table)) as Arc<dyn TableProvider>,
-    })
+    }
 }
 
 impl fmt::Debug for PostgresExecutor {

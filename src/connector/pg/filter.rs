@@ -42,7 +42,7 @@ pub(crate) fn translated(filter: &Expr, table: &Table, values: Values) -> Option
             let column = column(table, &between.expr)?;
             let (low, high) = (value(column, &between.low, values)?, value(column, &between.high, values)?);
             let not = if between.negated { "NOT " } else { "" };
-            Some(format!("({} {not}BETWEEN {low} AND {high})", ordered(column)))
+            Some(format!("({} {not}BETWEEN {low} AND {high})", ordered(table, column)?))
         }
         Expr::InList(list) => {
             let column = column(table, &list.expr)?;
@@ -75,17 +75,18 @@ fn comparison(
     let given = value(column, given, values)?;
     let name = match operator {
         Operator::Eq | Operator::NotEq => quote(&column.name),
-        Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => ordered(column),
+        Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => ordered(table, column)?,
         _ => return None,
     };
     let sign = if operator == Operator::NotEq { "<>".to_owned() } else { operator.to_string() };
     Some(format!("({name} {sign} {given})"))
 }
 
-/// A column where its order counts.
-fn ordered(column: &TableColumn) -> String {
-    let collate = if column.kind == Kind::Text && !column.bytewise { " COLLATE \"C\"" } else { "" };
-    format!("{}{collate}", quote(&column.name))
+/// A column where its order counts; `None` = the server has another one.
+fn ordered(table: &Table, column: &TableColumn) -> Option<String> {
+    let text = column.kind == Kind::Text;
+    let collate = if text && !column.bytewise { " COLLATE \"C\"" } else { "" };
+    (!text || table.utf8).then(|| format!("{}{collate}", quote(&column.name)))
 }
 
 fn any_column<'t>(table: &'t Table, expr: &Expr) -> Option<&'t TableColumn> {
@@ -101,10 +102,7 @@ fn column<'t>(table: &'t Table, expr: &Expr) -> Option<&'t TableColumn> {
     let agrees = match column.kind {
         Kind::Bool | Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Date | Kind::Timestamp { .. } => true,
         Kind::Numeric(Some((p, _))) => p <= 38,
-        Kind::Text => {
-            let filled_up = column.declared.starts_with("character(") || column.declared == "bpchar";
-            column.deterministic && !filled_up
-        }
+        Kind::Text => column.deterministic && !column.padded,
         _ => false,
     };
     agrees.then_some(column)
@@ -172,6 +170,7 @@ mod tests {
             fills_itself: false,
             generated: false,
             primary: false,
+            padded: declared == "character(5)",
             bytewise: false,
             deterministic: declared != "loose",
         }
@@ -194,6 +193,7 @@ mod tests {
             columns,
             row_place: Some("ctid"),
             takes_copy: true,
+            utf8: true,
             oid: 1,
         }
     }
@@ -231,5 +231,16 @@ mod tests {
             assert_eq!(shown.is_some(), expected.is_some(), "{filter}");
             assert!(shown.is_none_or(|shown| !shown.contains('\'')), "{filter}");
         }
+    }
+
+    /// Where texts are not kept as UTF-8, their bytes have another order.
+    #[test]
+    fn other_encodings_have_other_orders() {
+        let other = Table { utf8: false, ..table() };
+        let told = |filter: Expr| translated(&filter, &other, Values::Literals);
+        assert_eq!(told(col(r#""имя""#).lt(lit("я"))), None);
+        assert_eq!(told(col(r#""имя""#).between(lit("а"), lit("я"))), None);
+        assert!(told(col(r#""имя""#).eq(lit("я"))).is_some());
+        assert!(told(col("id").lt(lit(5_i64))).is_some());
     }
 }

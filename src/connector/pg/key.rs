@@ -57,7 +57,7 @@ impl Key {
             Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Oid => KeyKind::Integer,
             Kind::Numeric(Some((p, scale))) if p <= 38 => KeyKind::Decimal { scale },
             Kind::Numeric(_) => return refuse("it is a `numeric` without a precision of at most 38 digits"),
-            Kind::Text if column.declared.starts_with("character(") => {
+            Kind::Text if column.padded => {
                 return refuse("texts that are filled up with spaces have no order of bytes");
             }
             Kind::Text => KeyKind::Text,
@@ -206,6 +206,7 @@ mod tests {
             fills_itself: false,
             generated: false,
             primary: false,
+            padded: false,
             bytewise: false,
             deterministic: true,
         };

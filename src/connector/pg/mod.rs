@@ -20,6 +20,7 @@ mod plan;
 pub(crate) mod probe;
 mod read;
 mod record;
+mod rows;
 mod scan;
 mod selection;
 mod settings;
@@ -37,7 +38,7 @@ pub mod config;
 
 pub(crate) use self::{
     catalog::Catalog,
-    client::Server,
+    client::{Lease, Server},
     dialect::{
         Dialect, Merge, NUMBER, Product, RecordRow, STAGE, StagedColumn, Swap, begin_making, declared,
         insert, lock_number,
@@ -45,8 +46,11 @@ pub(crate) use self::{
     error::failed,
     load::{Copy, Load, Stage, blamed},
     name::{check_table, literal, quote},
+    read::Query,
+    rows::Rows,
     settings::Settings,
-    source::TableSource,
-    table::qualified,
+    source::{Bulk, TableSource},
+    table::{Table, qualified},
+    types::Kind,
     write::{Extras, TableSink},
 };

@@ -7,7 +7,6 @@ use std::{pin::Pin, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream::BoxStream};
-use serde_json::Map;
 use tokio::sync::oneshot;
 use tokio_postgres::CopyOutStream;
 
@@ -15,17 +14,14 @@ use super::{
     client::Lease,
     decode::{Fields, RowReader, Step, cell, spelling},
     error::failed,
+    rows::Rows,
     types::Kind,
 };
 use crate::connector::{
-    cells::{RowDecoder, Rules, cell_as_json},
+    cells::Rules,
     error::{Error, ErrorKind, Result},
-    source::{BadRow, Chunk},
+    source::Chunk,
 };
-
-/// Rows and bytes of a chunk, at most.
-const CHUNK_ROWS: usize = 8_192;
-const CHUNK_BYTES: usize = 4 << 20;
 
 /// What is read, and as what.
 #[derive(Debug, Clone)]
@@ -94,7 +90,6 @@ pub(crate) async fn copy_shared(
 async fn begin(held: Held, query: Query) -> Result<BoxStream<'static, Result<Chunk>>> {
     // Before the statement is sent: the server may be long at work before it answers at all.
     let guard = Guard(Some(held));
-    let decoder = RowDecoder::new(query.schema.clone(), query.rules.clone())?;
     let stream = guard.copy(&query).await?;
     let reading = Reading {
         guard,
@@ -102,9 +97,7 @@ async fn begin(held: Held, query: Query) -> Result<BoxStream<'static, Result<Chu
         reader: RowReader::default(),
         fields: vec![],
         spelled: vec![None; query.kinds.len()],
-        decoder,
-        ordinal: 0,
-        query: Arc::new(query),
+        rows: Rows::new(query)?,
     };
     let chunks = futures::stream::try_unfold(reading, |mut reading| async move {
         let chunk = reading.chunk().await?;
@@ -132,9 +125,7 @@ struct Reading {
     fields: Fields,
     /// Numbers that are too long for a number, by column.
     spelled: Vec<Option<String>>,
-    decoder: RowDecoder,
-    ordinal: u64,
-    query: Arc<Query>,
+    rows: Rows,
 }
 
 impl Reading {
@@ -142,16 +133,16 @@ impl Reading {
         if self.guard.0.is_none() {
             return Ok(None);
         }
-        while self.decoder.rows() < CHUNK_ROWS && self.decoder.bytes() < CHUNK_BYTES {
-            match self.reader.next(self.query.kinds.len(), &mut self.fields) {
+        while !self.rows.are_many() {
+            match self.reader.next(self.rows.query.kinds.len(), &mut self.fields) {
                 Step::Row => self.take_row(),
                 Step::Broken => {
-                    let message = format!("{}: the server's answer is no binary COPY", self.query.shown);
+                    let message = format!("{}: the server's answer is no binary COPY", self.rows.query.shown);
                     return Err(Error::new(ErrorKind::Corrupt, message));
                 }
                 Step::Short | Step::End => match self.stream.next().await {
                     Some(bytes) => {
-                        self.reader.feed(&bytes.map_err(|error| failed(&self.query.shown, error))?);
+                        self.reader.feed(&bytes.map_err(|error| failed(&self.rows.query.shown, error))?);
                     }
                     None => {
                         self.finish().await?;
@@ -160,19 +151,18 @@ impl Reading {
                 },
             }
         }
-        let chunk = (self.decoder.rows() > 0).then(|| self.decoder.finish());
-        chunk.transpose()
+        self.rows.chunk()
     }
 
     /// Everything was read.
     async fn finish(&mut self) -> Result<()> {
         if !self.reader.ended() {
-            let message = format!("{}: the server's answer broke off", self.query.shown);
+            let message = format!("{}: the server's answer broke off", self.rows.query.shown);
             return Err(Error::new(ErrorKind::Unreachable, message));
         }
         match self.guard.0.take() {
             Some(Held::Own(lease)) => {
-                lease.run("COMMIT").await.map_err(|error| failed(&self.query.shown, error))?;
+                lease.run("COMMIT").await.map_err(|error| failed(&self.rows.query.shown, error))?;
                 lease.give_back();
             }
             // Whoever lent it may be gone.
@@ -183,35 +173,15 @@ impl Reading {
     }
 
     fn take_row(&mut self) {
-        let ordinal = self.ordinal;
-        self.ordinal += 1;
-        let Self { reader, fields, spelled, decoder, query, .. } = self;
+        let Self { reader, fields, spelled, rows, .. } = self;
+        let query = rows.query.clone();
         let bytes = |at: usize| fields[at].clone().map(|field| reader.bytes(field));
         for (at, kind) in query.kinds.iter().enumerate() {
             if matches!(kind, Kind::Numeric(_)) {
                 spelled[at] = spelling(*kind, bytes(at));
             }
         }
-        let cell_of = |at: usize| cell(query.kinds[at], bytes(at), spelled[at].as_deref());
-        let own = query.schema.fields().len();
-        let others = || -> Map<String, serde_json::Value> {
-            query
-                .others
-                .iter()
-                .enumerate()
-                .map(|(i, name)| (name.clone(), cell_as_json(cell_of(own + i))))
-                .collect()
-        };
-        if query.refuses {
-            let fields = query.schema.fields().iter().enumerate();
-            let mut row: Map<_, _> =
-                fields.map(|(i, field)| (field.name().clone(), cell_as_json(cell_of(i)))).collect();
-            row.extend(others());
-            let reason = "a column that the contract does not list".to_owned();
-            decoder.refuse(BadRow { ordinal, column: query.others.first().cloned(), reason, row });
-        } else if !decoder.push(ordinal, cell_of) {
-            decoder.complete(others());
-        }
+        rows.take(|at| cell(query.kinds[at], bytes(at), spelled[at].as_deref()));
     }
 }
 

@@ -19,7 +19,8 @@ use super::{
     name::literal,
     parts,
     plan::Look,
-    read,
+    read::{self, Query},
+    table::Table,
 };
 use crate::{
     connector::{
@@ -38,17 +39,32 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long one waits where nothing tells of commits.
 const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 
-/// How everything that belongs together is asked.
+/// How everything that belongs together is asked; where rows leave by an INSERT, not as a reader only.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const BEGIN_BULK: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE";
 
 /// A session that holds a state keeps no lock on a table between two uses: a lock that was taken behind a savepoint goes with it.
 const HOLD: &str = "SAVEPOINT _vitrina";
 const LET_GO: &str = "ROLLBACK TO SAVEPOINT _vitrina; RELEASE SAVEPOINT _vitrina";
 
+/// Another way out of the server for the rows of a whole table.
+#[async_trait]
+pub(crate) trait Bulk: Send + Sync {
+    /// The rows of a query over a table, in any order, and the session once all were read.
+    async fn lend(
+        &self,
+        lease: Lease,
+        query: Query,
+        table: &Table,
+    ) -> Result<(BoxStream<'static, Result<Chunk>>, oneshot::Receiver<Lease>)>;
+}
+
 /// A table that is read.
 pub(crate) struct TableSource {
     server: Arc<Server>,
     spec: SourceSpec,
+    /// How a whole table is read; `None` = by COPY.
+    bulk: Option<Arc<dyn Bulk>>,
     /// What was seen when the head was last taken.
     seen: Mutex<Option<String>>,
     /// Of a whole table: what a run reads.
@@ -79,8 +95,8 @@ impl Pinned {
 }
 
 impl TableSource {
-    pub(crate) fn new(server: Arc<Server>, spec: SourceSpec) -> Self {
-        Self { server, spec, seen: Mutex::default(), pinned: Mutex::default() }
+    pub(crate) fn new(server: Arc<Server>, spec: SourceSpec, bulk: Option<Arc<dyn Bulk>>) -> Self {
+        Self { server, spec, bulk, seen: Mutex::default(), pinned: Mutex::default() }
     }
 
     fn by_cursor(&self) -> bool {
@@ -100,6 +116,7 @@ impl TableSource {
 
     /// A session in a transaction that sees one state: the held one, where there is one.
     async fn begin(&self, pinned: Option<&Pinned>) -> Result<Lease> {
+        let own = if self.bulk.is_some() && !self.by_cursor() { BEGIN_BULK } else { BEGIN };
         let begin = match pinned.map(|pinned| &pinned.held) {
             Some(Held::Session(held)) => {
                 let taken = lock(held).take();
@@ -107,12 +124,12 @@ impl TableSource {
                     lease.run(HOLD).await.map_err(|error| self.failed(error))?;
                     return Ok(lease);
                 }
-                format!("{BEGIN}; {HOLD}")
+                format!("{own}; {HOLD}")
             }
             Some(Held::Snapshot { name, .. }) => {
                 format!("{BEGIN}; SET TRANSACTION SNAPSHOT {}", literal(name))
             }
-            None => BEGIN.to_owned(),
+            None => own.to_owned(),
         };
         let lease = self.server.lease().await?;
         lease.run(&begin).await.map_err(|error| self.failed(error))?;
@@ -218,9 +235,13 @@ impl Source for TableSource {
             }
         }
         let query = selection.query(&look.table, &look.tail(unit)?);
+        let table = look.table;
         match pinned.filter(|pinned| matches!(pinned.held, Held::Session(_))) {
             Some(pinned) => {
-                let (chunks, back) = read::lend(lease, query).await?;
+                let (chunks, back) = match &self.bulk {
+                    Some(bulk) if unit.scope == Scope::Snapshot => bulk.lend(lease, query, &table).await?,
+                    _ => read::lend(lease, query).await?,
+                };
                 Ok(returning(chunks, back, pinned))
             }
             None => read::copy(lease, query).await,

@@ -71,7 +71,7 @@ impl Inner {
     async fn session(&self) -> Result<(Lease, Option<String>)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         match kept {
-            Some(Kept { lease, sql }) if lease.check_connection().await.is_ok() => Ok((lease, Some(sql))),
+            Some(Kept { lease, sql }) if self.server.is_there(&lease).await => Ok((lease, Some(sql))),
             _ => Ok((self.server.lease().await?, None)),
         }
     }

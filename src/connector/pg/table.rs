@@ -18,6 +18,8 @@ pub(crate) struct Table {
     pub(crate) row_place: Option<&'static str>,
     /// Whether COPY puts rows into it, and does there what an INSERT would.
     pub(crate) takes_copy: bool,
+    /// Whether its database keeps texts as UTF-8: in other encodings the order of bytes is another one.
+    pub(crate) utf8: bool,
     pub(crate) oid: u32,
 }
 
@@ -35,6 +37,8 @@ pub(crate) struct TableColumn {
     pub(crate) generated: bool,
     /// Whether it is in the primary key.
     pub(crate) primary: bool,
+    /// Whether texts are filled up with spaces, which are equal without them.
+    pub(crate) padded: bool,
     /// Whether texts sort by their bytes.
     pub(crate) bytewise: bool,
     /// Whether equal texts are equal bytes.
@@ -58,8 +62,8 @@ impl Table {
     ) -> Result<Option<Self>, tokio_postgres::Error> {
         let sql = format!(
             "SELECT c.oid, c.relkind, coalesce(row_to_json(c) ->> 'relstorage', ''), \
-             c.relhasrules OR coalesce(row_to_json(c) ->> 'relrowsecurity', '') = 'true' \
-             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             c.relhasrules OR coalesce(row_to_json(c) ->> 'relrowsecurity', '') = 'true', \
+             getdatabaseencoding() = 'UTF8' FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = {} AND c.relname = {} AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
             literal(schema),
             literal(name)
@@ -75,8 +79,8 @@ impl Table {
         // Rules and policies are for INSERT.
         let takes_copy = matches!(text(&found, 1), "r" | "p") && !external && !flag(&found, 3);
         let columns = columns(session, oid).await?;
-        let (schema, name) = (schema.to_owned(), name.to_owned());
-        Ok(Some(Self { schema, name, columns, row_place, takes_copy, oid }))
+        let (schema, name, utf8) = (schema.to_owned(), name.to_owned(), flag(&found, 4));
+        Ok(Some(Self { schema, name, columns, row_place, takes_copy, utf8, oid }))
     }
 
     /// Names of all tables and views of users in a schema, in order.
@@ -139,6 +143,7 @@ async fn columns(session: &Session, oid: u32) -> Result<Vec<TableColumn>, tokio_
     let column = |row: Row| TableColumn {
         name: text(&row, 0).to_owned(),
         kind: Kind::of(text(&row, 1), text(&row, 2).parse().unwrap_or(-1)),
+        padded: text(&row, 1) == "bpchar",
         declared: text(&row, 3).to_owned(),
         not_null: flag(&row, 4),
         fills_itself: flag(&row, 5),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use crate::connector::pg::config::{Grant, SslMode};
+pub use crate::connector::pg::config::{Grant, SslMode, Url};
 use crate::{
     connector::{
         pg::{
@@ -27,15 +27,21 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Where it is, as one text, in the place of `host`, `port`, `database` and maybe `user`: `"postgres://vitrina@host:5432/database"`. No password is in
+    /// it.
+    #[serde(default)]
+    pub url: Option<Url>,
     /// The server's name or address; `"localhost"` unless told.
     #[serde(default = "localhost")]
     pub host: String,
     /// Its port; 5432 unless told.
     #[serde(default = "usual_port")]
     pub port: u16,
-    /// The database.
+    /// The database. Needed, unless `url` names it.
+    #[serde(default)]
     pub database: String,
-    /// Who Vitrina is there.
+    /// Who Vitrina is there. Needed, unless `url` names it.
+    #[serde(default)]
     pub user: String,
     /// The user's password: `password = { env = "PGPASSWORD" }`.
     #[serde(default)]
@@ -90,6 +96,7 @@ impl Config {
     /// The settings that a file which names only these two has.
     pub fn new(database: &str, user: &str) -> Self {
         Self {
+            url: None,
             host: localhost(),
             port: usual_port(),
             database: database.to_owned(),
@@ -110,11 +117,12 @@ impl Config {
 
     /// How the server is reached.
     pub(super) fn settings(&self) -> Settings {
+        let url = self.url.as_ref();
         Settings {
-            host: self.host.clone(),
-            port: self.port,
-            database: self.database.clone(),
-            user: self.user.clone(),
+            host: url.map_or(&self.host, |url| &url.host).clone(),
+            port: url.map_or(self.port, |url| url.port),
+            database: url.and_then(|url| url.database.as_ref()).unwrap_or(&self.database).clone(),
+            user: url.and_then(|url| url.user.as_ref()).unwrap_or(&self.user).clone(),
             password: self.password.clone(),
             schema: self.schema.clone(),
             sslmode: self.sslmode,

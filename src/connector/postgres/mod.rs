@@ -32,7 +32,7 @@ struct Postgres {
 impl Connection for Postgres {
     async fn source(&self, spec: &SourceSpec) -> Result<Arc<dyn Source>> {
         check_table(&spec.table)?;
-        Ok(Arc::new(TableSource::new(self.server.clone(), spec.clone())))
+        Ok(Arc::new(TableSource::new(self.server.clone(), spec.clone(), None)))
     }
 
     async fn sink(&self, spec: &SinkSpec) -> Result<Arc<dyn Sink>> {

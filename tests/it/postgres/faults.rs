@@ -94,6 +94,105 @@ async fn a_missing_right_names_the_grant() {
     assert!(health.notes[0].contains("GRANT USAGE ON SCHEMA"), "{health:?}");
 }
 
+/// What the server says of itself, by its SQLSTATE: whether trying again helps, and what to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_fails_is_told_by_its_kind() {
+    for (code, kind, retry, advice) in [
+        ("53100", ErrorKind::Full, true, "free some space on the server"),
+        ("40001", ErrorKind::Busy, true, "tried again"),
+        ("40P01", ErrorKind::Busy, true, "tried again"),
+        ("53300", ErrorKind::Busy, true, "max_connections"),
+        ("53400", ErrorKind::Limit, false, "slices smaller"),
+        ("57P01", ErrorKind::Unreachable, true, "reachable"),
+        ("25006", ErrorKind::Denied, false, "primary"),
+        ("P0001", ErrorKind::BadData, false, "mend the data"),
+    ] {
+        let place = Place::new();
+        place
+            .run(&format!(
+                "CREATE TABLE t (id bigint, name text); \
+                 CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{code}', MESSAGE = 'it fails'; END $$; \
+                 CREATE TRIGGER fails BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fails()"
+            ))
+            .await;
+        for mode in [Mode::Append, Mode::Replace] {
+            let error = write(&place.open(), &specs::sink("t", mode), 1, &people([1])).await.unwrap_err();
+            assert_eq!((error.kind, error.kind.policy().retry), (kind, retry), "{error}");
+            assert!(
+                error.to_string().contains(code) && error.advice().contains(advice),
+                "{error} | {}",
+                error.advice()
+            );
+        }
+        place.run("DROP TRIGGER fails ON t").await;
+        write(&place.open(), &specs::sink("t", Mode::Append), 1, &people([1])).await.unwrap();
+        assert_eq!(target_through(place.open().as_ref(), "t").await, Some(sorted_text(&people([1]))));
+    }
+}
+
+/// Two writers that wait for each other: the server ends one of them, which is tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadlock_is_tried_again() {
+    let place = Place::new();
+    place.run("CREATE TABLE t (id bigint, name text)").await;
+    let connection = open(Config { lock_timeout: "20s".parse().unwrap(), ..place.config() });
+    write(&connection, &specs::sink("t", Mode::Append), 1, &people([1])).await.unwrap();
+    let sink = connection.sink(&specs::sink("t", Mode::Append)).await.unwrap();
+    let rows = people([2]);
+    let staged =
+        stage(sink.as_ref(), &track("mrf1"), &unit(Mode::Append, 2, &rows), &attempt(), &rows).await.unwrap();
+    let other = place.stranger().await;
+    other
+        .batch_execute("BEGIN; SET deadlock_timeout = '1h'; UPDATE _vitrina_records SET rows = rows")
+        .await
+        .unwrap();
+    let waits = tokio::spawn(async move { other.batch_execute("LOCK TABLE t; COMMIT").await });
+    let error = staged.commit().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Busy, "{error}");
+    assert!(error.to_string().contains("40P01") && error.kind.policy().retry, "{error}");
+    waits.await.unwrap().unwrap();
+    write(&connection, &specs::sink("t", Mode::Append), 2, &rows).await.unwrap();
+    assert_eq!(target_through(place.open().as_ref(), "t").await, Some(sorted_text(&people([1, 2]))));
+}
+
+/// Without the right to write nothing is written, and the GRANT is named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_right_to_write_names_the_grant() {
+    let place = Place::new();
+    let user = setting("USER");
+    write(&place.open(), &specs::sink("t", Mode::Append), 1, &people([1])).await.unwrap();
+    for (table, right) in [("t", "INSERT"), ("_vitrina_records", "UPDATE")] {
+        place.run(&format!("REVOKE {right} ON {table} FROM {user}")).await;
+        let error = write(&place.open(), &specs::sink("t", Mode::Append), 2, &people([2])).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+        assert!(
+            error.advice().contains(&format!("UPDATE, DELETE ON {table}")),
+            "{error} | {}",
+            error.advice()
+        );
+        place.run(&format!("GRANT {right} ON {table} TO {user}")).await;
+    }
+    assert_eq!(target_through(place.open().as_ref(), "t").await, Some(sorted_text(&people([1]))));
+}
+
+/// A lock that somebody holds on is told as one, and tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_is_waited_for_so_long() {
+    let place = Place::new();
+    let connection = open(Config { lock_timeout: "200ms".parse().unwrap(), ..place.config() });
+    write(&connection, &specs::sink("t", Mode::Append), 1, &people([1])).await.unwrap();
+    let other = place.stranger().await;
+    other.batch_execute("BEGIN; LOCK TABLE t IN SHARE MODE").await.unwrap();
+    for mode in [Mode::Append, Mode::Replace] {
+        let error = write(&connection, &specs::sink("t", mode), 2, &people([2])).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Busy, "{error}");
+        assert!(error.advice().contains("pg_locks"), "{error} | {}", error.advice());
+    }
+    other.batch_execute("ROLLBACK").await.unwrap();
+    write(&connection, &specs::sink("t", Mode::Append), 2, &people([2])).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_table_is_waited_for_so_long() {
     let place = Place::new();

@@ -1,6 +1,8 @@
 //! What only PostgreSQL has: its types, TLS, rights, sessions that are cut. What every connector promises is in the contract suite.
 
 mod faults;
+mod line;
+mod straight;
 mod tls;
 mod types;
 mod whole;

@@ -1,11 +1,14 @@
-//! Rows that segments fetch from us, each its part: gpfdist's protocol, spoken by one service for all sinks of a connection.
+//! Rows that segments fetch from us or bring to us, each its part: gpfdist's protocol, spoken by one service for all sinks and sources of a connection.
 //!
 //! A load is one statement, `INSERT INTO stage SELECT … FROM external`, and the rows that are handed out while it runs. Why the stage holds
 //! each of them once: see [`server`]; besides, the statement must have written as many rows as were handed out.
 
+mod line;
+mod out;
 mod protocol;
 mod server;
 mod text;
+mod unload;
 
 #[cfg(test)]
 mod tests;
@@ -20,20 +23,21 @@ use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::{net::TcpListener, sync::OnceCell, task::AbortHandle};
 
+pub(super) use self::out::Brought;
 use self::{
-    server::{Feed, Loads},
+    server::{Desk, Feed},
     text::Lines,
 };
 use super::{config::Gpfdist, sql};
 use crate::connector::{
     error::{Error, ErrorKind, Result},
-    pg::{Load, Stage, begin_making, blamed, declared, failed, qualified},
+    pg::{Lease, Load, Server, Stage, begin_making, blamed, declared, failed, qualified},
 };
 
 /// Bytes of a block, about: segments take turns by blocks.
 const BLOCK: usize = 256 << 10;
 
-/// What segments fetch rows from. Begins to listen with the first load.
+/// What segments come to. Begins to listen when the first rows are moved.
 pub(super) struct Service {
     config: Gpfdist,
     /// How messages name the connection.
@@ -43,7 +47,7 @@ pub(super) struct Service {
 
 /// A service that listens, until it is dropped.
 struct Listening {
-    loads: Loads,
+    desk: Desk,
     task: AbortHandle,
 }
 
@@ -58,7 +62,7 @@ impl Service {
         Self { config, shown, listening: OnceCell::new() }
     }
 
-    async fn loads(&self) -> Result<&Loads> {
+    async fn desk(&self) -> Result<&Desk> {
         let listening = self.listening.get_or_try_init(async || {
             let Gpfdist { listen, port, .. } = &self.config;
             let listener = TcpListener::bind((listen.as_str(), *port)).await.map_err(|error| {
@@ -67,11 +71,11 @@ impl Service {
                     .caused_by(error)
                     .hint("choose another `port` in the connection's `gpfdist`, or end who listens there")
             })?;
-            let loads = Loads::default();
-            let task = tokio::spawn(loads.clone().serve(listener)).abort_handle();
-            Ok::<_, Error>(Listening { loads, task })
+            let desk = Desk::default();
+            let task = tokio::spawn(desk.clone().serve(listener)).abort_handle();
+            Ok::<_, Error>(Listening { desk, task })
         });
-        Ok(&listening.await?.loads)
+        Ok(&listening.await?.desk)
     }
 
     /// Where segments find a path.
@@ -99,54 +103,64 @@ impl Load for Fetched {
     async fn load(&self, stage: Stage<'_>, rows: SendableRecordBatchStream) -> Result<u64> {
         let shown = stage.shown;
         if stage.lease.product.greenplum.is_none() {
-            let message = format!(
-                "{shown}: the server is {}, whose tables cannot be loaded by gpfdist",
-                stage.lease.product
-            );
-            return Err(Error::new(ErrorKind::Unsupported, message).hint("use `load = \"copy\"`"));
+            return Err(unserved(stage.lease, shown, "load", "load"));
         }
-        let loads = self.service.loads().await?;
         let path =
             format!("/{}", digest(&format!("{} {} {}", stage.schema, stage.target, stage.track.key())));
-        let Some(feed) = loads.open(&path) else {
+        let Some(feed) = self.service.desk().await?.loads.open(&path) else {
             let message = format!("{shown}: another load of {} is under way", stage.track.name());
             return Err(Error::new(ErrorKind::Busy, message));
         };
-        let external = external(&stage, &path, &self.service.location(&path)).await?;
+        let (columns, location) = (stage.columns, self.service.location(&path));
+        let prefix = format!("_vitrina_load_{}_", &path[1..]);
+        let form = digest(&format!("{} {location}", declared(columns)));
+        let create = |table: &str| sql::create_external(table, columns, &location);
+        let external = external(&stage.lease.server, stage.schema, &prefix, &form, create, shown).await?;
         let statement = sql::load(&external, stage.columns);
         let insert = async { stage.lease.run(&statement).await.map_err(|error| failed(shown, error)) };
         exchange(feed, rows, insert, shown).await
     }
 }
 
-/// The external table of a track, made once; another one of the track is of other columns or of another place, and goes. It is made by a session of its
-/// own, since that of the stage is in its transaction.
-async fn external(stage: &Stage<'_>, path: &str, location: &str) -> Result<String> {
-    let lease = stage.lease.server.lease().await?;
-    let failed = |error| failed(stage.shown, error);
-    let columns = declared(stage.columns);
-    let prefix = format!("_vitrina_load_{}_", &path[1..]);
-    let wanted = format!("{prefix}{}", digest(&format!("{columns} {location}")));
-    let sql = sql::find_external(stage.schema, &prefix);
+/// The error of a server whose segments do not speak the protocol.
+fn unserved(lease: &Lease, shown: &str, what: &str, key: &str) -> Error {
+    let message = format!("{shown}: the server is {}, which cannot {what} tables by gpfdist", lease.product);
+    Error::new(ErrorKind::Unsupported, message).hint(format!("use `{key} = \"copy\"`"))
+}
+
+/// The external table whose name begins like this, made once; another one with this beginning is of another form (other columns, another place), and goes. It is
+/// made by a session of its own, since whoever needs it is in a transaction.
+async fn external(
+    server: &Arc<Server>,
+    schema: &str,
+    prefix: &str,
+    form: &str,
+    create: impl Fn(&str) -> String,
+    shown: &str,
+) -> Result<String> {
+    let lease = server.lease().await?;
+    let failed = |error| failed(shown, error);
+    let wanted = format!("{prefix}{form}");
+    let sql = sql::find_external(schema, prefix);
     let found = async || {
         let rows = lease.rows(&sql).await.map_err(failed)?;
         Ok::<Vec<String>, Error>(
             rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect(),
         )
     };
-    let table = qualified(stage.schema, &wanted);
+    let table = qualified(schema, &wanted);
     if found().await?.contains(&wanted) {
         lease.give_back();
         return Ok(table);
     }
     let run = async |sql: &str| lease.run(sql).await.map_err(failed);
-    run(&begin_making(stage.schema)).await?;
+    run(&begin_making(schema)).await?;
     let found = found().await?;
     for old in found.iter().filter(|name| **name != wanted) {
-        run(&sql::drop_external(&qualified(stage.schema, old))).await?;
+        run(&sql::drop_external(&qualified(schema, old))).await?;
     }
     if !found.contains(&wanted) {
-        run(&sql::create_external(&table, stage.columns, location)).await?;
+        run(&create(&table)).await?;
     }
     run("COMMIT").await?;
     lease.give_back();

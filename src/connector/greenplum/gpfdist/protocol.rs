@@ -1,7 +1,12 @@
-//! The protocol by which segments fetch rows, version 1: what they ask, and the bytes that they are answered. Pure.
+//! The protocol by which segments fetch and bring rows: what they ask, and the bytes that they are answered. Pure.
 //!
-//! A segment sends one `GET` a connection. The answer is a head and frames: a type byte, a length of four bytes (big-endian), and so many
+//! To fetch rows (version 1) a segment sends one `GET` a connection. The answer is a head and frames: a type byte, a length of four bytes (big-endian), and so many
 //! bytes. `D` is data, rows in lines; a `D` of no length is the end, without which the query fails; `E` is an error that ends the query with its text.
+//!
+//! To bring rows (version 0) it sends `POST`s, one after another, each with a number: the first one opens, without rows; one whose answer was not heard comes again; the
+//! last one, without rows, says that it is.
+
+use std::collections::HashMap;
 
 /// Bytes of a request's head, at most.
 pub(super) const LONGEST_HEAD: usize = 16 << 10;
@@ -20,6 +25,30 @@ pub(super) struct Request {
     /// Of the external table's location, with its slash.
     pub(super) path: String,
     pub(super) scan: Scan,
+    pub(super) want: Want,
+}
+
+/// What a segment is there for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Want {
+    /// To fetch rows.
+    Rows,
+    /// To bring some.
+    Bring(Message),
+}
+
+/// A message with rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) segment: u32,
+    /// From 1, of this segment.
+    pub(super) sequence: u64,
+    /// Whether the segment is done.
+    pub(super) last: bool,
+    /// Bytes of its rows.
+    pub(super) length: usize,
+    /// Whether the segment waits to be told to go on before it sends them.
+    pub(super) waits: bool,
 }
 
 /// A request that is not answered with rows: an HTTP status and why.
@@ -32,37 +61,53 @@ impl Request {
         let mut lines = head.lines();
         let mut words = lines.next().unwrap_or_default().split(' ');
         let (method, path) = (words.next(), words.next().unwrap_or_default());
-        match method {
-            Some("GET") if path.starts_with('/') => {}
-            Some("POST" | "PUT") => return Err(Refusal(405, "rows are given here, none are taken")),
-            _ => return Err(Refusal(400, "this is no request of a segment")),
+        let brings = match method {
+            Some("GET") if path.starts_with('/') => false,
+            Some("POST") if path.starts_with('/') => true,
+            _ => return Err(STRANGER),
+        };
+        let told: HashMap<String, &str> = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.trim().to_ascii_uppercase(), value.trim()))
+            .collect();
+        let told = |name: &str| told.get(name).copied().filter(|value| !value.is_empty());
+        if told("X-GP-PROTO") != Some(if brings { "0" } else { "1" }) {
+            return Err(Refusal(
+                400,
+                "rows are fetched by version 1 of the protocol, and brought by version 0",
+            ));
         }
-        let (mut transaction, mut command, mut scan, mut version) = (None, None, None, None);
-        for line in lines {
-            let Some((name, value)) = line.split_once(':') else {
-                continue;
-            };
-            let place = match name.trim().to_ascii_uppercase().as_str() {
-                "X-GP-XID" => &mut transaction,
-                "X-GP-CID" => &mut command,
-                "X-GP-SN" => &mut scan,
-                "X-GP-PROTO" => &mut version,
-                _ => continue,
-            };
-            *place = Some(value.trim().to_owned());
-        }
-        if version.as_deref() != Some("1") {
-            return Err(Refusal(400, "version 1 of the protocol is spoken here"));
-        }
-        let told = |value: Option<String>| value.filter(|value| !value.is_empty());
-        match (told(transaction), told(command), told(scan)) {
-            (Some(transaction), Some(command), Some(scan)) => {
-                Ok(Self { path: path.to_owned(), scan: Scan { transaction, command, scan } })
-            }
-            _ => Err(Refusal(400, "this is no request of a segment")),
-        }
+        let own = |name: &str| told(name).map(str::to_owned).ok_or(STRANGER);
+        let scan = Scan { transaction: own("X-GP-XID")?, command: own("X-GP-CID")?, scan: own("X-GP-SN")? };
+        let want = if brings { Want::Bring(Message::parse(told)?) } else { Want::Rows };
+        Ok(Self { path: path.to_owned(), scan, want })
     }
 }
+
+impl Message {
+    fn parse<'a>(told: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Refusal> {
+        let last = told("X-GP-DONE").is_some();
+        let sequence = told("X-GP-SEQ").and_then(|number| number.parse().ok());
+        Ok(Self {
+            segment: told("X-GP-SEGMENT-ID").and_then(|number| number.parse().ok()).ok_or(STRANGER)?,
+            sequence: if last { sequence.unwrap_or_default() } else { sequence.ok_or(STRANGER)? },
+            last,
+            length: told("CONTENT-LENGTH").map_or(Ok(0), str::parse).map_err(|_| STRANGER)?,
+            waits: told("EXPECT").is_some_and(|what| what.eq_ignore_ascii_case("100-continue")),
+        })
+    }
+}
+
+/// What everybody else is told.
+const STRANGER: Refusal = Refusal(400, "this is no request of a segment");
+
+/// Tells a segment to send its rows.
+pub(super) const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// The answer to a message that was taken.
+pub(super) const TAKEN: &[u8] =
+    b"HTTP/1.0 200 ok\r\nContent-type: text/plain\r\nContent-length: 0\r\nExpires: 0\r\n\
+X-GPFDIST-VERSION: vitrina\r\nX-GP-PROTO: 0\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n";
 
 /// What frames follow. Segments look for `X-GP-PROTO` in these very letters.
 pub(super) const ROWS: &[u8] =
@@ -104,6 +149,22 @@ mod tests {
     const HEAD: &str = "GET /rows HTTP/1.1\r\nHost: etl:8080\r\nAccept: */*\r\nX-GP-XID: 1700000000-0000000123\r\nX-GP-CID: 0\r\n\
                         X-GP-SN: 0\r\nX-GP-SEGMENT-ID: 3\r\nX-GP-SEGMENT-COUNT: 16\r\nX-GP-PROTO: 1\r\n";
 
+    const BROUGHT: &str = "POST /rows HTTP/1.1\r\nHost: etl:8080\r\nAccept: */*\r\nX-GP-XID: 1700000000-0000000123\r\nX-GP-CID: 0\r\nX-GP-SN: 0\r\n\
+                           X-GP-SEGMENT-ID: 3\r\nX-GP-SEGMENT-COUNT: 16\r\nX-GP-PROTO: 0\r\nX-GP-SEQ: 2\r\nContent-Type: text/xml\r\nContent-Length: 9\r\n";
+
+    #[test]
+    fn messages_are_understood() {
+        let want = |head: &str| Request::parse(head).unwrap().want;
+        let message = Message { segment: 3, sequence: 2, length: 9, ..Message::default() };
+        assert_eq!(want(BROUGHT), Want::Bring(message.clone()));
+        let waits = format!("{BROUGHT}Expect: 100-continue\r\n");
+        assert_eq!(want(&waits), Want::Bring(Message { waits: true, ..message.clone() }));
+        let last = format!("{BROUGHT}X-GP-DONE: 1\r\n");
+        assert_eq!(want(&last), Want::Bring(Message { last: true, ..message }));
+        assert_eq!(want(HEAD), Want::Rows);
+        assert!(std::str::from_utf8(TAKEN).unwrap().starts_with("HTTP/1.0 200 ok\r\n"));
+    }
+
     #[test]
     fn segments_are_understood() {
         let request = Request::parse(HEAD).unwrap();
@@ -121,7 +182,10 @@ mod tests {
         for (head, status) in [
             (HEAD.replace("PROTO: 1", "PROTO: 0"), 400),
             (HEAD.replace("X-GP-XID", "X-XID"), 400),
-            (HEAD.replace("GET", "POST"), 405),
+            (HEAD.replace("GET", "PUT"), 400),
+            (HEAD.replace("GET", "POST"), 400),
+            (BROUGHT.replace("X-GP-SEGMENT-ID", "X-SEGMENT"), 400),
+            (BROUGHT.replace("X-GP-SEQ: 2", "X-GP-SEQ: two"), 400),
             (HEAD.replace("GET /rows", "GET rows"), 400),
             (String::new(), 400),
             ("GET / HTTP/1.1".to_owned(), 400),

@@ -1,4 +1,4 @@
-//! Where segments fetch rows: each load has a path of its own, and hands each of its blocks to one of those that ask.
+//! Where segments fetch and bring rows, and how they fetch them: each load has a path of its own, and hands each of its blocks to one of those that ask.
 //!
 //! Why no row is lost or doubled: a block is whole rows, and is taken from the load's queue by one connection alone. A connection that breaks
 //! ends without its last frame, so its segment fails, and with it the statement that loads; a load that fails says so to every segment.
@@ -17,7 +17,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::protocol::{self, LONGEST_HEAD, Refusal, Request, Scan};
+use super::{
+    protocol::{self, LONGEST_HEAD, Refusal, Request, Scan, Want},
+    unload::Unloads,
+};
 
 /// Blocks that wait in a load.
 const WAITING: usize = 4;
@@ -27,6 +30,13 @@ const CONNECTIONS: usize = 4_096;
 const ASKING: Duration = Duration::from_secs(30);
 /// How long a segment may take no byte of a block.
 const TAKING: Duration = Duration::from_mins(10);
+
+/// Whom segments come to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Desk {
+    pub(super) loads: Loads,
+    pub(super) unloads: Unloads,
+}
 
 /// The loads under way, by path.
 #[derive(Debug, Clone, Default)]
@@ -59,19 +69,7 @@ pub(super) struct Feed {
     loads: Loads,
 }
 
-impl Loads {
-    /// Begins a load; `None` = one is under way at this path.
-    pub(super) fn open(&self, path: &str) -> Option<Feed> {
-        let mut loads = lock(&self.0);
-        if loads.contains_key(path) {
-            return None;
-        }
-        let (blocks, receiver) = mpsc::channel(WAITING);
-        let load = Arc::new(Load { blocks: tokio::sync::Mutex::new(receiver), state: Mutex::default() });
-        loads.insert(path.to_owned(), load.clone());
-        Some(Feed { blocks: Some(blocks), load, path: path.to_owned(), loads: self.clone() })
-    }
-
+impl Desk {
     /// Answers whoever connects, until it is dropped.
     pub(super) async fn serve(self, listener: TcpListener) {
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
@@ -81,10 +79,10 @@ impl Loads {
             };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let loads = self.clone();
+                    let desk = self.clone();
                     tokio::spawn(async move {
-                        // A segment that hung up fails by itself, and the load hears of it in `answer`.
-                        let _ = loads.answer(stream).await;
+                        // A segment that hung up fails by itself, and the load hears of it in `give`.
+                        let _ = desk.answer(stream).await;
                         drop(permit);
                     });
                 }
@@ -98,12 +96,46 @@ impl Loads {
         let Ok(head) = timeout(ASKING, head(&mut stream)).await else {
             return Ok(());
         };
-        let asked = Request::parse(&head?).and_then(|request| self.find(&request));
-        match asked {
-            Ok(load) => load.give(&mut stream).await?,
-            Err(why) => stream.write_all(protocol::refusal(why).as_bytes()).await?,
+        let (head, begun) = head?;
+        let request = match Request::parse(&head) {
+            Ok(request) => request,
+            Err(why) => return refuse(&mut stream, why).await,
+        };
+        match &request.want {
+            Want::Rows => match self.loads.find(&request) {
+                Ok(load) => load.give(&mut stream).await?,
+                Err(why) => return refuse(&mut stream, why).await,
+            },
+            Want::Bring(message) => {
+                if message.waits {
+                    stream.write_all(protocol::GO_ON).await?;
+                }
+                match self.unloads.take(&mut stream, begun, &request, message).await {
+                    Ok(()) => stream.write_all(protocol::TAKEN).await?,
+                    Err(why) => return refuse(&mut stream, why).await,
+                }
+            }
         }
         stream.shutdown().await
+    }
+}
+
+async fn refuse(stream: &mut TcpStream, why: Refusal) -> std::io::Result<()> {
+    stream.write_all(protocol::refusal(why).as_bytes()).await?;
+    stream.shutdown().await
+}
+
+impl Loads {
+    /// Begins a load; `None` = one is under way at this path.
+    pub(super) fn open(&self, path: &str) -> Option<Feed> {
+        let mut loads = lock(&self.0);
+        if loads.contains_key(path) {
+            return None;
+        }
+        let (blocks, receiver) = mpsc::channel(WAITING);
+        let load = Arc::new(Load { blocks: tokio::sync::Mutex::new(receiver), state: Mutex::default() });
+        loads.insert(path.to_owned(), load.clone());
+        Some(Feed { blocks: Some(blocks), load, path: path.to_owned(), loads: self.clone() })
     }
 
     /// The load that a request shares.
@@ -201,13 +233,14 @@ impl Drop for Feed {
     }
 }
 
-/// A request's head, up to the empty line.
-async fn head(stream: &mut TcpStream) -> std::io::Result<String> {
+/// A request's head, up to the empty line, and what came behind it.
+async fn head(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let (mut head, mut byte) = (vec![], [0; 1_024]);
     loop {
         if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
+            let begun = head.split_off(end + 4);
             head.truncate(end);
-            return Ok(String::from_utf8_lossy(&head).into_owned());
+            return Ok((String::from_utf8_lossy(&head).into_owned(), begun));
         }
         let count = stream.read(&mut byte).await?;
         if count == 0 || head.len() + count > LONGEST_HEAD {

@@ -20,12 +20,12 @@ use super::*;
 const ROWS: i64 = 40_000;
 
 /// A service on a port of its own.
-async fn service() -> (Loads, u16) {
+async fn service() -> (server::Loads, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let loads = Loads::default();
-    tokio::spawn(loads.clone().serve(listener));
-    (loads, port)
+    let desk = Desk::default();
+    tokio::spawn(desk.clone().serve(listener));
+    (desk.loads, port)
 }
 
 /// Batches of a thousand rows; `broken` = the last ones never come.
@@ -242,7 +242,7 @@ async fn others_are_refused() {
     assert_eq!(status(&head("/rows", 7, 0)).await, "404");
     let mut feed = loads.open("/rows").unwrap();
     assert!(loads.open("/rows").is_none(), "one load at a path");
-    assert_eq!(status("POST /rows HTTP/1.1\r\n\r\n").await, "405");
+    assert_eq!(status("POST /rows HTTP/1.1\r\n\r\n").await, "400");
     assert_eq!(status("GET /rows HTTP/1.1\r\nHost: browser\r\n\r\n").await, "400");
     assert_eq!(status(&head("/rows", 7, 0).replace("PROTO: 1", "PROTO: 0")).await, "400");
     let first = tokio::spawn(async move { frames(&answer(port, &head("/rows", 7, 0)).await).1 });

@@ -162,7 +162,9 @@ fn version_6_has_all_of_it() {
         create_external("e", &columns, "gpfdist://etl:8080/it's"),
         drop_external("e"),
         load("e", &columns),
-        may_load().to_owned(),
+        create_writable("e", 2, "gpfdist://etl:8080/out"),
+        unload("e", 2, "SELECT \"a\", \"b\"::text FROM t"),
+        may_move().to_owned(),
     ];
     for sql in statements.iter().chain(&Greenplum.prune("r")) {
         judged(sql);
@@ -176,5 +178,14 @@ fn version_6_has_all_of_it() {
     assert_eq!(
         load("e", &columns),
         "INSERT INTO pg_temp._vitrina_stage (\"id\", \"o'Нил\", \"_vitrina_number\") SELECT \"id\", \"o'Нил\", \"_vitrina_number\" FROM e"
+    );
+    assert_eq!(
+        create_writable("e", 2, "gpfdist://etl:8080/out"),
+        "CREATE WRITABLE EXTERNAL TABLE e (c0 text, c1 text) LOCATION ('gpfdist://etl:8080/out') FORMAT 'TEXT' ENCODING 'UTF8' \
+         DISTRIBUTED RANDOMLY"
+    );
+    assert_eq!(
+        unload("e", 2, "SELECT a, b FROM t"),
+        "INSERT INTO e SELECT c0::text, c1::text FROM (SELECT a, b FROM t) AS \"rows\" (c0, c1)"
     );
 }

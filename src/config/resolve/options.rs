@@ -84,6 +84,12 @@ fn check_greenplum(sink: &SinkSpec, config: Option<&ConnectionConfig>, node: &No
         let hint = "add `append_optimized = true`, or leave it out";
         report.key(node.at(&["greenplum", key]), "conflicting-keys", message, hint);
     }
+    if let Some(partition) = options.partition.as_ref().filter(|partition| partition.from >= partition.until)
+    {
+        let message = format!("the partitions end on {}, before they begin", partition.until);
+        let node = node.at(&["greenplum", "partition", "until"]);
+        report.value(node, "bad-partition", message, "`until` is the first day behind the last range");
+    }
     if options.load == Load::Gpfdist {
         check_gpfdist(&sink.connection, config, node.at(&["greenplum", "load"]), report);
     }

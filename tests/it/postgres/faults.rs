@@ -142,11 +142,13 @@ async fn a_deadlock_is_tried_again() {
     let rows = people([2]);
     let staged =
         stage(sink.as_ref(), &track("mrf1"), &unit(Mode::Append, 2, &rows), &attempt(), &rows).await.unwrap();
-    let other = place.stranger().await;
-    other
-        .batch_execute("BEGIN; SET deadlock_timeout = '1h'; UPDATE _vitrina_records SET rows = rows")
-        .await
-        .unwrap();
+    // The server ends whoever finds out first: that must not be the other one.
+    let other = session("postgres").await;
+    let begun = format!(
+        "SET search_path = {}; BEGIN; SET deadlock_timeout = '1h'; UPDATE _vitrina_records SET rows = rows",
+        quote(&place.schema)
+    );
+    other.batch_execute(&begun).await.unwrap();
     let waits = tokio::spawn(async move { other.batch_execute("LOCK TABLE t; COMMIT").await });
     let error = staged.commit().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Busy, "{error}");

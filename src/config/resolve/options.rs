@@ -95,7 +95,12 @@ fn check_greenplum(sink: &SinkSpec, config: Option<&ConnectionConfig>, node: &No
     }
 }
 
-fn check_unload(source: &SourceSpec, config: Option<&ConnectionConfig>, node: &Node, report: &mut Report<'_>) {
+fn check_unload(
+    source: &SourceSpec,
+    config: Option<&ConnectionConfig>,
+    node: &Node,
+    report: &mut Report<'_>,
+) {
     let unload = source.options.greenplum.as_ref().map(|options| options.unload);
     if unload != Some(Load::Gpfdist) {
         return;

@@ -6,10 +6,7 @@ use super::report::Report;
 use crate::{
     config::tree::Node,
     connector::{
-        ConnectionConfig,
-        greenplum::config::Load,
-        kafka::config::{Misnamed, SourceOptions},
-        sink::SinkSpec,
+        ConnectionConfig, greenplum::config::Load, kafka::config::Misnamed, sink::SinkSpec,
         source::SourceSpec,
     },
 };
@@ -23,20 +20,9 @@ pub(crate) fn check_source_options(
     report: &mut Report<'_>,
 ) {
     check_unload(source, config, node, report);
-    if let Some(options) = &source.options.kafka {
-        check_topic(source, options, config, root, node, report);
-    }
-}
-
-/// Registry and file of a topic's messages, and whether they have the contract's columns.
-fn check_topic(
-    source: &SourceSpec,
-    options: &SourceOptions,
-    config: Option<&ConnectionConfig>,
-    root: &Path,
-    node: &Node,
-    report: &mut Report<'_>,
-) {
+    let Some(options) = &source.options.kafka else {
+        return;
+    };
     check_registry(&source.connection, options.wants_registry(), config, node, report);
     let fields = match options.fields(root) {
         Ok(Some(fields)) => fields,
@@ -97,6 +83,12 @@ fn check_greenplum(sink: &SinkSpec, config: Option<&ConnectionConfig>, node: &No
         let message = format!("`{key}` is of append-optimized tables, and this one is none");
         let hint = "add `append_optimized = true`, or leave it out";
         report.key(node.at(&["greenplum", key]), "conflicting-keys", message, hint);
+    }
+    if let Some(partition) = options.partition.as_ref().filter(|partition| partition.from >= partition.until)
+    {
+        let message = format!("the partitions end on {}, before they begin", partition.until);
+        let node = node.at(&["greenplum", "partition", "until"]);
+        report.value(node, "bad-partition", message, "`until` is the first day behind the last range");
     }
     if options.load == Load::Gpfdist {
         check_gpfdist(&sink.connection, config, node.at(&["greenplum", "load"]), report);

@@ -81,6 +81,15 @@ fn tables_of_greenplum() {
     told("orientation = \"column\"", "`orientation` is of append-optimized tables");
     told("distributed = [\"cilent\"]", "cilent");
     told("distributed = \"evenly\"", "distributed");
+    let partition = |until: &str, every: &str| {
+        format!(
+            "partition = {{ column = \"created_at\", from = \"2026-01-01\", until = \"{until}\", every = \"{every}\" }}"
+        )
+    };
+    assert_eq!(sink(&partition("2027-01-01", "month")), Vec::<String>::new());
+    told(&partition("2025-01-01", "month"), "the partitions end on 2025-01-01");
+    told(&partition("2027-13-01", "month"), "no date");
+    told(&partition("2027-01-01", "quarter"), "quarter");
     let project =
         format!("{BASE}\n[connections.gp]\nkind = \"greenplum\"\ndatabase = \"dwh\"\nuser = \"etl\"\n");
     let pipeline =

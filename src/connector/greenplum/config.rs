@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub use super::partition::{Partition, Period};
 pub use crate::connector::pg::config::{Grant, SslMode, Url};
 use crate::{
     connector::{
@@ -125,6 +126,10 @@ pub struct SinkOptions {
     /// How an append-optimized table that is made is compressed: a method and a level, `"zstd:3"`.
     #[serde(default)]
     pub compress: Option<Compress>,
+    /// How a table that is made is split into partitions: `{ column = "happened_at", from = "2026-01-01", until = "2027-01-01", every = "month" }`. Not
+    /// at all unless told.
+    #[serde(default)]
+    pub partition: Option<Partition>,
     /// How rows get to the segments: through the coordinator by `"copy"`, or by `"gpfdist"`, for which the connection needs
     /// `gpfdist`.
     #[serde(default)]

@@ -1,6 +1,7 @@
 //! Greenplum: tables are read and written as PostgreSQL's are, with statements that version 6 has; segments may fetch rows by gpfdist.
 
 mod gpfdist;
+mod partition;
 mod sql;
 #[cfg(test)]
 mod version6;

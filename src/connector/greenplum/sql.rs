@@ -3,7 +3,9 @@
 //!
 //! A plain PostgreSQL, behind which the same statements are tested, knows no storage and no distribution: those clauses are left out there.
 
-use super::config::{Distributed, Orientation, SinkOptions};
+use std::time::Duration;
+
+use super::config::{Distributed, Orientation, Partition, SinkOptions};
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
@@ -43,6 +45,11 @@ impl Dialect for Greenplum {
         false
     }
 
+    /// Every look is a query of all segments.
+    fn looks_every(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
     /// The coordinator's transaction numbers need not move when only segments write.
     fn last_commit(&self) -> Option<&'static str> {
         None
@@ -64,7 +71,8 @@ impl Dialect for Greenplum {
         }
         let storage = if product.greenplum.is_some() { storage(&options) } else { String::new() };
         let spread = spread(product, spec);
-        Ok(format!("CREATE TABLE {table} ({}){storage}{spread}", declared(columns)))
+        let split = partitions(product, &options, columns)?;
+        Ok(format!("CREATE TABLE {table} ({}){storage}{spread}{split}", declared(columns)))
     }
 
     /// With a default, which append-optimized tables ask for.
@@ -183,6 +191,26 @@ fn storage(options: &SinkOptions) -> String {
         terms.extend(compress.level.map(|level| format!("compresslevel={level}")));
     }
     format!(" WITH ({})", terms.join(", "))
+}
+
+/// How a table's rows are split, those of no range into a partition of their own.
+fn partitions(product: &Product, options: &SinkOptions, columns: &[(String, String)]) -> Result<String> {
+    let Some(Partition { column, from, until, every }) = &options.partition else {
+        return Ok(String::new());
+    };
+    let Some((name, kind)) = columns.iter().find(|(name, _)| *name == quote(column)) else {
+        let message = format!("`partition` names column \"{column}\", which the table has not");
+        return Err(
+            Error::new(ErrorKind::Unsupported, message).hint("name one of its columns in [sink.greenplum]")
+        );
+    };
+    Ok(match product.greenplum {
+        None => String::new(),
+        Some(_) => format!(
+            " PARTITION BY RANGE ({name}) (START ('{from}'::{kind}) INCLUSIVE END ('{until}'::{kind}) EXCLUSIVE \
+             EVERY (INTERVAL '1 {every}'), DEFAULT PARTITION others)"
+        ),
+    })
 }
 
 /// How a target's rows, and those staged for it, are spread over the segments.

@@ -1,7 +1,7 @@
 //! What servers of the family do not have in common: statements that some of them lack, and how each keeps records. Pure: nothing here
 //! asks a server.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use sha2::{Digest, Sha256};
 
@@ -60,6 +60,9 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// Whether several sessions may read one state.
     fn exports_snapshots(&self) -> bool;
+
+    /// How often a waiting source looks for commits of others.
+    fn looks_every(&self) -> Duration;
 
     /// What changes whenever anything is committed; `None` = the server has no such thing.
     fn last_commit(&self) -> Option<&'static str>;

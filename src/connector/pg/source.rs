@@ -33,9 +33,6 @@ use crate::{
     },
 };
 
-/// How often a waiting source looks for commits of others.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-
 /// How long one waits where nothing tells of commits.
 const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 
@@ -263,7 +260,7 @@ impl Source for TableSource {
             return tokio::time::sleep(LOOK_ANYWAY).await;
         }
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(self.server.dialect.looks_every()).await;
             // A server that cannot be asked is no news; the next run says what is wrong with it.
             let Ok(version) = self.version().await else {
                 continue;

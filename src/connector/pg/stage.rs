@@ -22,6 +22,9 @@ use crate::{
     model::{delivery::Mode, name::Track},
 };
 
+/// Sessions with a stage that are kept: one is filled while another one commits.
+const KEPT: usize = 2;
+
 /// A session in a transaction that rows are put into.
 pub(crate) struct Open {
     pub(crate) lease: Lease,
@@ -67,9 +70,9 @@ impl Inner {
         Ok(Open { lease, place })
     }
 
-    /// The session that was kept, with the statement that its stage was made by, or any other.
+    /// A session that was kept, with the statement that its stage was made by, or any other.
     async fn session(&self) -> Result<(Lease, Option<String>)> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match kept {
             Some(Kept { lease, sql }) if self.server.is_there(&lease).await => Ok((lease, Some(sql))),
             _ => Ok((self.server.lease().await?, None)),
@@ -122,8 +125,10 @@ impl Inner {
         match place {
             Place::Target => lease.give_back(),
             Place::Stage(Made { sql, .. }) => {
-                let kept = Kept { lease, sql };
-                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+                let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                if kept.len() < KEPT {
+                    kept.push(Kept { lease, sql });
+                }
             }
         }
     }

@@ -14,7 +14,8 @@
 //! tried again, and the next claim's record names the attempt that committed. A session whose line was cut is ended by its server, which then lets go of
 //! its locks (`network_timeout`); rows that a unique index refuses because that session committed them after all are a conflict, and not bad.
 //!
-//! A unit takes one session, and one more for moments while it is claimed.
+//! A track takes two sessions: one that commits, and one that the next unit is put into meanwhile; and another one for moments while it is claimed. The unit ahead is put into a transaction of its own,
+//! upon the record that the one before it will leave: where that one fails, the record is not moved, and the unit ahead is a conflict.
 
 use std::sync::{Arc, Mutex};
 
@@ -72,8 +73,8 @@ pub(crate) struct Inner {
     pub(crate) spec: SinkSpec,
     pub(crate) schema: String,
     pub(crate) extras: Extras,
-    /// What the last unit left for the next one.
-    pub(crate) kept: Mutex<Option<Kept>>,
+    /// What units that were committed left for the next ones.
+    pub(crate) kept: Mutex<Vec<Kept>>,
 }
 
 impl TableSink {
@@ -154,9 +155,8 @@ impl Inner {
             let (lease, shown) = (self.server.lease().await?, self.shown());
             let found = self.records(&lease, &shown).of(track).await?;
             lease.give_back();
-            Ok::<bool, Error>(
-                found.map(|record| record.seq) != claim.record.as_ref().map(|record| record.seq),
-            )
+            // A unit that is staged ahead is ahead of the record, and never behind it.
+            Ok::<bool, Error>(found.map(|record| record.seq) > claim.record.as_ref().map(|record| record.seq))
         };
         if moved.await.is_ok_and(|moved| moved) { conflict(track) } else { error }
     }

@@ -1,5 +1,7 @@
 //! PostgreSQL's statements, where its relatives have others.
 
+use std::time::Duration;
+
 use crate::{
     connector::{
         error::Result,
@@ -32,6 +34,10 @@ impl Dialect for Postgres {
 
     fn exports_snapshots(&self) -> bool {
         true
+    }
+
+    fn looks_every(&self) -> Duration {
+        Duration::from_millis(100)
     }
 
     fn last_commit(&self) -> Option<&'static str> {

@@ -9,6 +9,7 @@ use arrow::record_batch::RecordBatch;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::oneshot,
 };
 use vitrina::{
     connector::{
@@ -142,11 +143,13 @@ async fn a_deadlock_is_tried_again() {
     let rows = people([2]);
     let staged =
         stage(sink.as_ref(), &track("mrf1"), &unit(Mode::Append, 2, &rows), &attempt(), &rows).await.unwrap();
-    let other = place.stranger().await;
-    other
-        .batch_execute("BEGIN; SET deadlock_timeout = '1h'; UPDATE _vitrina_records SET rows = rows")
-        .await
-        .unwrap();
+    // The server ends whoever finds out first: that must not be the other one.
+    let other = session("postgres").await;
+    let begun = format!(
+        "SET search_path = {}; BEGIN; SET deadlock_timeout = '1h'; UPDATE _vitrina_records SET rows = rows",
+        quote(&place.schema)
+    );
+    other.batch_execute(&begun).await.unwrap();
     let waits = tokio::spawn(async move { other.batch_execute("LOCK TABLE t; COMMIT").await });
     let error = staged.commit().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Busy, "{error}");
@@ -261,18 +264,31 @@ impl Cutter {
     async fn pass(client: TcpStream, server: TcpStream, armed: Arc<AtomicBool>, forward: bool) {
         let (mut from_server, mut to_server) = server.into_split();
         let (mut from_client, mut to_client) = client.into_split();
-        let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+        let lost = Arc::new(AtomicBool::new(false));
+        let (losing, (answered, answer)) = (lost.clone(), oneshot::channel());
+        let back = tokio::spawn(async move {
+            let mut buffer = vec![0; 64 << 10];
+            while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
+                if losing.load(Ordering::SeqCst) {
+                    let _ = answered.send(());
+                    return;
+                }
+                if to_client.write_all(&buffer[..count]).await.is_err() {
+                    return;
+                }
+            }
+        });
         let mut buffer = vec![0; 64 << 10];
         while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
             let sent = &buffer[..count];
             let commits = sent.windows(7).any(|part| part == b"COMMIT\0");
             if commits && armed.swap(false, Ordering::SeqCst) {
-                back.abort();
+                lost.store(true, Ordering::SeqCst);
                 if forward {
                     to_server.write_all(sent).await.unwrap();
-                    // The server does what it heard before it notices that nobody listens.
-                    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                    answer.await.expect("the server answers a COMMIT");
                 }
+                back.abort();
                 return;
             }
             if to_server.write_all(sent).await.is_err() {

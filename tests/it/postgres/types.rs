@@ -1,7 +1,7 @@
 //! Types cell by cell, in tables of others.
 
 use vitrina::{
-    connector::{error::ErrorKind, sink::SinkSpec},
+    connector::{error::ErrorKind, postgres::config::Config, sink::SinkSpec},
     model::{column::ColumnType, delivery::Mode},
 };
 
@@ -9,7 +9,7 @@ use super::{read_all, whole};
 use crate::{
     contract::reading::kind,
     support::{
-        postgres::{Place, setting},
+        postgres::{Place, config, open, quote, session, setting},
         rows::{batch, ints, text, texts},
         specs::{self, track},
     },
@@ -211,4 +211,61 @@ async fn a_replacement_keeps_views_and_grants() {
         "granted to PUBLIC, so to the user `cert`, beside {}",
         setting("USER")
     );
+}
+
+/// How many rows of a table the engine finds by a condition.
+async fn found(config: Config, condition: &str) -> usize {
+    let schema = config.schema.clone();
+    let table = open(config).catalog().schema(&schema).unwrap().table("t").await.unwrap().unwrap();
+    let engine = datafusion::execution::context::SessionContext::new();
+    engine.register_table("t", table).unwrap();
+    let sql = format!("SELECT * FROM t WHERE {condition}");
+    engine.sql(&sql).await.unwrap().count().await.unwrap()
+}
+
+/// The server finds a text that is filled up with spaces without them, behind a domain too; the engine does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_domain_over_padded_texts_is_padded() {
+    let place = Place::new();
+    place.run("CREATE DOMAIN code AS char(5); CREATE TABLE t (c code, d char(5)); INSERT INTO t VALUES ('ab', 'ab')").await;
+    for column in ["c", "d"] {
+        assert_eq!(found(place.config(), &format!("{column} = 'ab'")).await, 0, "{column}");
+        assert_eq!(found(place.config(), &format!("{column} = 'ab   '")).await, 1, "{column}");
+    }
+}
+
+/// In KOI8-R the letter ц stands before д.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_of_another_encoding_are_ordered_by_the_engine() {
+    let admin = session("postgres").await;
+    let database = format!("koi8 {}", uuid::Uuid::new_v4().simple());
+    let made = format!(
+        "CREATE DATABASE {} OWNER {} ENCODING 'KOI8R' LOCALE 'C' TEMPLATE template0",
+        quote(&database),
+        setting("USER")
+    );
+    admin.batch_execute(&made).await.unwrap();
+    let config = Config { database: database.clone(), ..config() };
+    let counts = tokio::spawn(async move {
+        let mut own = tokio_postgres::Config::new();
+        own.host(setting("HOST"))
+            .port(config.port)
+            .user(setting("USER"))
+            .password(setting("PASSWORD"))
+            .dbname(&config.database);
+        let (client, connection) = own.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+            .batch_execute("CREATE TABLE t (name text); INSERT INTO t VALUES ('а'), ('б'), ('д'), ('ц')")
+            .await
+            .unwrap();
+        (
+            found(config.clone(), "name < 'д'").await,
+            found(config.clone(), "name BETWEEN 'б' AND 'е'").await,
+            found(config, "name = 'ц'").await,
+        )
+    });
+    let counts = counts.await;
+    admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", quote(&database))).await.unwrap();
+    assert_eq!(counts.unwrap(), (2, 2, 1));
 }

@@ -55,7 +55,7 @@ impl Line {
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let bytes: Option<Vec<u8>> = self.bytes[from..].strip_prefix(b"\\x").and_then(|digits| {
             let pairs = digits.chunks(2).map(|pair| match pair {
-                [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+                [high, low] => Some((digit(*high)? << 4) | digit(*low)?),
                 _ => None,
             });
             pairs.collect()

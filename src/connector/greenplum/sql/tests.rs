@@ -189,3 +189,24 @@ fn version_6_has_all_of_it() {
         "INSERT INTO e SELECT c0::text, c1::text FROM (SELECT a, b FROM t) AS \"rows\" (c0, c1)"
     );
 }
+
+/// Ranges of the calendar, and one more partition for everything else.
+#[test]
+fn partitions_are_made_like_this() {
+    let spec = spec(
+        Mode::Append,
+        "partition = { column = \"at\", from = \"2026-01-01\", until = \"2027-01-01\", every = \"month\" }",
+    );
+    let columns = columns(&[("id", "bigint"), ("at", "timestamptz")]);
+    let made = |product: &Product| Greenplum.create_table(product, &spec, "t", &columns).unwrap();
+    assert_eq!(
+        judged(&made(&product(true))),
+        "CREATE TABLE t (\"id\" bigint, \"at\" timestamptz) DISTRIBUTED RANDOMLY PARTITION BY RANGE (\"at\") \
+         (START ('2026-01-01'::timestamptz) INCLUSIVE END ('2027-01-01'::timestamptz) EXCLUSIVE EVERY (INTERVAL '1 month'), \
+         DEFAULT PARTITION others)"
+    );
+    assert!(!made(&product(false)).contains("PARTITION"), "a plain PostgreSQL has no such clause");
+    let other = [(quote("id"), "bigint".to_owned())];
+    let error = Greenplum.create_table(&product(true), &spec, "t", &other).unwrap_err();
+    assert!(error.to_string().contains("\"at\""), "{error}");
+}

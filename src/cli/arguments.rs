@@ -108,7 +108,7 @@ pub(super) enum Command {
     DeadLetters(dead_letters::Args),
     /// Show who reads what whom writes
     Graph(graph::Args),
-    /// JSON Schemas of the files, for editors
+    /// JSON Schemas of the files, for editors; columns of outside tables, for `check`
     Schema(schema::Args),
     /// Test connections, list their tables
     Connections(connections::Args),

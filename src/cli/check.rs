@@ -18,7 +18,8 @@ Examples:
   vitrina check pipelines/orders.toml            problems of one file (the whole project is read)
   vitrina check --format json | jq '.[].code'    for editors and pipelines of checks
 
-Every profile is proved, with variables unset. Nothing but the project's files is read.";
+Every profile is proved, with variables unset. Nothing but the project's files is read: what is known of tables that
+others make stands in schemas.lock (`vitrina schema pull`).";
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -69,15 +70,22 @@ fn print_text(context: &Context, loaded: &Loaded) -> Result {
         output::print(&draw::text(problem, &loaded.sources, color, width()))?;
     }
     let files = counted(loaded.sources.files.len() as u64, "file");
-    let (errors, warnings) = (of(&loaded.problems, Severity::Error), of(&loaded.problems, Severity::Warning));
-    let verdict = match (errors, warnings) {
-        (0, 0) => "no problems".to_owned(),
-        (0, warnings) => counted(warnings, "warning"),
-        (errors, 0) => counted(errors, "error"),
-        (errors, warnings) => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
-    };
+    let verdict = verdict(&loaded.problems);
     context.output.say(&format!("{files} checked: {verdict}"));
     Ok(())
+}
+
+fn verdict(problems: &[Problem]) -> String {
+    let some = |severity: Severity| {
+        let number = of(problems, severity);
+        (number > 0).then(|| counted(number, &severity.to_string()))
+    };
+    let found: Vec<String> = [Severity::Error, Severity::Warning].into_iter().filter_map(some).collect();
+    let told = if found.is_empty() { "no problems".to_owned() } else { found.join(", ") };
+    match some(Severity::Note) {
+        Some(notes) => format!("{told}, {notes}"),
+        None => told,
+    }
 }
 
 fn of(problems: &[Problem], severity: Severity) -> u64 {

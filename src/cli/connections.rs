@@ -74,6 +74,12 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
 }
 
 fn chosen(project: &Project, names: &[String]) -> Result<Vec<String>> {
+    known(project, names)?;
+    Ok(if names.is_empty() { project.connections.keys().cloned().collect() } else { names.to_vec() })
+}
+
+/// Whether there are connections of these names.
+pub(super) fn known(project: &Project, names: &[String]) -> Result {
     let known = || project.connections.keys().map(String::as_str);
     for name in names {
         if !project.connections.contains_key(name) {
@@ -84,7 +90,7 @@ fn chosen(project: &Project, names: &[String]) -> Result<Vec<String>> {
             });
         }
     }
-    Ok(if names.is_empty() { known().map(str::to_owned).collect() } else { names.to_vec() })
+    Ok(())
 }
 
 async fn test(project: &Arc<Project>, names: &[String], format: super::Format, context: &Context) -> Result {

@@ -24,6 +24,7 @@ mod run;
 mod runner;
 mod runs;
 mod schema;
+mod schema_pull;
 mod selection;
 mod status;
 mod table;
@@ -90,7 +91,7 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::Position(args) => position::run(&args, context).await,
         Command::DeadLetters(args) => dead_letters::run(&args, context).await,
         Command::Graph(args) => graph::run(&args, context),
-        Command::Schema(args) => schema::run(&args, context),
+        Command::Schema(args) => schema::run(&args, context).await,
         Command::Connections(args) => connections::run(&args, context).await,
     }
 }

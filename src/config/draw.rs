@@ -91,7 +91,11 @@ fn place(problem: &Problem, sources: &Sources) -> String {
 }
 
 fn plain(problem: &Problem, sources: &Sources) -> String {
-    let sign = if problem.severity == Severity::Error { "×" } else { "⚠" };
+    let sign = match problem.severity {
+        Severity::Error => "×",
+        Severity::Warning => "⚠",
+        Severity::Note => "☞",
+    };
     let mut drawn =
         format!("{}\n\n  {sign} {}: {}\n", problem.code, place(problem, sources), problem.message);
     if let Some(hint) = &problem.hint {
@@ -123,6 +127,7 @@ impl Diagnostic for Drawing<'_> {
     fn severity(&self) -> Option<Level> {
         Some(match self.problem.severity {
             Severity::Error => Level::Error,
+            Severity::Note => Level::Advice,
             Severity::Warning => Level::Warning,
         })
     }

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use super::{
     Sources,
     env::Environment,
+    lock::{self, Lock},
     raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile},
     schema, secret,
     tree::{self, Node, Value},
@@ -32,6 +33,8 @@ pub(crate) struct Files {
     pub(crate) pipelines: Vec<JobFile<PipelineFile>>,
     /// In order of name.
     pub(crate) marts: Vec<JobFile<MartFile>>,
+    /// What is known of outside tables, where it is asked for and right.
+    pub(crate) lock: Option<Lock>,
     /// Pipelines and marts that are there and could not be read: nothing is said about who names them.
     pub(crate) unread: Vec<JobName>,
 }
@@ -63,17 +66,7 @@ const MERGED: [&str; 5] = ["source", "sink", "retry", "slice", "transform"];
 
 /// Reads a project's folder.
 pub(crate) fn read(root: &Path, environment: &Environment<'_>) -> Files {
-    let mut reading = Reading {
-        files: Files {
-            root: std::path::absolute(root).unwrap_or_else(|_| root.to_owned()),
-            sources: Sources::default(),
-            problems: vec![],
-            project: None,
-            pipelines: vec![],
-            marts: vec![],
-            unread: vec![],
-        },
-    };
+    let mut reading = Reading::of(root);
     let mut defaults = None;
     if let Some(tree) = reading.tree(Path::new("vitrina.toml"), &schema::PROJECT) {
         let file = reading.typed(tree, &schema::PROJECT, Some(environment));
@@ -82,7 +75,18 @@ pub(crate) fn read(root: &Path, environment: &Environment<'_>) -> Files {
     }
     reading.files.pipelines = reading.jobs("pipelines", &schema::PIPELINE, defaults.as_ref());
     reading.files.marts = reading.jobs("marts", &schema::MART, None);
+    // What runs asks the tables themselves.
+    if environment.runs.is_none() {
+        reading.files.lock = reading.lock();
+    }
     reading.files
+}
+
+/// What is known of outside tables: nothing where there is no such file; `None` where it is wrong.
+pub fn read_lock(root: &Path) -> (Option<Lock>, Sources, Vec<Problem>) {
+    let mut reading = Reading::of(root);
+    let lock = reading.lock();
+    (lock, reading.files.sources, reading.files.problems)
 }
 
 struct Reading {
@@ -90,6 +94,31 @@ struct Reading {
 }
 
 impl Reading {
+    fn of(root: &Path) -> Self {
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let files = Files {
+            root,
+            sources: Sources::default(),
+            problems: vec![],
+            project: None,
+            pipelines: vec![],
+            marts: vec![],
+            lock: None,
+            unread: vec![],
+        };
+        Self { files }
+    }
+
+    fn lock(&mut self) -> Option<Lock> {
+        if !self.files.root.join(lock::FILE).exists() {
+            return Some(Lock::default());
+        }
+        let text = self.text(Path::new(lock::FILE))?;
+        let (lock, problems) = lock::read(&text);
+        self.files.problems.extend(problems);
+        lock
+    }
+
     fn jobs<T: DeserializeOwned>(
         &mut self,
         folder: &str,

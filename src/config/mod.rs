@@ -4,10 +4,12 @@
 
 mod de;
 pub mod draw;
+pub mod drift;
 mod env;
 mod files;
 mod format;
 pub mod lineage;
+pub mod lock;
 mod offsets;
 pub mod project;
 #[allow(dead_code, reason = "names are filled in from the tree; the fields are there for schema and manual")]
@@ -31,6 +33,7 @@ use indexmap::{IndexMap, IndexSet};
 use self::{env::Environment, files::Files};
 use crate::model::problem::{Problem, Severity};
 
+pub use files::read_lock;
 pub use reference::reference;
 pub use resolve::DEFAULT_PROFILE;
 pub use schema::schemas;
@@ -102,6 +105,6 @@ fn finish(files: Files, found: Vec<Problem>, project: Option<project::Project>) 
     problems.sort_by(|a, b| {
         (order(a), &a.path, a.span.start, a.span.end).cmp(&(order(b), &b.path, b.span.start, b.span.end))
     });
-    let good = problems.iter().all(|problem| problem.severity == Severity::Warning);
+    let good = problems.iter().all(|problem| problem.severity != Severity::Error);
     Loaded { sources: files.sources, problems, project: project.filter(|_| good) }
 }

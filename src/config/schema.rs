@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use schemars::{JsonSchema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::Value as Json;
 
-use super::raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile};
+use super::{
+    lock::Lock,
+    raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile},
+};
 
 /// `vitrina.toml`.
 pub(crate) static PROJECT: LazyLock<Json> = LazyLock::new(of::<ProjectFile>);
@@ -13,6 +16,8 @@ pub(crate) static PROJECT: LazyLock<Json> = LazyLock::new(of::<ProjectFile>);
 pub(crate) static PIPELINE: LazyLock<Json> = LazyLock::new(of::<PipelineFile>);
 /// `marts/NAME.toml`.
 pub(crate) static MART: LazyLock<Json> = LazyLock::new(of::<MartFile>);
+/// `schemas.lock`, which no editor writes.
+pub(crate) static LOCK: LazyLock<Json> = LazyLock::new(of::<Lock>);
 
 /// The schemas that editors use, by file name.
 pub fn schemas() -> Vec<(&'static str, Json)> {

@@ -29,6 +29,11 @@ pub trait Connection: Send + Sync {
     /// The schema of `catalog()` that `connection.table` means.
     fn default_schema(&self) -> String;
 
+    /// The columns of a table's primary key, where the place has such; none of what is not there.
+    async fn key(&self, _schema: &str, _table: &str) -> Result<Vec<String>> {
+        Ok(vec![])
+    }
+
     /// Looks whether the place is there and what may be done in it. Writes nothing.
     async fn probe(&self) -> Result<Health>;
 

@@ -136,6 +136,11 @@ impl Engine {
         Ok(found.map(|(_, statement)| (statement, Arc::new(plan.schema().as_arrow().clone()))))
     }
 
+    /// The columns of a table, as it is now.
+    pub async fn columns(&self, table: &TableName) -> Result<SchemaRef> {
+        Ok(self.lookup.table(table, &[]).await?.schema())
+    }
+
     /// The columns that a query gives, as tables are now.
     pub async fn schema(&self, sql: &str, params: &Params, now: DateTime<Utc>) -> Result<SchemaRef> {
         let state = self.state_at(now);

@@ -8,6 +8,7 @@ mod letters;
 mod mart;
 mod member;
 mod order;
+pub mod outside;
 mod params;
 mod pipeline;
 pub mod position;

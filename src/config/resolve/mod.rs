@@ -81,7 +81,8 @@ pub(crate) fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Pro
     writers::check(&mut project, &connections, &trees, &mut report);
     let lineage = lineage(&project);
     graph::check(&lineage, &project, &wrong, &trees, &mut report);
-    typing::check(&mut project, &lineage, &unmade, wrong, &trees, &mut report);
+    let known = typing::KnownBefore { unmade: &unmade, wrong, lock: files.lock.as_ref() };
+    typing::check(&mut project, &lineage, known, &trees, &mut report);
     (report.problems, Some(project))
 }
 

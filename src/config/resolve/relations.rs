@@ -8,6 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 use crate::{
     config::{
         lineage::{self, Lineage, Table},
+        lock::Lock,
         project::Project,
     },
     connector::ConnectionConfig,
@@ -25,12 +26,19 @@ pub(crate) struct Relations<'a> {
     /// Jobs that are there and are not, or not wholly, in the lineage, because they are wrong: nothing is said of what they write.
     unmade: IndexSet<JobName>,
     outputs: IndexMap<usize, SchemaRef>,
+    /// What is known of tables that nobody here writes; `None` where nobody asked.
+    lock: Option<&'a Lock>,
 }
 
 impl<'a> Relations<'a> {
     /// Nothing is known yet.
-    pub(crate) fn new(project: &'a Project, lineage: &'a Lineage, unmade: IndexSet<JobName>) -> Self {
-        Self { project, lineage, unmade, outputs: IndexMap::new() }
+    pub(crate) fn new(
+        project: &'a Project,
+        lineage: &'a Lineage,
+        unmade: IndexSet<JobName>,
+        lock: Option<&'a Lock>,
+    ) -> Self {
+        Self { project, lineage, unmade, outputs: IndexMap::new(), lock }
     }
 
     /// Remembers what a member writes.
@@ -43,8 +51,42 @@ impl<'a> Relations<'a> {
         self.outputs
     }
 
+    /// The columns of a table: as its writers give them, or as an outside one was when it was asked for.
+    pub(crate) fn columns(&self, table: &Table) -> Option<SchemaRef> {
+        if self.is_written(table) { self.written(table) } else { self.locked(table) }
+    }
+
+    /// Whether nobody here makes this table, and nobody has asked for its columns. While some jobs cannot be read, who makes what is not known.
+    pub(crate) fn is_unknown(&self, table: &Table) -> bool {
+        let sure = self.lock.is_some() && self.unmade.is_empty();
+        sure && !self.is_written(table)
+            && self.project.connections.contains_key(&table.connection)
+            && self.locked(table).is_none()
+    }
+
+    /// The table of a connection that SQL names.
+    pub(crate) fn place(&self, name: &TableName) -> Option<Table> {
+        let parts: Vec<&str> = name.parts.iter().map(String::as_str).collect();
+        match parts.as_slice() {
+            [connection, table] => Some(lineage::table(self.project, connection, None, table)),
+            [connection, schema, table] => {
+                Some(lineage::table(self.project, connection, Some(schema), table))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_written(&self, table: &Table) -> bool {
+        self.lineage.nodes.iter().any(|node| node.writes.as_ref() == Some(table))
+    }
+
+    fn locked(&self, table: &Table) -> Option<SchemaRef> {
+        let kind = self.project.connections.get(&table.connection)?.kind();
+        Some(self.lock?.find(&self.project.profile, kind, table)?.arrow())
+    }
+
     /// The columns of a table that some member writes.
-    pub(crate) fn written(&self, table: &Table) -> Option<SchemaRef> {
+    fn written(&self, table: &Table) -> Option<SchemaRef> {
         let mut writers =
             (0..self.lineage.nodes.len()).filter(|at| self.lineage.nodes[*at].writes.as_ref() == Some(table));
         let first = writers.next()?;
@@ -118,7 +160,7 @@ impl<'a> Relations<'a> {
             return missing(hint);
         }
         let place = lineage::table(self.project, connection, schema, table);
-        self.written(&place).map_or(Known::Unknown, Known::Schema)
+        self.columns(&place).map_or(Known::Unknown, Known::Schema)
     }
 
     /// `pipeline.NAME` or `mart.NAME`: all members, united by name, with the matrices as columns.

@@ -94,6 +94,25 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// Something that could not be judged, at a value or, with an SQL text, at some bytes of it.
+    pub(crate) fn note(
+        &mut self,
+        node: &Node,
+        sql: Option<(&Sql, Range<usize>)>,
+        code: &'static str,
+        message: String,
+        hint: String,
+    ) {
+        let before = self.problems.len();
+        match sql {
+            Some((sql, bytes)) => self.sql(sql, node, bytes, code, message, hint),
+            None => self.value(node, code, message, hint),
+        }
+        for problem in &mut self.problems[before..] {
+            problem.severity = Severity::Note;
+        }
+    }
+
     /// An error about a file as a whole.
     pub(crate) fn file(
         &mut self,

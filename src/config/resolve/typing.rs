@@ -1,6 +1,6 @@
 //! SQL, contracts, keys and sheets judged by their columns, in order of dependency: what one job writes is known to those that read it.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use indexmap::IndexSet;
@@ -8,7 +8,8 @@ use indexmap::IndexSet;
 use super::{matrix::meant, relations::Relations, report::Report, trees::Trees};
 use crate::{
     config::{
-        lineage::{self, Lineage},
+        lineage::{self, Lineage, Table},
+        lock::Lock,
         project::{MartOutput, PipelineMember, Project, SourceKind, Sql, With, Workbook},
         tree::Node,
     },
@@ -46,19 +47,28 @@ impl Unmade {
     }
 }
 
-/// Judges every member, and tells each what it writes. Nothing is said of what the jobs in `wrong` write.
+/// What is known besides the members that could be made.
+pub(crate) struct KnownBefore<'a> {
+    /// Members that could not.
+    pub(crate) unmade: &'a [Unmade],
+    /// Jobs that are wrong: nothing is said of what they write.
+    pub(crate) wrong: IndexSet<JobName>,
+    /// Tables that nobody here makes.
+    pub(crate) lock: Option<&'a Lock>,
+}
+
+/// Judges every member, and tells each what it writes.
 pub(crate) fn check(
     project: &mut Project,
     lineage: &Lineage,
-    unmade: &[Unmade],
-    wrong: IndexSet<JobName>,
+    known: KnownBefore<'_>,
     trees: &Trees<'_>,
     report: &mut Report<'_>,
 ) {
     // Where there is a circle, which was reported, what is not known yet stays unknown.
     let order = lineage.order().unwrap_or_else(|_| (0..lineage.nodes.len()).collect());
     let first = report.problems.len();
-    let mut judge = Judge { project, relations: Relations::new(project, lineage, wrong) };
+    let mut judge = Judge { project, relations: Relations::new(project, lineage, known.wrong, known.lock) };
     for at in order {
         let node = &lineage.nodes[at];
         let tree = trees.get(node.kind, &node.job);
@@ -72,7 +82,7 @@ pub(crate) fn check(
         });
         judge.relations.learn(at, output);
     }
-    for unmade in unmade {
+    for unmade in known.unmade {
         report.member(first, |report| judge.unmade(unmade, trees, report));
     }
     let outputs = judge.relations.into_outputs();
@@ -155,7 +165,11 @@ impl Judge<'_> {
             }
         };
         let table = lineage::table(self.project, &spec.connection, spec.schema.as_deref(), &spec.table);
-        let written = self.relations.written(&table);
+        let written = self.relations.columns(&table);
+        let listed = spec.contract.as_ref().is_some_and(|contract| contract.unlisted != Unlisted::Keep);
+        if !listed && self.relations.is_unknown(&table) {
+            unknown(&table, node.at(&["table"]), None, report);
+        }
         if let Some(written) = &written {
             source_columns(spec, written, node, report);
         }
@@ -231,6 +245,12 @@ impl Judge<'_> {
 
     /// What the engine found, at its place in the file.
     fn findings(&self, sql: &Sql, node: &Node, typed: &Typed, report: &mut Report<'_>) {
+        for used in typed.tables.iter().filter(|_| !sql.native) {
+            let place = self.relations.place(&used.name).filter(|place| self.relations.is_unknown(place));
+            if let Some(table) = place {
+                unknown(&table, node, Some((sql, used.span.clone())), report);
+            }
+        }
         for finding in &typed.findings {
             let mut hint = finding.hint.clone().unwrap_or_default();
             let parameter = typed.parameters.iter().find(|(_, span)| *span == finding.span);
@@ -269,6 +289,23 @@ impl Judge<'_> {
             let place = node.at(&["greenplum", "distributed"]);
             column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
         }
+        for (name, column) in &sink.columns {
+            let (Some(kind), Ok(field)) = (&column.kind, rows.field_with_name(name)) else { continue };
+            if !arrow::compute::can_cast_types(field.data_type(), kind.arrow()) {
+                let column = node.at(&["columns", name]);
+                let place = column.get("type").unwrap_or(column);
+                let message = format!(
+                    "column `{name}` is {} in the rows, which cannot become {kind}",
+                    ColumnType::of(field.data_type())
+                );
+                report.value(
+                    place,
+                    "unfit-type",
+                    message,
+                    "convert it in the SQL, or give the column another type",
+                );
+            }
+        }
         for (matrix, _) in &sink.partition {
             if rows.field_with_name(matrix).is_err() {
                 let message = format!(
@@ -301,6 +338,15 @@ impl Judge<'_> {
         }
         Some(Arc::new(Schema::new(fields)))
     }
+}
+
+/// Says that nothing is said about a table's columns.
+fn unknown(table: &Table, node: &Node, sql: Option<(&Sql, Range<usize>)>, report: &mut Report<'_>) {
+    let message = format!(
+        "nothing is known of the columns of `{}.{}`: they are not checked",
+        table.connection, table.table
+    );
+    report.note(node, sql, "unknown-columns", message, "`vitrina schema pull` asks for them".to_owned());
 }
 
 /// The columns of SQL that only its place knows, where all that are told have types.

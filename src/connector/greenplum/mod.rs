@@ -80,6 +80,10 @@ impl Connection for Greenplum {
         self.server.config.schema.clone()
     }
 
+    async fn key(&self, schema: &str, table: &str) -> Result<Vec<String>> {
+        probe::key(&self.server, schema, table).await
+    }
+
     async fn probe(&self) -> Result<Health> {
         let mut health = probe::health(&self.server).await?;
         let lease = self.server.lease().await?;

@@ -58,6 +58,16 @@ pub(crate) async fn health(server: &Arc<Server>) -> Result<Health> {
     Ok(Health { version, latency, rights, notes })
 }
 
+/// The columns of a table's primary key.
+pub(crate) async fn key(server: &Arc<Server>, schema: &str, table: &str) -> Result<Vec<String>> {
+    let lease = server.lease().await?;
+    let found = Table::find(&lease, schema, table).await;
+    let found = found.map_err(|error| failed(&server.table_shown(schema, table), error))?;
+    lease.give_back();
+    let columns = found.into_iter().flat_map(|table| table.columns);
+    Ok(columns.filter(|column| column.primary).map(|column| column.name).collect())
+}
+
 /// Every table of every schema that may be used.
 pub(crate) async fn tables(server: &Arc<Server>) -> Result<Vec<TableInfo>> {
     let failed = |error| failed(&server.shown(), error);

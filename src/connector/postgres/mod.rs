@@ -51,6 +51,10 @@ impl Connection for Postgres {
         self.server.config.schema.clone()
     }
 
+    async fn key(&self, schema: &str, table: &str) -> Result<Vec<String>> {
+        probe::key(&self.server, schema, table).await
+    }
+
     async fn probe(&self) -> Result<Health> {
         probe::health(&self.server).await
     }

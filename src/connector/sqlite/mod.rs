@@ -131,6 +131,17 @@ impl Connection for Sqlite {
         self.databases.keys().next().cloned().unwrap_or_default()
     }
 
+    async fn key(&self, schema: &str, table: &str) -> Result<Vec<String>> {
+        let (database, table) = (self.database(Some(schema))?, table.to_owned());
+        blocking(move || {
+            let lease = database.reader()?;
+            let found = Table::find(&lease, &table);
+            let found = found.map_err(|error| failed(&database.table_shown(&table), error))?;
+            Ok(found.map(|table| table.primary_key()).unwrap_or_default())
+        })
+        .await
+    }
+
     async fn probe(&self) -> Result<Health> {
         let databases: Vec<_> = self.databases.values().cloned().collect();
         blocking(move || {

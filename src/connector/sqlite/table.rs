@@ -91,8 +91,13 @@ impl Table {
     pub(super) fn row_key(&self) -> Vec<String> {
         match &self.rowid {
             Some(rowid) => vec![rowid.clone()],
-            None => self.columns.iter().filter(|c| c.primary > 0).map(|c| c.name.clone()).collect(),
+            None => self.primary_key(),
         }
+    }
+
+    /// The columns of its primary key, in the table's order.
+    pub(super) fn primary_key(&self) -> Vec<String> {
+        self.columns.iter().filter(|c| c.primary > 0).map(|c| c.name.clone()).collect()
     }
 
     /// Its columns as Arrow fields, without those of the given name.

@@ -2,6 +2,7 @@
 
 mod demo;
 mod help;
+mod locked;
 mod moving;
 mod project;
 mod terminal;

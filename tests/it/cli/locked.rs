@@ -1,0 +1,155 @@
+//! `schema pull`: columns of outside tables, asked from their places, kept for `check`.
+
+use super::{SHOP, shop};
+use crate::support::{
+    kafka,
+    postgres::{self, setting},
+    project::{Ran, Sandbox},
+};
+
+const PULL: &[&str] = &["schema", "pull"];
+const STALE: &[&str] = &["schema", "pull", "--check"];
+
+const LOCK: &str = r#"# The columns of tables that this project reads and does not make: `vitrina check` types SQL by them.
+# `vitrina schema pull` writes this file; commit it.
+version = 1
+
+[[table]]
+profile = "default"
+connection = "shop"
+kind = "sqlite"
+table = "orders"
+key = ["id"]
+columns = [
+    { name = "id", type = "int64" },
+    { name = "Город", type = "text", nullable = true },
+    { name = "amount", type = "text", nullable = true },
+]
+"#;
+
+/// A project whose mart reads a table that others make.
+fn outside() -> Sandbox {
+    let mart = "sql = \"SELECT id, amount FROM shop.orders\"\n[sink]\nconnection = \"warehouse\"\nmode = \"replace\"\n";
+    let here = Sandbox::new(&[("vitrina.toml", SHOP), ("marts/m.toml", mart)]);
+    here.sqlite(
+        "shop.db",
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, \"Город\" TEXT, amount TEXT); CREATE TABLE beside (x)",
+    );
+    here
+}
+
+fn lock(here: &Sandbox) -> String {
+    std::fs::read_to_string(here.path("schemas.lock")).unwrap()
+}
+
+#[test]
+fn a_lock_is_pulled_and_checked() {
+    let here = outside();
+    let unknown = here.vitrina(&["check"]).done();
+    assert!(unknown.stdout.contains("nothing is known of the columns of `shop.orders`"), "{unknown:#?}");
+    assert!(unknown.stderr.contains("no problems, 1 note"), "{unknown:#?}");
+    let stale = here.vitrina(STALE).ended(1);
+    assert!(stale.stdout.contains("shop.orders") && stale.stdout.contains("3 columns"), "{stale:#?}");
+    assert!(!here.path("schemas.lock").exists(), "a check wrote");
+
+    let pulled = here.vitrina(PULL).done();
+    assert!(pulled.stderr.contains("1 outside table, 1 difference"), "{pulled:#?}");
+    assert_eq!(lock(&here), LOCK);
+    let known = here.vitrina(&["check"]).done();
+    assert_eq!((known.stdout.as_str(), known.stderr.contains("no problems")), ("", true), "{known:#?}");
+    assert!(here.vitrina(STALE).done().stderr.contains("up to date"));
+
+    here.sqlite("shop.db", "ALTER TABLE orders ADD COLUMN paid REAL; ALTER TABLE orders DROP COLUMN amount");
+    let stale = here.vitrina(STALE).ended(1);
+    insta::assert_snapshot!(stale.stdout, @"");
+    let json = here.vitrina(&["schema", "pull", "--check", "--format", "json"]).ended(1).json();
+    assert_eq!(json[1]["column"], "paid", "{json:#}");
+    assert_eq!(lock(&here), LOCK, "a check wrote");
+    here.vitrina(PULL).done();
+    let wrong = here.vitrina(&["check"]).ended(1);
+    assert!(wrong.stdout.contains("marts/m.toml:1:19") && wrong.stdout.contains("`amount`"), "{wrong:#?}");
+}
+
+#[test]
+fn a_run_asks_the_table_and_not_the_lock() {
+    let shop = shop();
+    shop.write("schemas.lock", &LOCK.replace("amount", "other"));
+    shop.vitrina(&["check"]).ended(1);
+    shop.vitrina(&["run", "orders"]).done();
+    shop.write("schemas.lock", "version = 2\n");
+    let told = shop.vitrina(PULL).ended(1);
+    assert!(told.stderr.contains("schemas.lock is of version 2"), "{told:#?}");
+    assert_eq!(lock(&shop), "version = 2\n");
+}
+
+#[test]
+fn what_does_not_answer_is_told_and_keeps_its_entries() {
+    let gone = "[connections.far]\nkind = \"postgres\"\nhost = \"127.0.0.1\"\nport = 1\ndatabase = \"d\"\nuser = \"u\"\n";
+    let here = outside();
+    here.write("vitrina.toml", &format!("{SHOP}\n{gone}"));
+    let mart = "sql = \"SELECT a.id FROM far.t AS a, shop.ordres AS b, shop.orders AS c\"\n[sink]\nconnection = \"warehouse\"\nmode = \"replace\"\n";
+    here.write("marts/n.toml", mart);
+    let far =
+        LOCK.replace("\"shop\"", "\"far\"").replace("sqlite", "postgres").replace("\"orders\"", "\"t\"");
+    let far = far.replace("table = \"t\"", "schema = \"public\"\ntable = \"t\"");
+    here.write("schemas.lock", &far);
+    let told = here.vitrina(PULL).ended(1);
+    assert!(told.stderr.contains("far.t: ") && told.stderr.contains("shop.ordres: "), "{told:#?}");
+    assert!(told.stderr.contains("did you mean `orders`?"), "{told:#?}");
+    let kept = lock(&here);
+    assert!(kept.contains("schema = \"public\"") && kept.contains("connection = \"shop\""), "{kept}");
+    // The world alone may pass by itself.
+    here.vitrina(&["schema", "pull", "--connection", "far"]).ended(3);
+    assert_eq!(lock(&here), kept);
+    let unknown = here.vitrina(&["schema", "pull", "--connection", "shp"]).ended(2);
+    assert!(unknown.stderr.contains("did you mean `shop`?"), "{unknown:#?}");
+}
+
+#[tokio::test]
+async fn servers_tell_their_columns() {
+    let server = postgres::Place::new();
+    server
+        .run(
+            "CREATE TABLE \"Заказы.new\" (b int, id bigint, cost numeric(12,2) NOT NULL, at timestamptz, tags text[], \
+             PRIMARY KEY (id, b))",
+        )
+        .await;
+    let cluster = kafka::Cluster::new();
+    let project = format!(
+        "[project]\nname = \"x\"\n[connections.pg]\nkind = \"postgres\"\nhost = \"{}\"\nport = {}\ndatabase = \"{}\"\nuser = \"{}\"\n\
+         password = {{ env = \"VITRINA_POSTGRES_PASSWORD\" }}\nschema = '{}'\nsslmode = \"disable\"\n\
+         [connections.log]\nkind = \"kafka\"\nbrokers = [\"{}\"]\nprefix = \"{}\"\n\
+         [connections.lake]\nkind = \"delta\"\npath = \"lake\"\n",
+        setting("HOST"),
+        setting("PORT"),
+        setting("DATABASE"),
+        setting("USER"),
+        server.schema,
+        kafka::variable("VITRINA_KAFKA_BROKERS"),
+        cluster.prefix,
+    );
+    // Another project makes a topic and a Delta table.
+    let pipeline = |sink: &str| {
+        format!(
+            "[source]\nconnection = \"pg\"\ntable = \"Заказы.new\"\ncursor = {{ column = \"id\" }}\n[sink]\nconnection = \"{sink}\"\ntable = \"t\"\nmode = \"append\"\n"
+        )
+    };
+    server.run("INSERT INTO \"Заказы.new\" VALUES (1, 1, 5, now(), '{a}')").await;
+    let weaker = |sink: &str| pipeline(sink) + "delivery = \"may_miss\"\n";
+    let maker = Sandbox::new(&[
+        ("vitrina.toml", &project),
+        ("pipelines/a.toml", &weaker("log")),
+        ("pipelines/b.toml", &weaker("lake")),
+    ]);
+    maker.must(&["run", "--all"]);
+
+    let mart = "sql = \"SELECT a.id FROM pg.\\\"Заказы.new\\\" AS a JOIN log.t AS b ON b.id = a.id JOIN lake.t AS c ON c.id = a.id\"\n\
+                [sink]\nconnection = \"lake\"\nmode = \"replace\"\n";
+    maker.write("marts/m.toml", mart);
+    std::fs::remove_dir_all(maker.path("pipelines")).unwrap();
+    maker.must(PULL);
+    let text = lock(&maker).replace(&server.schema.replace('"', "\\\""), "SCHEMA");
+    insta::assert_snapshot!(text, @"");
+    let checked = Ran::from(maker.command(&["check"]).output().unwrap()).done();
+    assert_eq!(checked.stdout, "");
+}

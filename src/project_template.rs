@@ -60,8 +60,9 @@ macro_rules! empty {
     };
 }
 
-const CRM: [(&str, &str); 9] = shipped![
+const CRM: [(&str, &str); 10] = shipped![
     "vitrina.toml",
+    "schemas.lock",
     "pipelines/crm_actions.toml",
     "pipelines/crm_nature.toml",
     "pipelines/actions_to_stream.toml",
@@ -86,7 +87,7 @@ mod tests {
     #[test]
     fn every_shipped_file_is_in_the_template() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut found = vec!["vitrina.toml".to_owned()];
+        let mut found = vec!["vitrina.toml".to_owned(), "schemas.lock".to_owned()];
         for folder in ["pipelines", "marts"] {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 found.push(format!("{folder}/{}", entry.unwrap().file_name().into_string().unwrap()));

@@ -270,8 +270,8 @@ mod tests {
             ("version = 1", "version = 2", "lock-version", (3, 11)),
             ("version = 1", "version =", "syntax", (3, 10)),
             ("key = [", "kye = [", "unknown-key", (10, 1)),
-            ("\"int64\"", "\"int65\"", "bad-value", (12, 28)),
-            ("connection = \"b\"", "connection = 1", "wrong-type", (19, 14)),
+            ("\"int64\"", "\"int65\"", "unknown-type", (12, 27)),
+            ("connection = \"b\"", "connection = 1", "wrong-type", (18, 14)),
         ] {
             let text = good.replacen(from, to, 1);
             let (lock, problems) = read(&text);

@@ -39,7 +39,7 @@ fn sql_over_a_locked_table_is_typed() {
     let files = [("vitrina.toml", BASE), ("marts/m.toml", MART), ("schemas.lock", LOCK)];
     let told = lines(&files);
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with("marts/m.toml:3:19: error[sql-unknown-column]"), "{told:?}");
+    assert!(told[0].starts_with("marts/m.toml:3:21: error[sql-unknown-column]"), "{told:?}");
     assert!(told[0].contains("`amount`"), "{told:?}");
 
     let right = MART.replace("amout", "amount");
@@ -100,5 +100,16 @@ fn a_type_that_cannot_become_the_sinks_is_told() {
 fn a_lock_that_cannot_be_read_is_a_problem() {
     let lock = LOCK.replace("version = 1", "version = 7");
     let text = drawn(&[("vitrina.toml", BASE), ("marts/m.toml", MART), ("schemas.lock", &lock)]);
-    insta::assert_snapshot!(text, @r#""#);
+    insta::assert_snapshot!(text, @r##"
+    lock-version
+
+      × schemas.lock is of version 7, and this Vitrina reads version 1
+       ╭─[schemas.lock:2:11]
+     1 │
+     2 │ version = 7
+       ·           ─
+     3 │
+       ╰────
+      help: take the Vitrina that wrote it, or delete it and `vitrina schema pull`
+    "##);
 }

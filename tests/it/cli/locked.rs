@@ -61,7 +61,11 @@ fn a_lock_is_pulled_and_checked() {
 
     here.sqlite("shop.db", "ALTER TABLE orders ADD COLUMN paid REAL; ALTER TABLE orders DROP COLUMN amount");
     let stale = here.vitrina(STALE).ended(1);
-    insta::assert_snapshot!(stale.stdout, @"");
+    insta::assert_snapshot!(stale.stdout, @r##"
+    table        column  in schemas.lock  now
+    shop.orders  amount  text, nullable   -
+    shop.orders  paid    -                float64, nullable
+    "##);
     let json = here.vitrina(&["schema", "pull", "--check", "--format", "json"]).ended(1).json();
     assert_eq!(json[1]["column"], "paid", "{json:#}");
     assert_eq!(lock(&here), LOCK, "a check wrote");
@@ -128,6 +132,10 @@ async fn servers_tell_their_columns() {
         kafka::variable("VITRINA_KAFKA_BROKERS"),
         cluster.prefix,
     );
+    let here = Sandbox::new(&[("vitrina.toml", &project)]);
+    let tested = here.vitrina(&["connections", "test", "pg", "--format", "json"]).done().json();
+    let skew = tested[0]["clock_skew_ms"].as_i64().expect("a server tells what time it is");
+    assert!(skew.abs() < 2_000, "this very machine's clock: {tested:#}");
     // Another project makes a topic and a Delta table.
     let pipeline = |sink: &str| {
         format!(
@@ -149,7 +157,52 @@ async fn servers_tell_their_columns() {
     std::fs::remove_dir_all(maker.path("pipelines")).unwrap();
     maker.must(PULL);
     let text = lock(&maker).replace(&server.schema.replace('"', "\\\""), "SCHEMA");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r##"
+    # The columns of tables that this project reads and does not make: `vitrina check` types SQL by them.
+    # `vitrina schema pull` writes this file; commit it.
+    version = 1
+
+    [[table]]
+    profile = "default"
+    connection = "lake"
+    kind = "delta"
+    table = "t"
+    columns = [
+        { name = "b", type = "int32", nullable = true },
+        { name = "id", type = "int64", nullable = true },
+        { name = "cost", type = "decimal(12,2)", nullable = true },
+        { name = "at", type = "timestamp(us, UTC)", nullable = true },
+        { name = "tags", type = "text", nullable = true },
+    ]
+
+    [[table]]
+    profile = "default"
+    connection = "log"
+    kind = "kafka"
+    table = "t"
+    columns = [
+        { name = "b", type = "int32", nullable = true },
+        { name = "id", type = "int64", nullable = true },
+        { name = "cost", type = "decimal(12,2)", nullable = true },
+        { name = "at", type = "timestamp(us, UTC)", nullable = true },
+        { name = "tags", type = "text", nullable = true },
+    ]
+
+    [[table]]
+    profile = "default"
+    connection = "pg"
+    kind = "postgres"
+    schema = "SCHEMA"
+    table = "Заказы.new"
+    key = ["b", "id"]
+    columns = [
+        { name = "b", type = "int32" },
+        { name = "id", type = "int64" },
+        { name = "cost", type = "decimal(12,2)" },
+        { name = "at", type = "timestamp(us, UTC)", nullable = true },
+        { name = "tags", type = "text", nullable = true },
+    ]
+    "##);
     let checked = Ran::from(maker.command(&["check"]).output().unwrap()).done();
     assert_eq!(checked.stdout, "");
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{
@@ -13,13 +14,17 @@ use super::{
     table::{Cell, Table},
 };
 use crate::{
+    clock::SystemClock,
     config::project::Project,
     connector::{
         connection::{Connection, Health, TableInfo},
         error::Error,
     },
-    model::problem::nearest,
+    model::{problem::nearest, time::Clock},
 };
+
+/// How far a server's clock may be from this machine's: less is common between machines that keep their time.
+const MOST_SKEW: TimeDelta = TimeDelta::seconds(5);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,9 +100,10 @@ pub(super) fn known(project: &Project, names: &[String]) -> Result {
 
 async fn test(project: &Arc<Project>, names: &[String], format: super::Format, context: &Context) -> Result {
     let runtime = runner::open(project)?;
-    let mut found: Vec<(&str, Result<Health, Error>)> = Vec::with_capacity(names.len());
+    let mut found: Vec<(&str, Result<Tested, Error>)> = Vec::with_capacity(names.len());
     for name in names {
-        found.push((name, runtime.connections()[name.as_str()].probe().await));
+        let health = runtime.connections()[name.as_str()].probe().await;
+        found.push((name, health.map(|health| Tested::new(health, SystemClock.now()))));
     }
     let kind = |name: &str| project.connections[name].kind();
     match format {
@@ -119,9 +125,31 @@ async fn test(project: &Arc<Project>, names: &[String], format: super::Format, c
     if found.iter().any(|(_, health)| health.is_err()) { Err(Failure::told(Exit::World)) } else { Ok(()) }
 }
 
-fn health_row(name: &str, kind: &str, health: &Result<Health, Error>) -> [Cell; 7] {
-    match health {
-        Ok(health) => [
+/// How a place is, and how far its clock is ahead of this machine's.
+struct Tested {
+    health: Health,
+    skew: Option<TimeDelta>,
+}
+
+impl Tested {
+    /// With the time here at the moment of the answer.
+    fn new(mut health: Health, now: DateTime<Utc>) -> Self {
+        let skew = health.clock.map(|clock| clock - now);
+        if let Some(skew) = skew.filter(|skew| skew.abs() > MOST_SKEW) {
+            let direction = if skew > TimeDelta::zero() { "ahead of" } else { "behind" };
+            health.notes.push(format!(
+                "its clock is {} {direction} this machine's: `now()` and days that are computed there are others than here; \
+                 keep both by NTP",
+                took(skew.abs().to_std().unwrap_or_default())
+            ));
+        }
+        Self { health, skew }
+    }
+}
+
+fn health_row(name: &str, kind: &str, tested: &Result<Tested, Error>) -> [Cell; 7] {
+    match tested {
+        Ok(Tested { health, .. }) => [
             name.into(),
             kind.into(),
             Cell::new("ok", Tone::Good),
@@ -145,14 +173,15 @@ fn health_row(name: &str, kind: &str, health: &Result<Health, Error>) -> [Cell; 
     }
 }
 
-fn health_json(name: &str, kind: &str, health: &Result<Health, Error>) -> Value {
-    match health {
-        Ok(health) => json!({
+fn health_json(name: &str, kind: &str, tested: &Result<Tested, Error>) -> Value {
+    match tested {
+        Ok(Tested { health, skew }) => json!({
             "name": name,
             "kind": kind,
             "ok": true,
             "version": health.version,
             "latency_ms": health.latency.as_secs_f64() * 1_000.0,
+            "clock_skew_ms": skew.map(|skew| skew.num_milliseconds()),
             "rights": health.rights,
             "notes": health.notes,
         }),
@@ -221,6 +250,32 @@ fn table_json(name: &str, table: &TableInfo) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_wrong_is_told() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let tested = |clock: Option<TimeDelta>| {
+            let health = Health {
+                version: "x".to_owned(),
+                latency: std::time::Duration::ZERO,
+                clock: clock.map(|skew| now + skew),
+                rights: vec![],
+                notes: vec![],
+            };
+            Tested::new(health, now)
+        };
+        assert_eq!(tested(None).health.notes, Vec::<String>::new());
+        assert_eq!(tested(Some(TimeDelta::seconds(-5))).health.notes, Vec::<String>::new());
+        let told = tested(Some(TimeDelta::seconds(90)));
+        assert!(
+            told.health.notes[0].starts_with("its clock is 1 min 30 s ahead of"),
+            "{:?}",
+            told.health.notes
+        );
+        let json = health_json("db", "postgres", &Ok(tested(Some(TimeDelta::milliseconds(-5_001)))));
+        assert_eq!(json["clock_skew_ms"], -5_001);
+        assert!(json["notes"][0].as_str().unwrap().contains("5.0 s behind"), "{json}");
+    }
 
     #[test]
     fn names_are_as_a_query_takes_them() {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use datafusion::catalog::CatalogProvider;
 
 use super::{
@@ -48,6 +49,8 @@ pub struct Health {
     pub version: String,
     /// How long the answer took.
     pub latency: Duration,
+    /// What time it is there, asked for last of all; `None` where the place has no clock of its own or does not tell.
+    pub clock: Option<DateTime<Utc>>,
     /// Rights that are held: `read`, `write`.
     pub rights: Vec<String>,
     /// Anything that a user should know: a file that does not exist yet, a missing right and how to mend it.

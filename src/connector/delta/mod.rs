@@ -105,7 +105,7 @@ impl Connection for DeltaConnection {
             Err(error) => return Err(self.unreadable(error)),
         }
         let version = format!("delta-rs {}", deltalake::crate_version());
-        Ok(Health { version, latency: begun.elapsed(), rights, notes })
+        Ok(Health { version, latency: begun.elapsed(), clock: None, rights, notes })
     }
 
     async fn tables(&self) -> Result<Vec<TableInfo>> {

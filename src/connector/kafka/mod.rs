@@ -104,7 +104,7 @@ impl Connection for Kafka {
             let id = cluster.looker(Isolation::Committed)?.client().fetch_cluster_id(ANSWER);
             let version = format!("Kafka cluster {}", id.unwrap_or_default());
             let notes = vec![format!("{topics} topics may be seen; rights are known when they are used")];
-            Ok(Health { version, latency, rights: vec!["read".to_owned()], notes })
+            Ok(Health { version, latency, clock: None, rights: vec!["read".to_owned()], notes })
         })
         .await
     }

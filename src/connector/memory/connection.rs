@@ -67,6 +67,7 @@ impl Connection for MemoryConnection {
         Ok(Health {
             version: "memory".to_owned(),
             latency: Duration::ZERO,
+            clock: None,
             rights: vec!["read".to_owned(), "write".to_owned()],
             notes: vec![],
         })

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
+use chrono::DateTime;
+
 use super::{
     client::Server,
     error::failed,
@@ -32,6 +34,9 @@ pub(crate) async fn health(server: &Arc<Server>) -> Result<Health> {
     );
     let row = lease.row(&sql).await.map_err(failed)?.unwrap_or_default();
     let version = lease.product.to_string();
+    let clock =
+        lease.cell("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").await.map_err(failed)?;
+    let clock = clock.and_then(|millis| DateTime::from_timestamp_millis(millis.parse().ok()?));
     lease.give_back();
     let told = |at: usize| row.get(at).and_then(Option::as_deref) == Some("t");
     let (there, usable, makes, temporary, standby) = (told(0), told(1), told(2), told(3), told(4));
@@ -55,7 +60,7 @@ pub(crate) async fn health(server: &Arc<Server>) -> Result<Health> {
     if standby {
         notes.push("it is a standby, which may only be read".to_owned());
     }
-    Ok(Health { version, latency, rights, notes })
+    Ok(Health { version, latency, clock, rights, notes })
 }
 
 /// The columns of a table's primary key.

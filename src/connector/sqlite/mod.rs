@@ -166,7 +166,7 @@ impl Connection for Sqlite {
                 }
             }
             let version = format!("SQLite {}", rusqlite::version());
-            Ok(Health { version, latency: begun.elapsed(), rights, notes })
+            Ok(Health { version, latency: begun.elapsed(), clock: None, rights, notes })
         })
         .await
     }

@@ -1,14 +1,22 @@
 //! `check`: every problem of the project at once.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     context::{Context, variable, width},
     failure::{Exit, Failure, Result},
+    interrupt::unless_interrupted,
     output::{self, counted},
+    runner,
 };
 use crate::{
-    config::{self, Loaded, draw},
+    config::{
+        self, Loaded, draw,
+        lock::{Failed, Live, Lock},
+    },
     model::problem::{Problem, Severity},
 };
 
@@ -16,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   vitrina check
   vitrina check pipelines/orders.toml            problems of one file (the whole project is read)
+  vitrina check --online --profile production    and the tables that others make, as they are now
   vitrina check --format json | jq '.[].code'    for editors and pipelines of checks
 
 Every profile is proved, with variables unset. Nothing but the project's files is read: what is known of tables that
@@ -29,9 +38,13 @@ pub(super) struct Args {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// Read the project's files only; it is what `check` does
-    #[arg(long)]
+    /// Read the project's files only; it is what `check` does unless told
+    #[arg(long, conflicts_with = "online")]
     offline: bool,
+
+    /// Also ask the profile's connections: sources and SQL are held against the tables that are there now
+    #[arg(long)]
+    online: bool,
 
     /// How problems are told
     #[arg(long, value_enum, default_value_t)]
@@ -48,9 +61,12 @@ enum Format {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &Args, context: &Context) -> Result {
+pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let root = context.root()?;
     let mut loaded = config::check(&root, &variable);
+    if args.online {
+        unless_interrupted(online(&root, &mut loaded, context)).await?;
+    }
     if !args.paths.is_empty() {
         let wanted = wanted(&root, &args.paths)?;
         loaded.problems.retain(|problem| wanted.iter().any(|path| problem.path.starts_with(path)));
@@ -62,6 +78,39 @@ pub(super) fn run(args: &Args, context: &Context) -> Result {
     }
     let errors = of(&loaded.problems, Severity::Error);
     if errors == 0 { Ok(()) } else { Err(Failure::told(Exit::Problems)) }
+}
+
+/// Adds what the tables of the profile are like now. What schemas.lock says of them counts no more.
+async fn online(root: &Path, loaded: &mut Loaded, context: &Context) -> Result {
+    let profile = context.global.profile.as_str();
+    let project = config::load(root, profile, &variable);
+    let found = match project.project {
+        // The files themselves are wrong: no place is asked.
+        None => project.problems,
+        Some(project) => {
+            let project = Arc::new(project);
+            let asked = runner::open(&project)?.outside(&[]).await;
+            let failed = asked.failed.iter().map(|(table, error)| Failed {
+                table: table.clone(),
+                whole: asked.silent.contains(&table.connection),
+                message: error.to_string(),
+                hint: error.advice().to_owned(),
+            });
+            let live = Live { failed: failed.collect(), lock: Lock::of(asked.tables) };
+            config::check_live(root, profile, live, &variable).problems
+        }
+    };
+    // That a table is unknown is said of those only that were asked in vain.
+    loaded.problems.retain(|problem| problem.severity != Severity::Note);
+    for problem in found {
+        let same = |known: &Problem| {
+            known.path == problem.path && known.span == problem.span && known.code == problem.code
+        };
+        if !loaded.problems.iter().any(same) {
+            loaded.problems.push(problem);
+        }
+    }
+    Ok(())
 }
 
 fn print_text(context: &Context, loaded: &Loaded) -> Result {

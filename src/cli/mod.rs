@@ -81,7 +81,7 @@ async fn execute(command: Command, context: &Context) -> Result {
     match command {
         Command::Init(args) => init::run(&args, context),
         Command::Demo(args) => demo::run(&args, context).await,
-        Command::Check(args) => check::run(&args, context),
+        Command::Check(args) => check::run(&args, context).await,
         Command::Run(args) => run::run(&args, context).await,
         Command::Preview(args) => preview::run(&args, context).await,
         Command::Explain(args) => explain::run(&args, context).await,

@@ -63,11 +63,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let live: Vec<_> = asked.tables.iter().filter(|table| in_question(table)).cloned().collect();
     let differences = drift(&before, &live);
     tell(&differences, args, context)?;
-    let mut new = Lock::default();
-    new.tables = kept.into_iter().chain(live).collect();
+    let new = Lock::of(kept.into_iter().chain(live).collect());
     if !args.check && !differences.is_empty() {
         let file = project.root.join(FILE);
-        std::fs::write(&file, new.sorted().to_string())
+        std::fs::write(&file, new.to_string())
             .map_err(|error| Failure::file("cannot write", &file, &error))?;
     }
     context.output.say(&verdict(&asked, &differences, args.check));

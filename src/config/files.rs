@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::{
     Sources,
     env::Environment,
-    lock::{self, Lock},
+    lock::{self, Failed, Lock},
     raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile},
     schema, secret,
     tree::{self, Node, Value},
@@ -35,6 +35,8 @@ pub(crate) struct Files {
     pub(crate) marts: Vec<JobFile<MartFile>>,
     /// What is known of outside tables, where it is asked for and right.
     pub(crate) lock: Option<Lock>,
+    /// Outside tables that were asked for in vain, where places were asked.
+    pub(crate) failed: Vec<Failed>,
     /// Pipelines and marts that are there and could not be read: nothing is said about who names them.
     pub(crate) unread: Vec<JobName>,
 }
@@ -104,6 +106,7 @@ impl Reading {
             pipelines: vec![],
             marts: vec![],
             lock: None,
+            failed: vec![],
             unread: vec![],
         };
         Self { files }

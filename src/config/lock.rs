@@ -77,6 +77,28 @@ pub struct LockedColumn {
     pub nullable: bool,
 }
 
+/// What places answered just now.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// Tables that are there.
+    pub lock: Lock,
+    /// Tables that are not, and places that gave no answer.
+    pub failed: Vec<Failed>,
+}
+
+/// A table that was asked for in vain.
+#[derive(Debug)]
+pub struct Failed {
+    /// The table.
+    pub table: Table,
+    /// Whether its connection gave no answer, so that nothing is known of its other tables either.
+    pub whole: bool,
+    /// Why.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
 impl Default for Lock {
     fn default() -> Self {
         Self { version: VERSION, tables: vec![] }
@@ -89,11 +111,10 @@ impl Lock {
         self.tables.iter().find(|locked| locked.is(profile, table) && locked.kind == kind)
     }
 
-    /// The same with its tables in the order of the file.
-    #[must_use]
-    pub fn sorted(mut self) -> Self {
-        self.tables.sort_by(|a, b| a.place().cmp(&b.place()));
-        self
+    /// Of these tables, in the order of the file.
+    pub fn of(mut tables: Vec<LockedTable>) -> Self {
+        tables.sort_by(|a, b| a.place().cmp(&b.place()));
+        Self { version: VERSION, tables }
     }
 }
 
@@ -247,7 +268,7 @@ mod tests {
             columns: vec![column("id", "int64", false), column("Имя \"x\"\\\n", "decimal(12,2)", true)],
         };
         let tables = vec![table("b", Some("public"), "t"), table("a", None, "Заказы.new")];
-        Lock { tables, ..Lock::default() }.sorted()
+        Lock::of(tables)
     }
 
     #[test]

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::{IndexMap, IndexSet};
 
-use self::{env::Environment, files::Files};
+use self::{env::Environment, files::Files, lock::Live};
 use crate::model::problem::{Problem, Severity};
 
 pub use files::read_lock;
@@ -93,6 +93,14 @@ pub fn check(root: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
         problem
     });
     finish(files, problems.collect(), default)
+}
+
+/// Reads the project in `root` and proves one profile by what its places answered just now.
+pub fn check_live(root: &Path, profile: &str, live: Live, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    let mut files = files::read(root, &Environment { read: env, runs: Some(profile) });
+    (files.lock, files.failed) = (Some(live.lock), live.failed);
+    let (found, project) = resolve::resolve(&files, profile);
+    finish(files, found, project)
 }
 
 fn finish(files: Files, found: Vec<Problem>, project: Option<project::Project>) -> Loaded {

@@ -68,6 +68,11 @@ pub(crate) fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Pro
     let matrices = matrix::matrices(&project.raw.matrix, &project.tree, &mut report);
     let mut used = IndexSet::new();
     let connections = connections::connections(&project.tree, profile, &matrices, &mut used, &mut report);
+    for failed in files.failed.iter().filter(|failed| failed.whole) {
+        if let Some(connection) = connections.get(&failed.table.connection) {
+            report.key(&connection.node, "live-connection", failed.message.clone(), failed.hint.clone());
+        }
+    }
     let context = Context { root: &files.root, matrices: &matrices, connections: &connections, zone };
     let (pipelines, marts, unmade) = jobs(files, profile, &known, &context, &mut report);
     unused(&project.tree, &matrices, &used, files, &mut report);
@@ -81,7 +86,8 @@ pub(crate) fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Pro
     writers::check(&mut project, &connections, &trees, &mut report);
     let lineage = lineage(&project);
     graph::check(&lineage, &project, &wrong, &trees, &mut report);
-    let known = typing::KnownBefore { unmade: &unmade, wrong, lock: files.lock.as_ref() };
+    let known =
+        typing::KnownBefore { unmade: &unmade, wrong, lock: files.lock.as_ref(), failed: &files.failed };
     typing::check(&mut project, &lineage, known, &trees, &mut report);
     (report.problems, Some(project))
 }

@@ -8,7 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 use crate::{
     config::{
         lineage::{self, Lineage, Table},
-        lock::Lock,
+        lock::{Failed, Lock},
         project::Project,
     },
     connector::ConnectionConfig,
@@ -28,6 +28,7 @@ pub(crate) struct Relations<'a> {
     outputs: IndexMap<usize, SchemaRef>,
     /// What is known of tables that nobody here writes; `None` where nobody asked.
     lock: Option<&'a Lock>,
+    failed: &'a [Failed],
 }
 
 impl<'a> Relations<'a> {
@@ -37,8 +38,9 @@ impl<'a> Relations<'a> {
         lineage: &'a Lineage,
         unmade: IndexSet<JobName>,
         lock: Option<&'a Lock>,
+        failed: &'a [Failed],
     ) -> Self {
-        Self { project, lineage, unmade, outputs: IndexMap::new(), lock }
+        Self { project, lineage, unmade, outputs: IndexMap::new(), lock, failed }
     }
 
     /// Remembers what a member writes.
@@ -62,6 +64,14 @@ impl<'a> Relations<'a> {
         sure && !self.is_written(table)
             && self.project.connections.contains_key(&table.connection)
             && self.locked(table).is_none()
+    }
+
+    /// Why its place did not tell its columns, where it was asked.
+    pub(crate) fn failed(&self, table: &Table) -> Option<&'a Failed> {
+        let of = |failed: &&Failed| {
+            failed.table == *table || failed.whole && failed.table.connection == table.connection
+        };
+        self.failed.iter().find(of)
     }
 
     /// The table of a connection that SQL names.

@@ -9,7 +9,7 @@ use super::{matrix::meant, relations::Relations, report::Report, trees::Trees};
 use crate::{
     config::{
         lineage::{self, Lineage, Table},
-        lock::Lock,
+        lock::{Failed, Lock},
         project::{MartOutput, PipelineMember, Project, SourceKind, Sql, With, Workbook},
         tree::Node,
     },
@@ -55,6 +55,8 @@ pub(crate) struct KnownBefore<'a> {
     pub(crate) wrong: IndexSet<JobName>,
     /// Tables that nobody here makes.
     pub(crate) lock: Option<&'a Lock>,
+    /// Of these, tables that were asked for in vain.
+    pub(crate) failed: &'a [Failed],
 }
 
 /// Judges every member, and tells each what it writes.
@@ -68,7 +70,8 @@ pub(crate) fn check(
     // Where there is a circle, which was reported, what is not known yet stays unknown.
     let order = lineage.order().unwrap_or_else(|_| (0..lineage.nodes.len()).collect());
     let first = report.problems.len();
-    let mut judge = Judge { project, relations: Relations::new(project, lineage, known.wrong, known.lock) };
+    let mut judge =
+        Judge { project, relations: Relations::new(project, lineage, known.wrong, known.lock, known.failed) };
     for at in order {
         let node = &lineage.nodes[at];
         let tree = trees.get(node.kind, &node.job);
@@ -167,8 +170,9 @@ impl Judge<'_> {
         let table = lineage::table(self.project, &spec.connection, spec.schema.as_deref(), &spec.table);
         let written = self.relations.columns(&table);
         let listed = spec.contract.as_ref().is_some_and(|contract| contract.unlisted != Unlisted::Keep);
-        if !listed && self.relations.is_unknown(&table) {
-            unknown(&table, node.at(&["table"]), None, report);
+        let failed = self.relations.failed(&table);
+        if self.relations.is_unknown(&table) && (failed.is_some() || !listed) {
+            unknown(&table, failed, node.at(&["table"]), None, report);
         }
         if let Some(written) = &written {
             source_columns(spec, written, node, report);
@@ -248,7 +252,8 @@ impl Judge<'_> {
         for used in typed.tables.iter().filter(|_| !sql.native) {
             let place = self.relations.place(&used.name).filter(|place| self.relations.is_unknown(place));
             if let Some(table) = place {
-                unknown(&table, node, Some((sql, used.span.clone())), report);
+                let failed = self.relations.failed(&table);
+                unknown(&table, failed, node, Some((sql, used.span.clone())), report);
             }
         }
         for finding in &typed.findings {
@@ -340,8 +345,25 @@ impl Judge<'_> {
     }
 }
 
-/// Says that nothing is said about a table's columns.
-fn unknown(table: &Table, node: &Node, sql: Option<(&Sql, Range<usize>)>, report: &mut Report<'_>) {
+/// Says that nothing is said about a table's columns, or why its place did not tell them.
+fn unknown(
+    table: &Table,
+    failed: Option<&Failed>,
+    node: &Node,
+    sql: Option<(&Sql, Range<usize>)>,
+    report: &mut Report<'_>,
+) {
+    match (failed, sql) {
+        // Told at its connection.
+        (Some(Failed { whole: true, .. }), _) => return,
+        (Some(Failed { message, hint, .. }), Some((sql, bytes))) => {
+            return report.sql(sql, node, bytes, "live-table", message.clone(), hint.clone());
+        }
+        (Some(Failed { message, hint, .. }), None) => {
+            return report.value(node, "live-table", message.clone(), hint.clone());
+        }
+        (None, _) => {}
+    }
     let message = format!(
         "nothing is known of the columns of `{}.{}`: they are not checked",
         table.connection, table.table

@@ -2,8 +2,8 @@
 
 mod files;
 mod jobs;
-mod messages;
 mod locked;
+mod messages;
 mod names;
 mod places;
 mod project;

@@ -109,6 +109,44 @@ fn what_does_not_answer_is_told_and_keeps_its_entries() {
     assert!(unknown.stderr.contains("did you mean `shop`?"), "{unknown:#?}");
 }
 
+#[test]
+fn an_online_check_asks_the_tables() {
+    let here = outside();
+    // The file may say what it likes: the table itself is asked.
+    here.write("schemas.lock", LOCK);
+    here.sqlite("shop.db", "ALTER TABLE orders RENAME COLUMN amount TO amounts");
+    here.vitrina(&["check"]).done();
+    let renamed = here.vitrina(&["check", "--online"]).ended(1);
+    assert!(renamed.stdout.contains("marts/m.toml:1:19"), "{renamed:#?}");
+    assert!(renamed.stdout.contains("did you mean `amounts`?"), "{renamed:#?}");
+
+    here.sqlite("shop.db", "ALTER TABLE orders RENAME COLUMN amounts TO amount");
+    let right = here.vitrina(&["check", "--online"]).done();
+    assert!(right.stderr.contains("no problems"), "{right:#?}");
+
+    let far = "\n[connections.far]\nkind = \"postgres\"\nhost = \"127.0.0.1\"\nport = 1\ndatabase = \"d\"\nuser = \"u\"\n";
+    here.write("vitrina.toml", &format!("{SHOP}{far}"));
+    let pipeline = "[source]\nconnection = \"shop\"\ntable = \"ordres\"\ncursor = { column = \"id\" }\n[source.columns]\nid = \"int64\"\n\
+                    [sink]\nconnection = \"warehouse\"\ntable = \"o\"\nmode = \"append\"\n";
+    here.write("pipelines/p.toml", pipeline);
+    let mart = "sql = \"SELECT a.id FROM far.t AS a, far.u AS b\"\n[sink]\nconnection = \"warehouse\"\nmode = \"replace\"\n";
+    here.write("marts/n.toml", mart);
+    let told = here.vitrina(&["check", "--online", "--format", "json"]).ended(1).json();
+    let told: Vec<_> = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| {
+            (
+                problem["path"].as_str().unwrap(),
+                problem["line"].as_u64().unwrap(),
+                problem["code"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(told, [("vitrina.toml", 13, "live-connection"), ("pipelines/p.toml", 3, "live-table")]);
+}
+
 #[tokio::test]
 async fn servers_tell_their_columns() {
     let server = postgres::Place::new();

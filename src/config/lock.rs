@@ -142,7 +142,7 @@ impl LockedTable {
 impl fmt::Display for Lock {
     /// The file: one column a line, so that a change of one is a change of one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{HEADER}version = {VERSION}\n")?;
+        writeln!(f, "{HEADER}version = {VERSION}")?;
         for table in &self.tables {
             f.write_str("\n[[table]]\n")?;
             let schema = table.schema.as_deref();

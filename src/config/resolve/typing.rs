@@ -294,23 +294,7 @@ impl Judge<'_> {
             let place = node.at(&["greenplum", "distributed"]);
             column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
         }
-        for (name, column) in &sink.columns {
-            let (Some(kind), Ok(field)) = (&column.kind, rows.field_with_name(name)) else { continue };
-            if !arrow::compute::can_cast_types(field.data_type(), kind.arrow()) {
-                let column = node.at(&["columns", name]);
-                let place = column.get("type").unwrap_or(column);
-                let message = format!(
-                    "column `{name}` is {} in the rows, which cannot become {kind}",
-                    ColumnType::of(field.data_type())
-                );
-                report.value(
-                    place,
-                    "unfit-type",
-                    message,
-                    "convert it in the SQL, or give the column another type",
-                );
-            }
-        }
+        unfit_types(&rows, sink, node, report);
         for (matrix, _) in &sink.partition {
             if rows.field_with_name(matrix).is_err() {
                 let message = format!(
@@ -353,22 +337,42 @@ fn unknown(
     sql: Option<(&Sql, Range<usize>)>,
     report: &mut Report<'_>,
 ) {
-    match (failed, sql) {
-        // Told at its connection.
-        (Some(Failed { whole: true, .. }), _) => return,
-        (Some(Failed { message, hint, .. }), Some((sql, bytes))) => {
-            return report.sql(sql, node, bytes, "live-table", message.clone(), hint.clone());
+    if let Some(failed) = failed {
+        let (message, hint) = (failed.message.clone(), failed.hint.clone());
+        match sql {
+            // A place that gave no answer is told at its connection.
+            _ if failed.whole => {}
+            Some((sql, bytes)) => report.sql(sql, node, bytes, "live-table", message, hint),
+            None => report.value(node, "live-table", message, hint),
         }
-        (Some(Failed { message, hint, .. }), None) => {
-            return report.value(node, "live-table", message.clone(), hint.clone());
-        }
-        (None, _) => {}
+        return;
     }
     let message = format!(
         "nothing is known of the columns of `{}.{}`: they are not checked",
         table.connection, table.table
     );
     report.note(node, sql, "unknown-columns", message, "`vitrina schema pull` asks for them".to_owned());
+}
+
+/// Types that the sink tells of columns, where the rows' can never become them.
+fn unfit_types(rows: &SchemaRef, sink: &SinkSpec, node: &Node, report: &mut Report<'_>) {
+    for (name, column) in &sink.columns {
+        let (Some(kind), Ok(field)) = (&column.kind, rows.field_with_name(name)) else { continue };
+        if !arrow::compute::can_cast_types(field.data_type(), kind.arrow()) {
+            let column = node.at(&["columns", name]);
+            let place = column.get("type").unwrap_or(column);
+            let message = format!(
+                "column `{name}` is {} in the rows, which cannot become {kind}",
+                ColumnType::of(field.data_type())
+            );
+            report.value(
+                place,
+                "unfit-type",
+                message,
+                "convert it in the SQL, or give the column another type",
+            );
+        }
+    }
 }
 
 /// The columns of SQL that only its place knows, where all that are told have types.

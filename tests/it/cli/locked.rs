@@ -27,6 +27,52 @@ columns = [
 ]
 "#;
 
+const SERVERS: &str = r#"# The columns of tables that this project reads and does not make: `vitrina check` types SQL by them.
+# `vitrina schema pull` writes this file; commit it.
+version = 1
+
+[[table]]
+profile = "default"
+connection = "lake"
+kind = "delta"
+table = "t"
+columns = [
+    { name = "b", type = "int32", nullable = true },
+    { name = "id", type = "int64", nullable = true },
+    { name = "cost", type = "decimal(12,2)", nullable = true },
+    { name = "at", type = "timestamp(us, UTC)", nullable = true },
+    { name = "tags", type = "text", nullable = true },
+]
+
+[[table]]
+profile = "default"
+connection = "log"
+kind = "kafka"
+table = "t"
+columns = [
+    { name = "b", type = "int32", nullable = true },
+    { name = "id", type = "int64", nullable = true },
+    { name = "cost", type = "decimal(12,2)", nullable = true },
+    { name = "at", type = "timestamp(us, UTC)", nullable = true },
+    { name = "tags", type = "text", nullable = true },
+]
+
+[[table]]
+profile = "default"
+connection = "pg"
+kind = "postgres"
+schema = "SCHEMA"
+table = "Заказы.new"
+key = ["b", "id"]
+columns = [
+    { name = "b", type = "int32" },
+    { name = "id", type = "int64" },
+    { name = "cost", type = "decimal(12,2)" },
+    { name = "at", type = "timestamp(us, UTC)", nullable = true },
+    { name = "tags", type = "text", nullable = true },
+]
+"#;
+
 /// A project whose mart reads a table that others make.
 fn outside() -> Sandbox {
     let mart = "sql = \"SELECT id, amount FROM shop.orders\"\n[sink]\nconnection = \"warehouse\"\nmode = \"replace\"\n";
@@ -147,6 +193,23 @@ fn an_online_check_asks_the_tables() {
     assert_eq!(told, [("vitrina.toml", 13, "live-connection"), ("pipelines/p.toml", 3, "live-table")]);
 }
 
+/// Connections to the tests' servers, and a folder of Delta tables.
+fn project(schema: &str, prefix: &str) -> String {
+    format!(
+        "[project]\nname = \"x\"\n[connections.pg]\nkind = \"postgres\"\nhost = \"{}\"\nport = {}\ndatabase = \"{}\"\nuser = \"{}\"\n\
+         password = {{ env = \"VITRINA_POSTGRES_PASSWORD\" }}\nschema = '{}'\nsslmode = \"disable\"\n\
+         [connections.log]\nkind = \"kafka\"\nbrokers = [\"{}\"]\nprefix = \"{}\"\n\
+         [connections.lake]\nkind = \"delta\"\npath = \"lake\"\n",
+        setting("HOST"),
+        setting("PORT"),
+        setting("DATABASE"),
+        setting("USER"),
+        schema,
+        kafka::variable("VITRINA_KAFKA_BROKERS"),
+        prefix,
+    )
+}
+
 #[tokio::test]
 async fn servers_tell_their_columns() {
     let server = postgres::Place::new();
@@ -157,19 +220,7 @@ async fn servers_tell_their_columns() {
         )
         .await;
     let cluster = kafka::Cluster::new();
-    let project = format!(
-        "[project]\nname = \"x\"\n[connections.pg]\nkind = \"postgres\"\nhost = \"{}\"\nport = {}\ndatabase = \"{}\"\nuser = \"{}\"\n\
-         password = {{ env = \"VITRINA_POSTGRES_PASSWORD\" }}\nschema = '{}'\nsslmode = \"disable\"\n\
-         [connections.log]\nkind = \"kafka\"\nbrokers = [\"{}\"]\nprefix = \"{}\"\n\
-         [connections.lake]\nkind = \"delta\"\npath = \"lake\"\n",
-        setting("HOST"),
-        setting("PORT"),
-        setting("DATABASE"),
-        setting("USER"),
-        server.schema,
-        kafka::variable("VITRINA_KAFKA_BROKERS"),
-        cluster.prefix,
-    );
+    let project = project(&server.schema, &cluster.prefix);
     let here = Sandbox::new(&[("vitrina.toml", &project)]);
     let tested = here.vitrina(&["connections", "test", "pg", "--format", "json"]).done().json();
     let skew = tested[0]["clock_skew_ms"].as_i64().expect("a server tells what time it is");
@@ -195,52 +246,7 @@ async fn servers_tell_their_columns() {
     std::fs::remove_dir_all(maker.path("pipelines")).unwrap();
     maker.must(PULL);
     let text = lock(&maker).replace(&server.schema.replace('"', "\\\""), "SCHEMA");
-    insta::assert_snapshot!(text, @r##"
-    # The columns of tables that this project reads and does not make: `vitrina check` types SQL by them.
-    # `vitrina schema pull` writes this file; commit it.
-    version = 1
-
-    [[table]]
-    profile = "default"
-    connection = "lake"
-    kind = "delta"
-    table = "t"
-    columns = [
-        { name = "b", type = "int32", nullable = true },
-        { name = "id", type = "int64", nullable = true },
-        { name = "cost", type = "decimal(12,2)", nullable = true },
-        { name = "at", type = "timestamp(us, UTC)", nullable = true },
-        { name = "tags", type = "text", nullable = true },
-    ]
-
-    [[table]]
-    profile = "default"
-    connection = "log"
-    kind = "kafka"
-    table = "t"
-    columns = [
-        { name = "b", type = "int32", nullable = true },
-        { name = "id", type = "int64", nullable = true },
-        { name = "cost", type = "decimal(12,2)", nullable = true },
-        { name = "at", type = "timestamp(us, UTC)", nullable = true },
-        { name = "tags", type = "text", nullable = true },
-    ]
-
-    [[table]]
-    profile = "default"
-    connection = "pg"
-    kind = "postgres"
-    schema = "SCHEMA"
-    table = "Заказы.new"
-    key = ["b", "id"]
-    columns = [
-        { name = "b", type = "int32" },
-        { name = "id", type = "int64" },
-        { name = "cost", type = "decimal(12,2)" },
-        { name = "at", type = "timestamp(us, UTC)", nullable = true },
-        { name = "tags", type = "text", nullable = true },
-    ]
-    "##);
+    assert_eq!(text, SERVERS);
     let checked = Ran::from(maker.command(&["check"]).output().unwrap()).done();
     assert_eq!(checked.stdout, "");
 }

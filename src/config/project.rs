@@ -181,7 +181,7 @@ pub struct PipelineMember {
     pub bad_rows: BadRows,
     /// How big a slice may be.
     pub slice: SliceLimit,
-    /// How long a run that follows its source lets news gather before it writes them.
+    /// The least time between two rounds of a run that follows its source.
     pub linger: Duration,
     /// What it promises.
     pub delivery: Delivery,

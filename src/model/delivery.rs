@@ -75,7 +75,7 @@ pub struct SinkFacts {
     pub modes: Vec<Mode>,
     /// How big a slice is unless the pipeline says: small where others wait for a commit.
     pub slice: SliceLimit,
-    /// How long a run that follows its source lets news gather before it writes them.
+    /// The least time between two rounds of a run that follows its source: news gather meanwhile.
     pub linger: Duration,
 }
 

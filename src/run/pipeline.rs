@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
@@ -98,9 +99,9 @@ impl PipelineRun<'_> {
         let (mut head, mut standing) = (None, None);
         let mut tries = Tries::new(self.pipeline.info.retry, &self.track, &self.observer, &self.cancel);
         loop {
-            let units = tally.units;
+            let (units, began) = (tally.units, Instant::now());
             match self.until_head(&mut head, &mut standing, tally).await {
-                Ok(()) if self.follow && self.wait_for_news().await => head = None,
+                Ok(()) if self.follow && self.wait_for_news(began).await => head = None,
                 Ok(()) => return Ok(()),
                 Err(error) if self.follow && error.kind == ErrorKind::Cancelled => return Ok(()),
                 Err(error) if self.follow && error.kind == ErrorKind::NotFound && tally.units == 0 => {
@@ -113,11 +114,12 @@ impl PipelineRun<'_> {
         }
     }
 
-    /// Until the source may have more, and a little for what comes with it. `false` = cancelled meanwhile.
-    async fn wait_for_news(&self) -> bool {
+    /// Until the source may have more, and the sink's linger is over since the last round began: news that come one by one are written together, and
+    /// the first after a pause at once. `false` = cancelled meanwhile.
+    async fn wait_for_news(&self, began: Instant) -> bool {
         let news = async {
             self.source.changed().await;
-            tokio::time::sleep(self.member.linger).await;
+            tokio::time::sleep_until(began + self.member.linger).await;
         };
         tokio::select! {
             biased;

@@ -5,6 +5,7 @@
 const CALLED: &[&str] = &[
     "any",
     "avg",
+    "clock_timestamp",
     "coalesce",
     "convert_to",
     "count",
@@ -36,6 +37,7 @@ const CALLED: &[&str] = &[
     "end",
     "every",
     "exists",
+    "extract",
     "from",
     "in",
     "key",

@@ -45,6 +45,7 @@ const RULES: &[(&str, &[&str])] = &[
             "state",
             "config::project",
             "config::lineage",
+            "config::lock",
             "workbook",
             "failpoint",
             "clock",

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{delta, error::Result, executor::Statement, greenplum, kafka, postgres};
+use super::{clickhouse, delta, error::Result, executor::Statement, greenplum, kafka, postgres};
 use crate::model::{
     column::ColumnType,
     delivery::Mode,
@@ -90,6 +90,8 @@ pub struct SinkOptions {
     pub postgres: Option<postgres::config::SinkOptions>,
     /// `[sink.greenplum]`
     pub greenplum: Option<greenplum::config::SinkOptions>,
+    /// `[sink.clickhouse]`
+    pub clickhouse: Option<clickhouse::config::SinkOptions>,
 }
 
 /// What a sink says when it is asked to be written to.

@@ -2,6 +2,8 @@
 //!
 //! The server's message of an error about data may quote cells: it is not passed on. What is said about such rows is our own words.
 
+use std::{error::Error as StdError, io};
+
 use clickhouse::error::Error as ClientError;
 
 use crate::connector::error::{Error, ErrorKind};
@@ -138,32 +140,38 @@ pub(super) fn strange(what: &str, text: &str) -> Error {
 }
 
 fn of_connection(what: &str, error: &ClientError) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    let mut told = String::new();
+    if let Some(tls) = of_tls(error) {
+        let message = format!("{what}: the TLS handshake failed: {tls}");
+        return Error::new(ErrorKind::Denied, message).hint(
+            "name the certificate of the server's authority in `ca_file`, and the name that the certificate has in `url`",
+        );
+    }
+    let (mut cause, mut told) = (Some(error as &(dyn StdError + 'static)), String::new());
     while let Some(current) = cause {
-        if let Some(inner) = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
-            && let Some(tls) = inner.downcast_ref::<rustls::Error>()
-        {
-            let message = format!("{what}: the TLS handshake failed: {tls}");
-            return Error::new(ErrorKind::Denied, message)
-                .hint("name the certificate of the server's authority in `ca_file`, and the name that the certificate has in `url`");
-        }
         let text = current.to_string();
         if !told.contains(&text) {
             told = if told.is_empty() { text } else { format!("{told}: {text}") };
         }
         cause = current.source();
     }
-    let kind = if told.contains("timed out") || told.contains("deadline") {
-        ErrorKind::Timeout
-    } else {
-        ErrorKind::Unreachable
-    };
+    let late = told.contains("timed out") || told.contains("deadline");
+    let kind = if late { ErrorKind::Timeout } else { ErrorKind::Unreachable };
     let error = Error::new(kind, format!("{what}: {told}"));
     if told.contains("dns") || told.contains("lookup") {
         return error.hint("check `url`: nobody knows this name");
     }
     error
+}
+
+/// The TLS failure that an error is about; one lies inside errors of input and output, which do not tell it as their source.
+fn of_tls(error: &(dyn StdError + 'static)) -> Option<&rustls::Error> {
+    if let Some(found) = error.downcast_ref::<rustls::Error>() {
+        return Some(found);
+    }
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => of_tls(inner),
+        None => error.source().and_then(of_tls),
+    }
 }
 
 #[cfg(test)]

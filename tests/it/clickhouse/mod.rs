@@ -1,6 +1,7 @@
 //! ClickHouse beyond the contract: its own types, its own faults.
 
 mod faults;
+mod tls;
 mod types;
 mod writing;
 

@@ -52,7 +52,7 @@ async fn a_table_is_made_as_it_is_told() {
         "`id` Int64",
         "`name` Nullable(String) CODEC(ZSTD(3))",
         "PARTITION BY id % 10",
-        "ORDER BY id",
+        "ORDER BY (id)",
         "index_granularity = 1024",
         "fsync_after_insert = 1",
     ] {

@@ -164,7 +164,7 @@ fn of_connection(what: &str, error: &ClientError) -> Error {
 }
 
 /// The TLS failure that an error is about; one lies inside errors of input and output, which do not tell it as their source.
-fn of_tls(error: &(dyn StdError + 'static)) -> Option<&rustls::Error> {
+fn of_tls<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
     if let Some(found) = error.downcast_ref::<rustls::Error>() {
         return Some(found);
     }

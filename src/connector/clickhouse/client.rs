@@ -39,8 +39,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// The oldest version that has what is sent: major and minor.
 const OLDEST: (u32, u32) = (24, 8);
 
-/// What every statement is sent with: changes are done when they are answered, and no insert waits beside the others. The last row of an answer is not
-/// cut off by a mistake behind it.
+/// What every statement is sent with: changes are done when they are answered, no insert waits beside the others, and one may span any number of partitions.
 const SETTINGS: [(&str, &str); 6] = [
     ("async_insert", "0"),
     ("alter_sync", "2"),

@@ -1,5 +1,7 @@
 //! What users write about a ClickHouse connection.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,9 @@ use crate::{
         unit::SliceLimit,
     },
 };
+
+/// Each commit leaves parts behind that the server has to merge: what follows a source lets some more news gather.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A ClickHouse server, version 24.8 or later, over its HTTP interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -113,7 +118,7 @@ fn default_user() -> String {
 }
 
 fn connect_timeout() -> Span {
-    Span::new(std::time::Duration::from_secs(10))
+    Span::new(Duration::from_secs(10))
 }
 
 impl Config {
@@ -153,6 +158,6 @@ impl Config {
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
         let modes = vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window];
         let assuming = vec!["one daemon writes the table".to_owned()];
-        SinkFacts { weak: None, assuming, modes, slice: SliceLimit::default() }
+        SinkFacts { weak: None, assuming, modes, slice: SliceLimit::default(), linger: LINGER }
     }
 }

@@ -1,5 +1,7 @@
 //! Rows on their way into a stage: a table of ours, made as the target is.
 
+use std::sync::Arc;
+
 use arrow::{
     array::{Array, ArrayRef, AsArray, UInt64Array},
     compute::{cast, max, min},
@@ -8,7 +10,6 @@ use arrow::{
 };
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
-use std::sync::Arc;
 
 use super::{
     client::Server,

@@ -104,7 +104,7 @@ impl Harness for ClickHouse {
     }
 
     async fn leftovers(&self) -> Vec<String> {
-        let database = self.0.config.database.replace('\\', "\\\\").replace('\'', "\\'");
+        let database = &self.0.config.database;
         let sql = format!(
             "SELECT name FROM system.tables WHERE database = '{database}' AND startsWith(name, '_vitrina') AND name <> '_vitrina_records'"
         );

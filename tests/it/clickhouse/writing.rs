@@ -116,12 +116,15 @@ async fn what_was_decided_is_finished_by_whoever_looks() {
 async fn parts_that_are_in_both_tables_are_there_once() {
     let place = Place::new();
     let sink = left_behind(&place).await;
-    let sql = "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, '_vitrina_unit_')";
-    let unit = place.run_here(sql).trim().to_owned();
+    let database = &place.config.database;
+    let unit = place.run(&format!(
+        "SELECT name FROM system.tables WHERE database = '{database}' AND startsWith(name, '_vitrina_unit_')"
+    ));
+    let unit = unit.trim();
     place.run(&format!(
         "ALTER TABLE {} ATTACH PARTITION ALL FROM {}",
         place.table("left"),
-        place.table(&unit)
+        place.table(unit)
     ));
     assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 2);
     assert_eq!(target_through(place.open().as_ref(), "left").await, Some(sorted_text(&people(1..=6))));

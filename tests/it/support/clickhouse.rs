@@ -91,12 +91,6 @@ impl Place {
         format!("{}.{}", quote(&self.config.database), quote(name))
     }
 
-    /// Runs a statement whose `currentDatabase()` is this one.
-    pub(crate) fn run_here(&self, sql: &str) -> String {
-        let database = self.config.database.replace('\'', "\\'");
-        self.run(&sql.replace("currentDatabase()", &format!("'{database}'")))
-    }
-
     /// Runs a statement as another program.
     pub(crate) fn run(&self, sql: &str) -> String {
         send(&self.config, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))

@@ -148,8 +148,12 @@ impl Attempt {
 /// - **Several writers**: tracks that share a table neither block each other's staging nor see each other's records.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// The track's record, for looking only: disturbs no one, makes nothing. A place whose commits take several steps finishes one that was decided, so that
-    /// the record tells what is there.
+    /// Finishes what a writer that died had decided and not done, where commits take several steps. Called by the one who may write, before it looks.
+    async fn recover(&self, _: &Track) -> Result<()> {
+        Ok(())
+    }
+
+    /// The track's record, for looking only: disturbs no one, makes nothing.
     async fn peek(&self, track: &Track) -> Result<Option<Record>>;
 
     /// Called when there is something to write: makes target and record store where they are missing (`schema` = the rows' schema; evolves the target

@@ -1,4 +1,4 @@
-//! The steps from a decided unit to its record. Whoever meets an unfinished one takes them, from where they stopped: see `write.rs` for why that is safe.
+//! The steps from a decided unit to its record. The next writer takes them from where a dead one stopped: see `write.rs` for why that is safe.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,11 @@ impl Finisher<'_> {
             literal(self.database),
             literal(&units_of(self.target, track))
         );
-        for row in self.server.rows(self.shown, &sql).await? {
+        let found = self.server.rows(self.shown, &sql).await?;
+        if !found.is_empty() {
+            self.wait_for_the_dead(&units_of(self.target, track)).await?;
+        }
+        for row in found {
             let name = text(&row, 0);
             // A stage that took the target's place has left what was there before.
             let note = match self.own_note(name, text(&row, 1)) {
@@ -61,6 +65,24 @@ impl Finisher<'_> {
                 Some(note) => self.finish(&note).await.map(|_| ())?,
                 None => self.run(&format!("DROP TABLE IF EXISTS {}", self.sql(name))).await?,
             }
+        }
+        Ok(())
+    }
+
+    /// A statement that a dead writer sent may still run: each of them names the unit that it is about.
+    async fn wait_for_the_dead(&self, units: &str) -> Result<()> {
+        let sql = format!(
+            "SELECT 1 FROM system.processes WHERE query_id <> queryID() AND position(query, {}) > 0 LIMIT 1",
+            literal(units)
+        );
+        let begun = Instant::now();
+        while self.server.row(self.shown, &sql).await?.is_some() {
+            if begun.elapsed() > PATIENCE {
+                let message = format!("{}: a statement of an earlier run is still at work", self.shown);
+                return Err(Error::new(ErrorKind::Busy, message)
+                    .hint("see system.processes on the server; it is tried again"));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(())
     }
@@ -103,7 +125,7 @@ impl Finisher<'_> {
             Way::Record => Ok(()),
             Way::Move => self.move_parts(unit).await,
             Way::ClearAndMove(clear) => {
-                self.clear(clear).await?;
+                self.clear(clear, unit).await?;
                 failpoint::pass("clickhouse.cleared");
                 // From now on the rows that are moved are not to be cleared again.
                 let moved = Note { way: Way::Move, ..note.clone() };
@@ -130,7 +152,7 @@ impl Finisher<'_> {
     }
 
     /// Takes rows of the target away. Done again, it finds none.
-    async fn clear(&self, clear: &Clear) -> Result<()> {
+    async fn clear(&self, clear: &Clear, unit: &str) -> Result<()> {
         let target = Table::must(self.server, self.database, self.target).await?;
         let of = |name: &str| target.column(name).ok_or_else(|| missing(self.shown, &target, name));
         let condition = match clear {
@@ -152,7 +174,7 @@ impl Finisher<'_> {
                 format!("{name} >= {from} AND {name} < {until}")
             }
         };
-        self.run(&format!("DELETE FROM {} WHERE {condition}", target.sql())).await
+        self.run(&format!("DELETE FROM {} WHERE {condition} /* {unit} */", target.sql())).await
     }
 
     /// Moves what is still in the unit into the target, partition by partition.

@@ -2,11 +2,11 @@
 //!
 //! Rows are staged in a table of our own that is made as the target is, and says in its comment what it is for. `commit` writes the record that is to be into that
 //! comment, and renames the stage to the name of the track's next unit. **The rename decides**: it is atomic, and a name is taken once, so of two that claimed the
-//! same record one gets it. The other one finds the record moved, or finds the unit and finishes it. (Between the looking at the record and the rename somebody may have
-//! come, finished and freed the name: so the record is looked at once more behind the rename, and whoever finds a record of its own number drops its unit. A record is
-//! written before the name is free.)
+//! same record one gets it, and the other one is in conflict. (Between the looking at the record and the rename somebody may have come, finished and freed the name: so the
+//! record is looked at once more behind the rename, and whoever finds a record of its own number drops its unit. A record is written before the name is free.)
 //!
-//! What was decided is finished by whoever meets it: the committer, the next claim or the next peek of the track. Every step is one that may be done again:
+//! What was decided is finished by the committer, or, where that died, by the next run: `recover` and `claim` do it once no statement of the dead one is at work any more. Looking finishes
+//! nothing. Every step is one that may be done again after it:
 //!
 //! 1. *clear* (merge, a window, a member's part): rows of the target go by a condition that its own new rows are not yet there to meet; then the comment says that it
 //!    is done, so that it is not done again over rows that were moved.
@@ -22,8 +22,8 @@
 //! Deduplication tokens of inserts are not what this rests on: a server writes its log of tokens before the part that it is about, so that one which dies between the two drops the
 //! repeated insert as known, and the rows are lost in silence. They are also forgotten after as many inserts as the table's window is long.
 //!
-//! It rests on one daemon writing for a project: two processes that finish one unit at once are harmless, but one that sleeps between two steps, while others finish
-//! the unit *and* fail to take its name, is not fenced: only a Keeper could do that.
+//! It rests on one daemon writing for a project, as the project's lock and the assumption in `delivery` have it: a second one that finishes the unit of a first one which is alive could clear
+//! what that has moved, or put an exchanged table back. Only a Keeper could shut it out.
 
 use std::{sync::Arc, time::Duration};
 
@@ -145,13 +145,19 @@ impl Inner {
 
 #[async_trait]
 impl Sink for TableSink {
-    /// Finishes what was decided, so that the record tells what is in the table.
+    async fn recover(&self, track: &Track) -> Result<()> {
+        let inner = &self.inner;
+        if !has_records(&inner.server, &inner.database, &inner.shown).await? {
+            return Ok(());
+        }
+        inner.finisher().finish_all(&track.key()).await
+    }
+
     async fn peek(&self, track: &Track) -> Result<Option<Record>> {
         let inner = &self.inner;
         if !has_records(&inner.server, &inner.database, &inner.shown).await? {
             return Ok(None);
         }
-        inner.finisher().finish_all(&track.key()).await?;
         inner.records().of(&track.key()).await
     }
 
@@ -243,14 +249,9 @@ impl Inner {
         let unit = self.sql(&note.unit_name());
         match self.run(&format!("RENAME TABLE {stage} TO {unit}")).await {
             Ok(()) => {}
-            // The name is taken, or a later claim took the stage away.
+            // The name is taken, or a later claim took the stage away: somebody else writes this track.
             Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::NotFound) => {
-                self.finisher().finish_all(&note.track).await?;
-                let there = self.records().of(&note.track).await?;
-                if there.as_ref().map(|record| record.seq) == expected {
-                    return Err(error);
-                }
-                return Ok(Decided::Theirs(there));
+                return Ok(Decided::Theirs(self.records().of(&note.track).await?));
             }
             Err(error) => return Err(error),
         }

@@ -219,6 +219,7 @@ async fn a_killed_server_loses_nothing() {
     assert!(error.kind.policy().retry, "{error}");
     server.restart();
     let sink: Arc<dyn Sink> = place.open().sink(&specs::sink("t", Mode::Append)).await.unwrap();
+    sink.recover(&track("mrf1")).await.unwrap();
     assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 1);
     write(&place.open(), "t", 2, &rows).await.unwrap();
     server.kill();

@@ -129,6 +129,7 @@ async fn parts_that_are_in_both_tables_are_there_once() {
         place.table("left"),
         place.table(unit)
     ));
+    sink.recover(&track("mrf1")).await.unwrap();
     assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 2);
     assert_eq!(target_through(place.open().as_ref(), "left").await, Some(sorted_text(&people(1..=6))));
 }

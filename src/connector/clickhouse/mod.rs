@@ -25,6 +25,7 @@ pub mod config;
 use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
+use chrono::DateTime;
 use datafusion::catalog::CatalogProvider;
 
 use self::{
@@ -104,7 +105,9 @@ impl Connection for ClickHouse {
             )),
             _ => notes.push("the user may only read (`readonly`)".to_owned()),
         }
-        Ok(Health { version, latency, rights, notes })
+        let clock = self.server.cell(&shown, "SELECT toUnixTimestamp64Milli(now64(3))").await?;
+        let clock = clock.and_then(|millis| DateTime::from_timestamp_millis(millis.parse().ok()?));
+        Ok(Health { version, latency, clock, rights, notes })
     }
 
     async fn tables(&self) -> Result<Vec<TableInfo>> {

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod cells;
+pub mod clickhouse;
 pub mod connection;
 pub mod delta;
 pub mod error;
@@ -42,6 +43,8 @@ pub enum ConnectionConfig {
     Postgres(postgres::config::Config),
     /// A Greenplum database.
     Greenplum(greenplum::config::Config),
+    /// A ClickHouse server.
+    Clickhouse(clickhouse::config::Config),
     /// Tables in memory, gone with the process: for tests.
     #[schemars(skip)]
     Memory(memory::Config),
@@ -66,6 +69,7 @@ pub fn open(config: &ConnectionConfig, context: OpenContext) -> Result<Arc<dyn C
         ConnectionConfig::Kafka(config) => kafka::open(config, context)?,
         ConnectionConfig::Postgres(config) => postgres::open(config, context)?,
         ConnectionConfig::Greenplum(config) => greenplum::open(config, context)?,
+        ConnectionConfig::Clickhouse(config) => clickhouse::open(config, context)?,
         ConnectionConfig::Memory(config) => memory::open(config, context),
     })
 }
@@ -79,6 +83,7 @@ impl ConnectionConfig {
             Self::Kafka(_) => "kafka",
             Self::Postgres(_) => "postgres",
             Self::Greenplum(_) => "greenplum",
+            Self::Clickhouse(_) => "clickhouse",
             Self::Memory(_) => "memory",
         }
     }
@@ -91,6 +96,7 @@ impl ConnectionConfig {
             Self::Kafka(config) => config.source_facts(spec),
             Self::Postgres(config) => config.source_facts(spec),
             Self::Greenplum(config) => config.source_facts(spec),
+            Self::Clickhouse(config) => config.source_facts(spec),
             Self::Memory(config) => config.source_facts(spec),
         }
     }
@@ -103,6 +109,7 @@ impl ConnectionConfig {
             Self::Kafka(config) => config.sink_facts(spec),
             Self::Postgres(config) => config.sink_facts(spec),
             Self::Greenplum(config) => config.sink_facts(spec),
+            Self::Clickhouse(config) => config.sink_facts(spec),
             Self::Memory(config) => config.sink_facts(spec),
         }
     }
@@ -114,6 +121,7 @@ impl ConnectionConfig {
             Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => Schemas::Known(vec![]),
             Self::Postgres(config) => Schemas::Any { default: config.schema.clone() },
             Self::Greenplum(config) => Schemas::Any { default: config.schema.clone() },
+            Self::Clickhouse(config) => Schemas::Any { default: config.database.clone() },
         }
     }
 
@@ -121,7 +129,7 @@ impl ConnectionConfig {
     pub fn runs_sql(&self) -> bool {
         match self {
             Self::Sqlite(_) | Self::Postgres(_) | Self::Greenplum(_) => true,
-            Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => false,
+            Self::Delta(_) | Self::Kafka(_) | Self::Clickhouse(_) | Self::Memory(_) => false,
         }
     }
 
@@ -131,7 +139,7 @@ impl ConnectionConfig {
             Self::Sqlite(config) => config.log,
             Self::Memory(config) => config.log,
             Self::Kafka(_) => true,
-            Self::Delta(_) | Self::Postgres(_) | Self::Greenplum(_) => false,
+            Self::Delta(_) | Self::Postgres(_) | Self::Greenplum(_) | Self::Clickhouse(_) => false,
         }
     }
 }

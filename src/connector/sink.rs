@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{delta, error::Result, executor::Statement, greenplum, kafka, postgres};
+use super::{clickhouse, delta, error::Result, executor::Statement, greenplum, kafka, postgres};
 use crate::model::{
     column::ColumnType,
     delivery::Mode,
@@ -90,6 +90,8 @@ pub struct SinkOptions {
     pub postgres: Option<postgres::config::SinkOptions>,
     /// `[sink.greenplum]`
     pub greenplum: Option<greenplum::config::SinkOptions>,
+    /// `[sink.clickhouse]`
+    pub clickhouse: Option<clickhouse::config::SinkOptions>,
 }
 
 /// What a sink says when it is asked to be written to.
@@ -146,6 +148,11 @@ impl Attempt {
 /// - **Several writers**: tracks that share a table neither block each other's staging nor see each other's records.
 #[async_trait]
 pub trait Sink: Send + Sync {
+    /// Finishes what a writer that died had decided and not done, where commits take several steps. Called by the one who may write, before it looks.
+    async fn recover(&self, _: &Track) -> Result<()> {
+        Ok(())
+    }
+
     /// The track's record, for looking only: disturbs no one, makes nothing.
     async fn peek(&self, track: &Track) -> Result<Option<Record>>;
 

@@ -207,6 +207,7 @@ impl Runtime {
         let of = order.track;
         order.track = replay::track(&of);
         let sink = self.sink(&member.sink).await?;
+        sink.recover(&order.track).await?;
         replay::settle(&self.records, &of, sink.peek(&order.track).await?.as_ref()).await?;
         let source = self.source(pipeline, member).await?;
         let letters = replay::source(self, member, source, &of).await?;

@@ -1,4 +1,4 @@
-//! A pipeline run, as one story: peek → head → (plan → claim, plan again if the record moved) → read → transform →
+//! A pipeline run, as one story: recover → peek → head → (plan → claim, plan again if the record moved) → read → transform →
 //! stage → commit, slice by slice. While one slice is committed, the next one is read and staged; it commits once the one before has.
 //! A run that follows its source waits at the head for news, with source, compiled SQL and claim kept.
 
@@ -194,11 +194,13 @@ impl PipelineRun<'_> {
 
     /// The track's record; that of the pipeline's old name where it was renamed.
     async fn record(&self) -> Result<Option<Record>> {
+        self.sink.recover(&self.track).await?;
         if let Some(record) = self.sink.peek(&self.track).await? {
             return Ok(Some(record));
         }
         let Some(was) = &self.pipeline.info.was else { return Ok(None) };
         let old = Track { job: was.clone(), ..self.track.clone() };
+        self.sink.recover(&old).await?;
         let Some(record) = self.sink.peek(&old).await? else { return Ok(None) };
         // Before the record: once that is there, nobody looks at the old name again.
         replay::rename(&self.records, &old, &self.track, self.sink.as_ref()).await?;

@@ -84,7 +84,10 @@ impl Runtime {
 
     /// Changes a member's position, by compare-and-swap; gives the new record.
     pub async fn change_position(&self, job: &JobName, member: &Member, change: &Change) -> Result<Record> {
-        let old = self.record_of(job, member).await?;
+        let sink = self.sink(self.sink_spec(job, member)?).await?;
+        let track = self.project.track(job, member);
+        sink.recover(&track).await?;
+        let old = sink.peek(&track).await?;
         let progress = self.changed_progress(job, member, change).await?;
         let record = Record {
             seq: Record::next_seq(old.as_ref()),
@@ -93,8 +96,6 @@ impl Runtime {
             at: self.clock.now(),
             rows: 0,
         };
-        let sink = self.sink(self.sink_spec(job, member)?).await?;
-        let track = self.project.track(job, member);
         sink.set_record(&track, old.as_ref().map(|record| record.seq), &record).await?;
         Ok(record)
     }

@@ -41,6 +41,7 @@ pub(super) fn track(track: &Track) -> Track {
 /// A pipeline was renamed: letters of its old track, replayed ones too, are the new one's. The old replay's record, which stays
 /// behind, is settled first.
 pub(super) async fn rename(records: &Arc<Records>, old: &Track, new: &Track, sink: &dyn Sink) -> Result<()> {
+    sink.recover(&track(old)).await?;
     settle(records, old, sink.peek(&track(old)).await?.as_ref()).await?;
     for (from, to) in tracks(old).into_iter().zip(tracks(new)) {
         let records = Arc::clone(records);

@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod cli;
+mod clickhouse;
 mod contract;
+mod contract_clickhouse;
 mod contract_delta;
 mod contract_greenplum;
 mod contract_kafka;

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     connector::{
-        delta::config::SinkOptions as DeltaOptions, greenplum::config::SinkOptions as GreenplumOptions,
-        postgres::config::SinkOptions as PostgresOptions, sink::OnSchemaChange,
+        clickhouse::config::SinkOptions as ClickHouseOptions, delta::config::SinkOptions as DeltaOptions,
+        greenplum::config::SinkOptions as GreenplumOptions, postgres::config::SinkOptions as PostgresOptions,
+        sink::OnSchemaChange,
     },
     workbook::spec::{Chart, SheetColumn},
 };
@@ -85,6 +86,8 @@ pub(crate) struct MartSink {
     pub(crate) postgres: Option<PostgresOptions>,
     /// Acts where the connection is Greenplum.
     pub(crate) greenplum: Option<GreenplumOptions>,
+    /// Acts where the connection is ClickHouse.
+    pub(crate) clickhouse: Option<ClickHouseOptions>,
 }
 
 /// How a mart's rows are taken.

@@ -14,6 +14,7 @@ use super::{MatrixUse, Retry, Schedule, SqlText};
 use crate::{
     config::project::BadRowPolicy,
     connector::{
+        clickhouse::config::SinkOptions as ClickHouseOptions,
         delta::config::SinkOptions as DeltaOptions,
         generate::config::Generate,
         greenplum::config::{SinkOptions as GreenplumOptions, SourceOptions as GreenplumSourceOptions},
@@ -260,6 +261,8 @@ pub(crate) struct Sink {
     pub(crate) postgres: Option<PostgresOptions>,
     /// Acts where the connection is Greenplum.
     pub(crate) greenplum: Option<GreenplumOptions>,
+    /// Acts where the connection is ClickHouse.
+    pub(crate) clickhouse: Option<ClickHouseOptions>,
 }
 
 /// How a pipeline's rows are taken.

@@ -161,6 +161,7 @@ fn table(
             delta: raw.delta.clone(),
             postgres: raw.postgres.clone(),
             greenplum: raw.greenplum.clone(),
+            clickhouse: raw.clickhouse.clone(),
             ..SinkOptions::default()
         },
     };

@@ -247,6 +247,7 @@ impl Resolve<'_, '_, '_, '_> {
                 kafka: raw.kafka.clone(),
                 postgres: raw.postgres.clone(),
                 greenplum: raw.greenplum.clone(),
+                clickhouse: raw.clickhouse.clone(),
             },
         };
         (spec, place.found)

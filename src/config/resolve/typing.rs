@@ -294,6 +294,10 @@ impl Judge<'_> {
             let place = node.at(&["greenplum", "distributed"]);
             column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
         }
+        for (at, name) in sink.options.clickhouse.iter().flat_map(|options| &options.order_by).enumerate() {
+            let place = node.at(&["clickhouse", "order_by"]);
+            column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
+        }
         unfit_types(&rows, sink, node, report);
         for (matrix, _) in &sink.partition {
             if rows.field_with_name(matrix).is_err() {

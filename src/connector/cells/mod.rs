@@ -23,6 +23,7 @@
 //! Integers in a timestamp column are its ticks since 1970, where [`Rules::epoch`] says so: a contract does, a guess from a declared type does not.
 //! Digits behind the point that the column's unit or scale cannot hold are bad, unless they are zeros. Text that is not UTF-8 is bad in every column.
 
+mod batch;
 mod column;
 mod json;
 mod spelling;
@@ -38,6 +39,7 @@ use serde_json::{Map, Value as Json};
 
 use self::column::{Column, Misfit};
 pub use self::{
+    batch::{BatchDecoder, raw_rows, takes},
     json::{OwnedCell, cell_as_json, cells_from_json},
     spelling::{Zoned, parse_date, parse_timestamp},
 };

@@ -21,7 +21,6 @@ mod claim;
 mod commit;
 pub mod config;
 mod cursor;
-mod decode;
 mod digest;
 mod durable;
 mod erase;

@@ -8,17 +8,20 @@ use std::{
     time::Duration,
 };
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::{
+    array::{RecordBatch, UInt64Array},
+    datatypes::SchemaRef,
+};
 use async_trait::async_trait;
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 
 use super::{
     super::{
+        cells::BatchDecoder,
         error::{Error, ErrorKind, Result},
         source::{Chunk, Source, SourceSpec},
     },
     cursor::Cursor,
-    decode::Decoder,
     read::row_bytes,
     table::{Location, Table},
     versions,
@@ -35,7 +38,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub(super) async fn open(location: Location, spec: &SourceSpec) -> Result<Arc<dyn Source>> {
     let table = location.open_existing().await?;
     // A column that is missing, or of a type that the contract cannot read, is told at once.
-    Decoder::new(&location, &table.schema()?, spec.contract.as_ref(), spec.zone)?;
+    BatchDecoder::new(&location.describe(), &table.schema()?, spec.contract.as_ref(), spec.zone)?;
     if let Some(cursor) = &spec.cursor {
         Cursor::new(&table, cursor, spec.zone)?;
     } else if table.maps_columns()? {
@@ -93,8 +96,9 @@ impl DeltaSource {
         Ok(bytes)
     }
 
-    fn decoder(&self, table: &Table) -> Result<Decoder> {
-        Decoder::new(&self.location, &table.schema()?, self.spec.contract.as_ref(), self.spec.zone)
+    fn decoder(&self, table: &Table) -> Result<BatchDecoder> {
+        let shown = self.location.describe();
+        BatchDecoder::new(&shown, &table.schema()?, self.spec.contract.as_ref(), self.spec.zone)
     }
 
     fn cursor(&self, table: &Table) -> Result<Option<Cursor>> {
@@ -198,7 +202,8 @@ impl Source for DeltaSource {
         };
         let table = self.table_of(after).await?;
         let (contract, zone) = (self.spec.contract.as_ref(), self.spec.zone);
-        let decoder = Decoder::of_unit(&self.location, &table.schema()?, contract, zone, &unit.schema)?;
+        let shown = self.location.describe();
+        let decoder = BatchDecoder::of_unit(&shown, &table.schema()?, contract, zone, &unit.schema)?;
         let after_bound = from.and_then(Position::bound);
         let Some(until) = after.bound() else { return Ok(futures::stream::empty().boxed()) };
         match self.cursor(&table)? {
@@ -244,7 +249,7 @@ impl Source for DeltaSource {
 }
 
 fn decoded(
-    decoder: Decoder,
+    decoder: BatchDecoder,
     rows: impl Stream<Item = Result<RecordBatch>> + Send + 'static,
 ) -> impl Stream<Item = Result<Chunk>> + Send + 'static {
     let mut next = 0;
@@ -252,6 +257,6 @@ fn decoded(
         let batch = batch?;
         let first = next;
         next += batch.num_rows() as u64;
-        decoder.decode(&batch, first)
+        decoder.decode(&batch, UInt64Array::from_iter_values(first..next))
     })
 }

@@ -8,6 +8,8 @@ use deltalake::kernel::{
     engine::arrow_conversion::TryIntoKernel as _,
 };
 
+pub(super) use crate::connector::cells::takes;
+
 /// The zone of instants.
 const UTC: &str = "UTC";
 
@@ -79,33 +81,6 @@ pub(super) fn plain(field: &FieldRef) -> FieldRef {
     Arc::new(Field::new(field.name(), data_type, field.is_nullable()))
 }
 
-/// Whether a column of type `target` takes every value of type `rows`.
-pub(super) fn takes(target: &DataType, rows: &DataType) -> bool {
-    use DataType::{Boolean, Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64};
-    let whole_digits = |data_type: &DataType| match data_type {
-        Int8 => Some(3),
-        Int16 => Some(5),
-        Int32 => Some(10),
-        Int64 => Some(19),
-        _ => None,
-    };
-    match (target, rows) {
-        (target, rows) if target == rows => true,
-        (Int16, Int8) | (Int32, Int8 | Int16) | (Int64, Int8 | Int16 | Int32) => true,
-        (Float64, Float32 | Int8 | Int16 | Int32) | (Float32, Int8 | Int16) => true,
-        (Decimal128(p, s), Decimal128(q, t)) => {
-            s >= t && i16::from(*p) - i16::from(*s) >= i16::from(*q) - i16::from(*t)
-        }
-        (Decimal128(p, s), rows) => {
-            whole_digits(rows).is_some_and(|digits| i16::from(*p) - i16::from(*s) >= digits)
-        }
-        (Boolean | Date32, _) => false,
-        // Nested types are compared by what is in them; names of list items do not count.
-        (DataType::List(target), DataType::List(rows)) => takes(target.data_type(), rows.data_type()),
-        _ => false,
-    }
-}
-
 /// A column as Delta writes it down. Every column may be NULL: what may not is judged before rows come here.
 pub(super) fn column(name: &str, data_type: &DataType, comment: Option<&str>) -> Option<StructField> {
     let field: StructField = (&Field::new(name, data_type.clone(), true)).try_into_kernel().ok()?;
@@ -174,18 +149,6 @@ mod tests {
         assert_eq!(stored(&DataType::Timestamp(TimeUnit::Millisecond, None)), Some(us(None)));
         assert_eq!(stored(&DataType::Timestamp(TimeUnit::Nanosecond, None)), None);
         assert_eq!(stored(&DataType::Decimal256(50, 2)), None);
-    }
-
-    #[test]
-    fn wider_columns_take_narrower_values() {
-        assert!(takes(&DataType::Int64, &DataType::Int16));
-        assert!(!takes(&DataType::Int32, &DataType::Int64));
-        assert!(takes(&DataType::Decimal128(12, 2), &DataType::Int32));
-        assert!(!takes(&DataType::Decimal128(11, 2), &DataType::Int32));
-        assert!(takes(&DataType::Decimal128(14, 3), &DataType::Decimal128(12, 2)));
-        assert!(!takes(&DataType::Decimal128(12, 3), &DataType::Decimal128(12, 2)));
-        assert!(!takes(&DataType::Float64, &DataType::Int64));
-        assert!(!takes(&DataType::Utf8, &DataType::Int64));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Types, names, and schemas that change.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, BinaryArray, Int32Array, StringArray},
@@ -17,7 +17,7 @@ use vitrina::{
 };
 
 use super::{
-    Harness,
+    Abilities, Harness,
     reading::kind,
     writing::{modes_of, open, target, try_write, usual_mode, write},
 };
@@ -43,8 +43,8 @@ fn all_types() -> Vec<String> {
     names
 }
 
-/// Four values and a NULL: the ends of what the type holds, and what lies close together.
-fn cells(name: &str) -> ArrayRef {
+/// Four values and a NULL: the ends of what the type holds between these years, and what lies close together.
+fn cells(name: &str, years: &RangeInclusive<i32>) -> ArrayRef {
     if name == "bytes" {
         let values: [Option<&[u8]>; 5] =
             [Some(&[]), Some(&[0, 255, 1]), Some("текст".as_bytes()), None, Some(&[0])];
@@ -95,9 +95,19 @@ fn cells(name: &str) -> ArrayRef {
             "2026-01-31T10:00:00.123456",
         ],
     };
-    let [a, b, c, d] = values.map(Some);
+    let [a, b, c, d] = values.map(|value| Some(within(value, years)));
     let values = StringArray::from(vec![a, b, c, None, d]);
     strict(&(Arc::new(values) as ArrayRef), name.parse::<ColumnType>().unwrap().arrow())
+}
+
+/// A date or time with the nearest of these years; anything else as it is.
+fn within(value: &str, years: &RangeInclusive<i32>) -> String {
+    match value.split_once('-').and_then(|(year, rest)| Some((year.parse::<i32>().ok()?, rest))) {
+        Some((year, rest)) if year > 0 && rest.contains('-') => {
+            format!("{:04}-{rest}", year.clamp(*years.start(), *years.end()))
+        }
+        _ => value.to_owned(),
+    }
 }
 
 fn without_nul(column: &ArrayRef) -> ArrayRef {
@@ -111,11 +121,11 @@ fn strict(column: &ArrayRef, kind: &DataType) -> ArrayRef {
 
 /// Every cell of every type comes back as it was given: extremes, NULLs, texts of any alphabet.
 pub(crate) async fn types_come_back_cell_by_cell(harness: &dyn Harness) {
-    let refused = harness.abilities().refused_types;
+    let Abilities { refused_types: refused, years, .. } = harness.abilities();
     let kept: Vec<String> =
         all_types().into_iter().filter(|name| !refused.contains(&name.as_str())).collect();
     let mut columns = vec![("id", ints(1..=5))];
-    columns.extend(kept.iter().map(|name| (name.as_str(), cells(name))));
+    columns.extend(kept.iter().map(|name| (name.as_str(), cells(name, &years))));
     if !harness.abilities().nul_in_text {
         let texts = columns.iter_mut().filter(|(name, _)| *name == "text");
         texts.for_each(|(_, column)| *column = without_nul(column));
@@ -145,10 +155,33 @@ pub(crate) async fn types_come_back_cell_by_cell(harness: &dyn Harness) {
 pub(crate) async fn types_that_cannot_be_kept_are_refused(harness: &dyn Harness) {
     for (at, name) in harness.abilities().refused_types.iter().enumerate() {
         let spec = specs::sink(&format!("refused_{at}"), usual_mode(harness));
-        let rows = batch(vec![("id", ints(1..=5)), ("c", cells(name))]);
+        let rows = batch(vec![("id", ints(1..=5)), ("c", cells(name, &harness.abilities().years))]);
         let sink = open(harness, &spec).await;
         let refused = sink.claim(&track("mrf1"), &rows.schema()).await;
         assert_eq!(kind(refused), ErrorKind::Unsupported, "{name}");
+    }
+}
+
+/// A date or an instant that the place cannot keep is bad data: neither another one nor none.
+pub(crate) async fn dates_out_of_reach_are_bad_data(harness: &dyn Harness) {
+    let years = harness.abilities().years;
+    if years == (1..=9999) {
+        return;
+    }
+    let (before, after) = (years.start() - 1, years.end() + 1);
+    for (at, (year, name)) in
+        [(before, "date"), (after, "date"), (before, "timestamp(us, UTC)"), (after, "timestamp(s)")]
+            .into_iter()
+            .enumerate()
+    {
+        let column: ArrayRef = Arc::new(StringArray::from(vec![format!("{year:04}-06-01")]));
+        let column = strict(&column, name.parse::<ColumnType>().unwrap().arrow());
+        let spec = specs::sink(&format!("far_{at}"), usual_mode(harness));
+        let written =
+            try_write(harness, &spec, &track("mrf1"), 1, &batch(vec![("id", ints([1])), ("at", column)]))
+                .await;
+        assert_eq!(kind(written), ErrorKind::BadData, "{name} in {year}");
+        assert_eq!(target(harness, &format!("far_{at}")).await, Some(vec![]));
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Abilities {
     pub(crate) checks: bool,
     /// Whether tables may have any name (dots, quotes, any alphabet).
     pub(crate) any_name: bool,
+    /// Years that dates and times may lie in; a row outside is bad data, never another date.
+    pub(crate) years: std::ops::RangeInclusive<i32>,
 }
 
 impl Abilities {
@@ -68,6 +70,7 @@ impl Abilities {
             widens: true,
             checks: true,
             any_name: true,
+            years: 1..=9999,
         }
     }
 }

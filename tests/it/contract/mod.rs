@@ -84,6 +84,7 @@ macro_rules! contract {
         crate::contract::promises! { $harness, columns:
             types_come_back_cell_by_cell,
             types_that_cannot_be_kept_are_refused,
+            dates_out_of_reach_are_bad_data,
             named_types_win,
             a_changed_schema_fails,
             a_changed_schema_evolves,

@@ -27,6 +27,7 @@ pub(crate) fn most(rows: u64) -> SliceLimit {
 }
 
 /// What a unit held.
+#[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) batch: RecordBatch,
     /// Of the rows of `batch`.

@@ -9,7 +9,9 @@ use calamine::{DataType, Reader, Xlsx};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::support::{kafka::Cluster, postgres::Place as Schema, project::Sandbox};
+use crate::support::{
+    clickhouse::Place as Database, kafka::Cluster, postgres::Place as Schema, project::Sandbox,
+};
 
 /// A kind of place that rows come from and go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,7 @@ pub(super) enum Place {
     /// The same server, by the statements of Greenplum.
     Greenplum,
     Kafka,
+    Clickhouse,
 }
 
 /// The way of a project's rows: from the bot's own database, or by a place of another kind, into the warehouse.
@@ -30,8 +33,8 @@ pub(super) struct Pair {
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Sqlite, Self::Delta, Self::Postgres, Self::Greenplum, Self::Kafka];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Sqlite, Self::Delta, Self::Postgres, Self::Greenplum, Self::Kafka, Self::Clickhouse];
 
     /// As a connection's `kind` names it.
     pub(super) fn kind(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Place {
             Self::Postgres => "postgres",
             Self::Greenplum => "greenplum",
             Self::Kafka => "kafka",
+            Self::Clickhouse => "clickhouse",
         }
     }
 }
@@ -56,6 +60,7 @@ struct Servers {
     postgres: Option<Schema>,
     greenplum: Option<Schema>,
     cluster: Option<Cluster>,
+    database: Option<Database>,
 }
 
 impl Servers {
@@ -65,6 +70,7 @@ impl Servers {
             postgres: needs(Place::Postgres).then(Schema::new),
             greenplum: needs(Place::Greenplum).then(Schema::new),
             cluster: needs(Place::Kafka).then(Cluster::new),
+            database: needs(Place::Clickhouse).then(Database::new),
         }
     }
 
@@ -85,6 +91,10 @@ impl Servers {
                 let cluster = self.cluster.as_ref().expect("a cluster was reached");
                 let (brokers, prefix) = (cluster.config().brokers, &cluster.prefix);
                 format!("kind = \"kafka\"\nbrokers = {brokers:?}\nprefix = {prefix:?}")
+            }
+            Place::Clickhouse => {
+                let database = self.database.as_ref().expect("a database was made");
+                CLICKHOUSE.replace("DATABASE", &database.config.database)
             }
         }
     }
@@ -119,16 +129,17 @@ impl Site {
         let mut pipeline = PIPELINE.replace("TABLE", table);
         if pair.from != Place::Sqlite {
             let _ = writeln!(project, "\n[connections.stream]\n{}", servers.connection(pair.from, "stream"));
-            let by_cursor = matches!(pair.from, Place::Postgres | Place::Greenplum);
+            let by_cursor = matches!(pair.from, Place::Postgres | Place::Greenplum | Place::Clickhouse);
             let cursor = if by_cursor { CURSOR } else { "" };
             pipeline = pipeline.replace(FROM_BOT, &format!("{FROM_STREAM}{cursor}"));
         }
-        let (renewed, totals) =
-            (RENEWED.replace("MARTS", marts), MART.replace("EVENTS", events).replace("MARTS", marts));
+        let (renewed, merged) = (RENEWED.replace("MARTS", marts), MERGED.replace("MARTS", marts));
+        let totals = MART.replace("EVENTS", events).replace("MARTS", marts);
         let sandbox = Sandbox::new(&[
             ("vitrina.toml", &project),
             ("pipelines/события.toml", &pipeline),
             ("pipelines/renewed.toml", &renewed),
+            ("pipelines/merged.toml", &merged),
             ("marts/totals.toml", &totals),
             ("marts/book.toml", WORKBOOK),
         ]);
@@ -175,6 +186,7 @@ impl Site {
         assert_eq!(found, good);
         assert_eq!(self.dead_letters(), bad, "dead letters");
         assert_eq!(self.sandbox.number(&format!("SELECT count(*) AS n FROM {}.tariffs", self.marts)), 2);
+        assert_eq!(self.sandbox.number(&format!("SELECT sum(price) AS n FROM {}.prices", self.marts)), 800);
         let marts = self.marts;
         let totals = format!("SELECT events, CAST(amount AS VARCHAR) AS amount FROM {marts}.totals");
         let totals = self.sandbox.query(&totals);
@@ -261,6 +273,12 @@ user = { env = "VITRINA_POSTGRES_USER" }
 password = { env = "VITRINA_POSTGRES_PASSWORD" }
 schema = 'SCHEMA'"#;
 
+const CLICKHOUSE: &str = r#"kind = "clickhouse"
+url = { env = "VITRINA_CLICKHOUSE_URL" }
+user = { env = "VITRINA_CLICKHOUSE_USER" }
+password = { env = "VITRINA_CLICKHOUSE_PASSWORD" }
+database = 'DATABASE'"#;
+
 const PIPELINE: &str = r#"
 slice = { rows = 20 }
 
@@ -316,6 +334,18 @@ table = "tariffs"
 connection = "MARTS"
 table = "tariffs"
 mode = "replace"
+"#;
+
+const MERGED: &str = r#"
+[source]
+connection = "bot"
+table = "tariffs"
+
+[sink]
+connection = "MARTS"
+table = "prices"
+mode = "merge"
+key = ["code"]
 "#;
 
 const MART: &str = r#"

@@ -1,6 +1,7 @@
 //! Rows, specifications and answers that several subjects make the same way.
 
 pub(crate) mod broker;
+pub(crate) mod clickhouse;
 pub(crate) mod kafka;
 pub(crate) mod postgres;
 pub(crate) mod project;

@@ -1,4 +1,4 @@
-//! Rows of a table against their contract: what does not decode is a bad row, never a silent NULL or a rounded value.
+//! Batches of typed columns against a contract: what does not decode is a bad row, never a silent NULL or a rounded value.
 
 use std::sync::Arc;
 
@@ -16,23 +16,21 @@ use arrow::{
 };
 use chrono_tz::Tz;
 
-use super::{
-    super::{
+use crate::{
+    connector::{
         error::{Error, ErrorKind, Result},
         source::{BadRow, Chunk},
     },
-    table::Location,
-    types::takes,
+    model::column::{Contract, Unlisted},
 };
-use crate::model::column::{Contract, Unlisted};
 
 /// Decodes a table's rows.
 #[derive(Debug, Clone)]
-pub(super) struct Decoder {
+pub struct BatchDecoder {
     /// All columns as the table has them: a bad row is kept whole.
-    pub(super) source: SchemaRef,
+    pub source: SchemaRef,
     /// Columns as the rows come out.
-    pub(super) target: SchemaRef,
+    pub target: SchemaRef,
     /// For each column of `target`, its number in `source`.
     picked: Vec<usize>,
     null_values: Vec<String>,
@@ -41,14 +39,9 @@ pub(super) struct Decoder {
     unlisted: Option<String>,
 }
 
-impl Decoder {
-    /// Rows of `declared` against a contract; without one they come as they are.
-    pub(super) fn new(
-        location: &Location,
-        declared: &SchemaRef,
-        contract: Option<&Contract>,
-        zone: Tz,
-    ) -> Result<Self> {
+impl BatchDecoder {
+    /// Rows of `declared` against a contract; without one they come as they are. `shown` is how messages name the table.
+    pub fn new(shown: &str, declared: &SchemaRef, contract: Option<&Contract>, zone: Tz) -> Result<Self> {
         let Some(contract) = contract else {
             return Ok(Self {
                 source: declared.clone(),
@@ -62,14 +55,15 @@ impl Decoder {
         let (mut picked, mut target): (Vec<usize>, Vec<FieldRef>) = (vec![], vec![]);
         for (name, column) in &contract.columns {
             let Ok(at) = declared.index_of(name) else {
-                return Err(missing(location, name, declared));
+                return Err(missing(shown, name, declared));
             };
             let field = declared.field(at);
             let to = column.kind.arrow();
             if !can_cast_types(field.data_type(), to) {
                 let what =
                     format!("column `{name}` is {} and cannot be read as {}", field.data_type(), column.kind);
-                return Err(location.error(ErrorKind::SchemaChanged, what).hint("change the contract"));
+                return Err(Error::new(ErrorKind::SchemaChanged, format!("{shown}: {what}"))
+                    .hint("change the contract"));
             }
             picked.push(at);
             target.push(Arc::new(Field::new(name, to.clone(), column.nullable)));
@@ -97,8 +91,8 @@ impl Decoder {
     }
 
     /// The decoder of a unit that was planned with `schema`: columns that were added since are not its own.
-    pub(super) fn of_unit(
-        location: &Location,
+    pub fn of_unit(
+        shown: &str,
         declared: &SchemaRef,
         contract: Option<&Contract>,
         zone: Tz,
@@ -107,15 +101,16 @@ impl Decoder {
         let passes_others_on = contract.is_none_or(|contract| contract.unlisted == Unlisted::Keep);
         let own = |field: &&FieldRef| !passes_others_on || schema.field_with_name(field.name()).is_ok();
         let fields: Vec<FieldRef> = declared.fields().iter().filter(own).cloned().collect();
-        let decoder = Self::new(location, &Arc::new(Schema::new(fields)), contract, zone)?;
+        let decoder = Self::new(shown, &Arc::new(Schema::new(fields)), contract, zone)?;
         if decoder.target == *schema {
             return Ok(decoder);
         }
-        Err(location.error(ErrorKind::SchemaChanged, "has other columns than when its slice was planned"))
+        let message = format!("{shown}: has other columns than when its slice was planned");
+        Err(Error::new(ErrorKind::SchemaChanged, message))
     }
 
-    /// Decodes a batch of `source`; its first row has the number `first` in its unit.
-    pub(super) fn decode(&self, batch: &RecordBatch, first: u64) -> Result<Chunk> {
+    /// Decodes a batch of `source`, whose rows have these numbers in their unit.
+    pub fn decode(&self, batch: &RecordBatch, ordinals: UInt64Array) -> Result<Chunk> {
         let rows = batch.num_rows();
         let mut bad: Vec<Option<(Option<String>, String)>> = match &self.unlisted {
             None => vec![None; rows],
@@ -139,7 +134,7 @@ impl Decoder {
             }
             columns.push(decoded);
         }
-        self.chunk(batch, columns, bad, first)
+        self.chunk(batch, columns, bad, ordinals)
     }
 
     fn chunk(
@@ -147,9 +142,8 @@ impl Decoder {
         batch: &RecordBatch,
         columns: Vec<ArrayRef>,
         bad: Vec<Option<(Option<String>, String)>>,
-        first: u64,
+        ordinals: UInt64Array,
     ) -> Result<Chunk> {
-        let ordinals = UInt64Array::from_iter_values(first..first + batch.num_rows() as u64);
         let options = |rows| RecordBatchOptions::new().with_row_count(Some(rows));
         if bad.iter().all(Option::is_none) {
             let decoded =
@@ -163,16 +157,13 @@ impl Decoder {
         let sources = raw_rows(&filter_record_batch(batch, &not(&good)?)?)?;
         let found = bad.into_iter().enumerate().filter_map(|(row, bad)| Some((row, bad?)));
         let bad = found.zip(sources).map(|((row, (column, reason)), row_of_source)| BadRow {
-            ordinal: first + row as u64,
+            ordinal: ordinals.value(row),
             column,
             reason,
             row: row_of_source,
         });
-        Ok(Chunk {
-            batch: decoded,
-            ordinals: filter(&ordinals, &good)?.as_primitive().clone(),
-            bad: bad.collect(),
-        })
+        let bad = bad.collect();
+        Ok(Chunk { batch: decoded, ordinals: filter(&ordinals, &good)?.as_primitive().clone(), bad })
     }
 
     /// A column in another type, and for each row whether its value did not come through.
@@ -227,8 +218,8 @@ impl Decoder {
     }
 }
 
-fn missing(location: &Location, name: &str, declared: &SchemaRef) -> Error {
-    let error = location.error(ErrorKind::NotFound, format!("has no column `{name}`"));
+fn missing(shown: &str, name: &str, declared: &SchemaRef) -> Error {
+    let error = Error::new(ErrorKind::NotFound, format!("{shown}: has no column `{name}`"));
     let names = declared.fields().iter().map(|field| field.name().as_str());
     match crate::model::problem::nearest(name, names) {
         Some(near) => error.hint(format!("is `{near}` meant?")),
@@ -272,8 +263,35 @@ fn cut_text(texts: &ArrayRef, decoded: &ArrayRef, to: &DataType) -> Result<Optio
     }
 }
 
+/// Whether a column of type `target` takes every value of type `rows`.
+pub fn takes(target: &DataType, rows: &DataType) -> bool {
+    use DataType::{Boolean, Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64};
+    let whole_digits = |data_type: &DataType| match data_type {
+        Int8 => Some(3),
+        Int16 => Some(5),
+        Int32 => Some(10),
+        Int64 => Some(19),
+        _ => None,
+    };
+    match (target, rows) {
+        (target, rows) if target == rows => true,
+        (Int16, Int8) | (Int32, Int8 | Int16) | (Int64, Int8 | Int16 | Int32) => true,
+        (Float64, Float32 | Int8 | Int16 | Int32) | (Float32, Int8 | Int16) => true,
+        (Decimal128(p, s), Decimal128(q, t)) => {
+            s >= t && i16::from(*p) - i16::from(*s) >= i16::from(*q) - i16::from(*t)
+        }
+        (Decimal128(p, s), rows) => {
+            whole_digits(rows).is_some_and(|digits| i16::from(*p) - i16::from(*s) >= digits)
+        }
+        (Boolean | Date32, _) => false,
+        // Nested types are compared by what is in them; names of list items do not count.
+        (DataType::List(target), DataType::List(rows)) => takes(target.data_type(), rows.data_type()),
+        _ => false,
+    }
+}
+
 /// Rows as they were in the source, column by column.
-fn raw_rows(batch: &RecordBatch) -> Result<Vec<serde_json::Map<String, serde_json::Value>>> {
+pub fn raw_rows(batch: &RecordBatch) -> Result<Vec<serde_json::Map<String, serde_json::Value>>> {
     // Decimals go as text: numbers in JSON are read as doubles.
     let columns = batch.columns().iter().map(|column| match column.data_type() {
         DataType::Decimal128(..) | DataType::Decimal256(..) => lenient(column, &DataType::Utf8),
@@ -300,7 +318,6 @@ mod tests {
     use crate::model::column::ContractColumn;
 
     fn decode(column: ArrayRef, kind: &str, nullable: bool) -> Chunk {
-        let location = Location::new("warehouse", std::path::Path::new("/nowhere"), "t").unwrap();
         let declared: SchemaRef =
             Arc::new(Schema::new(vec![Field::new("Знач", column.data_type().clone(), true)]));
         let contract = Contract {
@@ -309,8 +326,9 @@ mod tests {
             null_values: vec!["NA".to_owned()],
         };
         let zone: Tz = "Europe/Moscow".parse().unwrap();
-        let decoder = Decoder::new(&location, &declared, Some(&contract), zone).unwrap();
-        decoder.decode(&RecordBatch::try_new(declared, vec![column]).unwrap(), 10).unwrap()
+        let decoder = BatchDecoder::new("table `t`", &declared, Some(&contract), zone).unwrap();
+        let ordinals = UInt64Array::from_iter_values(10..10 + column.len() as u64);
+        decoder.decode(&RecordBatch::try_new(declared, vec![column]).unwrap(), ordinals).unwrap()
     }
 
     fn bad(chunk: &Chunk) -> Vec<u64> {
@@ -342,5 +360,17 @@ mod tests {
         let chunk = decode(Arc::new(Int64Array::from(vec![Some(1), None])), "int64", false);
         assert_eq!(bad(&chunk), [11]);
         assert_eq!(chunk.bad[0].reason, "NULL in a column that is not nullable");
+    }
+
+    #[test]
+    fn wider_columns_take_narrower_values() {
+        assert!(takes(&DataType::Int64, &DataType::Int16));
+        assert!(!takes(&DataType::Int32, &DataType::Int64));
+        assert!(takes(&DataType::Decimal128(12, 2), &DataType::Int32));
+        assert!(!takes(&DataType::Decimal128(11, 2), &DataType::Int32));
+        assert!(takes(&DataType::Decimal128(14, 3), &DataType::Decimal128(12, 2)));
+        assert!(!takes(&DataType::Decimal128(12, 3), &DataType::Decimal128(12, 2)));
+        assert!(!takes(&DataType::Float64, &DataType::Int64));
+        assert!(!takes(&DataType::Utf8, &DataType::Int64));
     }
 }

@@ -1,0 +1,341 @@
+//! A server over HTTP: statements, rows out as Arrow, rows in as Arrow.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use clickhouse::{Client, query::BytesCursor};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::{
+    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use secrecy::ExposeSecret;
+use serde_json::Value as Json;
+use tokio::sync::OnceCell;
+
+use super::{
+    config::{Compression, Config},
+    error::{failed, never_connected, strange},
+    tls,
+};
+use crate::connector::{
+    error::{Error, ErrorKind, Result},
+    secret,
+};
+
+/// How long an idle connection is kept: less than servers keep theirs.
+const IDLE: Duration = Duration::from_secs(2);
+/// How long a server may say nothing, where the statement has no limit of its own.
+const SILENCE: Duration = Duration::from_hours(1);
+/// What a statement's own limit is given besides for its answer.
+const GRACE: Duration = Duration::from_secs(30);
+/// The oldest version that has what is sent: major and minor.
+const OLDEST: (u32, u32) = (24, 8);
+
+/// What every statement is sent with: changes are done when they are answered, no insert waits beside the others, and one may span any number of partitions.
+const SETTINGS: [(&str, &str); 6] = [
+    ("async_insert", "0"),
+    ("alter_sync", "2"),
+    ("mutations_sync", "2"),
+    ("lightweight_deletes_sync", "2"),
+    // A NULL for a column that takes none is a mistake, and not the type's default.
+    ("input_format_null_as_default", "0"),
+    ("max_partitions_per_insert_block", "0"),
+];
+
+/// Rows as Arrow: not compressed inside, where only our library would need another one for it; texts as the bytes that they are.
+const AS_ARROW: [(&str, &str); 4] = [
+    ("output_format_arrow_compression_method", "none"),
+    ("output_format_arrow_string_as_string", "0"),
+    ("output_format_arrow_low_cardinality_as_dictionary", "0"),
+    ("output_format_arrow_fixed_string_as_fixed_byte_array", "0"),
+];
+
+/// Cells of a row as text.
+pub(super) type Row = Vec<Option<String>>;
+
+/// A server, or its replicas, as one connection of the project reaches them.
+pub(super) struct Server {
+    /// The connection's name.
+    pub(super) name: String,
+    pub(super) config: Config,
+    /// The project's folder.
+    root: PathBuf,
+    reached: OnceCell<Reached>,
+    /// Which address is asked first.
+    first: AtomicUsize,
+}
+
+/// What is known once somebody answered.
+struct Reached {
+    clients: Vec<Client>,
+    version: String,
+}
+
+/// An answer that has begun.
+pub(super) struct Answer {
+    cursor: BytesCursor,
+    begun: Option<Bytes>,
+    patience: Duration,
+    shown: String,
+}
+
+impl Answer {
+    /// The next bytes; `None` = the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
+        if let Some(begun) = self.begun.take() {
+            return Ok(Some(begun));
+        }
+        let next = tokio::time::timeout(self.patience, self.cursor.next()).await;
+        next.map_err(|_| silent(&self.shown, self.patience))?.map_err(|error| failed(&self.shown, error))
+    }
+}
+
+fn silent(shown: &str, patience: Duration) -> Error {
+    Error::new(ErrorKind::Timeout, format!("{shown}: the server said nothing for {patience:?}"))
+}
+
+impl Server {
+    pub(super) fn new(name: &str, config: &Config, root: &Path) -> Arc<Self> {
+        let (reached, first) = (OnceCell::new(), AtomicUsize::new(0));
+        Arc::new(Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            root: root.to_owned(),
+            reached,
+            first,
+        })
+    }
+
+    /// The same, over connections of its own: they live in the runtime that they were begun in.
+    pub(super) fn apart(&self) -> Arc<Self> {
+        Self::new(&self.name, &self.config, &self.root)
+    }
+
+    /// How messages name it.
+    pub(super) fn shown(&self) -> String {
+        format!("connection \"{}\"", self.name)
+    }
+
+    /// How messages name a table in it.
+    pub(super) fn table_shown(&self, database: &str, table: &str) -> String {
+        let database = if database == self.config.database { String::new() } else { format!("{database}.") };
+        format!("table \"{database}{table}\" of {}", self.shown())
+    }
+
+    /// What answers.
+    pub(super) async fn version(&self) -> Result<String> {
+        Ok(self.reached().await?.version.clone())
+    }
+
+    async fn reached(&self) -> Result<&Reached> {
+        self.reached.get_or_try_init(|| self.reach()).await
+    }
+
+    async fn reach(&self) -> Result<Reached> {
+        let shown = self.shown();
+        let password = match &self.config.password {
+            Some(password) => {
+                let what = format!("the password of connection `{}`", self.name);
+                Some(secret::read(password, &what, &self.root).await?)
+            }
+            None => None,
+        };
+        let ca_file = self.config.ca_file.as_ref().map(|file| self.root.join(file));
+        let tls = tls::client(ca_file.as_deref(), &shown)?;
+        let clients: Vec<Client> = self
+            .config
+            .url
+            .all()
+            .iter()
+            .map(|url| {
+                let client = client(&tls, self.config.connect_timeout.get())
+                    .with_url(url)
+                    .with_database(&self.config.database)
+                    .with_user(&self.config.user)
+                    .with_product_info("vitrina", env!("CARGO_PKG_VERSION"))
+                    .with_compression(match self.config.compression {
+                        Compression::Lz4 => clickhouse::Compression::Lz4,
+                        Compression::Zstd => clickhouse::Compression::zstd(),
+                        Compression::None => clickhouse::Compression::None,
+                    });
+                match &password {
+                    Some(password) => client.with_password(password.expose_secret()),
+                    None => client,
+                }
+            })
+            .collect();
+        // Asked for without settings, of which an old server does not know some.
+        let answer = self.begin(&clients, &shown, "SELECT version()", "TSV", &[]).await?;
+        let version = String::from_utf8_lossy(&whole(answer).await?).trim().to_owned();
+        check_version(&shown, &version)?;
+        Ok(Reached { clients, version })
+    }
+
+    /// Sends a statement to the first address that can be reached.
+    async fn begin(
+        &self,
+        clients: &[Client],
+        shown: &str,
+        sql: &str,
+        format: &str,
+        settings: &[(&str, &str)],
+    ) -> Result<Answer> {
+        let patience = self.config.statement_timeout.map_or(SILENCE, |limit| limit.get() + GRACE);
+        let first = self.first.load(Ordering::Relaxed);
+        let mut unreachable = None;
+        for at in (0..clients.len()).map(|step| (first + step) % clients.len()) {
+            let mut query = clients[at].query_raw(sql);
+            for (name, value) in settings {
+                query = query.with_setting(*name, *value);
+            }
+            for (name, value) in self.own_settings() {
+                query = query.with_setting(name, value);
+            }
+            let mut cursor = query.fetch_bytes(format).map_err(|error| failed(shown, error))?;
+            let begun = tokio::time::timeout(patience, cursor.next()).await;
+            match begun.map_err(|_| silent(shown, patience))? {
+                Ok(begun) => {
+                    self.first.store(at, Ordering::Relaxed);
+                    return Ok(Answer { cursor, begun, patience, shown: shown.to_owned() });
+                }
+                Err(error) if never_connected(&error) => unreachable = Some(error),
+                Err(error) => return Err(failed(shown, error)),
+            }
+        }
+        Err(match unreachable {
+            Some(error) => failed(shown, error),
+            None => Error::new(ErrorKind::Unsupported, format!("{shown}: no `url` is given")),
+        })
+    }
+
+    fn own_settings(&self) -> Vec<(String, String)> {
+        let mut settings: Vec<(String, String)> =
+            self.config.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        if let Some(limit) = self.config.statement_timeout {
+            settings.push(("max_execution_time".to_owned(), limit.get().as_secs().max(1).to_string()));
+        }
+        settings
+    }
+
+    /// A query's rows as Arrow, as they come. `shown` is what messages name.
+    pub(super) async fn arrow(&self, shown: &str, sql: &str) -> Result<Answer> {
+        let reached = self.reached().await?;
+        self.begin(&reached.clients, shown, sql, "ArrowStream", &AS_ARROW).await
+    }
+
+    /// Runs a statement to its end.
+    pub(super) async fn run(&self, shown: &str, sql: &str) -> Result<()> {
+        let reached = self.reached().await?;
+        whole(self.begin(&reached.clients, shown, sql, "TSV", &SETTINGS).await?).await.map(|_| ())
+    }
+
+    /// All rows of a small query.
+    pub(super) async fn rows(&self, shown: &str, sql: &str) -> Result<Vec<Row>> {
+        let reached = self.reached().await?;
+        let settings = [("output_format_json_quote_64bit_integers", "0")];
+        let answer = self.begin(&reached.clients, shown, sql, "JSONCompactEachRow", &settings).await?;
+        let bytes = whole(answer).await?;
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().map(|line| row(line).ok_or_else(|| strange(shown, &text))).collect()
+    }
+
+    /// The first row of a small query.
+    pub(super) async fn row(&self, shown: &str, sql: &str) -> Result<Option<Row>> {
+        Ok(self.rows(shown, sql).await?.into_iter().next())
+    }
+
+    /// The one cell of a small query.
+    pub(super) async fn cell(&self, shown: &str, sql: &str) -> Result<Option<String>> {
+        Ok(self.row(shown, sql).await?.and_then(|row| row.into_iter().next().flatten()))
+    }
+
+    /// An insert whose rows are sent as they come; nothing is inserted unless it is ended.
+    pub(super) async fn insert(&self, sql: &str) -> Result<clickhouse::insert_formatted::InsertFormatted> {
+        let reached = self.reached().await?;
+        let client = &reached.clients[self.first.load(Ordering::Relaxed) % reached.clients.len()];
+        let mut insert = client.insert_formatted_with(sql).with_timeouts(Some(SILENCE), Some(SILENCE));
+        for (name, value) in SETTINGS {
+            insert = insert.with_setting(name, value);
+        }
+        for (name, value) in self.own_settings() {
+            insert = insert.with_setting(name, value);
+        }
+        Ok(insert)
+    }
+}
+
+fn client(tls: &rustls::ClientConfig, connect_timeout: Duration) -> Client {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_keepalive(Some(Duration::from_mins(1)));
+    connector.set_connect_timeout(Some(connect_timeout));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls.clone())
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Client::with_http_client(
+        HttpClient::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector),
+    )
+}
+
+async fn whole(mut answer: Answer) -> Result<Vec<u8>> {
+    let mut bytes = vec![];
+    while let Some(next) = answer.next().await? {
+        bytes.extend_from_slice(&next);
+    }
+    Ok(bytes)
+}
+
+fn row(line: &str) -> Option<Row> {
+    let cells: Vec<Json> = serde_json::from_str(line).ok()?;
+    let cell = |cell| match cell {
+        Json::Null => None,
+        Json::String(text) => Some(text),
+        other => Some(other.to_string()),
+    };
+    Some(cells.into_iter().map(cell).collect())
+}
+
+fn check_version(shown: &str, version: &str) -> Result<()> {
+    let mut parts = version.split('.').map(str::parse::<u32>);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= OLDEST => Ok(()),
+        (Some(Ok(_)), Some(Ok(_))) => {
+            let message = format!("{shown}: ClickHouse {version} is too old");
+            Err(Error::new(ErrorKind::Unsupported, message)
+                .hint(format!("version {}.{} or later is needed", OLDEST.0, OLDEST.1)))
+        }
+        _ => Err(strange(shown, version)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert!(check_version("x", "26.7.2.1").is_ok());
+        assert!(check_version("x", "24.8.1.2684").is_ok());
+        assert_eq!(check_version("x", "24.3.1.1").unwrap_err().kind, ErrorKind::Unsupported);
+        assert_eq!(check_version("x", "18.16.1").unwrap_err().kind, ErrorKind::Unsupported);
+        assert_eq!(check_version("x", "<html>").unwrap_err().kind, ErrorKind::Unreachable);
+    }
+
+    #[test]
+    fn cells_are_texts() {
+        let read = row(r#"["a\"б", null, 18446744073709551615, 0.5, true]"#).unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(read, [text("a\"б"), None, text("18446744073709551615"), text("0.5"), text("true")]);
+    }
+}

@@ -1,0 +1,163 @@
+//! What users write about a ClickHouse connection.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    connector::{sink::SinkSpec, source::SourceSpec},
+    model::{
+        delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
+        secret::Secret,
+        time::Span,
+        unit::SliceLimit,
+    },
+};
+
+/// Each commit leaves parts behind that the server has to merge: what follows a source lets some more news gather.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A ClickHouse server, version 24.8 or later, over its HTTP interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it answers: `"https://ch.example.internal:8443"`. Several replicas that hold the same tables are asked in order, the next where one
+    /// cannot be reached; they are read only.
+    pub url: Urls,
+    /// The database of tables that are named without one; `"default"` unless told.
+    #[serde(default = "default_database")]
+    pub database: String,
+    /// Who Vitrina is there; `"default"` unless told.
+    #[serde(default = "default_user")]
+    pub user: String,
+    /// The user's password: `password = { env = "CLICKHOUSE_PASSWORD" }`.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// Certificates that vouch for the server (PEM), relative to the project's folder; those of the system unless told.
+    #[serde(default)]
+    pub ca_file: Option<String>,
+    /// How rows are compressed on the way; `"lz4"` unless told.
+    #[serde(default)]
+    pub compression: Compression,
+    /// Settings of the server for every statement: `settings = { max_threads = "4" }`.
+    #[serde(default)]
+    pub settings: IndexMap<String, String>,
+    /// How long connecting may take; `"10s"` unless told.
+    #[serde(default = "connect_timeout")]
+    pub connect_timeout: Span,
+    /// How long one statement may take on the server; as the server's own settings say unless told.
+    #[serde(default)]
+    pub statement_timeout: Option<Span>,
+}
+
+/// One address, or those of several replicas.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Urls {
+    /// The one.
+    One(String),
+    /// The first is asked first.
+    Several(Vec<String>),
+}
+
+impl Urls {
+    /// All of them.
+    pub(super) fn all(&self) -> &[String] {
+        match self {
+            Self::One(url) => std::slice::from_ref(url),
+            Self::Several(urls) => urls,
+        }
+    }
+}
+
+/// How rows are compressed on the way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Fast.
+    #[default]
+    Lz4,
+    /// Smaller: for slow lines.
+    Zstd,
+    /// Not at all.
+    None,
+}
+
+/// `[sink.clickhouse]`: acts where the sink's connection is ClickHouse, when the table is made; one that is there stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SinkOptions {
+    /// The table's engine, one of the MergeTree family without replication; `"MergeTree"` unless told.
+    #[serde(default)]
+    pub engine: Option<String>,
+    /// Columns that the table is sorted by, its primary key: `order_by = ["dt", "passport_id"]`. The key of a merge unless told, otherwise none.
+    #[serde(default)]
+    pub order_by: Vec<String>,
+    /// What the table is partitioned by, an expression: `partition_by = "toYYYYMM(dt)"`.
+    #[serde(default)]
+    pub partition_by: Option<String>,
+    /// When rows go, an expression: `ttl = "dt + INTERVAL 2 YEAR"`.
+    #[serde(default)]
+    pub ttl: Option<String>,
+    /// Settings of the table: `settings = { index_granularity = "4096" }`.
+    #[serde(default)]
+    pub settings: IndexMap<String, String>,
+    /// How columns are compressed in the table: `codec = { payload = "ZSTD(3)" }`.
+    #[serde(default)]
+    pub codec: IndexMap<String, String>,
+}
+
+fn default_database() -> String {
+    "default".to_owned()
+}
+
+fn default_user() -> String {
+    "default".to_owned()
+}
+
+fn connect_timeout() -> Span {
+    Span::new(Duration::from_secs(10))
+}
+
+impl Config {
+    /// The settings that a file which names only this has.
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: Urls::One(url.to_owned()),
+            database: default_database(),
+            user: default_user(),
+            password: None,
+            ca_file: None,
+            compression: Compression::default(),
+            settings: IndexMap::new(),
+            connect_timeout: connect_timeout(),
+            statement_timeout: None,
+        }
+    }
+
+    /// What a table of this connection can promise as a source.
+    pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
+        let Some(cursor) = spec.cursor.as_ref().filter(|_| !spec.whole) else {
+            return SourceFacts { reading: Reading::Whole, replays: false };
+        };
+        let order = if cursor.overlap.is_some() {
+            Order::Overlap
+        } else {
+            Order::Assuming(format!(
+                "rows become visible with rising `{}` (inserts that overlap may end in another order: then set `overlap`), and the newest \
+                 rows are not deleted",
+                cursor.column
+            ))
+        };
+        SourceFacts { reading: Reading::Ranges(order), replays: true }
+    }
+
+    /// What a table of this connection can promise as a sink.
+    pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
+        let modes = vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window];
+        let assuming = vec!["one daemon writes the table".to_owned()];
+        SinkFacts { weak: None, assuming, modes, slice: SliceLimit::default(), linger: LINGER }
+    }
+}

@@ -1,0 +1,270 @@
+//! Rows on their way into a stage: a table of ours, made as the target is.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, UInt64Array},
+    compute::{cast, max, min},
+    datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef, TimeUnit},
+    record_batch::RecordBatch,
+};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+
+use super::{
+    client::Server,
+    error::failed,
+    ipc::Encoder,
+    name::{literal, qualified, quote, quote_all},
+    note::{KEYS, Note, STAGE, fresh},
+    table::{Table, TableColumn, missing},
+};
+use crate::{
+    connector::{
+        error::{Error, ErrorKind, Result},
+        sink::SinkSpec,
+    },
+    model::{delivery::Mode, unit::DELETED},
+};
+
+/// Numbers a merge's rows as they come.
+const NUMBER: &str = "_vitrina_row";
+
+/// The tables of one stage; dropped with it, unless they were decided.
+pub(super) struct Stage {
+    server: Arc<Server>,
+    database: String,
+    shown: String,
+    /// The rows as the target takes them.
+    pub(super) name: String,
+    /// For a merge: the rows as they came.
+    pub(super) keys: Option<String>,
+    kept: bool,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        let names = std::iter::once(&self.name).chain(&self.keys);
+        let drops: Vec<String> =
+            names.map(|name| format!("DROP TABLE IF EXISTS {}", qualified(&self.database, name))).collect();
+        let (server, shown) = (self.server.clone(), self.shown.clone());
+        // What is left behind all the same, the next claim of the track takes away.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                for sql in drops {
+                    let _ = server.run(&shown, &sql).await;
+                }
+            });
+        }
+    }
+}
+
+impl Stage {
+    /// Empty tables like the target, that say what they are for.
+    pub(super) async fn make(
+        server: &Arc<Server>,
+        target: &Table,
+        spec: &SinkSpec,
+        note: &Note,
+        shown: &str,
+    ) -> Result<Self> {
+        let merges = spec.mode == Mode::Merge;
+        let stage = Self {
+            server: server.clone(),
+            database: target.database.clone(),
+            shown: shown.to_owned(),
+            name: fresh(STAGE),
+            keys: merges.then(|| fresh(KEYS)),
+            kept: false,
+        };
+        let (name, comment) = (stage.sql(&stage.name), literal(&note.text()));
+        server.run(shown, &format!("CREATE TABLE {name} AS {} COMMENT {comment}", target.sql())).await?;
+        // Parts with numbers are known again wherever they are.
+        server.run(shown, &format!("ALTER TABLE {name} MODIFY SETTING assign_part_uuids = 1")).await?;
+        if let Some(keys) = &stage.keys {
+            let columns = target.columns.iter().filter(|column| !column.computed);
+            let mut columns: Vec<String> =
+                columns.map(|column| format!("{} {}", quote(&column.name), column.declared)).collect();
+            columns.push(format!("{NUMBER} UInt64"));
+            if target.column(DELETED).is_none() {
+                columns.push(format!("{DELETED} Nullable(Bool)"));
+            }
+            let sql = format!(
+                "CREATE TABLE {} ({}) ENGINE = MergeTree ORDER BY tuple() COMMENT {comment}",
+                stage.sql(keys),
+                columns.join(", ")
+            );
+            server.run(shown, &sql).await?;
+        }
+        Ok(stage)
+    }
+
+    fn sql(&self, table: &str) -> String {
+        qualified(&self.database, table)
+    }
+
+    /// From now on the tables belong to a unit that was decided, or to nobody.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// Fills the stage; gives the number of rows that came.
+    pub(super) async fn fill(
+        &self,
+        target: &Table,
+        spec: &SinkSpec,
+        schema: &SchemaRef,
+        mut rows: SendableRecordBatchStream,
+    ) -> Result<u64> {
+        let judges = Judges::new(target, schema, &self.shown)?;
+        let (into, schema) = match &self.keys {
+            Some(keys) => (keys, numbered(schema)),
+            None => (&self.name, schema.clone()),
+        };
+        let columns = quote_all(schema.fields().iter().map(|field| field.name().as_str()));
+        let sql = format!("INSERT INTO {} ({columns}) FORMAT ArrowStream", self.sql(into));
+        let mut insert = self.server.insert(&sql).await?;
+        let mut encoder = Encoder::new(&schema)?;
+        let mut count = 0;
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(Error::from)?;
+            judges.judge(&batch)?;
+            let batch = if self.keys.is_some() { with_numbers(&batch, &schema, count)? } else { batch };
+            count += batch.num_rows() as u64;
+            let bytes = encoder.push(&batch)?;
+            insert.send(bytes).await.map_err(|error| failed(&self.shown, error))?;
+        }
+        if count == 0 {
+            return Ok(0);
+        }
+        insert.send(encoder.finish()?).await.map_err(|error| failed(&self.shown, error))?;
+        insert.end().await.map_err(|error| failed(&self.shown, error))?;
+        self.check_count(into, count).await?;
+        if let Some(keys) = &self.keys {
+            self.take_last(keys, target, spec, &schema).await?;
+        }
+        Ok(count)
+    }
+
+    /// What the server answers for and what was sent are the same.
+    async fn check_count(&self, table: &str, sent: u64) -> Result<()> {
+        let sql = format!("SELECT toString(count()) FROM {}", self.sql(table));
+        let there = self.server.cell(&self.shown, &sql).await?;
+        if there.as_deref() == Some(sent.to_string().as_str()) {
+            return Ok(());
+        }
+        let message =
+            format!("{}: {sent} rows were sent, and {} are staged", self.shown, there.unwrap_or_default());
+        Err(Error::new(ErrorKind::Io, message)
+            .hint("see the server's log; a TTL that has passed takes rows away at once"))
+    }
+
+    /// The last row of each key, unless it says that the key is deleted for good.
+    async fn take_last(&self, keys: &str, target: &Table, spec: &SinkSpec, schema: &SchemaRef) -> Result<()> {
+        let own = schema.fields().iter().map(|field| field.name().as_str());
+        let columns = quote_all(own.filter(|name| target.column(name).is_some()));
+        let key = quote_all(spec.key.iter().map(String::as_str));
+        let deleted = if target.column(DELETED).is_none() && schema.field_with_name(DELETED).is_ok() {
+            format!(" WHERE NOT coalesce({DELETED}, false)")
+        } else {
+            String::new()
+        };
+        let last = format!("SELECT * FROM {} ORDER BY {NUMBER} DESC LIMIT 1 BY {key}", self.sql(keys));
+        let sql = format!(
+            "INSERT INTO {} ({columns}) SELECT {columns} FROM ({last}){deleted}",
+            self.sql(&self.name)
+        );
+        self.server.run(&self.shown, &sql).await
+    }
+}
+
+fn numbered(schema: &SchemaRef) -> SchemaRef {
+    let number = Arc::new(Field::new(NUMBER, DataType::UInt64, false));
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain([number]).collect::<Vec<_>>()))
+}
+
+fn with_numbers(batch: &RecordBatch, schema: &SchemaRef, first: u64) -> Result<RecordBatch> {
+    let numbers: ArrayRef = Arc::new(UInt64Array::from_iter_values(first..first + batch.num_rows() as u64));
+    let columns = batch.columns().iter().cloned().chain([numbers]).collect();
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+/// Which of the columns have fewer dates and instants than Arrow, and which.
+struct Judges {
+    columns: Vec<(usize, String, (i64, i64))>,
+    shown: String,
+}
+
+impl Judges {
+    fn new(target: &Table, schema: &SchemaRef, shown: &str) -> Result<Self> {
+        let mut columns = vec![];
+        for (at, field) in schema.fields().iter().enumerate().filter(|(_, field)| field.name() != DELETED) {
+            let column: &TableColumn =
+                target.column(field.name()).ok_or_else(|| missing(shown, target, field.name()))?;
+            if let Some(range) = column.kind.range() {
+                columns.push((at, field.name().clone(), range));
+            }
+        }
+        Ok(Self { columns, shown: shown.to_owned() })
+    }
+
+    /// The server would take an instant that it has no place for, and spell another one.
+    fn judge(&self, batch: &RecordBatch) -> Result<()> {
+        for (at, name, (first, last)) in &self.columns {
+            let Some((least, most)) = ends(batch.column(*at))? else { continue };
+            if least < *first || most > *last {
+                let message = format!(
+                    "{}: column \"{name}\" has a date or time that ClickHouse's type cannot keep",
+                    self.shown
+                );
+                return Err(Error::new(ErrorKind::BadData, message)
+                    .hint("DateTime64 and Date32 reach from 1900 to 2299, DateTime from 1970 to 2106, Date to 2149: put such rows right in the SQL"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The least and the greatest day or second of a column.
+fn ends(column: &ArrayRef) -> Result<Option<(i64, i64)>> {
+    let (values, per_second) = match column.data_type() {
+        DataType::Date32 => {
+            let days = column.as_primitive::<Date32Type>();
+            return Ok(min(days).zip(max(days)).map(|(least, most)| (i64::from(least), i64::from(most))));
+        }
+        DataType::Timestamp(unit, _) => {
+            let per_second = match unit {
+                TimeUnit::Second => 1,
+                TimeUnit::Millisecond => 1_000,
+                TimeUnit::Microsecond => 1_000_000,
+                TimeUnit::Nanosecond => 1_000_000_000,
+            };
+            (cast(column, &DataType::Int64)?, per_second)
+        }
+        _ => return Ok(None),
+    };
+    let ticks = values.as_primitive::<Int64Type>();
+    Ok(min(ticks)
+        .zip(max(ticks))
+        .map(|(least, most)| (least.div_euclid(per_second), most.div_euclid(per_second))))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Date32Array, TimestampMillisecondArray};
+
+    use super::*;
+
+    #[test]
+    fn ends_of_columns() {
+        let days: ArrayRef = Arc::new(Date32Array::from(vec![Some(5), None, Some(-7)]));
+        assert_eq!(ends(&days).unwrap(), Some((-7, 5)));
+        let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![-1, 1_999]));
+        assert_eq!(ends(&times).unwrap(), Some((-1, 1)));
+        let empty: ArrayRef = Arc::new(Date32Array::from(Vec::<i32>::new()));
+        assert_eq!(ends(&empty).unwrap(), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! What a table is like: its engine and its columns, as the server's system tables have them.
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use super::{
+    client::{Row, Server},
+    name::{is_reserved, literal, nearest, qualified},
+    types::Kind,
+};
+use crate::connector::error::{Error, ErrorKind, Result};
+
+/// A table or view as it is now.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    pub(super) database: String,
+    pub(super) name: String,
+    pub(super) engine: String,
+    /// What is another one for a table that was made again; the same zeros for all tables of an old kind of database.
+    pub(super) uuid: String,
+    pub(super) comment: String,
+    /// Whether materialized views are fed by what is inserted into it.
+    pub(super) feeds_views: bool,
+    pub(super) rows: Option<u64>,
+    pub(super) columns: Vec<TableColumn>,
+}
+
+/// One column.
+#[derive(Debug, Clone)]
+pub(super) struct TableColumn {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    /// Its type as the server spells it.
+    pub(super) declared: String,
+    /// Whether the server fills it by itself when rows do not.
+    pub(super) fills_itself: bool,
+    /// Computed by the server: cannot be written.
+    pub(super) computed: bool,
+    /// Whether the table is sorted by it.
+    pub(super) sorts: bool,
+}
+
+impl Table {
+    /// The table of this very name; `None` = there is none.
+    pub(super) async fn find(server: &Server, database: &str, name: &str) -> Result<Option<Self>> {
+        let shown = server.table_shown(database, name);
+        let sql = format!(
+            "SELECT engine, toString(uuid), comment, length(dependencies_table), toString(total_rows) FROM system.tables \
+             WHERE database = {} AND name = {}",
+            literal(database),
+            literal(name)
+        );
+        let Some(found) = server.row(&shown, &sql).await? else { return Ok(None) };
+        let sql = format!(
+            "SELECT name, type, default_kind, comment, is_in_sorting_key FROM system.columns \
+             WHERE database = {} AND table = {} AND default_kind <> 'EPHEMERAL' ORDER BY position",
+            literal(database),
+            literal(name)
+        );
+        let columns = server.rows(&shown, &sql).await?.iter().map(column).collect();
+        Ok(Some(Self {
+            database: database.to_owned(),
+            name: name.to_owned(),
+            engine: text(&found, 0).to_owned(),
+            uuid: text(&found, 1).to_owned(),
+            comment: text(&found, 2).to_owned(),
+            feeds_views: text(&found, 3) != "0",
+            rows: text(&found, 4).parse().ok(),
+            columns,
+        }))
+    }
+
+    /// The table of this very name, which must be there.
+    pub(super) async fn must(server: &Server, database: &str, name: &str) -> Result<Self> {
+        if let Some(found) = Self::find(server, database, name).await? {
+            return Ok(found);
+        }
+        let error =
+            Error::new(ErrorKind::NotFound, format!("{} does not exist", server.table_shown(database, name)));
+        let names = Self::names(server, database).await.unwrap_or_default();
+        Err(match nearest(name, names.iter().map(String::as_str)) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        })
+    }
+
+    /// Names of all tables and views of users in a database, in order.
+    pub(super) async fn names(server: &Server, database: &str) -> Result<Vec<String>> {
+        let sql =
+            format!("SELECT name FROM system.tables WHERE database = {} ORDER BY name", literal(database));
+        let names = server.rows(&server.shown(), &sql).await?.into_iter().filter_map(first);
+        Ok(names.filter(|name| !is_reserved(name)).collect())
+    }
+
+    /// Names of all databases of users that may be seen.
+    pub(super) async fn databases(server: &Server) -> Result<Vec<String>> {
+        let sql = "SELECT name FROM system.databases WHERE lower(name) NOT IN ('system', 'information_schema') ORDER BY name";
+        Ok(server.rows(&server.shown(), sql).await?.into_iter().filter_map(first).collect())
+    }
+
+    /// A column by its name.
+    pub(super) fn column(&self, name: &str) -> Option<&TableColumn> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Its columns as Arrow fields; what cannot be read is left out.
+    pub(super) fn arrow(&self) -> SchemaRef {
+        let field =
+            |column: &TableColumn| Some(Field::new(&column.name, column.kind.arrow()?, column.kind.nullable));
+        Schema::new(self.columns.iter().filter_map(field).collect::<Vec<_>>()).into()
+    }
+
+    /// Its name in SQL.
+    pub(super) fn sql(&self) -> String {
+        qualified(&self.database, &self.name)
+    }
+
+    /// Its name where it is read: engines that replace or add up rows when they merge parts are read as if all were merged.
+    pub(super) fn source(&self) -> String {
+        let merging = ["Replacing", "Collapsing", "Summing", "Aggregating", "Coalescing"];
+        let last = if merging.iter().any(|kind| self.engine.contains(kind)) { " FINAL" } else { "" };
+        format!("{}{last}", self.sql())
+    }
+
+    /// Whether its data lies in parts of its own, on this one server.
+    pub(super) fn has_own_parts(&self) -> bool {
+        self.engine.ends_with("MergeTree")
+            && !self.engine.starts_with("Replicated")
+            && !self.engine.starts_with("Shared")
+    }
+
+    /// A `SELECT` list of these columns, in the order of a schema.
+    pub(super) fn selected(&self, schema: &SchemaRef) -> String {
+        let columns = schema.fields().iter().filter_map(|field| self.column(field.name()));
+        let selected: Vec<String> = columns.map(|column| column.kind.selected(&column.name)).collect();
+        // Rows are counted by a column of nothing.
+        if selected.is_empty() { "1".to_owned() } else { selected.join(", ") }
+    }
+}
+
+/// The error of a column that is not there, with the nearest that is.
+pub(super) fn missing(shown: &str, table: &Table, column: &str) -> Error {
+    let error = Error::new(ErrorKind::NotFound, format!("{shown} has no column \"{column}\""));
+    match nearest(column, table.columns.iter().map(|column| column.name.as_str())) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+fn column(row: &Row) -> TableColumn {
+    let (declared, default, comment) = (text(row, 1), text(row, 2), text(row, 3));
+    TableColumn {
+        name: text(row, 0).to_owned(),
+        kind: Kind::of(declared, comment),
+        declared: declared.to_owned(),
+        fills_itself: !default.is_empty(),
+        computed: matches!(default, "MATERIALIZED" | "ALIAS"),
+        sorts: text(row, 4) == "1",
+    }
+}
+
+fn first(row: Row) -> Option<String> {
+    row.into_iter().next().flatten()
+}
+
+/// A cell of a row; empty where it is NULL.
+pub(super) fn text(row: &Row, at: usize) -> &str {
+    row.get(at).and_then(Option::as_deref).unwrap_or_default()
+}

@@ -1,0 +1,312 @@
+//! What a claim finds in the target, and what it makes first: the table, columns, the table of records.
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::{
+    client::Server,
+    config::SinkOptions,
+    name::{check_name, check_table, literal, qualified, quote, quote_all},
+    note::{Note, UNIT},
+    record::{RECORDS, Records},
+    table::{Table, TableColumn, text},
+    types,
+};
+use crate::{
+    connector::{
+        error::{Error, ErrorKind, Result},
+        sink::{Claim, DeleteHow, OnSchemaChange, SinkSpec},
+    },
+    model::{
+        column::ColumnType,
+        delivery::Mode,
+        name::Track,
+        unit::{DELETED, Progress},
+    },
+};
+
+/// A target as a pipeline or mart wants it.
+pub(super) struct Target<'a> {
+    pub(super) server: &'a Server,
+    pub(super) spec: &'a SinkSpec,
+    pub(super) database: &'a str,
+    pub(super) shown: &'a str,
+}
+
+/// A column that the rows have.
+struct Wanted {
+    name: String,
+    data_type: DataType,
+}
+
+impl Target<'_> {
+    fn records(&self) -> Records<'_> {
+        Records { server: self.server, database: self.database, target: &self.spec.table, shown: self.shown }
+    }
+
+    fn options(&self) -> SinkOptions {
+        self.spec.options.clickhouse.clone().unwrap_or_default()
+    }
+
+    async fn run(&self, sql: &str) -> Result<()> {
+        self.server.run(self.shown, sql).await
+    }
+
+    /// Makes the table of records; refuses what cannot be written exactly once before anything is made.
+    pub(super) async fn prepare(&self, rows: Option<&SchemaRef>) -> Result<()> {
+        check_table(&self.spec.table)?;
+        if let Some(rows) = rows {
+            self.wanted(rows)?;
+        }
+        let sql = format!("SELECT engine FROM system.databases WHERE name = {}", literal(self.database));
+        let engine = self.server.cell(self.shown, &sql).await?.unwrap_or_default();
+        if engine != "Atomic" {
+            let message = format!("{}: the database \"{}\" is of engine {engine}", self.shown, self.database);
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .hint("tables are put in each other's place: write into a database that was made with ENGINE = Atomic"));
+        }
+        self.run(&self.records().create()).await
+    }
+
+    /// Compares what is there with what the track needs, and makes what is missing.
+    pub(super) async fn settle(&self, track: &Track, rows: &SchemaRef) -> Result<Claim> {
+        let wanted = self.wanted(rows)?;
+        let found = Table::find(self.server, self.database, &self.spec.table).await?;
+        let mut left_out = vec![];
+        let mut fields = match &found {
+            Some(table) => {
+                self.check_engine(table)?;
+                self.check_explained(table).await?;
+                self.fit(table, &wanted, &mut left_out).await?
+            }
+            None => {
+                let record = self.records().of(&track.key()).await?;
+                let fills = self.spec.mode != Mode::Replace && !self.spec.anew;
+                if fills && record.is_some_and(|record| record.progress != Progress::Start) {
+                    return Err(self.vanished(track));
+                }
+                self.create(&wanted).await?
+            }
+        };
+        if self.spec.delete == Some(DeleteHow::Hard) {
+            fields.push(Field::new(DELETED, DataType::Boolean, true));
+        }
+        let record = self.records().of(&track.key()).await?;
+        Ok(Claim { record, pending: None, schema: Schema::new(fields).into(), left_out })
+    }
+
+    fn sql(&self) -> String {
+        qualified(self.database, &self.spec.table)
+    }
+
+    /// The rows' columns with the types that the target is to have, the deletion mark last where it is kept.
+    fn wanted(&self, rows: &SchemaRef) -> Result<Vec<Wanted>> {
+        let rows = rows.fields().iter().filter(|field| self.spec.delete.is_none() || field.name() != DELETED);
+        let mut wanted: Vec<Wanted> = rows
+            .map(|field| {
+                let told = self.spec.columns.get(field.name()).and_then(|column| column.kind.as_ref());
+                let kind = told.cloned().unwrap_or_else(|| ColumnType::of(field.data_type()));
+                Wanted { name: field.name().clone(), data_type: kind.arrow().clone() }
+            })
+            .collect();
+        if self.spec.delete == Some(DeleteHow::Soft) {
+            wanted.push(Wanted { name: DELETED.to_owned(), data_type: DataType::Boolean });
+        }
+        for column in &wanted {
+            check_name("column", &column.name)?;
+            if types::keeping(&column.data_type).is_none() {
+                let kind = ColumnType::of(&column.data_type);
+                let message =
+                    format!("column \"{}\" of {}: ClickHouse cannot keep {kind}", column.name, self.shown);
+                return Err(Error::new(ErrorKind::Unsupported, message)
+                    .hint("name another type for it in the sink's `columns`"));
+            }
+        }
+        let options = self.options();
+        for (what, name) in self
+            .spec
+            .key
+            .iter()
+            .map(|name| ("the key", name))
+            .chain(options.order_by.iter().map(|name| ("`order_by`", name)))
+        {
+            if !wanted.iter().any(|column| column.name == *name) {
+                let message =
+                    format!("{}: the rows have no column \"{name}\", which is in {what}", self.shown);
+                return Err(Error::new(ErrorKind::BadData, message));
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Rows come as parts of one server's MergeTree.
+    fn check_engine(&self, table: &Table) -> Result<()> {
+        let refused = |what: &str, hint: &str| {
+            Err(Error::new(ErrorKind::Unsupported, format!("{} {what}", self.shown)).hint(hint))
+        };
+        if !table.has_own_parts() {
+            return refused(
+                &format!("is of engine {}", table.engine),
+                "rows are moved in as parts: write into a table of the MergeTree family on one server, without replication",
+            );
+        }
+        if table.feeds_views {
+            return refused(
+                "feeds materialized views",
+                "they would not see rows that are moved in: make them refreshable ones, or marts",
+            );
+        }
+        Ok(())
+    }
+
+    /// Rows that no record explains could be doubled or wiped: their owner has to say what they are. Asked in this order: whoever is just writing the first
+    /// unit has its rows in the table before its record, and its record before the unit is gone.
+    async fn check_explained(&self, table: &Table) -> Result<()> {
+        let filled =
+            self.server.row(self.shown, &format!("SELECT 1 FROM {} LIMIT 1", table.sql())).await?.is_some();
+        if !filled {
+            return Ok(());
+        }
+        let sql = format!(
+            "SELECT comment FROM system.tables WHERE database = {} AND startsWith(name, '{UNIT}')",
+            literal(self.database)
+        );
+        let units = self.server.rows(self.shown, &sql).await?;
+        let own = |row| Note::parse(text(row, 0)).is_some_and(|note| note.target == self.spec.table);
+        if units.iter().any(own) || self.records().any().await? {
+            return Ok(());
+        }
+        let message = format!("{} holds rows, and no record says where they came from", self.shown);
+        Err(Error::new(ErrorKind::NoRecord, message))
+    }
+
+    fn vanished(&self, track: &Track) -> Error {
+        let message = format!("{} is gone, though {} was written into it", self.shown, track.name());
+        Error::new(ErrorKind::NotFound, message)
+            .hint("restore it, or fill it again from the beginning: `vitrina position reset`")
+    }
+
+    async fn create(&self, wanted: &[Wanted]) -> Result<Vec<Field>> {
+        let options = self.options();
+        let order = if options.order_by.is_empty() { &self.spec.key } else { &options.order_by };
+        let sorts = |name: &str| order.iter().chain(&self.spec.key).any(|column| column == name);
+        let columns: Vec<String> =
+            wanted.iter().map(|column| self.declared(column, !sorts(&column.name), &options)).collect();
+        let mut settings = vec!["fsync_after_insert = 1".to_owned(), "fsync_part_directory = 1".to_owned()];
+        if options.partition_by.is_some() || options.ttl.is_some() {
+            settings.push("allow_nullable_key = 1".to_owned());
+        }
+        settings.extend(options.settings.iter().map(|(name, value)| format!("{name} = {}", setting(value))));
+        let clause = |word: &str, told: &Option<String>| {
+            told.as_ref().map_or(String::new(), |told| format!(" {word} {told}"))
+        };
+        let order = order.iter().map(String::as_str);
+        let sql = format!(
+            "CREATE TABLE IF NOT EXISTS {} ({}) ENGINE = {}{} ORDER BY ({}){} SETTINGS {}",
+            self.sql(),
+            columns.join(", "),
+            options.engine.as_deref().unwrap_or("MergeTree"),
+            clause("PARTITION BY", &options.partition_by),
+            quote_all(order),
+            clause("TTL", &options.ttl),
+            settings.join(", "),
+        );
+        self.run(&sql).await?;
+        // Somebody else may have made it first.
+        let made = Table::must(self.server, self.database, &self.spec.table).await?;
+        self.check_engine(&made)?;
+        self.fit(&made, wanted, &mut vec![]).await
+    }
+
+    fn declared(&self, column: &Wanted, nullable: bool, options: &SinkOptions) -> String {
+        let kind = types::keeping(&column.data_type).unwrap_or_default();
+        let kind = if nullable { format!("Nullable({kind})") } else { kind };
+        let told = self.spec.columns.get(&column.name).and_then(|column| column.description.as_deref());
+        let comment = types::comment(&column.data_type, told);
+        let comment = comment.map_or(String::new(), |comment| format!(" COMMENT {}", literal(&comment)));
+        let codec = options.codec.get(&column.name).map_or(String::new(), |codec| format!(" CODEC({codec})"));
+        format!("{} {kind}{comment}{codec}", quote(&column.name))
+    }
+
+    /// The target's columns that the rows fill, after what `on_schema_change` makes of the differences.
+    async fn fit(&self, table: &Table, wanted: &[Wanted], left_out: &mut Vec<String>) -> Result<Vec<Field>> {
+        let mut fields: Vec<(usize, Field)> = vec![];
+        for column in wanted {
+            let place = table.columns.iter().position(|found| found.name == column.name);
+            match (place, self.spec.on_schema_change) {
+                (Some(place), _) => {
+                    fields.push((place, self.fit_column(&table.columns[place], column).await?));
+                }
+                (None, OnSchemaChange::Evolve) => {
+                    let declared = self.declared(column, true, &self.options());
+                    self.run(&format!("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {declared}", self.sql()))
+                        .await?;
+                    fields.push((usize::MAX, Field::new(&column.name, column.data_type.clone(), true)));
+                }
+                (None, OnSchemaChange::Ignore) => left_out.push(column.name.clone()),
+                (None, OnSchemaChange::Fail) => {
+                    return Err(
+                        self.changed(&format!("has no column \"{}\", which the rows have", column.name))
+                    );
+                }
+            }
+        }
+        let filled = |name: &str| wanted.iter().any(|column| column.name == name);
+        for column in table.columns.iter().filter(|column| !filled(&column.name) && !column.fills_itself) {
+            let kept = self.spec.on_schema_change != OnSchemaChange::Fail || column.name == DELETED;
+            if !kept || !column.kind.nullable {
+                return Err(
+                    self.changed(&format!("has a column \"{}\", which the rows have not", column.name))
+                );
+            }
+        }
+        fields.sort_by_key(|(place, _)| *place);
+        Ok(fields.into_iter().map(|(_, field)| field).collect())
+    }
+
+    async fn fit_column(&self, found: &TableColumn, column: &Wanted) -> Result<Field> {
+        if found.computed {
+            let message = format!("{} computes its column \"{}\" by itself", self.shown, found.name);
+            return Err(Error::new(ErrorKind::Unsupported, message).hint("leave it out of the rows"));
+        }
+        let differs = || {
+            let comes = ColumnType::of(&column.data_type);
+            self.changed(&format!(
+                "has {} in column \"{}\", and the rows have {comes}",
+                found.declared, found.name
+            ))
+        };
+        let has = found.kind.arrow().filter(|_| found.kind.is_written()).ok_or_else(differs)?;
+        let wide = types::widened(&has, &column.data_type).ok_or_else(differs)?;
+        let named = |data_type| Field::new(&found.name, data_type, found.kind.nullable);
+        if wide == has || self.spec.on_schema_change == OnSchemaChange::Ignore {
+            return Ok(named(has));
+        }
+        if self.spec.on_schema_change == OnSchemaChange::Fail || found.sorts {
+            return Err(differs());
+        }
+        let kind = types::keeping(&wide).ok_or_else(differs)?;
+        let kind = if found.kind.nullable { format!("Nullable({kind})") } else { kind };
+        let told = self.spec.columns.get(&found.name).and_then(|column| column.description.as_deref());
+        let comment = types::comment(&wide, told);
+        let comment = comment.map_or(String::new(), |comment| format!(" COMMENT {}", literal(&comment)));
+        self.run(&format!("ALTER TABLE {} MODIFY COLUMN {} {kind}{comment}", self.sql(), quote(&found.name)))
+            .await?;
+        Ok(named(wide))
+    }
+
+    fn changed(&self, what: &str) -> Error {
+        Error::new(ErrorKind::SchemaChanged, format!("{} {what}", self.shown))
+    }
+}
+
+/// A setting's value: a number as it is, anything else as text.
+fn setting(value: &str) -> String {
+    if value.parse::<f64>().is_ok() { value.to_owned() } else { literal(value) }
+}
+
+/// Whether the record table is there.
+pub(super) async fn has_records(server: &Server, database: &str, shown: &str) -> Result<bool> {
+    let sql =
+        format!("SELECT 1 FROM system.tables WHERE database = {} AND name = '{RECORDS}'", literal(database));
+    Ok(server.row(shown, &sql).await?.is_some())
+}

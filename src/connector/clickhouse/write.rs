@@ -1,0 +1,335 @@
+//! A table as a sink, on a server that has no transactions. Why every row is there once, after recovery:
+//!
+//! Rows are staged in a table of our own that is made as the target is, and says in its comment what it is for. `commit` writes the record that is to be into that
+//! comment, and renames the stage to the name of the track's next unit. **The rename decides**: it is atomic, and a name is taken once, so of two that claimed the
+//! same record one gets it, and the other one is in conflict. (Between the looking at the record and the rename somebody may have come, finished and freed the name: so the
+//! record is looked at once more behind the rename, and whoever finds a record of its own number drops its unit. A record is written before the name is free.)
+//!
+//! What was decided is finished by the committer, or, where that died, by the next run: `recover` and `claim` do it once no statement of the dead one is at work any more. Looking finishes
+//! nothing. Every step is one that may be done again after it:
+//!
+//! 1. *clear* (merge, a window, a member's part): rows of the target go by a condition that its own new rows are not yet there to meet; then the comment says that it
+//!    is done, so that it is not done again over rows that were moved.
+//! 2. *move*: `MOVE PARTITION` takes parts out of the unit and puts them into the target in one step of the server. Done again, it moves what is left. Only a server that
+//!    dies inside the step may have a part in both tables when it is started again; parts are numbered (`assign_part_uuids`), and those that the target has are dropped from the
+//!    unit first. (A server keeps merged parts for eight minutes: who finishes later than that after such a death of the server, and only then, could move a merged part twice.)
+//! 3. Or *exchange* (replace): the unit takes the target's place in one step; the comment, which goes along, tells whether it has.
+//! 4. *record*: a row is added; a row that is there twice is the same row.
+//! 5. *drop*: a unit whose number is recorded is dropped, and nothing else is ever done with it.
+//!
+//! Readers see a unit's partitions one after another, shortly before its record; a replaced table at once; what a merge or a window clears is missing until it is moved in.
+//!
+//! Deduplication tokens of inserts are not what this rests on: a server writes its log of tokens before the part that it is about, so that one which dies between the two drops the
+//! repeated insert as known, and the rows are lost in silence. They are also forgotten after as many inserts as the table's window is long.
+//!
+//! It rests on one daemon writing for a project, as the project's lock and the assumption in `delivery` have it: a second one that finishes the unit of a first one which is alive could clear
+//! what that has moved, or put an exchanged table back. Only a Keeper could shut it out.
+
+use std::{sync::Arc, time::Duration};
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+
+use super::{
+    client::Server,
+    finish::{Finisher, set_comment},
+    name::{literal, qualified},
+    note::{Clear, KEYS, Note, STAGE, Way, fresh},
+    record::Records,
+    scan::LiveTable,
+    stage::Stage,
+    table::{Table, text},
+    target::{Target, has_records},
+};
+use crate::{
+    connector::{
+        error::{Error, ErrorKind, Result},
+        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged},
+    },
+    failpoint,
+    model::{
+        delivery::Mode,
+        name::Track,
+        unit::{Record, Scope, Unit},
+    },
+};
+
+/// A table that is written.
+pub(super) struct TableSink {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    server: Arc<Server>,
+    spec: SinkSpec,
+    database: String,
+    shown: String,
+}
+
+impl TableSink {
+    pub(super) fn new(server: Arc<Server>, spec: SinkSpec) -> Self {
+        let database = spec.schema.clone().unwrap_or_else(|| server.config.database.clone());
+        let shown = server.table_shown(&database, &spec.table);
+        Self { inner: Arc::new(Inner { server, spec, database, shown }) }
+    }
+}
+
+impl Inner {
+    fn sql(&self, table: &str) -> String {
+        qualified(&self.database, table)
+    }
+
+    async fn run(&self, sql: &str) -> Result<()> {
+        self.server.run(&self.shown, sql).await
+    }
+
+    fn records(&self) -> Records<'_> {
+        Records {
+            server: &self.server,
+            database: &self.database,
+            target: &self.spec.table,
+            shown: &self.shown,
+        }
+    }
+
+    fn finisher(&self) -> Finisher<'_> {
+        Finisher {
+            server: &self.server,
+            database: &self.database,
+            target: &self.spec.table,
+            shown: &self.shown,
+        }
+    }
+
+    fn target(&self) -> Target<'_> {
+        Target { server: &self.server, spec: &self.spec, database: &self.database, shown: &self.shown }
+    }
+
+    async fn table(&self) -> Result<Table> {
+        Table::must(&self.server, &self.database, &self.spec.table).await
+    }
+
+    /// Takes away what dead attempts of a track staged. A live one finds its stage gone, and that the record is not its own any more.
+    async fn sweep(&self, track: &Track) -> Result<()> {
+        let sql = format!(
+            "SELECT name, comment FROM system.tables WHERE database = {} AND (startsWith(name, '{STAGE}') OR startsWith(name, '{KEYS}'))",
+            literal(&self.database)
+        );
+        for row in self.server.rows(&self.shown, &sql).await? {
+            let own = |note: &Note| note.target == self.spec.table && note.track == track.key();
+            if Note::parse(text(&row, 1)).as_ref().is_some_and(own) {
+                self.run(&format!("DROP TABLE IF EXISTS {}", self.sql(text(&row, 0)))).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How the rows of a unit get from their stage into the target.
+    fn way(&self, unit: &Unit, keys: Option<&String>) -> Way {
+        match (self.spec.mode, &unit.scope, keys) {
+            _ if self.spec.anew => Way::Exchange,
+            (Mode::Merge, _, Some(keys)) => {
+                Way::ClearAndMove(Clear::Keys { of: keys.clone(), columns: self.spec.key.clone() })
+            }
+            (Mode::Replace, ..) if self.spec.partition.is_empty() => Way::Exchange,
+            (Mode::Replace, ..) => Way::ClearAndMove(Clear::Equal(self.spec.partition.clone())),
+            (_, Scope::Window { column, from, until }, _) => {
+                let (column, from, until) = (column.clone(), from.clone(), until.clone());
+                Way::ClearAndMove(Clear::Window { column, from, until })
+            }
+            _ => Way::Move,
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for TableSink {
+    async fn recover(&self, track: &Track) -> Result<()> {
+        let inner = &self.inner;
+        if !has_records(&inner.server, &inner.database, &inner.shown).await? {
+            return Ok(());
+        }
+        inner.finisher().finish_all(&track.key()).await
+    }
+
+    async fn peek(&self, track: &Track) -> Result<Option<Record>> {
+        let inner = &self.inner;
+        if !has_records(&inner.server, &inner.database, &inner.shown).await? {
+            return Ok(None);
+        }
+        inner.records().of(&track.key()).await
+    }
+
+    async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
+        let (inner, target) = (&self.inner, self.inner.target());
+        target.prepare(Some(schema)).await?;
+        inner.finisher().finish_all(&track.key()).await?;
+        inner.sweep(track).await?;
+        target.settle(track, schema).await
+    }
+
+    async fn stage(
+        &self,
+        track: &Track,
+        claim: &Claim,
+        unit: &Unit,
+        attempt: &Attempt,
+        rows: Rows,
+    ) -> Result<Box<dyn Staged>> {
+        let inner = &self.inner;
+        let Rows::Stream(rows) = rows else {
+            let message = format!("{} takes rows, and no statements", inner.shown);
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        };
+        let target = inner.table().await?;
+        let note = Note::begun(&inner.spec.table, track, claim, unit, attempt, Way::Move);
+        let stage = Stage::make(&inner.server, &target, &inner.spec, &note, &inner.shown).await?;
+        let count = stage.fill(&target, &inner.spec, &claim.schema, rows).await?;
+        failpoint::pass("clickhouse.stage.after");
+        let way = inner.way(unit, stage.keys.as_ref());
+        let record = attempt.record(claim, unit, count);
+        let note = Note::new(&inner.spec.table, track, record, way);
+        let staged = Table { name: stage.name.clone(), ..target };
+        let expected = claim.record.as_ref().map(|record| record.seq);
+        Ok(Box::new(StagedRows { inner: inner.clone(), track: track.clone(), expected, note, stage, staged }))
+    }
+
+    async fn set_record(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<()> {
+        let inner = &self.inner;
+        inner.target().prepare(None).await?;
+        inner.finisher().finish_all(&track.key()).await?;
+        if inner.records().of(&track.key()).await?.map(|record| record.seq) != expected {
+            return Err(conflict(track));
+        }
+        let note = Note::new(&inner.spec.table, track, record.clone(), Way::Record);
+        let name = inner.sql(&fresh(STAGE));
+        let comment = literal(&note.text());
+        inner
+            .run(&format!(
+                "CREATE TABLE {name} (nothing UInt8) ENGINE = MergeTree ORDER BY () COMMENT {comment}"
+            ))
+            .await?;
+        match inner.decide(&note, &name, expected).await? {
+            Decided::Ours => inner.finisher().finish(&note).await.map(|_| ()),
+            Decided::Theirs(_) => {
+                inner.run(&format!("DROP TABLE IF EXISTS {name}")).await?;
+                Err(conflict(track))
+            }
+        }
+    }
+
+    async fn target(&self) -> Result<Option<SchemaRef>> {
+        let inner = &self.inner;
+        let table = Table::find(&inner.server, &inner.database, &inner.spec.table).await?;
+        Ok(table.map(|table| table.arrow()))
+    }
+
+    /// Stages of dead attempts go with the next claim of their track.
+    async fn maintain(&self, _: Duration) -> Result<()> {
+        let inner = &self.inner;
+        if has_records(&inner.server, &inner.database, &inner.shown).await? {
+            inner.records().prune().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Who has the name of a unit.
+enum Decided {
+    /// We have.
+    Ours,
+    /// Somebody else had it; the record that is there by now.
+    Theirs(Option<Record>),
+}
+
+impl Inner {
+    /// Gives a stage the name of the track's next unit, if nobody else has moved the record.
+    async fn decide(&self, note: &Note, stage: &str, expected: Option<u64>) -> Result<Decided> {
+        let unit = self.sql(&note.unit_name());
+        match self.run(&format!("RENAME TABLE {stage} TO {unit}")).await {
+            Ok(()) => {}
+            // The name is taken, or a later claim took the stage away: somebody else writes this track.
+            Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::NotFound) => {
+                return Ok(Decided::Theirs(self.records().of(&note.track).await?));
+            }
+            Err(error) => return Err(error),
+        }
+        failpoint::pass("clickhouse.decided");
+        let there = self.records().of(&note.track).await?;
+        if there.as_ref().map(|record| record.seq) == expected {
+            return Ok(Decided::Ours);
+        }
+        self.run(&format!("DROP TABLE IF EXISTS {unit}")).await?;
+        Ok(Decided::Theirs(there))
+    }
+}
+
+struct StagedRows {
+    inner: Arc<Inner>,
+    track: Track,
+    expected: Option<u64>,
+    note: Note,
+    stage: Stage,
+    staged: Table,
+}
+
+#[async_trait]
+impl Staged for StagedRows {
+    fn rows(&self) -> u64 {
+        self.note.record.rows
+    }
+
+    fn table(&self) -> Option<Arc<dyn TableProvider>> {
+        let (server, shown) = (self.inner.server.clone(), self.inner.shown.clone());
+        Some(Arc::new(LiveTable::staged(server, self.staged.clone(), self.staged.arrow(), shown)))
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Committed> {
+        let (inner, note) = (&self.inner, &self.note);
+        failpoint::pass("clickhouse.commit.before");
+        // One that committed and was not told.
+        let there = inner.records().of(&note.track).await?;
+        if there.as_ref().map(|record| record.seq) != self.expected {
+            return self.theirs(there);
+        }
+        let name = inner.sql(&self.stage.name);
+        match inner.run(&set_comment(&name, &note.text())).await {
+            Err(error) if error.kind == ErrorKind::NotFound => return Err(conflict(&self.track)),
+            done => done?,
+        }
+        failpoint::pass("clickhouse.commit.noted");
+        match inner.decide(note, &name, self.expected).await? {
+            Decided::Theirs(there) => self.theirs(there),
+            Decided::Ours => {
+                self.stage.keep();
+                let (inner, note) = (&self.inner, &self.note);
+                if !inner.finisher().finish(note).await? {
+                    return Err(conflict(&self.track));
+                }
+                if let (Way::Exchange, Some(keys)) = (&note.way, &self.stage.keys) {
+                    inner.run(&format!("DROP TABLE IF EXISTS {}", inner.sql(keys))).await?;
+                }
+                failpoint::pass("clickhouse.commit.after");
+                Ok(Committed::Now(note.record.clone()))
+            }
+        }
+    }
+}
+
+impl StagedRows {
+    /// Whether the record that is there is this very attempt's.
+    fn theirs(&self, there: Option<Record>) -> Result<Committed> {
+        match there {
+            Some(found) if found.seq == self.note.record.seq && found.attempt == self.note.record.attempt => {
+                Ok(Committed::Already(found))
+            }
+            _ => Err(conflict(&self.track)),
+        }
+    }
+}
+
+/// The error of a record that is not the one that was claimed.
+fn conflict(track: &Track) -> Error {
+    Error::new(ErrorKind::Conflict, format!("the record of {} was moved by somebody else", track.name()))
+}

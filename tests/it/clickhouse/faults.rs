@@ -1,0 +1,229 @@
+//! Servers and users that go wrong: each is an error of the right kind with what to do, and leaves nothing half done.
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    sync::Arc,
+};
+
+use arrow::record_batch::RecordBatch;
+use vitrina::{
+    connector::{
+        clickhouse::config::{Config, Urls},
+        connection::Connection,
+        error::{Error, ErrorKind},
+        sink::Sink,
+    },
+    model::{delivery::Mode, secret::Secret},
+};
+
+use super::{read_all, whole};
+use crate::{
+    contract::writing::{stage, target_through},
+    support::{
+        clickhouse::{OwnServer, Place, config, open, setting},
+        proxy::Proxy,
+        rows::{people, sorted_text},
+        specs::{self, attempt, track, unit},
+    },
+};
+
+async fn write(
+    connection: &Arc<dyn Connection>,
+    table: &str,
+    at: i64,
+    rows: &RecordBatch,
+) -> Result<(), Error> {
+    let sink = connection.sink(&specs::sink(table, Mode::Append)).await?;
+    let staged =
+        stage(sink.as_ref(), &track("mrf1"), &unit(Mode::Append, at, rows), &attempt(), rows).await?;
+    staged.commit().await.map(|_| ())
+}
+
+async fn refused(config: Config) -> Error {
+    let Err(error) = open(config).probe().await else { panic!("this must be refused") };
+    assert!(!format!("{error} {}", error.advice()).contains(&setting("PASSWORD")), "{error}");
+    error
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_not_come_in_is_told_so() {
+    let wrong = Config { password: Some(Secret::Literal("wrong".to_owned())), ..config() };
+    let error = refused(wrong).await;
+    assert_eq!(error.kind, ErrorKind::Denied);
+    assert!(error.advice().contains("`user` and `password`"), "{}", error.advice());
+    let nowhere = Config { database: "nowhere".to_owned(), ..config() };
+    let error = refused(nowhere).await;
+    assert_eq!(error.kind, ErrorKind::NotFound);
+    assert!(error.advice().contains("CREATE DATABASE"), "{}", error.advice());
+    let closed = Config { url: Urls::One("http://127.0.0.1:1".to_owned()), ..config() };
+    assert_eq!(refused(closed).await.kind, ErrorKind::Unreachable);
+}
+
+/// The next address is asked where one cannot be reached; such a connection is read only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_stand_in_for_each_other() {
+    let place = Place::new();
+    write(&place.open(), "t", 1, &people([1, 2])).await.unwrap();
+    let urls = vec!["http://127.0.0.1:1".to_owned(), setting("URL")];
+    let several = open(Config { url: Urls::Several(urls), ..place.config.clone() });
+    assert_eq!(target_through(several.as_ref(), "t").await, Some(sorted_text(&people([1, 2]))));
+    let Err(error) = several.sink(&specs::sink("t", Mode::Append)).await else { panic!("it is read only") };
+    assert_eq!(error.kind, ErrorKind::Unsupported);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_may_read() {
+    let place = Place::new();
+    write(&place.open(), "t", 1, &people([1, 2])).await.unwrap();
+    let reader = open(Config { user: "reader".to_owned(), ..place.config.clone() });
+    assert_eq!(reader.probe().await.unwrap().rights, ["read"]);
+    assert_eq!(target_through(reader.as_ref(), "t").await, Some(sorted_text(&people([1, 2]))));
+    let held = read_all(reader.as_ref(), &whole("t")).await.unwrap();
+    assert_eq!(sorted_text(&held[0].batch), sorted_text(&people([1, 2])));
+    let error = write(&reader, "t", 2, &people([3])).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied);
+
+    let strict = open(Config { user: "strict".to_owned(), ..place.config.clone() });
+    let error = read_all(strict.as_ref(), &whole("t")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied);
+    assert!(error.advice().contains("readonly = 2"), "{}", error.advice());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_written_once_is_refused() {
+    let place = Place::new();
+    let t = |name: &str| place.table(name);
+    place.run(&format!("CREATE TABLE {} (id Int64, name Nullable(String)) ENGINE = Log", t("log")));
+    place.run(&format!(
+        "CREATE TABLE {} (id Int64, name Nullable(String)) ENGINE = MergeTree ORDER BY id",
+        t("fed")
+    ));
+    place.run(&format!("CREATE TABLE {} (id Int64) ENGINE = MergeTree ORDER BY id", t("other")));
+    place.run(&format!(
+        "CREATE MATERIALIZED VIEW {} TO {} AS SELECT id FROM {}",
+        t("view"),
+        t("other"),
+        t("fed")
+    ));
+    for (table, told) in [("log", "engine Log"), ("fed", "materialized views")] {
+        let error = write(&place.open(), table, 1, &people([1])).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unsupported, "{table}");
+        assert!(error.to_string().contains(told), "{error}");
+    }
+    let memory = open(Config { database: "default".to_owned(), ..config() });
+    let error = write(&memory, "never", 1, &people([1])).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unsupported);
+    assert!(error.advice().contains("ENGINE = Atomic"), "{}", error.advice());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_of_the_server_are_told() {
+    let place = Place::new();
+    place.run(&format!("CREATE TABLE {} (id Int64) ENGINE = MergeTree ORDER BY id", place.table("big")));
+    place.run(&format!("INSERT INTO {} SELECT number FROM numbers(3000000)", place.table("big")));
+    let with = |name: &str, value: &str| Config {
+        settings: [(name.to_owned(), value.to_owned())].into(),
+        ..place.config.clone()
+    };
+    let by_id = vitrina::connector::source::SourceSpec {
+        cursor: Some(specs::cursor("id")),
+        ..specs::undeclared("big")
+    };
+    for (settings, kind) in [
+        (with("max_memory_usage", "1000"), ErrorKind::Busy),
+        (with("max_rows_to_read", "10"), ErrorKind::Limit),
+        (with("no_such_setting", "1"), ErrorKind::Unsupported),
+    ] {
+        let error = read_all(open(settings).as_ref(), &by_id).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+    }
+}
+
+/// A server that is none, in many ways: what it says is no rows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_is_no_answer() {
+    for (status, body, kind) in [
+        ("200 OK", "<html>sign in</html>", ErrorKind::Unreachable),
+        ("502 Bad Gateway", "<html>502</html>", ErrorKind::Unreachable),
+        ("200 OK", "18.16.1\n", ErrorKind::Unsupported),
+    ] {
+        let error = refused(Config { url: Urls::One(says(status, body)), ..config() }).await;
+        assert_eq!(error.kind, kind, "{status} {body}: {error}");
+    }
+}
+
+/// A server that says the same to everybody.
+fn says(status: &'static str, body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    url
+}
+
+/// Half an answer is an error, wherever it is cut; so is an exception behind rows that were sent already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_cut_short_is_no_short_answer() {
+    let place = Place::new();
+    let t = place.table("long");
+    place.run(&format!("CREATE TABLE {t} (id Int64, name String) ENGINE = MergeTree ORDER BY id"));
+    place.run(&format!("INSERT INTO {t} SELECT number, repeat('я', 200) FROM numbers(400000)"));
+    let proxy = Proxy::new();
+    proxy.lead_to(setting("URL").trim_start_matches("http://"));
+    let through =
+        open(Config { url: Urls::One(format!("http://{}", proxy.address)), ..place.config.clone() });
+    let source = through.source(&whole("long")).await.unwrap();
+    let head = source.head().await.unwrap();
+    let unit = source.plan(None, &head, crate::contract::reading::WIDE).await.unwrap().unwrap();
+    let mut chunks = source.read(&unit).await.unwrap();
+    assert!(futures::StreamExt::next(&mut chunks).await.unwrap().is_ok());
+    proxy.cut();
+    let mut last = Ok(());
+    while let Some(chunk) = futures::StreamExt::next(&mut chunks).await {
+        last = chunk.map(|_| ());
+    }
+    assert_eq!(last.unwrap_err().kind, ErrorKind::Unreachable);
+
+    let throwing = format!(
+        "CREATE VIEW {} AS SELECT throwIf(number = 3000000, 'stop') AS x FROM numbers(4000000)",
+        place.table("thrower")
+    );
+    place.run(&throwing);
+    let error = read_all(place.open().as_ref(), &whole("thrower")).await.unwrap_err();
+    assert!(!matches!(error.kind, ErrorKind::Internal), "{error}");
+}
+
+/// A server that is killed in the middle of writing: what was committed is there once, and it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_loses_nothing() {
+    let mut server = OwnServer::start();
+    let place = Place::on(server.config());
+    let connection = place.open();
+    write(&connection, "t", 1, &people(1..=100)).await.unwrap();
+    let sink = connection.sink(&specs::sink("t", Mode::Append)).await.unwrap();
+    let rows = people(101..=200);
+    let staged =
+        stage(sink.as_ref(), &track("mrf1"), &unit(Mode::Append, 2, &rows), &attempt(), &rows).await.unwrap();
+    server.kill();
+    let error = staged.commit().await.unwrap_err();
+    assert!(error.kind.policy().retry, "{error}");
+    server.restart();
+    let sink: Arc<dyn Sink> = place.open().sink(&specs::sink("t", Mode::Append)).await.unwrap();
+    sink.recover(&track("mrf1")).await.unwrap();
+    assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 1);
+    write(&place.open(), "t", 2, &rows).await.unwrap();
+    server.kill();
+    server.restart();
+    assert_eq!(target_through(place.open().as_ref(), "t").await, Some(sorted_text(&people(1..=200))));
+    assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 2);
+}

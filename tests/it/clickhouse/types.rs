@@ -1,0 +1,207 @@
+//! Types cell by cell, in tables of others.
+
+use vitrina::{
+    connector::error::ErrorKind,
+    model::{column::ColumnType, delivery::Mode},
+};
+
+use super::{read_all, whole};
+use crate::{
+    contract::reading::kind,
+    support::{
+        clickhouse::Place,
+        rows::{batch, ints, text, texts},
+        specs::{self, track},
+    },
+};
+
+/// Declared type, value, the type that it is read as, what is read.
+const CELLS: &[(&str, &str, &str, &str)] = &[
+    ("Bool", "true", "bool", "true"),
+    ("Int8", "-128", "int8", "-128"),
+    ("UInt64", "18446744073709551615", "uint64", "18446744073709551615"),
+    (
+        "Int128",
+        "'-170141183460469231731687303715884105728'",
+        "text",
+        "-170141183460469231731687303715884105728",
+    ),
+    (
+        "UInt256",
+        "'115792089237316195423570985008687907853269984665640564039457584007913129639935'",
+        "text",
+        "115792089237316195423570985008687907853269984665640564039457584007913129639935",
+    ),
+    ("Float32", "0.1", "float32", "0.1"),
+    ("Float64", "0.30000000000000004", "float64", "0.30000000000000004"),
+    ("BFloat16", "1.5", "float32", "1.5"),
+    ("Decimal(5, 2)", "-1.05", "decimal(5,2)", "-1.05"),
+    ("Decimal(38, 4)", "'0.0001'", "decimal(38,4)", "0.0001"),
+    (
+        "Decimal(76, 20)",
+        "'12345678901234567890123456789012345678901234.5'",
+        "decimal(76,20)",
+        "12345678901234567890123456789012345678901234.50000000000000000000",
+    ),
+    ("String", "'Ёж 🦔'", "text", "Ёж 🦔"),
+    ("LowCardinality(String)", "'город'", "text", "город"),
+    ("FixedString(3)", "'ab'", "bytes", "616200"),
+    ("Date", "'2026-01-31'", "date", "2026-01-31"),
+    ("Date32", "'1900-01-01'", "date", "1900-01-01"),
+    ("DateTime('Europe/Moscow')", "'2026-01-31 13:00:00'", "timestamp(s, UTC)", "2026-01-31T10:00:00Z"),
+    (
+        "DateTime64(3, 'Asia/Omsk')",
+        "'2026-01-31 16:00:00.001'",
+        "timestamp(ms, UTC)",
+        "2026-01-31T10:00:00.001Z",
+    ),
+    (
+        "DateTime64(4, 'UTC')",
+        "'2026-01-31 10:00:00.0001'",
+        "timestamp(us, UTC)",
+        "2026-01-31T10:00:00.000100Z",
+    ),
+    (
+        "DateTime64(9, 'UTC')",
+        "'2026-01-31 10:00:00.123456789'",
+        "timestamp(ns, UTC)",
+        "2026-01-31T10:00:00.123456789Z",
+    ),
+    ("Time64(6)", "'23:59:59.999999'", "time", "23:59:59.999999"),
+    ("Enum8('да' = 1, 'нет' = 2)", "'нет'", "text", "нет"),
+    ("UUID", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "text", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+    ("IPv4", "'10.0.0.1'", "text", "10.0.0.1"),
+    ("IPv6", "'::1'", "text", "::1"),
+    ("Array(Nullable(Int32))", "[1, NULL, 3]", "text", "[1,null,3]"),
+    ("Map(String, UInt64)", "{'a': 18446744073709551615}", "text", "{\"a\":18446744073709551615}"),
+    ("Tuple(x Int8, y String)", "(1, 'б')", "text", "{\"x\":1,\"y\":\"б\"}"),
+    ("JSON", "'{\"a\": [1, 2]}'", "text", "{\"a\":[1,2]}"),
+    ("Variant(Int64, String)", "5", "text", "5"),
+    ("SimpleAggregateFunction(max, Int64)", "7", "int64", "7"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_type_is_read_cell_by_cell() {
+    let place = Place::new();
+    for (at, (declared, value, type_, expected)) in CELLS.iter().enumerate() {
+        let table = format!("t{at}");
+        let name = place.table(&table);
+        place.run(&format!("CREATE TABLE {name} (id Int64, c {declared}) ENGINE = MergeTree ORDER BY id"));
+        place.run(&format!("INSERT INTO {name} VALUES (1, {value})"));
+        let held = read_all(place.open().as_ref(), &whole(&table))
+            .await
+            .unwrap_or_else(|error| panic!("{declared}: {error}"));
+        let schema = held[0].batch.schema();
+        let kind = ColumnType::of(schema.field(1).data_type()).to_string();
+        assert_eq!(
+            (kind.as_str(), text(&held[0].batch)[0].as_str()),
+            (*type_, format!("1|{expected}").as_str()),
+            "{declared}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn null_is_null_in_every_type() {
+    let place = Place::new();
+    let can = |declared: &&str| {
+        !["Array", "Map", "Tuple", "JSON", "Variant", "LowCardinality", "Simple"]
+            .iter()
+            .any(|kind| declared.starts_with(kind))
+    };
+    let columns: Vec<String> = CELLS
+        .iter()
+        .map(|cell| cell.0)
+        .filter(can)
+        .enumerate()
+        .map(|(at, kind)| format!("c{at} Nullable({kind})"))
+        .collect();
+    let name = place.table("nulls");
+    place.run(&format!(
+        "CREATE TABLE {name} (id Int64, {}) ENGINE = MergeTree ORDER BY id",
+        columns.join(", ")
+    ));
+    place.run(&format!("INSERT INTO {name} (id) VALUES (1)"));
+    let held = read_all(place.open().as_ref(), &whole("nulls")).await.unwrap();
+    let nulls = held[0].batch.columns()[1..].iter().all(|column| column.null_count() == 1);
+    assert!(nulls, "{:?}", text(&held[0].batch));
+}
+
+/// A state of an aggregate is no value: its column is left out, and named it is not found.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn states_of_aggregates_are_no_columns() {
+    let place = Place::new();
+    let name = place.table("states");
+    place.run(&format!("CREATE TABLE {name} (id Int64, u AggregateFunction(uniq, Int64)) ENGINE = AggregatingMergeTree ORDER BY id"));
+    place.run(&format!("INSERT INTO {name} SELECT 1, uniqState(toInt64(5))"));
+    let held = read_all(place.open().as_ref(), &whole("states")).await.unwrap();
+    assert_eq!(text(&held[0].batch), ["1"]);
+}
+
+/// Rows that are replaced when parts are merged are read as if all were merged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replacing_tables_are_read_merged() {
+    let place = Place::new();
+    let name = place.table("last");
+    place.run(&format!("CREATE TABLE {name} (id Int64, v Int64) ENGINE = ReplacingMergeTree(v) ORDER BY id"));
+    place.run(&format!("SYSTEM STOP MERGES {name}"));
+    for version in 1..=3 {
+        place.run(&format!("INSERT INTO {name} VALUES (1, {version}), (2, {version})"));
+    }
+    let held = read_all(place.open().as_ref(), &whole("last")).await.unwrap();
+    let mut rows = text(&held[0].batch);
+    rows.sort();
+    assert_eq!(rows, ["1|3", "2|3"]);
+}
+
+/// A text that is not UTF-8 makes its row a bad one; a contract of bytes reads it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_is_none_is_a_bad_row() {
+    let place = Place::new();
+    let name = place.table("broken");
+    place.run(&format!("CREATE TABLE {name} (id Int64, name String) ENGINE = MergeTree ORDER BY id"));
+    place.run(&format!(
+        "INSERT INTO {name} SELECT number, if(number = 2, unhex('D0FF'), 'я') FROM numbers(1, 3)"
+    ));
+    let held = read_all(place.open().as_ref(), &whole("broken")).await.unwrap();
+    assert_eq!(text(&held[0].batch), ["1|я", "3|я"]);
+    let bad = &held[0].bad[0];
+    assert_eq!((bad.ordinal, bad.column.as_deref(), bad.row["id"].as_i64()), (1, Some("name"), Some(2)));
+    let schema = place.open().catalog().schema(&place.config.database).unwrap();
+    let provider = schema.table("broken").await.unwrap().unwrap();
+    let engine = datafusion::execution::context::SessionContext::new();
+    engine.register_table("t", provider).unwrap();
+    let failed = engine.sql("SELECT name FROM t").await.unwrap().collect().await.unwrap_err();
+    assert!(failed.to_string().contains("not UTF-8 in column \"name\""), "{failed}");
+}
+
+/// A NULL for a column that takes none is refused, and never the type's default.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn null_for_a_column_that_takes_none_is_told_before_it_is_sent() {
+    let place = Place::new();
+    place.run(&format!(
+        "CREATE TABLE {} (id Int64, name String) ENGINE = MergeTree ORDER BY id",
+        place.table("strict")
+    ));
+    let rows = batch(vec![("id", ints([1])), ("name", texts([None]))]);
+    let connection = place.open();
+    let sink = connection.sink(&specs::sink("strict", Mode::Append)).await.unwrap();
+    let claim = sink.claim(&track("mrf1"), &rows.schema()).await.unwrap();
+    assert!(!claim.schema.field_with_name("name").unwrap().is_nullable(), "so that such rows are bad ones");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cursors_that_order_nothing_are_refused() {
+    let place = Place::new();
+    place.run(&format!(
+        "CREATE TABLE {} (id Float64, u UUID) ENGINE = MergeTree ORDER BY u",
+        place.table("odd")
+    ));
+    for column in ["id", "u"] {
+        let spec = vitrina::connector::source::SourceSpec {
+            cursor: Some(specs::cursor(column)),
+            ..specs::undeclared("odd")
+        };
+        assert_eq!(kind(read_all(place.open().as_ref(), &spec).await), ErrorKind::Unsupported, "{column}");
+    }
+}

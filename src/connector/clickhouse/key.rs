@@ -179,7 +179,8 @@ impl Key {
                 Ok(Value::Date(days.saturating_sub(span.get().as_secs().div_ceil(86_400) as i32)))
             }
             (Value::Timestamp { ticks, unit, utc }, Overlap::Span(span)) => {
-                let back = span.get().as_nanos() * unit.per_second().unsigned_abs() as u128 / 1_000_000_000;
+                let back =
+                    span.get().as_nanos() * u128::from(unit.per_second().unsigned_abs()) / 1_000_000_000;
                 let back = i64::try_from(back).unwrap_or(i64::MAX);
                 Ok(Value::Timestamp { ticks: ticks.saturating_sub(back), unit: *unit, utc: *utc })
             }

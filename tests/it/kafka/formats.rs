@@ -175,7 +175,7 @@ async fn records_of_others_are_read_by_the_contract() {
     );
     let mut spec = specs::undeclared("csv");
     spec.options.kafka = Some(reads(Format::Csv));
-    let error = read(&cluster, cluster.config(), &spec).await.err().expect("no columns");
+    let error = read(&cluster, cluster.config(), &spec).await.expect_err("no columns");
     assert!(error.advice().contains("[source.columns]"), "{error}");
 }
 
@@ -251,7 +251,7 @@ async fn what_is_beside_the_content_is_read() {
     );
     by.offset = Some("nowhere".to_owned());
     let error =
-        read(&cluster, cluster.config(), &source("beside", &like, by)).await.err().expect("a lost column");
+        read(&cluster, cluster.config(), &source("beside", &like, by)).await.expect_err("a lost column");
     assert!(
         error.to_string().contains("\"nowhere\"") && error.advice().contains("[source.columns]"),
         "{error}"
@@ -308,10 +308,7 @@ async fn avro_of_others_is_read_message_by_message() {
 
 async fn refused(cluster: &Cluster, config: config::Config) -> Error {
     let like = batch(vec![("id", ints([]))]);
-    read(cluster, config, &source("avro", &like, reads(Format::Avro)))
-        .await
-        .err()
-        .expect("the registry fails")
+    read(cluster, config, &source("avro", &like, reads(Format::Avro))).await.expect_err("the registry fails")
 }
 
 /// A registry that fails stops the slice, and says what is wrong with it; rows are not bad for that.

@@ -152,7 +152,7 @@ async fn bare_messages_are_read_by_a_file() {
     assert_eq!(kinds, expected.map(|kind| kind.to_string()));
 
     spec.options.kafka = Some(by("shop.Oder"));
-    let error = read(&cluster, cluster.config(), &spec).await.err().expect("no such message");
+    let error = read(&cluster, cluster.config(), &spec).await.expect_err("no such message");
     assert!(error.to_string().contains("no message `shop.Oder`"), "{error}");
     assert!(error.advice().contains("`shop.Order`"), "{}", error.advice());
 }

@@ -105,7 +105,7 @@ async fn retention_that_overtook_the_position_is_told() {
     let late = source.plan(Some(&at), &head, WIDE).await.unwrap().unwrap();
 
     cluster.forget("kept", 0, 9);
-    let error = try_read(source.as_ref(), &late).await.err().expect("a loss");
+    let error = try_read(source.as_ref(), &late).await.expect_err("a loss");
     assert_eq!(error.kind, ErrorKind::SourceChanged, "{error}");
     let head = source.head().await.unwrap();
     let error = source.plan(Some(&at), &head, WIDE).await.expect_err("a loss");

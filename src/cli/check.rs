@@ -89,14 +89,17 @@ async fn online(root: &Path, loaded: &mut Loaded, context: &Context) -> Result {
         None => project.problems,
         Some(project) => {
             let project = Arc::new(project);
-            let asked = runner::open(&project)?.outside(&[]).await;
+            let runtime = runner::open(&project)?;
+            let mut asked = runtime.outside(&[]).await;
+            runtime.targets(&mut asked).await;
             let failed = asked.failed.iter().map(|(table, error)| Failed {
                 table: table.clone(),
                 whole: asked.silent.contains(&table.connection),
                 message: error.to_string(),
                 hint: error.advice().to_owned(),
             });
-            let live = Live { failed: failed.collect(), lock: Lock::of(asked.tables) };
+            let failed = failed.collect();
+            let live = Live { failed, lock: Lock::of(asked.tables), targets: asked.targets };
             config::check_live(root, profile, live, &variable).problems
         }
     };
@@ -104,7 +107,9 @@ async fn online(root: &Path, loaded: &mut Loaded, context: &Context) -> Result {
     loaded.problems.retain(|problem| problem.severity != Severity::Note);
     for problem in found {
         let same = |known: &Problem| {
-            known.path == problem.path && known.span == problem.span && known.code == problem.code
+            let place = |problem: &Problem| (problem.path.clone(), problem.span.clone(), problem.code);
+            // Offline, a problem may be of some profiles only, and says so at its end.
+            place(known) == place(problem) && known.message.starts_with(&problem.message)
         };
         if !loaded.problems.iter().any(same) {
             loaded.problems.push(problem);

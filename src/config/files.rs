@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::{
     Sources,
     env::Environment,
-    lock::{self, Failed, Lock},
+    lock::{self, Failed, Lock, Target},
     raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile},
     schema, secret,
     tree::{self, Node, Value},
@@ -37,6 +37,8 @@ pub(crate) struct Files {
     pub(crate) lock: Option<Lock>,
     /// Outside tables that were asked for in vain, where places were asked.
     pub(crate) failed: Vec<Failed>,
+    /// Tables that the project writes, as they are now; none unless they were asked.
+    pub(crate) targets: Vec<Target>,
     /// Pipelines and marts that are there and could not be read: nothing is said about who names them.
     pub(crate) unread: Vec<JobName>,
 }
@@ -107,6 +109,7 @@ impl Reading {
             marts: vec![],
             lock: None,
             failed: vec![],
+            targets: vec![],
             unread: vec![],
         };
         Self { files }

@@ -84,6 +84,19 @@ pub struct Live {
     pub lock: Lock,
     /// Tables that are not, and places that gave no answer.
     pub failed: Vec<Failed>,
+    /// Tables that the project writes, where they are there.
+    pub targets: Vec<Target>,
+}
+
+/// A table that the project writes, as it is now.
+#[derive(Debug)]
+pub struct Target {
+    /// The table.
+    pub table: Table,
+    /// Its columns.
+    pub columns: SchemaRef,
+    /// Whether it holds rows although none of its writers has a record there.
+    pub unclaimed: bool,
 }
 
 /// A table that was asked for in vain.

@@ -98,7 +98,7 @@ pub fn check(root: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
 /// Reads the project in `root` and proves one profile by what its places answered just now.
 pub fn check_live(root: &Path, profile: &str, live: Live, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let mut files = files::read(root, &Environment { read: env, runs: Some(profile) });
-    (files.lock, files.failed) = (Some(live.lock), live.failed);
+    (files.lock, files.failed, files.targets) = (Some(live.lock), live.failed, live.targets);
     let (found, project) = resolve::resolve(&files, profile);
     finish(files, found, project)
 }

@@ -20,6 +20,7 @@ mod replay;
 mod retry;
 mod scratch;
 mod tally;
+mod targets;
 mod unit;
 mod workbook;
 

@@ -6,7 +6,7 @@ use super::Runtime;
 use crate::{
     config::{
         lineage::{Input, Table},
-        lock::{LockedColumn, LockedTable},
+        lock::{LockedColumn, LockedTable, Target},
     },
     connector::error::{Error, ErrorKind, Result},
     engine::typing::TableName,
@@ -20,6 +20,8 @@ pub struct Asked {
     pub tables: Vec<LockedTable>,
     /// Tables that did not, and why.
     pub failed: Vec<(Table, Error)>,
+    /// Tables that the project writes, where they are there.
+    pub targets: Vec<Target>,
     /// Connections that could not be asked to the end.
     pub silent: IndexSet<String>,
 }

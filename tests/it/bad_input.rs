@@ -299,3 +299,20 @@ fn a_folder_that_is_read_only() {
     project.must(&["run", "move"]);
     assert_eq!(project.number("SELECT count(*) FROM lake.actions"), 10);
 }
+
+#[test]
+fn thousands_of_bad_rows_of_one_slice_are_kept_once_each_whatever_becomes_of_the_run() {
+    let project = project();
+    let kept = MOVE
+        .replace("cursor = { column = \"id\" }", "cursor = { column = \"id\" }\nbad_rows = \"dead_letter\"");
+    project.write("pipelines/move.toml", &kept);
+    // More than are held at once, in one slice: some are put down long before the slice commits.
+    project.sqlite("bot.db", &format!("{TABLE}{}", rows(1, 5_000)));
+    project.sqlite("bot.db", "UPDATE actions SET amount = 'много' WHERE id % 2 = 0;");
+    let killed =
+        project.command(&["run", "move"]).env("VITRINA_FAILPOINT", "delta.stage.after").output().unwrap();
+    assert!(!killed.status.success());
+    project.must(&["run", "move"]);
+    assert_eq!(project.number("SELECT count(*) FROM lake.actions"), 2_500);
+    assert_eq!(project.dead_letters("move").len(), 2_500);
+}

@@ -88,9 +88,12 @@ pub(crate) fn used(
                     Some(members) => {
                         used.insert(name.clone(), members.keys().cloned().collect());
                     }
-                    None => unknown(name, matrices, |message, hint| {
-                        report.value(place, "unknown-matrix", message, hint);
-                    }),
+                    None => {
+                        unknown(name, matrices, |message, hint| {
+                            report.value(place, "unknown-matrix", message, hint);
+                        });
+                        take_nearest(name, matrices, &mut used);
+                    }
                 }
             }
         }
@@ -101,6 +104,7 @@ pub(crate) fn used(
                     unknown(name, matrices, |message, hint| {
                         report.key(place, "unknown-matrix", message, hint);
                     });
+                    take_nearest(name, matrices, &mut used);
                     continue;
                 };
                 for (at, member) in
@@ -126,6 +130,14 @@ pub(crate) fn used(
 fn unknown(name: &str, matrices: &Matrices, mut report: impl FnMut(String, String)) {
     let names: Vec<&str> = matrices.keys().map(String::as_str).collect();
     report(format!("there is no matrix `{name}`"), meant(name, &names));
+}
+
+/// Goes on with the matrix that was probably meant, so that one wrong letter is one problem.
+fn take_nearest(name: &str, matrices: &Matrices, used: &mut IndexMap<String, Vec<String>>) {
+    if let Some(meant) = nearest(name, matrices.keys().map(String::as_str)) {
+        let members = || matrices[meant].keys().cloned().collect();
+        used.entry(meant.to_owned()).or_insert_with(members);
+    }
 }
 
 /// What was probably meant by a name, or the names there are.

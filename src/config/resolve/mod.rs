@@ -11,6 +11,7 @@ mod options;
 mod pipeline;
 mod relations;
 mod report;
+mod targets;
 mod trees;
 mod typing;
 mod value;
@@ -89,6 +90,7 @@ pub(crate) fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Pro
     let known =
         typing::KnownBefore { unmade: &unmade, wrong, lock: files.lock.as_ref(), failed: &files.failed };
     typing::check(&mut project, &lineage, known, &trees, &mut report);
+    targets::check(&project, &files.targets, &trees, &mut report);
     (report.problems, Some(project))
 }
 

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::{BASE, ORDERS, drawn, mart, pipeline};
+use super::{BASE, ORDERS, drawn, lines, mart, pipeline};
 
 #[test]
 fn unknown_names() {
@@ -15,6 +15,15 @@ fn unknown_names() {
             .replace("connection = \"shop\"", "connection = \"crm_{region}\"\nschema = \"action\"")
             .replace("connection = \"warehouse\"", "connection = \"ware_house\"")
     ));
+}
+
+#[test]
+fn a_matrix_with_one_wrong_letter_is_one_problem() {
+    let text = ORDERS
+        .replace("[source]\n", "matrix = [\"regoin\"]\n[source]\n")
+        .replace("connection = \"shop\"", "connection = \"crm_{region}\"\nschema = \"actions\"");
+    let found = lines(&[("vitrina.toml", BASE), ("pipelines/p.toml", &text)]);
+    assert!(found.len() == 1 && found[0].contains("[unknown-matrix]"), "{found:#?}");
 }
 
 #[test]

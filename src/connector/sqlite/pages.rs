@@ -293,6 +293,7 @@ impl Query {
         let others: &[String] = if selection.refuses { &selection.others } else { &[] };
         let rows: &[String] = if self.completes() { &self.row } else { &[] };
         let keys: &[String] = if self.pages { &self.keys } else { &[] };
+        let keys = keys.iter().filter(|key| selection.schema.index_of(key).is_err());
         fields.chain(others.iter().chain(rows).chain(keys).map(String::as_str))
     }
 
@@ -347,8 +348,8 @@ impl Query {
     }
 
     fn keys_of(&self, row: &Row<'_>) -> rusqlite::Result<Vec<Raw>> {
-        let before = self.selected().count() - self.keys.len();
-        (0..self.keys.len()).map(|i| row.get(before + i)).collect()
+        let place = |key| self.selected().position(|column| column == key).expect("every key is selected");
+        self.keys.iter().map(|key| row.get(place(key))).collect()
     }
 }
 

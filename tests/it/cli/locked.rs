@@ -193,6 +193,32 @@ fn an_online_check_asks_the_tables() {
     assert_eq!(told, [("vitrina.toml", 13, "live-connection"), ("pipelines/p.toml", 3, "live-table")]);
 }
 
+#[test]
+fn an_online_check_looks_at_what_is_written() {
+    let here = outside();
+    here.write("vitrina.toml", &format!("{SHOP}\n[connections.bot]\nkind = \"sqlite\"\npath = \"bot.db\"\n"));
+    let pipeline = "[source]\nconnection = \"shop\"\ntable = \"orders\"\ncursor = { column = \"id\" }\n[source.columns]\nid = \"int64\"\namount = { type = \"text\", nullable = true }\n\
+                    [sink]\nconnection = \"bot\"\ntable = \"o\"\nmode = \"append\"\n";
+    here.write("pipelines/p.toml", pipeline);
+    // A run makes what is not there.
+    here.vitrina(&["check", "--online"]).done();
+    here.sqlite("bot.db", "CREATE TABLE o (id INTEGER, day TEXT NOT NULL); INSERT INTO o VALUES (1, 'x');");
+    let told = here.vitrina(&["check", "--online"]).ended(1).stdout;
+    for part in [
+        "pipelines/p.toml:10:9",
+        "holds rows and has no record",
+        "has no column `amount`",
+        "takes no NULL in `day`",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let grown = pipeline.replace("mode = \"append\"", "mode = \"append\"\non_schema_change = \"evolve\"");
+    here.write("pipelines/p.toml", &grown);
+    here.sqlite("bot.db", "DELETE FROM o; DROP TABLE o; CREATE TABLE o (id INTEGER);");
+    here.vitrina(&["check", "--online"]).done();
+    assert!(!here.path("bot.db-wal").exists(), "looking changes nothing");
+}
+
 /// Connections to the tests' servers, and a folder of Delta tables.
 fn project(schema: &str, prefix: &str) -> String {
     format!(

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, position, preview,
-    query, run, runs, schema, status,
+    backfill, check, checks, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, plan,
+    position, preview, query, run, runs, schema, status,
 };
 use crate::config;
 
@@ -92,6 +92,12 @@ pub(super) enum Command {
     Check(check::Args),
     /// Move everything that is new
     Run(run::Args),
+    /// Build windows of marts again, or for the first time
+    Backfill(backfill::Args),
+    /// Say which windows of marts a run would build, and why
+    Plan(plan::Args),
+    /// Show what the checks of marts said; rows that break them on request
+    Checks(checks::Args),
     /// Look at the rows that a run would write, without writing any
     Preview(preview::Args),
     /// Say what a run would do, what it promises and why

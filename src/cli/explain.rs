@@ -17,7 +17,7 @@ use crate::{
         lineage::{Lineage, Node},
         project::{
             BadRowPolicy, BadRows, JobInfo, Mart, MartMember, MartOutput, Pipeline, PipelineMember, Project,
-            Schedule, SourceKind, Sql, Trigger, With, Workbook,
+            Schedule, Severity, SourceKind, Sql, Trigger, With, Workbook,
         },
     },
     connector::{
@@ -31,6 +31,7 @@ use crate::{
         name::Facts,
         time::{Clock, Period},
         unit::SliceLimit,
+        window::{OnChange, Windows},
     },
     run::Runtime,
     schedule,
@@ -110,7 +111,12 @@ async fn plans(runtime: &Runtime, node: &Node, told: &mut Told) -> Result {
     let now = SystemClock.now();
     let mut params = Params::of_facts(&member.facts);
     let queries: Vec<&Sql> = match &member.output {
-        MartOutput::Table { sql, .. } => vec![sql],
+        MartOutput::Table { sql, windows, .. } => {
+            if let Some(windows) = windows {
+                params.set_window(&windows.at(now));
+            }
+            vec![sql]
+        }
         MartOutput::Workbook(workbook) => {
             let today = now.with_timezone(&project.zone).date_naive();
             for (name, default) in &workbook.with {
@@ -222,9 +228,16 @@ fn explain_pipeline(project: &Project, pipeline: &Pipeline, member: &PipelineMem
 fn explain_mart(project: &Project, mart: &Mart, member: &MartMember, told: &mut Told) {
     head(&mart.info, told);
     match &member.output {
-        MartOutput::Table { sql, sink: spec, .. } => {
+        MartOutput::Table { sql, sink: spec, windows, checks, .. } => {
             query(sql, &member.facts, told);
+            if let Some(windows) = windows {
+                told.line("windows", &windows_text(windows));
+            }
             sink(project, spec, told);
+            for check in checks {
+                let what = if check.severity == Severity::Block { "blocks" } else { "warns" };
+                told.line("check", &format!("{} ({what})", check.name));
+            }
         }
         MartOutput::Workbook(workbook) => explain_workbook(project, workbook, &member.facts, told),
     }
@@ -241,6 +254,24 @@ fn explain_workbook(project: &Project, workbook: &Workbook, facts: &Facts, told:
         told.line("sheet", &format!("{} ({})", sheet.name, counted(sheet.charts.len() as u64, "chart")));
         query(&sheet.sql, facts, told);
     }
+}
+
+fn windows_text(windows: &Windows) -> String {
+    let mut parts = vec![format!("one {} each by {}", serde_word(&windows.grain), windows.column)];
+    parts.push(format!("from {} on", windows.at(windows.start)));
+    if !windows.lookback.get().is_zero() {
+        parts.push(format!("those of the last {} again each time", windows.lookback));
+    }
+    parts.push(if windows.current { "the current one too" } else { "without the current one" }.to_owned());
+    parts.push(
+        match windows.on_change {
+            OnChange::Rebuild => "stale ones are built again by the next run",
+            OnChange::Mark => "stale ones wait for `backfill`",
+            OnChange::ForwardOnly => "a changed query is for new ones only",
+        }
+        .to_owned(),
+    );
+    parts.join(", ")
 }
 
 fn with(with: &IndexMap<String, With>) -> String {

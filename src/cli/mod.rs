@@ -3,7 +3,9 @@
 //! Invariant: a command decides nothing about rows; it chooses members, calls `run` and shows what came of it.
 
 mod arguments;
+mod backfill;
 mod check;
+mod checks;
 mod connections;
 mod context;
 mod dead_letters;
@@ -15,6 +17,7 @@ mod init;
 mod interrupt;
 mod logging;
 mod output;
+mod plan;
 mod position;
 mod preview;
 mod progress;
@@ -83,6 +86,9 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::Demo(args) => demo::run(&args, context).await,
         Command::Check(args) => check::run(&args, context).await,
         Command::Run(args) => run::run(&args, context).await,
+        Command::Backfill(args) => backfill::run(&args, context).await,
+        Command::Plan(args) => plan::run(&args, context).await,
+        Command::Checks(args) => checks::run(&args, context).await,
         Command::Preview(args) => preview::run(&args, context).await,
         Command::Explain(args) => explain::run(&args, context).await,
         Command::Query(args) => query::run(&args, context).await,

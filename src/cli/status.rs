@@ -1,6 +1,6 @@
 //! `status`: where everything stands.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::{
     context::Context,
     failure::Result,
     interrupt::unless_interrupted,
-    output::{self, Tone, count},
+    output::{self, Tone, count, counted},
     runner,
     runs::status_cell,
     selection::{self, Selection, name_of},
@@ -20,9 +20,10 @@ use crate::{
     connector::error::Error,
     model::{
         name::JobKind,
+        time::Span,
         unit::{Progress, Record},
     },
-    run::Runtime,
+    run::{Runtime, freshness::Freshness, ledger::Ledger},
     state::{
         history::{Run, RunStatus},
         lock,
@@ -57,6 +58,10 @@ struct Row {
     record: Result<Option<Record>, Error>,
     last: Option<Run>,
     waiting: u64,
+    /// Of a mart, how fresh it is, where that could be told.
+    freshness: Option<Freshness>,
+    /// Of a mart that is built window by window, where it could be read.
+    ledger: Option<Ledger>,
 }
 
 /// Runs the command.
@@ -90,7 +95,11 @@ async fn gather(runtime: &Runtime, selection: &Selection) -> Result<Vec<Row>> {
 
 async fn row(runtime: &Runtime, node: &Node, letters: &BTreeMap<String, u64>) -> Result<Row> {
     let track = runtime.project().track(&node.job, &node.member);
+    let is_mart = node.kind == JobKind::Mart;
     Ok(Row {
+        // Where the sink does not answer, `record` says so.
+        ledger: if is_mart { runtime.ledger(&node.job, &node.member).await.ok().flatten() } else { None },
+        freshness: if is_mart { runtime.freshness(&node.job).await.ok().flatten() } else { None },
         name: name_of(node),
         kind: node.kind,
         record: runtime.record_of(&node.job, &node.member).await,
@@ -100,13 +109,21 @@ async fn row(runtime: &Runtime, node: &Node, letters: &BTreeMap<String, u64>) ->
 }
 
 fn table(project: &Project, rows: &[Row]) -> Table {
-    let mut table =
-        Table::new(["name", "kind", "stands at", ">commits", "last commit", "last run", ">dead letters"]);
+    let mut table = Table::new([
+        "name",
+        "kind",
+        "stands at",
+        ">commits",
+        "last commit",
+        "last run",
+        ">dead letters",
+        "notes",
+    ]);
     let local = |at: DateTime<Utc>| at.with_timezone(&project.zone).format("%Y-%m-%d %H:%M:%S").to_string();
     for row in rows {
         let (stands, commits, at) = match &row.record {
             Ok(None) => (Cell::new("never ran", Tone::Dim), String::new(), String::new()),
-            Ok(Some(record)) => (progress(&record.progress).into(), count(record.seq), local(record.at)),
+            Ok(Some(record)) => (stands_at(row, record).into(), count(record.seq), local(record.at)),
             Err(error) => (Cell::new(error.to_string(), Tone::Bad), String::new(), String::new()),
         };
         let last = row.last.as_ref().map_or_else(|| "".into(), last_run);
@@ -120,9 +137,45 @@ fn table(project: &Project, rows: &[Row]) -> Table {
             at.into(),
             last,
             waiting,
+            Cell::new(notes(row).join("; "), Tone::Warn),
         ]);
     }
     table
+}
+
+/// How far a member is: of a mart with windows, which are built.
+fn stands_at(row: &Row, record: &Record) -> String {
+    let Some(ledger) = &row.ledger else { return progress(&record.progress) };
+    let (built, all) = (ledger.built().count() as u64, ledger.states.len() as u64);
+    let newest = ledger.built().last().map_or(String::new(), |state| format!("{}, ", state.window));
+    format!("{newest}{} of {}", count(built), counted(all, "window"))
+}
+
+/// What somebody should see to.
+fn notes(row: &Row) -> Vec<String> {
+    let mut notes = vec![];
+    if let Some(freshness) = row.freshness.as_ref().filter(|freshness| freshness.is_stale()) {
+        notes.push(match freshness.age() {
+            Some(age) => format!("not fresh: {} old", coarse(age)),
+            None => "not fresh: never complete".to_owned(),
+        });
+    }
+    let Some(ledger) = &row.ledger else { return notes };
+    if ledger.vanished {
+        notes.push("its table is gone".to_owned());
+    }
+    let stale = ledger.stale().count() as u64;
+    if stale > 0 {
+        notes.push(format!("{} stale, see `vitrina plan`", counted(stale, "window")));
+    }
+    notes
+}
+
+/// An age without its smallest parts.
+fn coarse(age: Span) -> Span {
+    let seconds = age.get().as_secs();
+    let whole = [86_400, 3_600, 60].into_iter().find(|unit| seconds >= 2 * unit).unwrap_or(1);
+    Span::new(Duration::from_secs(seconds / whole * whole))
 }
 
 /// How the last run ended; of a blocked one, what stood in its way.
@@ -151,6 +204,17 @@ fn as_json(row: &Row) -> Value {
         "stands_at": record.map(|record| progress(&record.progress)),
         "last_run": row.last,
         "dead_letters": row.waiting,
+        "freshness": row.freshness.as_ref().map(|freshness| json!({
+            "until": freshness.until,
+            "warn_after": freshness.warn_after,
+            "stale": freshness.is_stale(),
+        })),
+        "windows": row.ledger.as_ref().map(|ledger| json!({
+            "built": ledger.built().count(),
+            "all": ledger.states.len(),
+            "due": ledger.due().count(),
+            "stale": ledger.stale().count(),
+        })),
         "error": row.record.as_ref().err().map(ToString::to_string),
     })
 }

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::{
-    common::TableReference,
-    sql::{parser::DFParserBuilder, resolve::resolve_table_references},
-};
+use datafusion::common::TableReference;
 
-use super::project::{JobInfo, MartMember, MartOutput, PipelineMember, Project, SourceKind, Sql, Trigger};
+use super::project::{
+    JobInfo, MartMember, MartOutput, PipelineMember, Project, Rule, SourceKind, Sql, Trigger,
+};
 use crate::{
     connector::sink::SinkSpec,
-    engine::typing::{TableName, native_tables},
+    engine::{
+        session::tables_read,
+        typing::{TableName, native_tables},
+    },
     model::name::{JobKind, JobName, Member},
 };
 
@@ -146,8 +148,12 @@ fn pipeline_node(project: &Project, info: &JobInfo, member: &PipelineMember) -> 
 
 fn mart_node(project: &Project, info: &JobInfo, member: &MartMember) -> Node {
     match &member.output {
-        MartOutput::Table { sql, sink, .. } => {
-            let reads = sql_inputs(project, sql);
+        MartOutput::Table { sql, sink, checks, .. } => {
+            let asked = checks.iter().filter_map(|check| match &check.rule {
+                Rule::NoRows { sql, .. } => Some(sql),
+                Rule::RowCount { .. } | Rule::Newest { .. } => None,
+            });
+            let reads = std::iter::once(sql).chain(asked).flat_map(|sql| sql_inputs(project, sql)).collect();
             node(info, &member.member, Some(sink_table(project, sink)), reads)
         }
         MartOutput::Workbook(workbook) => {
@@ -214,11 +220,7 @@ fn sql_inputs(project: &Project, sql: &Sql) -> Vec<Input> {
         let tables = native_tables(&sql.text).into_iter();
         return tables.filter_map(|name| input(project, &reference(&name)?)).collect();
     }
-    let statement =
-        DFParserBuilder::new(sql.text.as_str()).build().and_then(|mut parser| parser.parse_statement());
-    let Ok(statement) = statement else { return vec![] };
-    let Ok((tables, _)) = resolve_table_references(&statement, false) else { return vec![] };
-    tables.into_iter().filter_map(|reference| input(project, &reference)).collect()
+    tables_read(&sql.text).iter().filter_map(|name| input(project, &reference(name)?)).collect()
 }
 
 fn reference(name: &TableName) -> Option<TableReference> {

@@ -6,6 +6,7 @@ use arrow::datatypes::SchemaRef;
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
+pub use super::raw::check::Severity;
 use crate::{
     connector::{ConnectionConfig, generate::config::Generate, sink::SinkSpec, source::SourceSpec},
     model::{
@@ -13,6 +14,8 @@ use crate::{
         name::{Facts, JobKind, JobName, Member, Track},
         time::Span,
         unit::SliceLimit,
+        value::Value,
+        window::Windows,
     },
     workbook::spec::{Chart, SheetColumn},
 };
@@ -245,6 +248,8 @@ pub enum BadRowPolicy {
 pub struct Mart {
     /// What it has in common with pipelines.
     pub info: JobInfo,
+    /// The age past which it is stale; `None` = any age will do.
+    pub warn_after: Option<Span>,
     /// At least one; exactly one where there is no matrix.
     pub members: Vec<MartMember>,
 }
@@ -260,13 +265,27 @@ pub struct MartMember {
     pub output: MartOutput,
 }
 
+impl MartMember {
+    /// How its table is cut into windows; `None` = it is built whole, or is a workbook.
+    pub fn windows(&self) -> Option<&Windows> {
+        match &self.output {
+            MartOutput::Table { windows, .. } => windows.as_ref(),
+            MartOutput::Workbook(_) => None,
+        }
+    }
+}
+
 /// What a mart makes.
 #[derive(Debug, Clone)]
 pub enum MartOutput {
-    /// A table, by `replace` or `merge`.
+    /// A table, by `replace` or `merge`, or window by window.
     Table {
         /// The query.
         sql: Sql,
+        /// How it is cut into windows; `None` = it is built whole.
+        windows: Option<Windows>,
+        /// What must hold of its new rows.
+        checks: Vec<Check>,
         /// Where its rows go.
         sink: Box<SinkSpec>,
         /// The columns that it writes, where they can be told from the files alone.
@@ -274,6 +293,43 @@ pub enum MartOutput {
     },
     /// An Excel workbook.
     Workbook(Box<Workbook>),
+}
+
+/// What must hold of a mart's new rows, before anyone sees them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// For people; unique in its mart.
+    pub name: String,
+    /// What happens when it does not hold.
+    pub severity: Severity,
+    /// What must hold.
+    pub rule: Rule,
+}
+
+/// What a check asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rule {
+    /// That so many rows were staged.
+    RowCount {
+        /// At least.
+        min: u64,
+        /// At most.
+        max: u64,
+    },
+    /// That a query over `this` gives no row.
+    NoRows {
+        /// The query.
+        sql: Sql,
+        /// What its own parameters stand for.
+        values: IndexMap<String, Value>,
+    },
+    /// That the newest value of a column is not older than this.
+    Newest {
+        /// The column: a date or an instant.
+        column: String,
+        /// The age.
+        within: Span,
+    },
 }
 
 /// An Excel workbook: sheets of queries.

@@ -214,6 +214,14 @@ fn syntax(error: &ParserError, tokens: &[TokenWithSpan], places: &Places<'_>) ->
     Finding::new(place, "sql-syntax", lowered(message).replace("found: EOF", "found the end of the SQL"))
 }
 
+/// The text without what changes nothing in it: blanks and comments. One that cannot be read is as it stands.
+pub(super) fn normal(sql: &str) -> String {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize();
+    let Ok(tokens) = tokens else { return sql.to_owned() };
+    let tokens = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_) | Token::SemiColon));
+    tokens.map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 /// Where a bare keyword stands first.
 pub(super) fn keyword(sql: &str, word: &str) -> Option<Range<usize>> {
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
@@ -296,6 +304,19 @@ mod tests {
             assert_eq!(sql[place.clone()], format!(":{name}"));
         }
         assert!(parsed.tree.to_string().contains("d >= $period.from"));
+    }
+
+    #[test]
+    fn blanks_and_comments_change_nothing() {
+        let same = [
+            "SELECT a, 'x  y' FROM t",
+            " SELECT a,'x  y' -- all of it\n\tFROM t;",
+            "SELECT a , 'x  y' /* x */ FROM t",
+        ];
+        assert!(same.iter().all(|sql| normal(sql) == normal(same[0])));
+        for other in ["SELECT a, 'x y' FROM t", "SELECT a, 'x  y' FROM T", "SELECT a, 'x  y' FROM \"t\""] {
+            assert_ne!(normal(other), normal(same[0]), "{other}");
+        }
     }
 
     #[test]

@@ -10,3 +10,4 @@ pub mod secret;
 pub mod time;
 pub mod unit;
 pub mod value;
+pub mod window;

@@ -22,6 +22,13 @@ pub enum Event {
         /// Source rows of this unit.
         rows: Option<u64>,
     },
+    /// Of a mart's windows that this run builds, so many are done.
+    Windows {
+        /// Built so far.
+        done: u64,
+        /// All that this run builds.
+        total: u64,
+    },
     /// Rows were read since the last such event.
     Read {
         /// Rows that decoded.

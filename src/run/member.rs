@@ -1,6 +1,6 @@
 //! One member's run from its begin in the history to its end: opens source and sink, picks the story, counts.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +52,7 @@ impl Found<'_> {
 /// What one member's run is given.
 #[derive(Clone)]
 struct Order {
+    run: String,
     track: Track,
     options: RunOptions,
     observer: Arc<dyn Observer>,
@@ -74,6 +75,7 @@ impl Runtime {
         let run = self.history.begin(&track, started).unwrap_or_default();
         observer.event(&track, &Event::Started);
         let order = Order {
+            run: run.clone(),
             track: track.clone(),
             options: options.clone(),
             observer: Arc::clone(observer),
@@ -155,14 +157,15 @@ impl Runtime {
         let found = self.find(job, member)?;
         let timeout = found.info().retry.timeout;
         let follow = order.options.follow;
+        let found_windows = matches!(&found, Found::Mart(_, member) if member.windows().is_some());
         let story = async {
             match found {
                 Found::Pipeline(pipeline, member) => self.tell_pipeline(pipeline, member, order, tally).await,
                 Found::Mart(mart, member) => self.tell_mart(mart, member, order, tally).await,
             }
         };
-        if follow {
-            // It is meant to go on for ever.
+        if follow || found_windows {
+            // It is meant to go on for ever, or as long as there are windows, each of which has this time.
             return story.await;
         }
         tokio::time::timeout(timeout.get(), story).await.unwrap_or_else(|_| {
@@ -251,23 +254,35 @@ impl Runtime {
         tally: &mut Tally,
     ) -> Result<()> {
         match &member.output {
-            MartOutput::Table { sql, sink, .. } => {
+            MartOutput::Table { sql, sink, windows, checks, .. } => {
                 let there = self.project.connections.get(&sink.connection);
-                let there = there.filter(|config| sink.mode == Mode::Replace && config.runs_sql());
+                let takes = matches!(sink.mode, Mode::Replace | Mode::Window);
+                let there = there.filter(|config| takes && config.runs_sql());
+                let inputs = self.inputs(&mart.info.name, &member.member).await;
                 let run = MartRun {
+                    runtime: self,
+                    run: order.run,
                     info: &mart.info,
+                    member,
                     sql,
-                    inputs: self.inputs(&mart.info.name, &member.member).await,
+                    windows: windows.as_ref(),
+                    checks,
                     track: order.track,
                     sink: self.sink(sink).await?,
                     there: there.map(|_| sink.connection.as_str()),
-                    engine: &self.engine,
-                    params: Params::of_facts(&member.facts),
                     clock: Arc::clone(&self.clock),
                     observer: order.observer,
                     cancel: order.cancel,
                 };
-                run.run(tally).await
+                let options = &order.options;
+                match windows {
+                    Some(windows) => {
+                        let asked = options.backfill.as_ref();
+                        run.run_windows(windows, &inputs, asked, options.full_refresh, tally).await
+                    }
+                    None if options.backfill.is_some() => Err(not_in_windows(&mart.info.name)),
+                    None => run.run(inputs.whole(), tally).await,
+                }
             }
             MartOutput::Workbook(workbook) => {
                 let (params, period) =
@@ -275,7 +290,7 @@ impl Runtime {
                 let run = WorkbookRun {
                     info: &mart.info,
                     workbook,
-                    inputs: self.inputs(&mart.info.name, &member.member).await,
+                    inputs: self.inputs(&mart.info.name, &member.member).await.whole(),
                     track: order.track,
                     engine: &self.engine,
                     params,
@@ -335,19 +350,6 @@ impl Runtime {
         self.clock.now().with_timezone(&self.project.zone).date_naive()
     }
 
-    /// Where each track that a member reads from stands; those that never ran are left out.
-    async fn inputs(&self, job: &JobName, member: &Member) -> BTreeMap<String, u64> {
-        let mut inputs = BTreeMap::new();
-        let Some(node) = self.lineage.find(job, member) else { return inputs };
-        for &before in &self.lineage.nodes[node].upstream {
-            let before = &self.lineage.nodes[before];
-            if let Ok(Some(record)) = self.record_of(&before.job, &before.member).await {
-                inputs.insert(self.project.track(&before.job, &before.member).key(), record.seq);
-            }
-        }
-        inputs
-    }
-
     /// Where a member's rows lie, for people.
     fn target(&self, job: &JobName, member: &Member) -> String {
         let table = |sink: &SinkSpec| {
@@ -394,6 +396,11 @@ impl Runtime {
         }
         Ok(())
     }
+}
+
+fn not_in_windows(job: &JobName) -> Error {
+    let message = format!("`{job}` is not built window by window");
+    Error::new(ErrorKind::Unsupported, message).hint("`run` builds it whole; [window] cuts it into windows")
 }
 
 /// How rows of a source schema become rows of the sink: the pipeline's SQL and its condition for deletions, compiled.

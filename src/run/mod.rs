@@ -1,9 +1,12 @@
 //! A pipeline run and a mart run, told as one story each; what both need around them is [`Runtime`].
 
 mod ask;
+mod checks;
 pub mod event;
 mod fit;
+pub mod freshness;
 mod judge;
+pub mod ledger;
 mod letters;
 mod mart;
 mod member;
@@ -11,6 +14,7 @@ mod order;
 pub mod outside;
 mod params;
 mod pipeline;
+pub mod plan;
 pub mod position;
 pub mod preview;
 mod reader;
@@ -18,10 +22,12 @@ mod refresh;
 mod relations;
 mod replay;
 mod retry;
+pub mod sample;
 mod scratch;
 mod tally;
 mod targets;
 mod unit;
+pub mod windows;
 mod workbook;
 
 use std::sync::Arc;
@@ -75,6 +81,8 @@ pub struct RunOptions {
     pub with: IndexMap<String, String>,
     /// Reads dead letters again instead of the source.
     pub replay: bool,
+    /// Windows of marts that are built, whatever they are; those that are due unless told.
+    pub backfill: Option<windows::Backfill>,
     /// Pipelines go on when their source has more, until they are cancelled.
     pub follow: bool,
 }

@@ -1,4 +1,4 @@
-//! `history.db`: which runs there were. May be deleted at any time.
+//! `history.db`: which runs there were, and copies of what sinks remember of marts (`builds.rs`). May be deleted at any time.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::model::name::{JobName, Track};
 /// The runs of a project, newest first.
 pub struct History {
     folder: PathBuf,
-    database: Database,
+    pub(super) database: Database,
 }
 
 /// One run of one track, as history tells it.
@@ -126,7 +126,8 @@ pub struct RunFilter {
 
 const FORMAT: Format = Format {
     file: "history.db",
-    migrations: &["CREATE TABLE runs (
+    migrations: &[
+        "CREATE TABLE runs (
         id TEXT PRIMARY KEY,
         job TEXT NOT NULL,
         member TEXT NOT NULL,
@@ -142,7 +143,9 @@ const FORMAT: Format = Format {
         error TEXT,
         target TEXT NOT NULL DEFAULT ''
     ) WITHOUT ROWID;
-    CREATE INDEX runs_by_name ON runs (name, id);"],
+    CREATE INDEX runs_by_name ON runs (name, id);",
+        super::builds::TABLES,
+    ],
     synchronous: "NORMAL",
 };
 
@@ -345,6 +348,19 @@ mod tests {
         history.database.with(|c| c.execute(steal, params![theirs, other])).unwrap();
         assert_eq!(history.get(&ours).unwrap().unwrap().state, RunStatus::Running);
         assert_eq!(history.get(&theirs).unwrap().unwrap().state, RunStatus::Interrupted);
+    }
+
+    #[test]
+    fn the_first_format_is_brought_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/history-1.sql");
+        let old = rusqlite::Connection::open(folder.path().join("history.db")).unwrap();
+        old.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
+        drop(old);
+        let history = History::open(folder.path()).unwrap();
+        let runs = history.list(&RunFilter::default(), 10).unwrap();
+        assert_eq!(runs.iter().map(Run::name).collect::<Vec<_>>(), ["actions_to_stream/mrf2", "revenue"]);
+        assert_eq!(history.builds("revenue").unwrap(), vec![]);
     }
 
     #[test]

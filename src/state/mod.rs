@@ -1,13 +1,14 @@
 //! What a project remembers outside its sinks: two SQLite files and a lock, all in one folder.
 //!
-//! - `history.db` ([`history::History`]): which runs there were. May be deleted at any time: that loses
-//!   history, never rows.
+//! - `history.db` ([`history::History`]): which runs there were, a copy of what sinks know of marts' windows, and what checks said. May
+//!   be deleted at any time: that loses history, never rows.
 //! - `records.db` ([`records::Records`]): dead letters. Worth a backup: they are the only copy of rows that
 //!   were put aside.
 //! - `project.lock` ([`lock::ProjectLock`]): one process at a time changes something.
 //!
 //! Invariant: imports `model` only. How far a track is never lies here but in its sink.
 
+pub mod builds;
 mod database;
 pub mod error;
 pub mod history;

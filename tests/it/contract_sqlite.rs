@@ -81,7 +81,6 @@ fn cell(column: &dyn Array, row: usize) -> Value {
 impl Harness for Sqlite {
     fn abilities(&self) -> Abilities {
         let mut abilities = Abilities::all();
-        abilities.modes.retain(|mode| *mode != Mode::Window);
         // Text of unequal length does not sort as numbers: refused, and tested beside this suite.
         abilities.cursors.retain(|name| !name.starts_with("decimal"));
         abilities

@@ -23,4 +23,5 @@ mod refresh;
 mod sqlite;
 mod support;
 mod tidy;
+mod windows;
 mod workbook;

@@ -1,5 +1,7 @@
 //! Raw files → one profile's [`Project`], every name resolved, everything proved that needs no I/O.
 
+mod check_typing;
+mod checks;
 mod connections;
 mod generators;
 mod graph;
@@ -15,6 +17,7 @@ mod targets;
 mod trees;
 mod typing;
 mod value;
+mod windows;
 mod writers;
 
 use std::path::Path;

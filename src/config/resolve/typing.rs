@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use indexmap::IndexSet;
 
-use super::{matrix::meant, relations::Relations, report::Report, trees::Trees};
+use super::{matrix::meant, relations::Relations, report::Report, trees::Trees, windows};
 use crate::{
     config::{
         lineage::{self, Lineage, Table},
@@ -19,7 +19,7 @@ use crate::{
         source::SourceSpec,
     },
     engine::{
-        params::{period_types, value_type},
+        params::{period_types, value_type, window_types},
         typing::{Known, ParamTypes, Typed, check_condition, check_native, check_row_wise, check_sql},
     },
     model::{
@@ -113,9 +113,9 @@ fn tell(project: &mut Project, node: &lineage::Node, schema: SchemaRef) {
     }
 }
 
-struct Judge<'a> {
-    project: &'a Project,
-    relations: Relations<'a>,
+pub(super) struct Judge<'a> {
+    pub(super) project: &'a Project,
+    pub(super) relations: Relations<'a>,
 }
 
 impl Judge<'_> {
@@ -194,10 +194,22 @@ impl Judge<'_> {
         let mart = self.project.marts.get(&node.job)?;
         let member = mart.members.iter().find(|member| member.member == node.member)?;
         match &member.output {
-            MartOutput::Table { sql, sink, .. } => {
-                let typed = self.query(sql, tree.at(&["sql"]), &params(&member.facts), report);
+            MartOutput::Table { sql, sink, windows, checks, .. } => {
+                let mut params = params(&member.facts);
+                if windows.is_some() {
+                    params.extend(window_types());
+                }
+                let typed = self.query(sql, tree.at(&["sql"]), &params, report);
+                if windows.is_some() {
+                    windows::check_sql(sql, &typed, tree.at(&["sql"]), report);
+                }
                 let rows = if sql.native { told_columns(sink) } else { typed.schema };
-                self.sink(rows?, sink, tree.at(&["sink"]), report)
+                let target = rows.and_then(|rows| self.sink(rows, sink, tree.at(&["sink"]), report));
+                if let (Some(windows), Some(target)) = (windows, &target) {
+                    windows::check_column(windows, target, tree.at(&["window"]), report);
+                }
+                self.checks(checks, target.as_ref(), &params, tree.at(&["check"]), report);
+                target
             }
             MartOutput::Workbook(workbook) => {
                 self.workbook(workbook, &member.facts, tree, report);
@@ -248,7 +260,7 @@ impl Judge<'_> {
     }
 
     /// What the engine found, at its place in the file.
-    fn findings(&self, sql: &Sql, node: &Node, typed: &Typed, report: &mut Report<'_>) {
+    pub(super) fn findings(&self, sql: &Sql, node: &Node, typed: &Typed, report: &mut Report<'_>) {
         for used in typed.tables.iter().filter(|_| !sql.native) {
             let place = self.relations.place(&used.name).filter(|place| self.relations.is_unknown(place));
             if let Some(table) = place {
@@ -423,14 +435,15 @@ fn chart_columns(chart: &Chart, schema: &SchemaRef, node: &Node, report: &mut Re
     }
 }
 
+/// What of a place in a file is wrong.
 #[derive(Clone, Copy)]
-enum Place {
+pub(super) enum Place {
     Key,
     Value,
 }
 
 /// The column of a name; reported where there is none.
-fn column_of<'s>(
+pub(super) fn column_of<'s>(
     name: &str,
     schema: &'s SchemaRef,
     node: &Node,

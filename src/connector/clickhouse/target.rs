@@ -21,6 +21,7 @@ use crate::{
         delivery::Mode,
         name::Track,
         unit::{DELETED, Progress},
+        window::Grain,
     },
 };
 
@@ -186,7 +187,8 @@ impl Target<'_> {
     }
 
     async fn create(&self, wanted: &[Wanted]) -> Result<Vec<Field>> {
-        let options = self.options();
+        let mut options = self.options();
+        options.partition_by = options.partition_by.or_else(|| self.by_grain(wanted));
         let order = if options.order_by.is_empty() { &self.spec.key } else { &options.order_by };
         let sorts = |name: &str| order.iter().chain(&self.spec.key).any(|column| column == name);
         let columns: Vec<String> =
@@ -215,6 +217,19 @@ impl Target<'_> {
         let made = Table::must(self.server, self.database, &self.spec.table).await?;
         self.check_engine(&made)?;
         self.fit(&made, wanted, &mut vec![]).await
+    }
+
+    /// The windows of a mart as partitions; hours lie in days, since a server bears thousands of partitions and not tens of thousands.
+    fn by_grain(&self, wanted: &[Wanted]) -> Option<String> {
+        let (name, grain) = self.spec.window.as_ref()?;
+        let column = wanted.iter().find(|column| column.name == *name)?;
+        let name = quote(name);
+        Some(match (grain, &column.data_type) {
+            (Grain::Month, _) => format!("toYYYYMM({name})"),
+            (Grain::Week, _) => format!("toMonday({name})"),
+            (Grain::Hour | Grain::Day, DataType::Date32) => name,
+            (Grain::Hour | Grain::Day, _) => format!("toDate({name})"),
+        })
     }
 
     fn declared(&self, column: &Wanted, nullable: bool, options: &SinkOptions) -> String {

@@ -161,6 +161,14 @@ impl Sink for TableSink {
         inner.records().of(&track.key()).await
     }
 
+    async fn records(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
+        let inner = &self.inner;
+        if !has_records(&inner.server, &inner.database, &inner.shown).await? {
+            return Ok(vec![]);
+        }
+        inner.records().with_prefix(prefix).await
+    }
+
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
         let (inner, target) = (&self.inner, self.inner.target());
         target.prepare(Some(schema)).await?;

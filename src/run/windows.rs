@@ -236,17 +236,18 @@ impl Inside {
         let column = batch.column_by_name(&self.column).ok_or_else(|| {
             Error::new(ErrorKind::SchemaChanged, format!("the rows have no column `{}`", self.column))
         })?;
-        let bound = |value: &Value| scalar(value).to_scalar().map_err(Error::from);
+        let kind = column.data_type();
+        let bound = |value: &Value| {
+            scalar(value).cast_to(kind).and_then(|value| value.to_scalar()).map_err(Error::from)
+        };
         let after = gt_eq(column, &bound(&self.from)?).map_err(Error::from)?;
         let before = lt(column, &bound(&self.until)?).map_err(Error::from)?;
         let holds = |found: &BooleanArray, row| found.is_valid(row) && found.value(row);
-        let outside =
-            (0..batch.num_rows()).filter(|row| !(holds(&after, *row) && holds(&before, *row))).count();
-        if outside == 0 {
+        if (0..batch.num_rows()).all(|row| holds(&after, row) && holds(&before, row)) {
             return Ok(());
         }
         let message =
-            format!("mart `{}`: {outside} rows lie outside of the window by `{}`", track.name(), self.column);
+            format!("mart `{}`: a row lies outside of its window by `{}`", track.name(), self.column);
         Err(Error::new(ErrorKind::BadData, message)
             .hint("bound the query by `:window.from` and `:window.until` on what `window.column` is made of"))
     }

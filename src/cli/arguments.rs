@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     check, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, position, preview,
-    query, run, runs, schema, status,
+    query, run, runs, schema, status, test,
 };
 use crate::config;
 
@@ -96,6 +96,8 @@ pub(super) enum Command {
     Preview(preview::Args),
     /// Say what a run would do, what it promises and why
     Explain(explain::Args),
+    /// Run the unit tests that stand in the files, in memory
+    Test(test::Args),
     /// Read-only SQL over all connections, pipelines and marts
     Query(query::Args),
     /// Show where everything stands

@@ -6,6 +6,7 @@ use arrow::datatypes::SchemaRef;
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
+use super::unit_test::UnitTest;
 use crate::{
     connector::{ConnectionConfig, generate::config::Generate, sink::SinkSpec, source::SourceSpec},
     model::{
@@ -44,6 +45,8 @@ pub struct Project {
     pub pipelines: IndexMap<JobName, Pipeline>,
     /// Marts of this profile, in order of name.
     pub marts: IndexMap<JobName, Mart>,
+    /// Unit tests, file by file; empty where a profile is resolved to run it.
+    pub tests: Vec<UnitTest>,
 }
 
 /// A language of workbooks and the bot.

@@ -22,6 +22,7 @@ mod scratch;
 mod tally;
 mod targets;
 mod unit;
+pub mod unit_test;
 mod workbook;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{
     MatrixUse, Retry, Schedule, SqlText,
     pipeline::{Scalar, SinkColumn},
+    test::Test,
 };
 use crate::{
     connector::{
@@ -56,6 +57,9 @@ pub(crate) struct MartFile {
     /// The sheets of a workbook, in order.
     #[serde(default)]
     pub(crate) sheet: Vec<Sheet>,
+    /// Unit tests.
+    #[serde(default)]
+    pub(crate) test: Vec<Test>,
 }
 
 /// `[sink]` of a mart.

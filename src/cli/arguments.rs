@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     backfill, check, checks, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, plan,
-    position, preview, query, run, runs, schema, status,
+    position, preview, query, run, runs, schema, status, test,
 };
 use crate::config;
 
@@ -102,6 +102,8 @@ pub(super) enum Command {
     Preview(preview::Args),
     /// Say what a run would do, what it promises and why
     Explain(explain::Args),
+    /// Run the unit tests that stand in the files, in memory
+    Test(test::Args),
     /// Read-only SQL over all connections, pipelines and marts
     Query(query::Args),
     /// Show where everything stands

@@ -31,6 +31,7 @@ mod schema_pull;
 mod selection;
 mod status;
 mod table;
+mod test;
 
 use std::process::ExitCode;
 
@@ -91,6 +92,7 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::Checks(args) => checks::run(&args, context).await,
         Command::Preview(args) => preview::run(&args, context).await,
         Command::Explain(args) => explain::run(&args, context).await,
+        Command::Test(args) => test::run(&args, context).await,
         Command::Query(args) => query::run(&args, context).await,
         Command::Status(args) => status::run(&args, context).await,
         Command::Runs(args) => runs::run(&args, context),

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use indexmap::IndexMap;
 
 pub use super::raw::check::Severity;
+use super::unit_test::UnitTest;
 use crate::{
     connector::{ConnectionConfig, generate::config::Generate, sink::SinkSpec, source::SourceSpec},
     model::{
@@ -47,6 +48,8 @@ pub struct Project {
     pub pipelines: IndexMap<JobName, Pipeline>,
     /// Marts of this profile, in order of name.
     pub marts: IndexMap<JobName, Mart>,
+    /// Unit tests, file by file; empty where a profile is resolved to run it.
+    pub tests: Vec<UnitTest>,
 }
 
 /// A language of workbooks and the bot.

@@ -7,6 +7,7 @@ pub mod name;
 pub mod position;
 pub mod problem;
 pub mod secret;
+pub mod text_rows;
 pub mod time;
 pub mod unit;
 pub mod value;

@@ -27,6 +27,7 @@ mod scratch;
 mod tally;
 mod targets;
 mod unit;
+pub mod unit_test;
 pub mod windows;
 mod workbook;
 

@@ -8,6 +8,7 @@ use super::{
     MatrixUse, Retry, Schedule, SqlText,
     check::Check,
     pipeline::{Scalar, SinkColumn},
+    test::Test,
 };
 use crate::{
     connector::{
@@ -68,6 +69,9 @@ pub(crate) struct MartFile {
     /// The sheets of a workbook, in order.
     #[serde(default)]
     pub(crate) sheet: Vec<Sheet>,
+    /// Unit tests.
+    #[serde(default)]
+    pub(crate) test: Vec<Test>,
 }
 
 /// `[window]`: the mart is built window by window. Its SQL bounds what it reads by `:window.from` (in) and `:window.until` (out), which are instants; a comparison

@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod mart;
 pub(crate) mod pipeline;
 pub(crate) mod project;
+pub(crate) mod test;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;

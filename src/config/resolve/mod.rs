@@ -2,6 +2,7 @@
 
 mod check_typing;
 mod checks;
+pub mod columns;
 mod connections;
 mod generators;
 mod graph;
@@ -16,6 +17,7 @@ mod report;
 mod targets;
 mod trees;
 mod typing;
+mod unit_tests;
 mod value;
 mod windows;
 mod writers;
@@ -44,6 +46,17 @@ use crate::model::{
 /// The profile without a name.
 pub const DEFAULT_PROFILE: &str = "default";
 
+/// Whose unit tests are resolved with a profile. Tests are the same in every profile, so that one is enough to prove them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestsOf {
+    /// Nobody's: it is resolved to be run.
+    NoJob,
+    /// Those of jobs that no earlier profile has.
+    JobsFirstSeen,
+    /// Everybody's.
+    EveryJob,
+}
+
 /// What jobs are resolved against.
 pub(super) struct Context<'a> {
     root: &'a Path,
@@ -60,7 +73,7 @@ pub(crate) fn profiles(files: &Files) -> Vec<String> {
 }
 
 /// Resolves and proves one profile. Where there are errors, the project is what could be made of it.
-pub(crate) fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Project>) {
+pub(crate) fn resolve(files: &Files, profile: &str, tests: TestsOf) -> (Vec<Problem>, Option<Project>) {
     let Some(project) = &files.project else { return (vec![], None) };
     let mut report = Report::new(&files.sources);
     let zone: Tz =
@@ -92,9 +105,21 @@ pub(crate) fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Pro
     graph::check(&lineage, &project, &wrong, &trees, &mut report);
     let known =
         typing::KnownBefore { unmade: &unmade, wrong, lock: files.lock.as_ref(), failed: &files.failed };
-    typing::check(&mut project, &lineage, known, &trees, &mut report);
+    typing::check(&mut project, &lineage, &known, &trees, &mut report);
     targets::check(&project, &files.targets, &trees, &mut report);
+    if tests != TestsOf::NoJob {
+        let earlier: &[String] =
+            if tests == TestsOf::JobsFirstSeen { before(&profiles, profile) } else { &[] };
+        let found = unit_tests::resolve(files, &project, &lineage, &known, (earlier, &profiles), &mut report);
+        project.tests = found;
+    }
     (report.problems, Some(project))
+}
+
+/// The profiles that come before one.
+fn before<'p>(profiles: &'p [String], profile: &str) -> &'p [String] {
+    let at = profiles.iter().position(|known| known == profile).unwrap_or(0);
+    &profiles[..at]
 }
 
 struct Settings<'a> {
@@ -133,6 +158,7 @@ fn assemble(
             .collect(),
         pipelines: pipelines.into_iter().map(|pipeline| (pipeline.info.name.clone(), pipeline)).collect(),
         marts: marts.into_iter().map(|mart| (mart.info.name.clone(), mart)).collect(),
+        tests: vec![],
     }
 }
 

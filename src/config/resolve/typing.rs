@@ -63,15 +63,17 @@ pub(crate) struct KnownBefore<'a> {
 pub(crate) fn check(
     project: &mut Project,
     lineage: &Lineage,
-    known: KnownBefore<'_>,
+    known: &KnownBefore<'_>,
     trees: &Trees<'_>,
     report: &mut Report<'_>,
 ) {
     // Where there is a circle, which was reported, what is not known yet stays unknown.
     let order = lineage.order().unwrap_or_else(|_| (0..lineage.nodes.len()).collect());
     let first = report.problems.len();
-    let mut judge =
-        Judge { project, relations: Relations::new(project, lineage, known.wrong, known.lock, known.failed) };
+    let mut judge = Judge {
+        project,
+        relations: Relations::new(project, lineage, known.wrong.clone(), known.lock, known.failed),
+    };
     for at in order {
         let node = &lineage.nodes[at];
         let tree = trees.get(node.kind, &node.job);
@@ -223,18 +225,7 @@ impl Judge<'_> {
     }
 
     fn workbook(&self, workbook: &Workbook, facts: &Facts, tree: &Node, report: &mut Report<'_>) {
-        let mut params = params(facts);
-        for (name, with) in &workbook.with {
-            if params.contains_key(name) {
-                continue; // A matrix of the same name, which was reported.
-            }
-            match with {
-                With::Period(_) => params.extend(period_types(name)),
-                With::Value(value) => {
-                    params.insert(name.clone(), value_type(value));
-                }
-            }
-        }
+        let params = workbook_params(workbook, facts);
         for (sheet, node) in workbook.sheets.iter().zip(tree.at(&["sheet"]).items()) {
             let typed = self.query(&sheet.sql, node.at(&["sql"]), &params, report);
             let Some(schema) = typed.schema else { continue };
@@ -405,7 +396,25 @@ fn told_columns(sink: &SinkSpec) -> Option<SchemaRef> {
     Some(Arc::new(Schema::new(fields)))
 }
 
-fn params(facts: &Facts) -> ParamTypes {
+/// Types of the parameters of a workbook's queries.
+pub(super) fn workbook_params(workbook: &Workbook, facts: &Facts) -> ParamTypes {
+    let mut params = params(facts);
+    for (name, with) in &workbook.with {
+        if params.contains_key(name) {
+            continue; // A matrix of the same name, which was reported.
+        }
+        match with {
+            With::Period(_) => params.extend(period_types(name)),
+            With::Value(value) => {
+                params.insert(name.clone(), value_type(value));
+            }
+        }
+    }
+    params
+}
+
+/// Types of the parameters that every query of a member has.
+pub(super) fn params(facts: &Facts) -> ParamTypes {
     facts.keys().map(|name| (name.clone(), DataType::Utf8)).collect()
 }
 

@@ -1,5 +1,6 @@
 //! Whole projects in, problems out: every message as it is drawn.
 
+mod columns;
 mod files;
 mod jobs;
 mod locked;
@@ -9,6 +10,7 @@ mod places;
 mod project;
 mod robust;
 mod sql;
+mod unit_tests;
 
 use std::{fmt::Write as _, path::Path};
 

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod client;
+mod dialect;
 mod error;
 mod executor;
 mod filter;

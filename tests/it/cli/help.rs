@@ -2,7 +2,7 @@
 
 use crate::support::project::Sandbox;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "init",
     "demo",
     "check",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 17] = [
     "graph",
     "schema",
     "connections",
+    "test",
 ];
 
 #[test]

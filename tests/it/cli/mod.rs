@@ -6,6 +6,7 @@ mod locked;
 mod moving;
 mod project;
 mod terminal;
+mod testing;
 mod wrong;
 
 use crate::support::project::Sandbox;

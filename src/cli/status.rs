@@ -9,7 +9,7 @@ use super::{
     context::Context,
     failure::Result,
     interrupt::unless_interrupted,
-    output::{self, Tone, count},
+    output::{self, Tone, count, printable},
     runner,
     runs::status_cell,
     selection::{self, Selection, name_of},
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     config::{lineage::Node, project::Project},
     connector::error::Error,
+    daemon::{SlotState, SlotView, TaskState, protocol::Status},
     model::{
         name::JobKind,
         unit::{Progress, Record},
@@ -57,6 +58,7 @@ struct Row {
     record: Result<Option<Record>, Error>,
     last: Option<Run>,
     waiting: u64,
+    schedule: Option<SlotView>,
 }
 
 /// Runs the command.
@@ -64,7 +66,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let project = context.project()?;
     let selection = Selection::named(&project, &args.names)?;
     let runtime = runner::open(&project)?;
-    let rows = unless_interrupted(gather(&runtime, &selection)).await?;
+    let daemon = daemon_of(&project, context).await;
+    let rows = unless_interrupted(gather(&runtime, &selection, daemon.as_ref())).await?;
     match args.format {
         super::Format::Json => {
             let all: Vec<Value> = rows.iter().map(as_json).collect();
@@ -72,18 +75,63 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
         }
         super::Format::Text => table(&project, &rows).print(context.output)?,
     }
-    if let Some(holder) = lock::holder(&project.state) {
-        context.output.say(&format!("process {} changes this project now: `{}`", holder.pid, holder.command));
+    match (daemon, lock::holder(&project.state)) {
+        (Some(daemon), _) => tell_of(&daemon, &project, context),
+        (None, Some(holder)) => {
+            context
+                .output
+                .say(&format!("process {} changes this project now: `{}`", holder.pid, holder.command));
+        }
+        (None, None) => {}
     }
     Ok(())
 }
 
-async fn gather(runtime: &Runtime, selection: &Selection) -> Result<Vec<Row>> {
+/// How the daemon stands, where one serves the project.
+async fn daemon_of(project: &Project, context: &Context) -> Option<Status> {
+    match context.daemon(project).await?.status().await {
+        Ok(status) => Some(status),
+        Err(error) => {
+            context.output.say(&format!("the daemon does not say how it stands: {error}"));
+            None
+        }
+    }
+}
+
+/// The daemon in a line, and what is wrong with it, also with `--quiet`.
+fn tell_of(daemon: &Status, project: &Project, context: &Context) {
+    let local = |at: DateTime<Utc>| at.with_timezone(&project.zone).format("%Y-%m-%d %H:%M:%S").to_string();
+    let stops = if daemon.stopping { ", stopping" } else { "" };
+    context.output.say(&format!(
+        "the daemon (process {}, profile {}) serves this project since {}{stops}",
+        daemon.pid,
+        daemon.profile,
+        local(daemon.since)
+    ));
+    let bad = |text: &str| output::complain(&context.output.messages.paint(text, Tone::Bad));
+    if !daemon.healthy {
+        bad("it hangs: it did not look at its schedules for more than a minute");
+    }
+    for (name, state) in &daemon.tasks {
+        if let TaskState::Failed(why) = state {
+            bad(&format!("its task `{name}` failed: {why}"));
+        }
+    }
+    if let Some(stale) = &daemon.stale {
+        let since = local(stale.since);
+        bad(&format!("it serves the project as it was before {since}: what was edited since has problems"));
+        stale.problems.iter().for_each(|problem| output::complain(&format!("  {}", printable(problem))));
+    }
+}
+
+async fn gather(runtime: &Runtime, selection: &Selection, daemon: Option<&Status>) -> Result<Vec<Row>> {
     let letters: BTreeMap<String, u64> =
         runtime.records().count(None)?.into_iter().map(|count| (count.track, count.waiting)).collect();
     let mut rows = Vec::with_capacity(selection.nodes.len());
     for node in selection.iter() {
-        rows.push(row(runtime, node, &letters).await?);
+        let name = name_of(node);
+        let schedule = daemon.and_then(|daemon| daemon.members.iter().find(|member| member.name == name));
+        rows.push(Row { schedule: schedule.cloned(), ..row(runtime, node, &letters).await? });
     }
     Ok(rows)
 }
@@ -96,12 +144,14 @@ async fn row(runtime: &Runtime, node: &Node, letters: &BTreeMap<String, u64>) ->
         record: runtime.record_of(&node.job, &node.member).await,
         last: runtime.history().last(&track)?,
         waiting: letters.get(&track.key()).copied().unwrap_or_default(),
+        schedule: None,
     })
 }
 
 fn table(project: &Project, rows: &[Row]) -> Table {
-    let mut table =
-        Table::new(["name", "kind", "stands at", ">commits", "last commit", "last run", ">dead letters"]);
+    let served = rows.iter().any(|row| row.schedule.is_some());
+    let columns = ["name", "kind", "stands at", ">commits", "last commit", "last run", ">dead letters"];
+    let mut table = Table::new(columns.into_iter().chain(served.then_some("next run")));
     let local = |at: DateTime<Utc>| at.with_timezone(&project.zone).format("%Y-%m-%d %H:%M:%S").to_string();
     for row in rows {
         let (stands, commits, at) = match &row.record {
@@ -112,7 +162,8 @@ fn table(project: &Project, rows: &[Row]) -> Table {
         let last = row.last.as_ref().map_or_else(|| "".into(), last_run);
         let tone = if row.waiting > 0 { Tone::Warn } else { Tone::Plain };
         let waiting = Cell::new(count(row.waiting), tone);
-        table.row([
+        let next = row.schedule.as_ref().map(|schedule| next_run(schedule, &local));
+        let cells: [Cell; 7] = [
             row.name.as_str().into(),
             row.kind.to_string().into(),
             stands,
@@ -120,9 +171,30 @@ fn table(project: &Project, rows: &[Row]) -> Table {
             at.into(),
             last,
             waiting,
-        ]);
+        ];
+        table.row(cells.into_iter().chain(served.then(|| next.unwrap_or_else(|| "".into()))));
     }
     table
+}
+
+/// What the daemon does with it next.
+fn next_run(schedule: &SlotView, local: &dyn Fn(DateTime<Utc>) -> String) -> Cell {
+    let left_out = match schedule.left_out {
+        0 => String::new(),
+        left_out => format!(" ({} left out)", count(left_out)),
+    };
+    match &schedule.state {
+        SlotState::Runs => Cell::new(format!("runs now{left_out}"), Tone::Good),
+        SlotState::Follows => Cell::new("follows its source", Tone::Good),
+        SlotState::Due => format!("due{left_out}").into(),
+        SlotState::Retries(at) => Cell::new(format!("failed; again {}", local(*at)), Tone::Warn),
+        SlotState::BlockedBy(by) => Cell::new(format!("blocked by `{by}`"), Tone::Warn),
+        SlotState::ByHand => Cell::new("by hand", Tone::Dim),
+        SlotState::Waits => match schedule.next {
+            Some(at) => format!("{}{left_out}", local(at)).into(),
+            None => "after others".into(),
+        },
+    }
 }
 
 /// How the last run ended; of a blocked one, what stood in its way.
@@ -151,6 +223,7 @@ fn as_json(row: &Row) -> Value {
         "stands_at": record.map(|record| progress(&record.progress)),
         "last_run": row.last,
         "dead_letters": row.waiting,
+        "schedule": row.schedule,
         "error": row.record.as_ref().err().map(ToString::to_string),
     })
 }

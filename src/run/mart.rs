@@ -1,6 +1,6 @@
 //! A mart run, as one story: query → claim → fit → stage → commit. The whole table is one snapshot; readers see the old rows or the new.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow::datatypes::{FieldRef, SchemaRef};
 use chrono::{DateTime, Utc};
@@ -49,6 +49,10 @@ pub(super) struct MartRun<'a> {
     pub params: Params,
     /// Sequence numbers of the tracks that it reads, by track key.
     pub inputs: BTreeMap<String, u64>,
+    /// How long it may go on once it is cancelled.
+    pub grace: Duration,
+    /// Tries that failed in a process that died.
+    pub failed: u32,
     pub clock: Arc<dyn Clock>,
     pub observer: Arc<dyn Observer>,
     pub cancel: CancellationToken,
@@ -57,7 +61,7 @@ pub(super) struct MartRun<'a> {
 impl MartRun<'_> {
     /// Builds the table anew; retries what the world fails.
     pub(super) async fn run(&self, tally: &mut Tally) -> Result<()> {
-        let mut tries = Tries::new(self.info.retry, &self.track, &self.observer, &self.cancel);
+        let mut tries = Tries::new(self.info.retry, self.failed, &self.track, &self.observer, &self.cancel);
         loop {
             let units = tally.units;
             let Err(error) = self.build(tally).await else { return Ok(()) };
@@ -95,7 +99,7 @@ impl MartRun<'_> {
             rows: None,
         };
         let stage = self.sink.stage(&self.track, &claim, &unit, &attempt, rows);
-        let staged = unless_cancelled(&self.cancel, std::time::Duration::ZERO, stage).await?;
+        let staged = unless_cancelled(&self.cancel, self.grace, stage).await?;
         failpoint::pass("run.mart.staged");
         let committed = staged.commit().await?;
         let record = committed.record();

@@ -3,8 +3,10 @@
 mod ask;
 pub mod event;
 mod fit;
+pub mod gate;
 mod judge;
 mod letters;
+mod log;
 mod mart;
 mod member;
 mod order;
@@ -24,9 +26,10 @@ mod targets;
 mod unit;
 mod workbook;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -52,6 +55,7 @@ use crate::{
     workbook as workbook_file,
 };
 use event::{Observer, Outcome};
+use gate::Gate;
 use scratch::Scratch;
 
 /// A project with everything opened that its runs need. Nothing is connected to before it is needed.
@@ -64,10 +68,11 @@ pub struct Runtime {
     history: Arc<History>,
     records: Arc<Records>,
     scratch: Scratch,
+    gate: Arc<Gate>,
 }
 
 /// How a run is asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RunOptions {
     /// Reads everything again and replaces the target at once.
     pub full_refresh: bool,
@@ -77,11 +82,23 @@ pub struct RunOptions {
     pub replay: bool,
     /// Pipelines go on when their source has more, until they are cancelled.
     pub follow: bool,
+    /// Tries that failed already, in a process that died.
+    #[serde(skip)]
+    pub failed: u32,
+    /// How long a run may go on once it is cancelled; unless told five seconds for pipelines, no time for marts.
+    #[serde(skip)]
+    pub grace: Option<Duration>,
 }
 
 impl Runtime {
     /// Opens a checked project.
     pub fn open(project: Arc<Project>, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        let gate = Gate::new(project.parallel);
+        Self::open_behind(gate, project, clock)
+    }
+
+    /// Opens a checked project whose runs share a gate with those of others.
+    pub fn open_behind(gate: Arc<Gate>, project: Arc<Project>, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         let scratch = Scratch::make(&project.state.join("scratch"))?;
         let mut engine = Engine::new(&Settings {
             memory: project.memory,
@@ -114,6 +131,7 @@ impl Runtime {
             connections,
             engine: Arc::new(engine),
             scratch,
+            gate,
         }))
     }
 

@@ -17,7 +17,7 @@ mod typing;
 mod value;
 mod writers;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use chrono_tz::Tz;
 use indexmap::IndexSet;
@@ -36,10 +36,14 @@ use super::{
 use crate::model::{
     name::JobName,
     problem::{Problem, Severity, nearest},
+    time::Span,
 };
 
 /// The profile without a name.
 pub const DEFAULT_PROFILE: &str = "default";
+
+/// How long runs may go on after the daemon was told to stop, unless told.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What jobs are resolved against.
 pub(super) struct Context<'a> {
@@ -123,6 +127,8 @@ fn assemble(
         state: files.root.join(state),
         memory: memory.unwrap_or(256 << 20),
         parallel: raw.daemon.parallel.unwrap_or(4),
+        grace: raw.daemon.grace.map_or(GRACE, Span::get),
+        listen: raw.daemon.listen.as_deref().and_then(|listen| listen.parse().ok()),
         matrix: matrices.clone(),
         connections: connections
             .iter()

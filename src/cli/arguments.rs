@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     check, connections, dead_letters, demo, explain, graph, init, logs, output::ColorWhen, position, preview,
-    query, run, runs, schema, serve, status,
+    query, run, runs, schema, serve, status, top,
 };
 use crate::config;
 
@@ -115,6 +115,8 @@ pub(super) enum Command {
     Serve(serve::Args),
     /// Show what a run told
     Logs(logs::Args),
+    /// Watch what the daemon does
+    Top(top::Args),
     /// Test connections, list their tables
     Connections(connections::Args),
 }

@@ -30,6 +30,7 @@ mod selection;
 mod serve;
 mod status;
 mod table;
+mod top;
 
 use std::process::ExitCode;
 
@@ -99,6 +100,7 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::Schema(args) => schema::run(&args, context).await,
         Command::Serve(args) => serve::run(&args, context).await,
         Command::Logs(args) => logs::run(&args, context),
+        Command::Top(args) => top::run(&args, context).await,
         Command::Connections(args) => connections::run(&args, context).await,
     }
 }

@@ -99,7 +99,7 @@ async fn daemon_of(project: &Project, context: &Context) -> Option<Status> {
 }
 
 /// The daemon in a line, and what is wrong with it, also with `--quiet`.
-fn tell_of(daemon: &Status, project: &Project, context: &Context) {
+pub(super) fn tell_of(daemon: &Status, project: &Project, context: &Context) {
     let local = |at: DateTime<Utc>| at.with_timezone(&project.zone).format("%Y-%m-%d %H:%M:%S").to_string();
     let stops = if daemon.stopping { ", stopping" } else { "" };
     context.output.say(&format!(
@@ -178,7 +178,7 @@ fn table(project: &Project, rows: &[Row]) -> Table {
 }
 
 /// What the daemon does with it next.
-fn next_run(schedule: &SlotView, local: &dyn Fn(DateTime<Utc>) -> String) -> Cell {
+pub(super) fn next_run(schedule: &SlotView, local: &dyn Fn(DateTime<Utc>) -> String) -> Cell {
     let left_out = match schedule.left_out {
         0 => String::new(),
         left_out => format!(" ({} left out)", count(left_out)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, lock};
+use super::{Daemon, lock, watching::Watching};
 use crate::{
     connector::error::Result,
     model::{
@@ -30,7 +30,8 @@ impl Daemon {
         let runtime = self.runtime();
         let _hold =
             self.hold(members.iter().map(|(job, member)| runtime.project().track(job, member).name()));
-        let outcomes = runtime.run(members, options, observer, cancel).await;
+        let watching = Watching::of(self, Some(observer));
+        let outcomes = runtime.run(members, options, &watching, cancel).await;
         let mut blocked = vec![];
         {
             let mut board = self.board();

@@ -2,11 +2,11 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use chrono::TimeDelta;
+use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
@@ -16,13 +16,11 @@ use super::{
     alarm::Alarm,
     board::{Blocked, Doing},
     lock,
+    watching::Watching,
 };
 use crate::{
-    model::name::{JobName, Member, Track},
-    run::{
-        RunOptions,
-        event::{Event, Observer, RunState},
-    },
+    model::name::{JobName, Member},
+    run::{RunOptions, event::RunState},
 };
 
 /// The board is looked at this often, whatever the alarm does: a clock that was set back moves every instant.
@@ -60,10 +58,7 @@ pub(super) async fn conduct(daemon: Arc<Daemon>, stop: CancellationToken) -> Res
 }
 
 impl Daemon {
-    fn look(
-        &self,
-        now: chrono::DateTime<chrono::Utc>,
-    ) -> (Vec<Begun>, Option<chrono::DateTime<chrono::Utc>>) {
+    fn look(&self, now: DateTime<Utc>) -> (Vec<Begun>, Option<DateTime<Utc>>) {
         let mut board = self.board();
         let ready = board.tick(now);
         let begun = ready.into_iter().filter_map(|index| {
@@ -91,7 +86,7 @@ impl Daemon {
             grace: Some(runtime.project().grace),
             ..RunOptions::default()
         };
-        let observer: Arc<dyn Observer> = Arc::new(Watching { daemon: Arc::downgrade(self) });
+        let observer = Watching::of(self, None);
         self.running.spawn(async move {
             let selection = [(job, member)];
             let run = runtime.run(&selection, &options, &observer, &cancel);
@@ -150,41 +145,6 @@ impl Daemon {
         if let Err(error) = self.runtime().history().keep(&changed) {
             tracing::warn!("where schedules stand could not be written, and is tried again: {error}");
             self.board().keep_again(&changed);
-        }
-    }
-}
-
-/// Tells the board what happens in its runs.
-struct Watching {
-    daemon: Weak<Daemon>,
-}
-
-impl Observer for Watching {
-    fn event(&self, track: &Track, event: &Event) {
-        let Some(daemon) = self.daemon.upgrade() else { return };
-        match event {
-            Event::Committed { .. } => {
-                let mut board = daemon.board();
-                if let Some(slot) = board.find(&track.name()) {
-                    board.committed(slot);
-                    drop(board);
-                    daemon.wake.notify_one();
-                }
-            }
-            Event::Retrying { wait, attempt, .. } => {
-                let at = daemon.clock.now() + TimeDelta::from_std(*wait).unwrap_or_default();
-                let mut board = daemon.board();
-                if let Some(slot) = board.find(&track.name()) {
-                    board.retrying(slot, *attempt, at);
-                    drop(board);
-                    daemon.keep();
-                }
-            }
-            Event::Started
-            | Event::Planned { .. }
-            | Event::Read { .. }
-            | Event::Note(_)
-            | Event::Finished => {}
         }
     }
 }

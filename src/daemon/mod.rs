@@ -20,6 +20,7 @@ mod reload;
 mod socket;
 mod tasks;
 mod watch;
+mod watching;
 
 use std::{
     collections::HashMap,
@@ -46,6 +47,7 @@ use self::{
 pub use self::{
     board::{SlotState, SlotView},
     tasks::{TaskState, Tasks},
+    watching::Going,
 };
 use crate::{
     config::{Loaded, project::Project},
@@ -91,6 +93,7 @@ pub struct Daemon {
     running: TaskTracker,
     /// Runs that follow their sources, by name: how they are told to end.
     following: Mutex<HashMap<String, CancellationToken>>,
+    going: Mutex<watching::AllGoing>,
     stale: Mutex<Option<Stale>>,
     looked_at: AtomicI64,
     tasks: Tasks,
@@ -143,6 +146,7 @@ impl Daemon {
             stop,
             running: TaskTracker::new(),
             following: Mutex::default(),
+            going: Mutex::default(),
             stale: Mutex::default(),
             looked_at: AtomicI64::new(now.timestamp()),
         }))
@@ -166,6 +170,7 @@ impl Daemon {
             stale: lock(&self.stale).clone(),
             tasks: self.tasks.states(),
             members: self.board().view(now),
+            going: lock(&self.going).clone(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{SlotView, TaskState};
+use super::{Going, SlotView, TaskState};
 use crate::{
     connector::error::{Error, ErrorKind},
     model::{
@@ -111,6 +111,8 @@ pub struct Status {
     pub tasks: BTreeMap<String, TaskState>,
     /// Every member of the project.
     pub members: Vec<SlotView>,
+    /// Runs that go, by the member's name.
+    pub going: BTreeMap<String, Going>,
 }
 
 /// An edit that was not taken over.

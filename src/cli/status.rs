@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use super::{
-    context::Context,
+    context::{Context, PROJECT_FILE},
     failure::Result,
     interrupt::unless_interrupted,
     output::{self, Tone, count, printable},
@@ -16,9 +17,9 @@ use super::{
     table::{Cell, Table},
 };
 use crate::{
-    config::{lineage::Node, project::Project},
+    config::{DEFAULT_STATE, lineage::Node, project::Project},
     connector::error::Error,
-    daemon::{SlotState, SlotView, TaskState, protocol::Status},
+    daemon::{SlotState, SlotView, TaskState, client, protocol::Status},
     model::{
         name::JobKind,
         unit::{Progress, Record},
@@ -63,7 +64,13 @@ struct Row {
 
 /// Runs the command.
 pub(super) async fn run(args: &Args, context: &Context) -> Result {
-    let project = context.project()?;
+    let project = match context.project() {
+        Ok(project) => project,
+        Err(failure) => {
+            tell_of_old(context).await;
+            return Err(failure);
+        }
+    };
     let selection = Selection::named(&project, &args.names)?;
     let runtime = runner::open(&project)?;
     let daemon = daemon_of(&project, context).await;
@@ -76,7 +83,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
         super::Format::Text => table(&project, &rows).print(context.output)?,
     }
     match (daemon, lock::holder(&project.state)) {
-        (Some(daemon), _) => tell_of(&daemon, &project, context),
+        (Some(daemon), _) => tell_of(&daemon, project.zone, context),
         (None, Some(holder)) => {
             context
                 .output
@@ -98,9 +105,23 @@ async fn daemon_of(project: &Project, context: &Context) -> Option<Status> {
     }
 }
 
+/// The files have problems, and a daemon may go on with what they were: it is found where the project's state would be.
+async fn tell_of_old(context: &Context) {
+    let Ok(root) = context.root() else { return };
+    let text = std::fs::read_to_string(root.join(PROJECT_FILE)).unwrap_or_default();
+    let file: toml::Table = text.parse().unwrap_or_default();
+    let state = file.get("daemon").and_then(|daemon| daemon.get("state")).and_then(toml::Value::as_str);
+    let state = root.join(state.unwrap_or(DEFAULT_STATE));
+    if let Some(daemon) = client::connect(&state, &context.global.profile).await
+        && let Ok(status) = daemon.status().await
+    {
+        tell_of(&status, Tz::UTC, context);
+    }
+}
+
 /// The daemon in a line, and what is wrong with it, also with `--quiet`.
-pub(super) fn tell_of(daemon: &Status, project: &Project, context: &Context) {
-    let local = |at: DateTime<Utc>| at.with_timezone(&project.zone).format("%Y-%m-%d %H:%M:%S").to_string();
+pub(super) fn tell_of(daemon: &Status, zone: Tz, context: &Context) {
+    let local = |at: DateTime<Utc>| at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string();
     let stops = if daemon.stopping { ", stopping" } else { "" };
     context.output.say(&format!(
         "the daemon (process {}, profile {}) serves this project since {}{stops}",

@@ -54,7 +54,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
         if !once {
             output::print(CLEAR)?;
         }
-        tell_of(&status, &project, context);
+        tell_of(&status, project.zone, context);
         table(&status, &before, &project).print(context.output)?;
         if status.members.len() > SHOWN {
             context.output.say(&format!("… of {}", counted(status.members.len() as u64, "member")));

@@ -35,7 +35,7 @@ use crate::model::problem::{Problem, Severity};
 
 pub use files::read_lock;
 pub use reference::reference;
-pub use resolve::DEFAULT_PROFILE;
+pub use resolve::{DEFAULT_PROFILE, DEFAULT_STATE};
 pub use schema::schemas;
 
 /// What was read of a project: for drawing problems, whatever became of it.

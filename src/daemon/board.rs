@@ -3,7 +3,7 @@
 //!
 //! - A schedule of time owes a run at its instants ([`due`]). While a run is owed or going, another one is left out and counted, or
 //!   queued, as `concurrency` says.
-//! - `after`: each upstream run that ends well owes a run. It begins once no upstream run that was going or owed at that moment
+//! - `after`: each upstream run that ends well owes a run; `after = "inputs"` only one that moved something. It begins once no upstream run that was going or owed at that moment
 //!   still is, so two that end together are followed once, and a busy upstream starves nobody. What ends well while it runs owes one more.
 //! - An upstream whose last run failed blocks who comes after it, at any distance, until one of its runs ends well.
 //! - `continuous` runs always; one that failed begins again after a wait that doubles.
@@ -24,7 +24,7 @@ pub(super) use self::slot::{Doing, Slot};
 pub use self::view::{SlotState, SlotView};
 use crate::{
     config::{lineage::Lineage, project::Project},
-    run::event::RunState,
+    run::event::{Outcome, RunState},
     schedule::due::due,
     state::{history::RunStatus, standing::Standing},
 };
@@ -38,6 +38,21 @@ pub(super) struct Board {
     slots: Vec<Slot>,
     /// Each slot after those that it comes after.
     order: Vec<usize>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    /// Done, failed, cancelled.
+    pub state: RunState,
+    /// Whether it committed something.
+    pub moved: bool,
+}
+
+impl Ended {
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        Self { state: outcome.state, moved: outcome.units > 0 }
+    }
 }
 
 /// What somebody must be told.
@@ -114,22 +129,22 @@ impl Board {
     }
 
     /// A run that this board had begun has ended. Who is blocked by that, and was not before?
-    pub(super) fn ended(&mut self, slot: usize, state: RunState, now: DateTime<Utc>) -> Vec<Blocked> {
-        self.slots[slot].ended(state, now);
-        self.told_of(slot, state)
+    pub(super) fn ended(&mut self, slot: usize, run: Ended, now: DateTime<Utc>) -> Vec<Blocked> {
+        self.slots[slot].ended(run.state, now);
+        self.told_of(slot, run)
     }
 
     /// A run that somebody asked for has ended, which counts for those that come after it as any other.
-    pub(super) fn ended_by_hand(&mut self, slot: usize, state: RunState) -> Vec<Blocked> {
-        self.slots[slot].ended_by_hand(state);
-        self.told_of(slot, state)
+    pub(super) fn ended_by_hand(&mut self, slot: usize, run: Ended) -> Vec<Blocked> {
+        self.slots[slot].ended_by_hand(run.state);
+        self.told_of(slot, run)
     }
 
     /// A run that never ends has written something.
     pub(super) fn committed(&mut self, slot: usize) {
         if self.slots[slot].rule.is_continuous() {
             self.slots[slot].works();
-            self.owe_followers(slot);
+            self.owe_followers(slot, true);
         }
     }
 
@@ -180,20 +195,22 @@ impl Board {
         }
     }
 
-    fn told_of(&mut self, slot: usize, state: RunState) -> Vec<Blocked> {
+    fn told_of(&mut self, slot: usize, run: Ended) -> Vec<Blocked> {
         for other in &mut self.slots {
             other.waits.remove(&slot);
         }
         let blocked = self.find_blocked();
-        if state == RunState::Done && !self.slots[slot].rule.is_continuous() {
-            self.owe_followers(slot);
+        let moved = self.slots[slot].has_moved(run.state, run.moved);
+        if run.state == RunState::Done && !self.slots[slot].rule.is_continuous() {
+            self.owe_followers(slot, moved);
         }
         blocked
     }
 
-    fn owe_followers(&mut self, upstream: usize) {
+    fn owe_followers(&mut self, upstream: usize, moved: bool) {
         for follower in 0..self.slots.len() {
-            if !self.slots[follower].rule.upstream().contains(&upstream) {
+            let rule = &self.slots[follower].rule;
+            if !rule.upstream().contains(&upstream) || !(moved || rule.follows_always()) {
                 continue;
             }
             let waits: BTreeSet<usize> = self.slots[follower]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, lock, watching::Watching};
+use super::{Daemon, board::Ended, lock, watching::Watching};
 use crate::{
     connector::error::Result,
     model::{
@@ -37,7 +37,7 @@ impl Daemon {
             let mut board = self.board();
             for outcome in &outcomes {
                 if let Some(slot) = board.find(&outcome.track.name()) {
-                    blocked.extend(board.ended_by_hand(slot, outcome.state));
+                    blocked.extend(board.ended_by_hand(slot, Ended::of(outcome)));
                 }
             }
         }

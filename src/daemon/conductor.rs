@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Daemon,
     alarm::Alarm,
-    board::{Blocked, Doing},
+    board::{Blocked, Doing, Ended},
     lock,
     watching::Watching,
 };
@@ -25,6 +25,9 @@ use crate::{
 
 /// The board is looked at this often, whatever the alarm does: a clock that was set back moves every instant.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// A run of which nobody knows how it ended.
+const LOST: Ended = Ended { state: RunState::Failed, moved: true };
 
 /// A run that is due.
 struct Begun {
@@ -90,25 +93,25 @@ impl Daemon {
         self.running.spawn(async move {
             let selection = [(job, member)];
             let run = runtime.run(&selection, &options, &observer, &cancel);
-            let state = match AssertUnwindSafe(run).catch_unwind().await {
-                Ok(outcomes) => outcomes.first().map_or(RunState::Failed, |outcome| outcome.state),
+            let ended = match AssertUnwindSafe(run).catch_unwind().await {
+                Ok(outcomes) => outcomes.first().map_or(LOST, Ended::of),
                 Err(_) => {
                     tracing::error!(
                         "the run of `{name}` panicked: this is a mistake in Vitrina, please report it"
                     );
-                    RunState::Failed
+                    LOST
                 }
             };
-            daemon.ended(&name, state);
+            daemon.ended(&name, ended);
         });
     }
 
     /// A run that the conductor had begun has ended.
-    fn ended(&self, name: &str, state: RunState) {
+    fn ended(&self, name: &str, run: Ended) {
         lock(&self.following).remove(name);
         let blocked = {
             let (mut board, now) = (self.board(), self.clock.now());
-            board.find(name).map(|slot| board.ended(slot, state, now)).unwrap_or_default()
+            board.find(name).map(|slot| board.ended(slot, run, now)).unwrap_or_default()
         };
         self.keep();
         self.tell(&blocked);

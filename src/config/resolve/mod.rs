@@ -45,6 +45,9 @@ pub const DEFAULT_PROFILE: &str = "default";
 /// How long runs may go on after the daemon was told to stop, unless told.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// Where the state files lie, unless told.
+pub const DEFAULT_STATE: &str = "data/state";
+
 /// What jobs are resolved against.
 pub(super) struct Context<'a> {
     root: &'a Path,
@@ -114,7 +117,7 @@ fn assemble(
 ) -> Project {
     let Settings { files, file, profile, zone } = settings;
     let raw = &file.raw;
-    let state = raw.daemon.state.as_deref().unwrap_or("data/state");
+    let state = raw.daemon.state.as_deref().unwrap_or(DEFAULT_STATE);
     let memory = raw.daemon.memory.as_deref().and_then(format::size);
     pipelines.sort_by(|a, b| a.info.name.cmp(&b.info.name));
     marts.sort_by(|a, b| a.info.name.cmp(&b.info.name));

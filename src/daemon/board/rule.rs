@@ -1,5 +1,7 @@
 //! When a member runs by itself, as the board sees it.
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     config::{
         lineage::{Lineage, Node},
@@ -15,8 +17,8 @@ pub(super) enum Rule {
     ByHand,
     /// At instants.
     Timed { timing: Timing, misfire: Misfire, concurrency: Concurrency },
-    /// After these slots.
-    After(Vec<usize>),
+    /// After these slots: each time that one has ended well (`always`), or moved something.
+    After { upstream: Vec<usize>, always: bool },
     /// Always.
     Continuous,
 }
@@ -31,10 +33,10 @@ impl Rule {
         }
         match &schedule.trigger {
             Trigger::Continuous => Self::Continuous,
-            Trigger::AfterInputs => Self::After(node.upstream.clone()),
+            Trigger::AfterInputs => Self::After { upstream: node.upstream.clone(), always: false },
             Trigger::After(jobs) => {
                 let told = |other: &&usize| jobs.contains(&lineage.nodes[**other].job);
-                Self::After(node.upstream.iter().filter(told).copied().collect())
+                Self::After { upstream: node.upstream.iter().filter(told).copied().collect(), always: true }
             }
             // A checked project names no time that never comes.
             Trigger::Every(_) | Trigger::Cron { .. } => Self::ByHand,
@@ -44,8 +46,21 @@ impl Rule {
     /// The slots that it runs after.
     pub(super) fn upstream(&self) -> &[usize] {
         match self {
-            Self::After(upstream) => upstream,
+            Self::After { upstream, .. } => upstream,
             Self::ByHand | Self::Timed { .. } | Self::Continuous => &[],
+        }
+    }
+
+    /// Whether a run of an upstream is followed that found nothing new.
+    pub(super) fn follows_always(&self) -> bool {
+        matches!(self, Self::After { always: true, .. })
+    }
+
+    /// The first instant after one.
+    pub(super) fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Timed { timing, .. } => schedule::next(timing, after),
+            Self::ByHand | Self::After { .. } | Self::Continuous => None,
         }
     }
 
@@ -61,7 +76,7 @@ impl Rule {
             Self::Timed { timing: Timing::Cron { cron, zone }, .. } => {
                 format!("cron {} {zone}", cron.as_str())
             }
-            Self::After(_) => "after".to_owned(),
+            Self::After { .. } => "after".to_owned(),
             Self::Continuous => "continuous".to_owned(),
         }
     }

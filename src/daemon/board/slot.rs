@@ -9,7 +9,6 @@ use crate::{
     config::{lineage::Node, project::Concurrency},
     model::name::{JobName, Member},
     run::event::RunState,
-    schedule,
     state::{history::RunStatus, standing::Standing},
 };
 
@@ -25,6 +24,8 @@ pub(in crate::daemon) struct Slot {
     /// As users write it.
     pub name: String,
     pub(super) rule: Rule,
+    /// The next instant of its schedule: worked out once each, not at every look.
+    pub(super) instant: Option<DateTime<Utc>>,
     /// What survives a restart.
     pub(super) keep: Standing,
     /// It must be written.
@@ -35,6 +36,8 @@ pub(in crate::daemon) struct Slot {
     /// Upstream slots whose runs are waited for.
     pub(super) waits: BTreeSet<usize>,
     pub(super) blocked_by: Option<usize>,
+    /// It may have moved something that nobody was told of: before this board was made, or in a run that did not end well.
+    pub(super) unsure: bool,
 }
 
 /// What goes on.
@@ -76,6 +79,7 @@ impl Slot {
             job: node.job.clone(),
             member: node.member.clone(),
             name,
+            instant: rule.next(keep.seen),
             rule,
             keep,
             changed,
@@ -83,6 +87,7 @@ impl Slot {
             held: 0,
             waits: BTreeSet::new(),
             blocked_by: None,
+            unsure: true,
         }
     }
 
@@ -99,8 +104,16 @@ impl Slot {
     /// Looks at its schedule.
     pub(super) fn look(&mut self, now: DateTime<Utc>) {
         let Rule::Timed { timing, misfire, concurrency } = &self.rule else { return };
+        let concurrency = *concurrency;
+        let nothing = now >= self.keep.seen && self.instant.is_none_or(|instant| now < instant);
+        if nothing {
+            return;
+        }
         let found = due(timing, *misfire, self.keep.seen, now);
-        self.keep.seen = found.seen;
+        if found.seen != self.keep.seen {
+            self.keep.seen = found.seen;
+            self.instant = self.rule.next(found.seen);
+        }
         if found.runs == 0 && found.left_out == 0 {
             return;
         }
@@ -125,10 +138,7 @@ impl Slot {
     /// When to look at it again.
     pub(super) fn wakes(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let retry = self.keep.retry_at.filter(|at| *at > now && self.doing.is_none());
-        let instant = match &self.rule {
-            Rule::Timed { timing, .. } => schedule::next(timing, now.max(self.keep.seen)),
-            Rule::ByHand | Rule::After(_) | Rule::Continuous => None,
-        };
+        let instant = self.instant.filter(|at| *at > now);
         retry.into_iter().chain(instant).min()
     }
 
@@ -179,6 +189,12 @@ impl Slot {
             // What was blocked or waiting for a retry need not wait any longer.
             (self.keep.failed, self.keep.retry_at) = (0, None);
         }
+    }
+
+    /// Whether a run that ended has, or may have, moved what others read.
+    pub(super) fn has_moved(&mut self, state: RunState, moved: bool) -> bool {
+        let before = std::mem::replace(&mut self.unsure, state != RunState::Done && (moved || self.unsure));
+        state == RunState::Done && (moved || before)
     }
 
     /// An upstream ended well. What is owed a run already goes on waiting for whom it waited for, and for nobody else.

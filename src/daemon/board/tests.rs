@@ -25,6 +25,15 @@ fn timed(span: &str, misfire: Misfire, concurrency: Concurrency) -> Rule {
     Rule::Timed { timing: Timing::Every(span.parse().unwrap()), misfire, concurrency }
 }
 
+fn after(upstream: &[usize]) -> Rule {
+    Rule::After { upstream: upstream.to_vec(), always: false }
+}
+
+/// A run that moved something.
+fn ran(state: RunState) -> Ended {
+    Ended { state, moved: true }
+}
+
 /// A board of members, each listed after those that it comes after, as it was left.
 fn board_of(members: &[(&str, Rule)], mut known: Vec<Standing>, now: DateTime<Utc>) -> Board {
     let node = |name: &str| Node {
@@ -61,55 +70,84 @@ const C: usize = 2;
 
 #[test]
 fn a_run_is_followed_by_those_that_come_after_it() {
-    let mut board = board(&[("a", every("1m")), ("b", Rule::After(vec![A])), ("c", Rule::After(vec![B]))]);
+    let mut board = board(&[("a", every("1m")), ("b", after(&[A])), ("c", after(&[B]))]);
     assert_eq!(board.tick(at(1)), [], "nothing was missed before the first daemon");
     assert_eq!(board.next(at(1)), Some(at(60)));
     assert_eq!(board.tick(at(60)), [A]);
     assert_eq!(board.tick(at(61)), []);
-    board.ended(A, RunState::Done, at(62));
+    board.ended(A, ran(RunState::Done), at(62));
     assert_eq!(board.tick(at(62)), [B]);
-    board.ended(B, RunState::Done, at(63));
+    board.ended(B, ran(RunState::Done), at(63));
     assert_eq!(board.tick(at(63)), [C]);
-    board.ended(C, RunState::Done, at(64));
+    board.ended(C, ran(RunState::Done), at(64));
     assert_eq!(board.tick(at(65)), []);
     assert_eq!(board.slots[C].keep.ended, Some(RunStatus::Done));
 }
 
 #[test]
 fn two_that_end_together_are_followed_once_and_a_busy_one_starves_nobody() {
-    let members = [("a", every("10s")), ("b", every("10s")), ("c", Rule::After(vec![A, B]))];
+    let members = [("a", every("10s")), ("b", every("10s")), ("c", after(&[A, B]))];
     let mut board = board(&members);
     assert_eq!(board.tick(at(10)), [A, B]);
-    board.ended(A, RunState::Done, at(11));
+    board.ended(A, ran(RunState::Done), at(11));
     assert_eq!(board.tick(at(11)), [], "`b` was going when `a` ended");
-    board.ended(B, RunState::Done, at(12));
+    board.ended(B, ran(RunState::Done), at(12));
     assert_eq!(board.tick(at(12)), [C]);
-    board.ended(C, RunState::Done, at(13));
+    board.ended(C, ran(RunState::Done), at(13));
     // From here on one of them always runs.
     assert_eq!(board.tick(at(20)), [A, B]);
-    board.ended(A, RunState::Done, at(25));
+    board.ended(A, ran(RunState::Done), at(25));
     assert_eq!(board.tick(at(30)), [A]);
-    board.ended(B, RunState::Done, at(31));
+    board.ended(B, ran(RunState::Done), at(31));
     assert_eq!(board.tick(at(31)), [C], "though `a` runs: it began later");
-    board.ended(A, RunState::Done, at(32));
+    board.ended(A, ran(RunState::Done), at(32));
     assert_eq!(board.tick(at(32)), []);
-    board.ended(C, RunState::Done, at(33));
+    board.ended(C, ran(RunState::Done), at(33));
     assert_eq!(board.tick(at(33)), [C], "what ended while it ran is followed once more");
 }
 
 #[test]
+fn who_found_nothing_new_is_not_followed_unless_something_may_have_gone_unseen() {
+    let always = Rule::After { upstream: vec![A], always: true };
+    let members = [("a", every("1m")), ("b", after(&[A])), ("c", always)];
+    let mut board = board(&members);
+    let nothing = |state| Ended { state, moved: false };
+    let mut minute = 0;
+    let mut next = |board: &mut Board, run: Ended| {
+        minute += 60;
+        assert_eq!(board.tick(at(minute)), [A]);
+        board.ended(A, run, at(minute + 1));
+        let begun = board.tick(at(minute + 1));
+        for slot in &begun {
+            board.ended(*slot, ran(RunState::Done), at(minute + 2));
+        }
+        begun
+    };
+    assert_eq!(next(&mut board, nothing(RunState::Done)), [B, C], "what was before the daemon is not known");
+    assert_eq!(next(&mut board, nothing(RunState::Done)), [C]);
+    assert_eq!(next(&mut board, ran(RunState::Done)), [B, C]);
+    assert_eq!(next(&mut board, ran(RunState::Failed)), []);
+    assert_eq!(
+        next(&mut board, nothing(RunState::Done)),
+        [B, C],
+        "what the failed one had moved is followed now"
+    );
+    assert_eq!(next(&mut board, nothing(RunState::Done)), [C]);
+}
+
+#[test]
 fn a_failure_blocks_who_comes_after_until_it_is_mended() {
-    let members = [("a", every("1m")), ("b", Rule::After(vec![A])), ("c", Rule::After(vec![B]))];
+    let members = [("a", every("1m")), ("b", after(&[A])), ("c", after(&[B]))];
     let mut board = board(&members);
     board.tick(at(60));
-    let blocked = board.ended(A, RunState::Failed, at(61));
+    let blocked = board.ended(A, ran(RunState::Failed), at(61));
     assert_eq!(blocked, [Blocked { slot: B, by: A }, Blocked { slot: C, by: B }]);
     assert_eq!(board.tick(at(120)), [A]);
-    assert_eq!(board.ended(A, RunState::Failed, at(121)), [], "told once");
+    assert_eq!(board.ended(A, ran(RunState::Failed), at(121)), [], "told once");
     let after_a_crash = again(&board, &members, at(122));
     assert_eq!(after_a_crash.view(at(122))[B].state, SlotState::BlockedBy("a".to_owned()));
     assert_eq!(board.tick(at(180)), [A]);
-    board.ended(A, RunState::Done, at(181));
+    board.ended(A, ran(RunState::Done), at(181));
     assert_eq!(board.tick(at(181)), [B]);
     assert_eq!(board.view(at(181))[C].state, SlotState::Waits);
 }
@@ -122,8 +160,8 @@ fn what_is_due_while_a_run_goes_is_left_out_or_queued() {
     for second in [20, 30, 40] {
         assert_eq!(board.tick(at(second)), []);
     }
-    board.ended(A, RunState::Done, at(41));
-    board.ended(B, RunState::Done, at(41));
+    board.ended(A, ran(RunState::Done), at(41));
+    board.ended(B, ran(RunState::Done), at(41));
     assert_eq!(board.tick(at(41)), [B]);
     assert_eq!((board.slots[A].keep.left_out, board.slots[A].keep.owed), (3, 0));
     assert_eq!((board.slots[B].keep.left_out, board.slots[B].keep.owed), (0, 3));
@@ -140,7 +178,7 @@ fn what_was_missed_while_it_was_down_is_run_as_misfire_says() {
         while board.tick(now) == [A] {
             begun += 1;
             now += TimeDelta::seconds(1);
-            board.ended(A, RunState::Done, now);
+            board.ended(A, ran(RunState::Done), now);
         }
         assert_eq!(begun, runs, "{misfire:?}");
     }
@@ -148,19 +186,19 @@ fn what_was_missed_while_it_was_down_is_run_as_misfire_says() {
 
 #[test]
 fn a_run_that_a_crash_cut_short_is_begun_again_once() {
-    let members = [("a", every("1m")), ("b", Rule::After(vec![A]))];
+    let members = [("a", every("1m")), ("b", after(&[A]))];
     let mut board = board(&members);
     assert_eq!(board.tick(at(60)), [A]);
     // Killed, and five minutes later started again: what was cut short and what was missed are one run.
     let mut board = again(&board, &members, at(360));
     assert_eq!(board.tick(at(361)), [A]);
-    board.ended(A, RunState::Done, at(362));
+    board.ended(A, ran(RunState::Done), at(362));
     assert_eq!(board.tick(at(362)), [B], "those that come after it were not forgotten");
     // Killed in the middle of that one.
     let mut board = again(&board, &members, at(363));
     assert_eq!(board.tick(at(363)), [B]);
     // Told to stop in the middle of it.
-    board.ended(B, RunState::Cancelled, at(364));
+    board.ended(B, ran(RunState::Cancelled), at(364));
     let mut board = again(&board, &members, at(365));
     assert_eq!(board.tick(at(365)), [B]);
 }
@@ -177,7 +215,7 @@ fn waits_between_two_tries_survive_a_restart() {
     assert_eq!(board.view(at(3700))[A].state, SlotState::Retries(at(3800)));
     assert_eq!(board.tick(at(3800)), [A]);
     assert_eq!(board.slot(A).doing(), Some(Doing { failed: 3, follows: false }));
-    board.ended(A, RunState::Failed, at(3801));
+    board.ended(A, ran(RunState::Failed), at(3801));
     assert_eq!(board.tick(at(3802)), [], "its tries are over");
     assert_eq!(board.tick(at(7200)), [A]);
     assert_eq!(board.slot(A).doing(), Some(Doing { failed: 0, follows: false }));
@@ -185,17 +223,17 @@ fn waits_between_two_tries_survive_a_restart() {
 
 #[test]
 fn what_follows_its_source_always_runs() {
-    let members = [("a", Rule::Continuous), ("b", Rule::After(vec![A]))];
+    let members = [("a", Rule::Continuous), ("b", after(&[A]))];
     let mut board = board(&members);
     assert_eq!(board.tick(at(0)), [A]);
     board.committed(A);
     assert_eq!(board.tick(at(1)), [B]);
     board.committed(A);
-    board.ended(B, RunState::Done, at(2));
+    board.ended(B, ran(RunState::Done), at(2));
     assert_eq!(board.tick(at(2)), [B]);
-    board.ended(B, RunState::Done, at(3));
+    board.ended(B, ran(RunState::Done), at(3));
     for (failure, wait) in [(10, 10), (30, 20), (60, 40)] {
-        assert_eq!(board.ended(A, RunState::Failed, at(failure)).len(), 1);
+        assert_eq!(board.ended(A, ran(RunState::Failed), at(failure)).len(), 1);
         assert_eq!(board.tick(at(failure + wait - 1)), []);
         assert_eq!(board.tick(at(failure + wait)), [A]);
         assert_eq!(board.view(at(failure + wait))[B].state, SlotState::Waits, "it goes again");
@@ -204,12 +242,12 @@ fn what_follows_its_source_always_runs() {
 
 #[test]
 fn what_is_held_is_left_alone() {
-    let members = [("a", every("1m")), ("b", Rule::After(vec![A]))];
+    let members = [("a", every("1m")), ("b", after(&[A]))];
     let mut board = board(&members);
     board.hold(A);
     assert_eq!(board.tick(at(60)), []);
     assert_eq!(board.slots[A].keep.left_out, 1);
-    board.ended_by_hand(A, RunState::Done);
+    board.ended_by_hand(A, ran(RunState::Done));
     board.release(A);
     assert_eq!(board.tick(at(61)), [B], "a run by hand is followed too");
     assert_eq!(board.tick(at(120)), [A]);
@@ -219,7 +257,7 @@ fn what_is_held_is_left_alone() {
 fn a_schedule_that_was_edited_begins_anew() {
     let mut old = board(&[("a", every("1h"))]);
     assert_eq!(old.tick(at(3600)), [A]);
-    old.ended(A, RunState::Failed, at(3601));
+    old.ended(A, ran(RunState::Failed), at(3601));
     let mut new = again(&old, &[("a", every("1m"))], at(3700));
     assert_eq!(new.tick(at(3700)), [], "what it would have missed was not asked for");
     assert_eq!(new.slots[A].keep.ended, Some(RunStatus::Failed), "how it ended stays");
@@ -253,7 +291,7 @@ async fn a_thousand_schedules_are_begun_at_their_instants() {
                 crate::schedule::next(&Timing::Every(spans[slot % 3].parse().unwrap()), before).unwrap();
             latest = latest.max(now - instant);
             *begun.entry(slot).or_default() += 1;
-            board.ended(slot, RunState::Done, now);
+            board.ended(slot, ran(RunState::Done), now);
         }
     }
     alarm.stop().await;

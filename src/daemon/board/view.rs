@@ -46,10 +46,7 @@ impl Board {
             .map(|slot| SlotView {
                 name: slot.name.clone(),
                 state: self.state(slot, now),
-                next: match &slot.rule {
-                    Rule::Timed { timing, .. } => crate::schedule::next(timing, now.max(slot.keep.seen)),
-                    Rule::ByHand | Rule::After(_) | Rule::Continuous => None,
-                },
+                next: slot.instant,
                 left_out: slot.keep.left_out,
             })
             .collect()

@@ -17,7 +17,7 @@ fn a_good_edit_is_taken_over_and_a_bad_one_told_until_it_is_mended() {
             .any(|line| line["level"] == "ERROR" && line["message"].as_str().unwrap().contains("coursor"))
     );
     let status = sandbox.vitrina(&["status"]);
-    status.says(1, &["coursor"]);
+    status.says(1, &["coursor", "it serves the project as it was before"]);
     sandbox.sqlite("bot.db", "INSERT INTO calls (seconds) VALUES (8)");
     serving.until("the old project goes on", || arrived(&sandbox) == 2);
 

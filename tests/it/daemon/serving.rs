@@ -79,13 +79,18 @@ impl<'a> Serving<'a> {
     }
 
     pub(super) fn start_with(sandbox: &'a Sandbox, variables: &[(&str, &str)]) -> Self {
+        let serving = Self::spawn(sandbox, variables);
+        serving.until("it listens", || serving.status().is_some());
+        serving
+    }
+
+    /// Starts it.
+    pub(super) fn spawn(sandbox: &'a Sandbox, variables: &[(&str, &str)]) -> Self {
         let mut command = sandbox.command(&["serve"]);
         command.envs(variables.iter().copied());
         let log = File::options().create(true).append(true).open(sandbox.path("serve.log")).unwrap();
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let serving = Self { sandbox, child: Some(child) };
-        serving.until("it listens", || serving.status().is_some());
-        serving
+        Self { sandbox, child: Some(child) }
     }
 
     /// Waits until something is so.
@@ -197,6 +202,11 @@ fn rows_move_and_marts_follow_by_themselves() {
             number(&sandbox, "store.db", "SELECT n FROM busy") == Some(round * 3)
         });
     }
+    // A run that finds nothing new is not followed: the mart rests.
+    let built = runs(&sandbox, "busy", "done");
+    let moved = runs(&sandbox, "calls", "done");
+    serving.until("two more runs", || runs(&sandbox, "calls", "done") >= moved + 2);
+    assert_eq!(runs(&sandbox, "busy", "done"), built);
     let status = sandbox.must(&["status"]);
     assert!(status.contains("next run") && status.contains("after others"), "{status}");
     let done = serving.lines("done: 3 read, 3 written");

@@ -64,6 +64,7 @@ fn again(board: &Board, members: &[(&str, Rule)], now: DateTime<Utc>) -> Board {
     board_of(members, board.slots.iter().map(|slot| slot.keep.clone()).collect(), now)
 }
 
+const NONE: [usize; 0] = [];
 const A: usize = 0;
 const B: usize = 1;
 const C: usize = 2;
@@ -71,16 +72,16 @@ const C: usize = 2;
 #[test]
 fn a_run_is_followed_by_those_that_come_after_it() {
     let mut board = board(&[("a", every("1m")), ("b", after(&[A])), ("c", after(&[B]))]);
-    assert_eq!(board.tick(at(1)), [], "nothing was missed before the first daemon");
+    assert_eq!(board.tick(at(1)), NONE, "nothing was missed before the first daemon");
     assert_eq!(board.next(at(1)), Some(at(60)));
     assert_eq!(board.tick(at(60)), [A]);
-    assert_eq!(board.tick(at(61)), []);
+    assert_eq!(board.tick(at(61)), NONE);
     board.ended(A, ran(RunState::Done), at(62));
     assert_eq!(board.tick(at(62)), [B]);
     board.ended(B, ran(RunState::Done), at(63));
     assert_eq!(board.tick(at(63)), [C]);
     board.ended(C, ran(RunState::Done), at(64));
-    assert_eq!(board.tick(at(65)), []);
+    assert_eq!(board.tick(at(65)), NONE);
     assert_eq!(board.slots[C].keep.ended, Some(RunStatus::Done));
 }
 
@@ -90,7 +91,7 @@ fn two_that_end_together_are_followed_once_and_a_busy_one_starves_nobody() {
     let mut board = board(&members);
     assert_eq!(board.tick(at(10)), [A, B]);
     board.ended(A, ran(RunState::Done), at(11));
-    assert_eq!(board.tick(at(11)), [], "`b` was going when `a` ended");
+    assert_eq!(board.tick(at(11)), NONE, "`b` was going when `a` ended");
     board.ended(B, ran(RunState::Done), at(12));
     assert_eq!(board.tick(at(12)), [C]);
     board.ended(C, ran(RunState::Done), at(13));
@@ -101,7 +102,7 @@ fn two_that_end_together_are_followed_once_and_a_busy_one_starves_nobody() {
     board.ended(B, ran(RunState::Done), at(31));
     assert_eq!(board.tick(at(31)), [C], "though `a` runs: it began later");
     board.ended(A, ran(RunState::Done), at(32));
-    assert_eq!(board.tick(at(32)), []);
+    assert_eq!(board.tick(at(32)), NONE);
     board.ended(C, ran(RunState::Done), at(33));
     assert_eq!(board.tick(at(33)), [C], "what ended while it ran is followed once more");
 }
@@ -126,7 +127,7 @@ fn who_found_nothing_new_is_not_followed_unless_something_may_have_gone_unseen()
     assert_eq!(next(&mut board, nothing(RunState::Done)), [B, C], "what was before the daemon is not known");
     assert_eq!(next(&mut board, nothing(RunState::Done)), [C]);
     assert_eq!(next(&mut board, ran(RunState::Done)), [B, C]);
-    assert_eq!(next(&mut board, ran(RunState::Failed)), []);
+    assert_eq!(next(&mut board, ran(RunState::Failed)), NONE);
     assert_eq!(
         next(&mut board, nothing(RunState::Done)),
         [B, C],
@@ -143,7 +144,7 @@ fn a_failure_blocks_who_comes_after_until_it_is_mended() {
     let blocked = board.ended(A, ran(RunState::Failed), at(61));
     assert_eq!(blocked, [Blocked { slot: B, by: A }, Blocked { slot: C, by: B }]);
     assert_eq!(board.tick(at(120)), [A]);
-    assert_eq!(board.ended(A, ran(RunState::Failed), at(121)), [], "told once");
+    assert_eq!(board.ended(A, ran(RunState::Failed), at(121)), vec![], "told once");
     let after_a_crash = again(&board, &members, at(122));
     assert_eq!(after_a_crash.view(at(122))[B].state, SlotState::BlockedBy("a".to_owned()));
     assert_eq!(board.tick(at(180)), [A]);
@@ -158,7 +159,7 @@ fn what_is_due_while_a_run_goes_is_left_out_or_queued() {
     let mut board = board(&[("a", every("10s")), ("b", queue)]);
     assert_eq!(board.tick(at(10)), [A, B]);
     for second in [20, 30, 40] {
-        assert_eq!(board.tick(at(second)), []);
+        assert_eq!(board.tick(at(second)), NONE);
     }
     board.ended(A, ran(RunState::Done), at(41));
     board.ended(B, ran(RunState::Done), at(41));
@@ -210,13 +211,13 @@ fn waits_between_two_tries_survive_a_restart() {
     assert_eq!(board.tick(at(3600)), [A]);
     board.retrying(A, 3, at(3800));
     let mut board = again(&board, &members, at(3700));
-    assert_eq!(board.tick(at(3700)), []);
+    assert_eq!(board.tick(at(3700)), NONE);
     assert_eq!(board.next(at(3700)), Some(at(3800)));
     assert_eq!(board.view(at(3700))[A].state, SlotState::Retries(at(3800)));
     assert_eq!(board.tick(at(3800)), [A]);
     assert_eq!(board.slot(A).doing(), Some(Doing { failed: 3, follows: false }));
     board.ended(A, ran(RunState::Failed), at(3801));
-    assert_eq!(board.tick(at(3802)), [], "its tries are over");
+    assert_eq!(board.tick(at(3802)), NONE, "its tries are over");
     assert_eq!(board.tick(at(7200)), [A]);
     assert_eq!(board.slot(A).doing(), Some(Doing { failed: 0, follows: false }));
 }
@@ -234,7 +235,7 @@ fn what_follows_its_source_always_runs() {
     board.ended(B, ran(RunState::Done), at(3));
     for (failure, wait) in [(10, 10), (30, 20), (60, 40)] {
         assert_eq!(board.ended(A, ran(RunState::Failed), at(failure)).len(), 1);
-        assert_eq!(board.tick(at(failure + wait - 1)), []);
+        assert_eq!(board.tick(at(failure + wait - 1)), NONE);
         assert_eq!(board.tick(at(failure + wait)), [A]);
         assert_eq!(board.view(at(failure + wait))[B].state, SlotState::Waits, "it goes again");
     }
@@ -245,7 +246,7 @@ fn what_is_held_is_left_alone() {
     let members = [("a", every("1m")), ("b", after(&[A]))];
     let mut board = board(&members);
     board.hold(A);
-    assert_eq!(board.tick(at(60)), []);
+    assert_eq!(board.tick(at(60)), NONE);
     assert_eq!(board.slots[A].keep.left_out, 1);
     board.ended_by_hand(A, ran(RunState::Done));
     board.release(A);
@@ -259,7 +260,7 @@ fn a_schedule_that_was_edited_begins_anew() {
     assert_eq!(old.tick(at(3600)), [A]);
     old.ended(A, ran(RunState::Failed), at(3601));
     let mut new = again(&old, &[("a", every("1m"))], at(3700));
-    assert_eq!(new.tick(at(3700)), [], "what it would have missed was not asked for");
+    assert_eq!(new.tick(at(3700)), NONE, "what it would have missed was not asked for");
     assert_eq!(new.slots[A].keep.ended, Some(RunStatus::Failed), "how it ended stays");
     assert_eq!(new.take_changed().len(), 1);
     assert_eq!(new.take_changed(), vec![]);

@@ -11,6 +11,7 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -39,6 +40,9 @@ const NAME: &str = "daemon.sock";
 
 /// Commands that are listened to at once.
 const COMMANDS: usize = 64;
+
+/// How long whoever opened the socket may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of a request.
 const LONGEST_REQUEST: u64 = 4 << 20;
@@ -133,7 +137,11 @@ async fn hear(daemon: &Arc<Daemon>, stream: UnixStream) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut line = String::new();
-    (&mut reader).take(LONGEST_REQUEST).read_line(&mut line).await?;
+    let request = async { (&mut reader).take(LONGEST_REQUEST).read_line(&mut line).await };
+    tokio::select! {
+        () = daemon.stop.cancelled() => return Ok(()),
+        request = tokio::time::timeout(PATIENCE, request) => { request??; }
+    }
     let (events, mut inbox) = mpsc::channel(EVENTS_WAITING);
     let cancel = daemon.stop.child_token();
     let answer = async {

@@ -250,3 +250,25 @@ impl Observer for Telling {
         let _ = self.0.try_send(Reply::Event { track: track.clone(), event: event.clone() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_deep_folder_has_a_socket_too_and_it_is_its_users_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("очень глубоко/".repeat(8));
+        fs::create_dir_all(&state).unwrap();
+        // What a daemon that was killed left behind.
+        fs::write(state.join(NAME), "").unwrap();
+        let socket = bind(&state).unwrap();
+        let mode = fs::metadata(state.join(NAME)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
+        let address = address(&state, NAME).unwrap();
+        UnixStream::connect(&address.path).await.unwrap();
+        drop(socket);
+        assert!(UnixStream::connect(&address.path).await.is_err(), "nobody listens any more");
+    }
+}

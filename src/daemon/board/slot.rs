@@ -193,8 +193,10 @@ impl Slot {
 
     /// Whether a run that ended has, or may have, moved what others read.
     pub(super) fn has_moved(&mut self, state: RunState, moved: bool) -> bool {
-        let before = std::mem::replace(&mut self.unsure, state != RunState::Done && (moved || self.unsure));
-        state == RunState::Done && (moved || before)
+        let unseen = moved || self.unsure;
+        let done = state == RunState::Done;
+        self.unsure = unseen && !done;
+        unseen && done
     }
 
     /// An upstream ended well. What is owed a run already goes on waiting for whom it waited for, and for nobody else.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    backfill, check, checks, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, plan,
-    position, preview, query, run, runs, schema, status, test,
+    backfill, check, checks, connections, dead_letters, demo, explain, graph, init, logs, output::ColorWhen,
+    plan, position, preview, query, run, runs, schema, serve, status, test, top,
 };
 use crate::config;
 
@@ -16,6 +16,7 @@ Start here:
   vitrina init my-project                        a project of your own
   vitrina check                                  every mistake in it, at once
   vitrina run --all                              move everything that is new
+  vitrina serve                                  from now on by itself, as schedules say
   vitrina query 'SELECT * FROM mart.revenue'     look at what came of it
 
 Exit codes:
@@ -118,6 +119,12 @@ pub(super) enum Command {
     Graph(graph::Args),
     /// JSON Schemas of the files, for editors; columns of outside tables, for `check`
     Schema(schema::Args),
+    /// Run everything by its schedule, until it is stopped
+    Serve(serve::Args),
+    /// Show what a run told
+    Logs(logs::Args),
+    /// Watch what the daemon does
+    Top(top::Args),
     /// Test connections, list their tables
     Connections(connections::Args),
 }

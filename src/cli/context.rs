@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::{self, TestsOf, draw, lock::Lock, project::Project},
+    daemon::client::{self, Client},
     model::{problem::Severity, time::Clock},
     state::lock::ProjectLock,
 };
@@ -58,6 +59,11 @@ impl Context {
             }
         }
         loaded.project.map(Arc::new).ok_or_else(|| Failure::told(Exit::Problems))
+    }
+
+    /// The daemon that serves the project, where one does: what changes something goes through it.
+    pub(super) async fn daemon(&self, project: &Project) -> Option<Client> {
+        client::connect(&project.state, &self.global.profile).await
     }
 }
 

@@ -16,8 +16,8 @@ use crate::{
     config::{
         lineage::{Lineage, Node},
         project::{
-            BadRowPolicy, BadRows, JobInfo, Mart, MartMember, MartOutput, Pipeline, PipelineMember, Project,
-            Schedule, Severity, SourceKind, Sql, Trigger, With, Workbook,
+            BadRowPolicy, BadRows, Concurrency, JobInfo, Mart, MartMember, MartOutput, Misfire, Pipeline,
+            PipelineMember, Project, Schedule, Severity, SourceKind, Sql, Trigger, With, Workbook,
         },
     },
     connector::{
@@ -215,7 +215,10 @@ fn foot(project: &Project, info: &JobInfo, told: &mut Told) {
         "when it fails",
         &format!("{tries}, {} apart at first; a run ends after {}", retry.wait, retry.timeout),
     );
-    told.line("runs", &starts(info.schedule.as_ref(), project.zone));
+    told.line("runs", &starts(info.schedule.as_ref()));
+    if let Some(schedule) = &info.schedule {
+        told.line("due next", &due_next(schedule, project.zone));
+    }
 }
 
 fn explain_pipeline(project: &Project, pipeline: &Pipeline, member: &PipelineMember, told: &mut Told) {
@@ -379,28 +382,44 @@ fn bad_rows(bad: BadRows) -> String {
     }
 }
 
-/// What starts it, and the next times.
-fn starts(schedule: Option<&Schedule>, zone: Tz) -> String {
-    const SHOWN: usize = 3;
-    let Some(trigger) = schedule.map(|schedule| &schedule.trigger) else { return "by hand".to_owned() };
-    if let Some(timing) = schedule::timing(trigger) {
-        let times = schedule::upcoming(&timing, SystemClock.now(), SHOWN);
-        let times = times.iter().map(|at| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string());
-        return format!(
-            "{}; due next: {}",
-            schedule::describe(&timing),
-            times.collect::<Vec<_>>().join(", ")
-        );
+/// What starts it, and what becomes of instants that it cannot keep.
+fn starts(schedule: Option<&Schedule>) -> String {
+    let Some(schedule) = schedule else { return "by hand".to_owned() };
+    let missed = match schedule.misfire {
+        Misfire::Once => "missed ones together once",
+        Misfire::Skip => "missed ones not at all",
+        Misfire::All => "missed ones each",
+    };
+    let meanwhile = match schedule.concurrency {
+        Concurrency::Skip => "left out and counted while it still runs",
+        Concurrency::Queue => "afterwards while it still runs",
+    };
+    if let Some(timing) = schedule::timing(&schedule.trigger) {
+        return format!("{}; {missed}; {meanwhile}", schedule::describe(&timing));
     }
-    match trigger {
-        Trigger::AfterInputs => "after every job that it reads from".to_owned(),
+    match &schedule.trigger {
+        Trigger::AfterInputs => "after every job that it reads from, member by member".to_owned(),
         Trigger::After(jobs) => {
-            format!("after {}", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+            format!("after {}, member by member", jobs.join(", "))
         }
-        Trigger::Continuous => "all the time".to_owned(),
+        Trigger::Continuous => "all the time, as soon as its source has something new".to_owned(),
         // A checked project names no time that never comes.
         Trigger::Every(_) | Trigger::Cron { .. } => "never".to_owned(),
     }
+}
+
+/// The next instants of a schedule, and why each.
+fn due_next(schedule: &Schedule, zone: Tz) -> String {
+    const SHOWN: usize = 10;
+    let Some(timing) = schedule::timing(&schedule.trigger) else {
+        return "whenever that is so, under `vitrina serve`".to_owned();
+    };
+    let times = schedule::upcoming(&timing, SystemClock.now(), SHOWN).into_iter().map(|at| {
+        let local = at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M:%S %Z");
+        format!("{local}  {}", schedule::why(&timing, at))
+    });
+    times.collect::<Vec<_>>().join("\n")
 }
 
 fn neighbours(lineage: &Lineage, node: &Node, told: &mut Told) {

@@ -16,6 +16,7 @@ mod graph;
 mod init;
 mod interrupt;
 mod logging;
+mod logs;
 mod output;
 mod plan;
 mod position;
@@ -29,9 +30,11 @@ mod runs;
 mod schema;
 mod schema_pull;
 mod selection;
+mod serve;
 mod status;
 mod table;
 mod test;
+mod top;
 
 use std::process::ExitCode;
 
@@ -58,7 +61,10 @@ pub fn main() -> ExitCode {
     };
     let global = &arguments.global;
     let output = Output::new(global.color, global.quiet);
-    logging::start(global.verbose, global.quiet, output.messages.color);
+    match arguments.command {
+        Command::Serve(_) => logging::start_daemon(global.verbose, global.quiet, output.messages),
+        _ => logging::start(global.verbose, global.quiet, output.messages.color),
+    }
     let context = Context { global: arguments.global, output };
     match on_threads(arguments.command, &context) {
         Ok(()) => ExitCode::SUCCESS,
@@ -100,6 +106,9 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::DeadLetters(args) => dead_letters::run(&args, context).await,
         Command::Graph(args) => graph::run(&args, context),
         Command::Schema(args) => schema::run(&args, context).await,
+        Command::Serve(args) => serve::run(&args, context).await,
+        Command::Logs(args) => logs::run(&args, context),
+        Command::Top(args) => top::run(&args, context).await,
         Command::Connections(args) => connections::run(&args, context).await,
     }
 }

@@ -36,7 +36,7 @@ use crate::model::problem::{Problem, Severity};
 
 pub use files::read_lock;
 pub use reference::reference;
-pub use resolve::{DEFAULT_PROFILE, TestsOf, columns};
+pub use resolve::{DEFAULT_PROFILE, DEFAULT_STATE, TestsOf, columns};
 pub use schema::schemas;
 
 /// What was read of a project: for drawing problems, whatever became of it.

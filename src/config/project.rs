@@ -40,6 +40,10 @@ pub struct Project {
     pub memory: u64,
     /// Runs at once.
     pub parallel: usize,
+    /// How long runs may go on after the daemon was told to stop.
+    pub grace: Duration,
+    /// Where the daemon tells how it is.
+    pub listen: Option<std::net::SocketAddr>,
     /// Matrices by name: members with their facts (`title`).
     pub matrix: IndexMap<String, IndexMap<String, IndexMap<String, String>>>,
     /// Connections of this profile by full name, `{region}` spelled out.

@@ -19,7 +19,8 @@ pub struct Error {
 }
 
 /// The sorts of failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// No answer, connection refused or lost.
     Unreachable,

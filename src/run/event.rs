@@ -13,7 +13,8 @@ pub trait Observer: Send + Sync {
 }
 
 /// What happens in a run.
-#[derive(Debug)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The run began.
     Started,

@@ -60,6 +60,10 @@ pub(super) struct MartRun<'a> {
     pub sink: Arc<dyn Sink>,
     /// The sink's connection, where a query that it computes whole may fill the table without its rows leaving it.
     pub there: Option<&'a str>,
+    /// How long it may go on once it is cancelled.
+    pub grace: Duration,
+    /// Tries that failed in a process that died.
+    pub failed: u32,
     pub clock: Arc<dyn Clock>,
     pub observer: Arc<dyn Observer>,
     pub cancel: CancellationToken,
@@ -107,7 +111,7 @@ impl MartRun<'_> {
 
     /// Builds; retries what the world fails.
     pub(super) async fn build(&self, goal: &Goal) -> Result<Built> {
-        let mut tries = Tries::new(self.info.retry, &goal.track, &self.observer, &self.cancel);
+        let mut tries = Tries::new(self.info.retry, self.failed, &goal.track, &self.observer, &self.cancel);
         loop {
             match self.try_build(goal).await {
                 Ok(built) => return Ok(built),
@@ -142,7 +146,7 @@ impl MartRun<'_> {
         let scope = inside.map_or(Scope::Snapshot, Inside::into_scope);
         let unit = Unit { scope, after: goal.progress(), schema, rows: None };
         let stage = self.sink.stage(&goal.track, &claim, &unit, &attempt, rows);
-        let staged = unless_cancelled(&self.cancel, Duration::ZERO, stage).await?;
+        let staged = unless_cancelled(&self.cancel, self.grace, stage).await?;
         failpoint::pass("run.mart.staged");
         let this = if self.checks.is_empty() { None } else { staged.table() };
         let warnings = self.check(goal, staged.rows(), this, attempt.at).await?;

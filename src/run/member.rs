@@ -1,19 +1,22 @@
 //! One member's run from its begin in the history to its end: opens source and sink, picks the story, counts.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::NaiveDate;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     RunOptions, Runtime,
     event::{Event, Observer, Outcome, RunState},
+    gate::Turn,
+    log::Logged,
     mart::MartRun,
     params,
-    pipeline::PipelineRun,
+    pipeline::{CANCEL_GRACE, PipelineRun},
     replay,
     tally::Tally,
-    unit::Shape,
+    unit::{Shape, unless_cancelled},
     workbook::WorkbookRun,
 };
 use crate::{
@@ -30,7 +33,10 @@ use crate::{
         delivery::Mode,
         name::{JobName, Member, Track},
     },
-    state::history::{Ending, RunCounts, RunStatus},
+    state::{
+        history::{Ending, RunCounts, RunStatus},
+        logs::RunLog,
+    },
 };
 use arrow::datatypes::SchemaRef;
 
@@ -70,19 +76,26 @@ impl Runtime {
         cancel: &CancellationToken,
     ) -> Outcome {
         let track = self.project.track(job, member);
+        let turn = self.turn(&track, options, cancel).await;
         let started = self.clock.now();
         // The history may be lost, so a failing one never stops rows.
         let run = self.history.begin(&track, started).unwrap_or_default();
-        observer.event(&track, &Event::Started);
+        let span = tracing::info_span!("run", id = %run, track = %track.name());
+        let log = RunLog::begin(&self.project.state, &run);
+        let logged = Arc::new(Logged::new(observer, &self.clock, log, span.clone()));
+        logged.event(&track, &Event::Started);
         let order = Order {
             run: run.clone(),
             track: track.clone(),
             options: options.clone(),
-            observer: Arc::clone(observer),
+            observer: Arc::clone(&logged) as Arc<dyn Observer>,
             cancel: cancel.clone(),
         };
         let mut tally = Tally::default();
-        let result = self.tell(job, member, order, &mut tally).await;
+        let result = match &turn {
+            Ok(_) => self.tell(job, member, order, &mut tally).instrument(span).await,
+            Err(_) => Err(Error::new(ErrorKind::Cancelled, "cancelled before it began")),
+        };
         let state = match &result {
             Ok(()) => RunState::Done,
             Err(error) if error.kind == ErrorKind::Cancelled || cancel.is_cancelled() => RunState::Cancelled,
@@ -102,13 +115,22 @@ impl Runtime {
             notes: tally.notes,
             track,
         };
+        logged.ended(&outcome);
         self.remember(&outcome, outcome.error.as_ref().map(ToString::to_string));
         observer.event(&outcome.track, &Event::Finished);
         outcome
     }
 
+    /// Waits until the track may run. What follows its source takes no place from others, since it never ends.
+    async fn turn(&self, track: &Track, options: &RunOptions, cancel: &CancellationToken) -> Result<Turn> {
+        let turn = async {
+            Ok(if options.follow { self.gate.alone(track).await } else { self.gate.turn(track).await })
+        };
+        unless_cancelled(cancel, Duration::ZERO, turn).await
+    }
+
     /// A member that was not started, because one that it reads from did not end well.
-    pub(super) fn blocked(&self, job: &JobName, member: &Member, by: &Track) -> Outcome {
+    pub fn blocked(&self, job: &JobName, member: &Member, by: &Track) -> Outcome {
         let now = self.clock.now();
         let track = self.project.track(job, member);
         let why = format!("blocked by `{}`", by.name());
@@ -237,6 +259,8 @@ impl Runtime {
             sink,
             refresh: order.options.full_refresh,
             follow: order.options.follow,
+            failed: order.options.failed,
+            grace: order.options.grace.unwrap_or(CANCEL_GRACE),
             engine: &self.engine,
             params: Params::of_facts(&member.facts),
             records: Arc::clone(&self.records),
@@ -267,6 +291,8 @@ impl Runtime {
                     track: order.track,
                     sink: self.sink(sink).await?,
                     there: self.there(sink),
+                    grace: order.options.grace.unwrap_or_default(),
+                    failed: order.options.failed,
                     clock: Arc::clone(&self.clock),
                     observer: order.observer,
                     cancel: order.cancel,
@@ -294,6 +320,7 @@ impl Runtime {
                     period,
                     project: &self.project,
                     scratch: self.scratch.path(),
+                    failed: order.options.failed,
                     clock: Arc::clone(&self.clock),
                     observer: order.observer,
                     cancel: order.cancel,

@@ -30,7 +30,8 @@ pub struct Standing {
 }
 
 /// A deliberate change of a position.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Everything up to and including this cursor value (or offset) counts as moved.
     Set(String),

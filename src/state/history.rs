@@ -1,15 +1,15 @@
-//! `history.db`: which runs there were, and copies of what sinks remember of marts (`builds.rs`). May be deleted at any time.
+//! `history.db`: which runs there were, copies of what sinks remember of marts (`builds.rs`), and where schedules stand ([`standing`](super::standing)). May be deleted at any time.
 
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     database::{Database, Format, instant_text, parse_instant},
     error::Result,
-    lock, process,
+    lock, process, standing,
 };
 use crate::model::name::{JobName, Track};
 
@@ -64,7 +64,7 @@ pub struct RunCounts {
 }
 
 /// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// It goes.
@@ -97,7 +97,7 @@ impl RunStatus {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
@@ -145,6 +145,7 @@ const FORMAT: Format = Format {
     ) WITHOUT ROWID;
     CREATE INDEX runs_by_name ON runs (name, id);",
         super::builds::TABLES,
+        standing::MIGRATION,
     ],
     synchronous: "NORMAL",
 };

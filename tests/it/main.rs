@@ -12,6 +12,7 @@ mod contract_memory;
 mod contract_postgres;
 mod contract_sqlite;
 mod crash;
+mod daemon;
 mod delta;
 mod flights;
 mod follow;

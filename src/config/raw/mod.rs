@@ -44,10 +44,10 @@ pub(crate) struct Schedule {
     pub(crate) after: Option<After>,
     /// All the time: as soon as the source has something new.
     pub(crate) continuous: Option<bool>,
-    /// What to do with runs that were missed while the daemon was down.
+    /// What to do with instants that were missed while the daemon was down: run once for all of them, leave them out, or run each (100 at most).
     #[serde(default)]
     pub(crate) misfire: Misfire,
-    /// What to do when a run is due while the last one still goes.
+    /// What to do when a run is due while the last one still goes: leave it out, and count it, or run it afterwards.
     #[serde(default)]
     pub(crate) concurrency: Concurrency,
 }

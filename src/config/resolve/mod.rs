@@ -22,7 +22,7 @@ mod value;
 mod windows;
 mod writers;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use chrono_tz::Tz;
 use indexmap::IndexSet;
@@ -41,10 +41,17 @@ use super::{
 use crate::model::{
     name::JobName,
     problem::{Problem, Severity, nearest},
+    time::Span,
 };
 
 /// The profile without a name.
 pub const DEFAULT_PROFILE: &str = "default";
+
+/// How long runs may go on after the daemon was told to stop, unless told.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Where the state files lie, unless told.
+pub const DEFAULT_STATE: &str = "data/state";
 
 /// Whose unit tests are resolved with a profile. Tests are the same in every profile, so that one is enough to prove them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +145,7 @@ fn assemble(
 ) -> Project {
     let Settings { files, file, profile, zone } = settings;
     let raw = &file.raw;
-    let state = raw.daemon.state.as_deref().unwrap_or("data/state");
+    let state = raw.daemon.state.as_deref().unwrap_or(DEFAULT_STATE);
     let memory = raw.daemon.memory.as_deref().and_then(format::size);
     pipelines.sort_by(|a, b| a.info.name.cmp(&b.info.name));
     marts.sort_by(|a, b| a.info.name.cmp(&b.info.name));
@@ -151,6 +158,8 @@ fn assemble(
         state: files.root.join(state),
         memory: memory.unwrap_or(256 << 20),
         parallel: raw.daemon.parallel.unwrap_or(4),
+        grace: raw.daemon.grace.map_or(GRACE, Span::get),
+        listen: raw.daemon.listen.as_deref().and_then(|listen| listen.parse().ok()),
         matrix: matrices.clone(),
         connections: connections
             .iter()

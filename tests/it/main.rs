@@ -19,6 +19,7 @@ mod follow;
 mod greenplum;
 mod kafka;
 mod postgres;
+mod premier;
 mod push_down;
 mod refresh;
 mod sqlite;

@@ -3,6 +3,7 @@
 //!
 //! `ARCHITECTURE.md` has the bird's view and the code map.
 
+pub mod bot;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -44,6 +44,8 @@ pub struct Project {
     pub pipelines: IndexMap<JobName, Pipeline>,
     /// Marts of this profile, in order of name.
     pub marts: IndexMap<JobName, Mart>,
+    /// `bot.toml` and `reports/`, where there is such a file.
+    pub bot: Option<super::bot::Bot>,
 }
 
 /// A language of workbooks and the bot.

@@ -130,6 +130,7 @@ fn assemble(
             .collect(),
         pipelines: pipelines.into_iter().map(|pipeline| (pipeline.info.name.clone(), pipeline)).collect(),
         marts: marts.into_iter().map(|mart| (mart.info.name.clone(), mart)).collect(),
+        bot: None,
     }
 }
 

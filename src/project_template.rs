@@ -60,8 +60,9 @@ macro_rules! empty {
     };
 }
 
-const CRM: [(&str, &str); 10] = shipped![
+const CRM: [(&str, &str); 11] = shipped![
     "vitrina.toml",
+    "bot.toml",
     "schemas.lock",
     "pipelines/crm_actions.toml",
     "pipelines/crm_nature.toml",

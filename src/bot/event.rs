@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::screen::{Block, Screen};
+use super::screen::{Block, Button, Screen};
 use crate::{config::project::Language, model::value::Value};
 
 /// Who looks, as the store of users knows them at this moment: a role that was taken away a second ago is not in it.
@@ -23,6 +23,8 @@ pub struct Viewer {
     pub zone: Tz,
     /// What they may see; in a group, the group's roles.
     pub access: Access,
+    /// Whether reports can be sent to this chat by themselves: not in a terminal.
+    pub subscribes: bool,
 }
 
 /// What someone may see.
@@ -128,7 +130,9 @@ pub enum Action {
         /// Where.
         place: Place,
     },
-    /// Say something in passing, for a second or two: an answer to a press that changes nothing.
+    /// Put other buttons under the screen that was shown last; what it says stays.
+    Buttons(Vec<Vec<Button>>),
+    /// Say something in passing, for a second or two, as an answer to a press; nothing where it is empty.
     Toast(String),
     /// Run a report as the viewer of this event; the answer comes back as [`What::Answer`].
     Run {
@@ -170,13 +174,6 @@ pub enum Action {
         with: With,
         /// When: a cron expression in the viewer's zone.
         cron: String,
-    },
-    /// Something that the front-end's own screens do: `/users`, `/subscriptions`. The name without `/`, and the rest of the line.
-    Elsewhere {
-        /// Without `/`.
-        name: String,
-        /// What stands behind it.
-        arguments: String,
     },
 }
 
@@ -268,6 +265,9 @@ pub enum Spot {
         /// Where its rows lead to.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         drills: Vec<DrillTo>,
+        /// Whether its answer was shown.
+        #[serde(default)]
+        shown: bool,
     },
     /// A question of the report below it in the trail.
     Ask {

@@ -2,6 +2,19 @@
 //!
 //! Invariant: nothing here but front-ends touches the world or a clock.
 
+mod ask;
+mod call;
+mod dates;
 pub mod dialog;
 pub mod event;
+mod find;
+mod press;
+pub mod rehearsal;
+mod said;
+mod scene;
 pub mod screen;
+mod subscribe;
+mod token;
+pub mod tree;
+mod view;
+pub mod words;

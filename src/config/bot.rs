@@ -480,3 +480,36 @@ pub enum AlertRepeat {
 pub enum Never {
     Never,
 }
+
+/// What a template may name besides the columns of its rows: how many there are, the rows themselves, the range of days.
+pub const TEMPLATE_NAMES: [&str; 3] = ["rows", "row", "period"];
+
+/// The filters that a template may use.
+pub const TEMPLATE_FILTERS: [&str; 26] = [
+    "sum",
+    "avg",
+    "first",
+    "last",
+    "max",
+    "min",
+    "count",
+    "rub",
+    "number",
+    "short",
+    "percent",
+    "date",
+    "plural",
+    "change",
+    "abs",
+    "capitalize",
+    "default",
+    "float",
+    "int",
+    "join",
+    "length",
+    "lower",
+    "replace",
+    "round",
+    "trim",
+    "upper",
+];

@@ -1,5 +1,6 @@
 //! Raw files → one profile's [`Project`], every name resolved, everything proved that needs no I/O.
 
+mod bot;
 mod connections;
 mod generators;
 mod graph;
@@ -89,8 +90,15 @@ pub(crate) fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Pro
     graph::check(&lineage, &project, &wrong, &trees, &mut report);
     let known =
         typing::KnownBefore { unmade: &unmade, wrong, lock: files.lock.as_ref(), failed: &files.failed };
-    typing::check(&mut project, &lineage, known, &trees, &mut report);
+    let mut made = bot::bot(files, &project, &mut report);
+    let of_bot = typing::BotFiles {
+        bot: made.as_mut(),
+        written: bot::written(files),
+        tree: files.bot.as_ref().map(|file| &file.tree),
+    };
+    typing::check(&mut project, &lineage, known, &trees, of_bot, &mut report);
     targets::check(&project, &files.targets, &trees, &mut report);
+    project.bot = made;
     (report.problems, Some(project))
 }
 

@@ -3,11 +3,12 @@
 use std::{ops::Range, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
-use super::{matrix::meant, relations::Relations, report::Report, trees::Trees};
+use super::{bot::Written, matrix::meant, relations::Relations, report::Report, trees::Trees};
 use crate::{
     config::{
+        bot::Bot,
         lineage::{self, Lineage, Table},
         lock::{Failed, Lock},
         project::{MartOutput, PipelineMember, Project, SourceKind, Sql, With, Workbook},
@@ -59,12 +60,20 @@ pub(crate) struct KnownBefore<'a> {
     pub(crate) failed: &'a [Failed],
 }
 
-/// Judges every member, and tells each what it writes.
+/// The bot and the files that it comes from.
+pub(super) struct BotFiles<'a> {
+    pub(super) bot: Option<&'a mut Bot>,
+    pub(super) written: IndexMap<String, Written<'a>>,
+    pub(super) tree: Option<&'a Node>,
+}
+
+/// Judges every member, tells each what it writes, and judges the bot by that.
 pub(crate) fn check(
     project: &mut Project,
     lineage: &Lineage,
     known: KnownBefore<'_>,
     trees: &Trees<'_>,
+    mut bot: BotFiles<'_>,
     report: &mut Report<'_>,
 ) {
     // Where there is a circle, which was reported, what is not known yet stays unknown.
@@ -87,6 +96,9 @@ pub(crate) fn check(
     }
     for unmade in known.unmade {
         report.member(first, |report| judge.unmade(unmade, trees, report));
+    }
+    if let Some(made) = &mut bot.bot {
+        super::bot::typing::check(made, &bot.written, bot.tree, &judge, report);
     }
     let outputs = judge.relations.into_outputs();
     for (at, schema) in outputs {
@@ -113,9 +125,10 @@ fn tell(project: &mut Project, node: &lineage::Node, schema: SchemaRef) {
     }
 }
 
-struct Judge<'a> {
+/// What judges SQL: the project, and what is known of tables by now.
+pub(super) struct Judge<'a> {
     project: &'a Project,
-    relations: Relations<'a>,
+    pub(super) relations: Relations<'a>,
 }
 
 impl Judge<'_> {
@@ -236,19 +249,31 @@ impl Judge<'_> {
         }
     }
 
-    fn query(&self, sql: &Sql, node: &Node, params: &ParamTypes, report: &mut Report<'_>) -> Typed {
-        let typed = if sql.native {
-            check_native(&sql.text, &|name| self.relations.runs(name), params)
-        } else {
-            let tables = |name: &_| self.relations.known(name, None);
-            check_sql(&sql.text, &tables, params, self.project.zone)
-        };
+    /// Judges a query and reports what is wrong with it.
+    pub(super) fn query(
+        &self,
+        sql: &Sql,
+        node: &Node,
+        params: &ParamTypes,
+        report: &mut Report<'_>,
+    ) -> Typed {
+        let typed = self.typed(sql, params);
         self.findings(sql, node, &typed, report);
         typed
     }
 
+    /// Judges a query.
+    pub(super) fn typed(&self, sql: &Sql, params: &ParamTypes) -> Typed {
+        if sql.native {
+            check_native(&sql.text, &|name| self.relations.runs(name), params)
+        } else {
+            let tables = |name: &_| self.relations.known(name, None);
+            check_sql(&sql.text, &tables, params, self.project.zone)
+        }
+    }
+
     /// What the engine found, at its place in the file.
-    fn findings(&self, sql: &Sql, node: &Node, typed: &Typed, report: &mut Report<'_>) {
+    pub(super) fn findings(&self, sql: &Sql, node: &Node, typed: &Typed, report: &mut Report<'_>) {
         for used in typed.tables.iter().filter(|_| !sql.native) {
             let place = self.relations.place(&used.name).filter(|place| self.relations.is_unknown(place));
             if let Some(table) = place {
@@ -423,14 +448,17 @@ fn chart_columns(chart: &Chart, schema: &SchemaRef, node: &Node, report: &mut Re
     }
 }
 
+/// Where a name stands.
 #[derive(Clone, Copy)]
-enum Place {
+pub(super) enum Place {
+    /// It is the key.
     Key,
+    /// It is the value.
     Value,
 }
 
 /// The column of a name; reported where there is none.
-fn column_of<'s>(
+pub(super) fn column_of<'s>(
     name: &str,
     schema: &'s SchemaRef,
     node: &Node,

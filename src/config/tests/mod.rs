@@ -1,5 +1,6 @@
 //! Whole projects in, problems out: every message as it is drawn.
 
+mod bot;
 mod files;
 mod jobs;
 mod locked;

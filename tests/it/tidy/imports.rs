@@ -21,10 +21,12 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::source",
         ],
     ),
+    ("bot/", &["model", "config::bot", "config::project"]),
     (
         "config/",
         &[
             "model",
+            "bot::words",
             "workbook::spec",
             "engine::params",
             "engine::typing",

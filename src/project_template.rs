@@ -60,7 +60,7 @@ macro_rules! empty {
     };
 }
 
-const CRM: [(&str, &str); 11] = shipped![
+const CRM: [(&str, &str); 22] = shipped![
     "vitrina.toml",
     "bot.toml",
     "schemas.lock",
@@ -72,6 +72,17 @@ const CRM: [(&str, &str); 11] = shipped![
     "pipelines/nature_to_warehouse.toml",
     "marts/actions_dashboard.toml",
     "marts/nature_dashboard.toml",
+    "reports/activity.toml",
+    "reports/leads.toml",
+    "reports/managers.toml",
+    "reports/manager.toml",
+    "reports/conversion.toml",
+    "reports/plan.toml",
+    "reports/connections.toml",
+    "reports/tariffs.toml",
+    "reports/cancellations.toml",
+    "reports/actions_book.toml",
+    "reports/nature_book.toml",
 ];
 
 const EMPTY: [(&str, &str); 4] = empty![

@@ -249,8 +249,12 @@ impl Step<'_> {
         };
         let draft = ask::start(ask);
         let wants = view::wants_list(&draft);
-        let chosen = match call.with.get(&name) {
-            Some(Given::Picked(chosen)) if many(ask) => chosen.clone(),
+        let now = self
+            .scene
+            .report(&call.report)
+            .and_then(|report| call::answer(&self.scene, report, &call.with, &name));
+        let chosen = match now {
+            Some(Given::Picked(chosen)) if many(ask) => chosen,
             _ => vec![],
         };
         self.state.trail.push(Spot::Ask { call, name, draft });
@@ -294,7 +298,15 @@ impl Step<'_> {
     /// What became of a report.
     fn answer(&mut self, run: u64, outcome: &Outcome) {
         let words = self.scene.words;
-        let Some(running) = self.state.running.take_if(|running| running.run == run) else { return };
+        let Some(running) = self.state.running.take_if(|running| running.run == run) else {
+            // Its reader has lost the role meanwhile, and was shown that it runs.
+            if self.actions.contains(&Action::Cancel { run }) {
+                let why = words.get("refused_role");
+                self.note = Some(words.fill("refused", &[("why", why)]));
+                self.show(Place::Same);
+            }
+            return;
+        };
         let call = running.call.clone();
         let waits = matches!(self.state.trail.last(), Some(Spot::Report { call: at, .. }) if *at == call);
         let place = if waits { Place::Same } else { Place::New };

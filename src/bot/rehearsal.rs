@@ -123,6 +123,7 @@ mod tests {
         DialogTest {
             name: "t".to_owned(),
             path: "bot.toml".into(),
+            line: 1,
             roles: vec!["executive".to_owned()],
             user: [].into(),
             today: "2026-03-18".parse().ok(),

@@ -378,6 +378,8 @@ pub struct DialogTest {
     pub name: String,
     /// The file it stands in.
     pub path: PathBuf,
+    /// Its line there.
+    pub line: usize,
     /// Roles of the one who does it.
     pub roles: Vec<String>,
     /// Their attributes.

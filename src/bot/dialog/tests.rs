@@ -85,7 +85,6 @@ fn load(folder: &Path) -> Bot {
     let errors: Vec<String> = loaded
         .problems
         .iter()
-        .filter(|problem| problem.code != "unused-matrix")
         .map(|problem| format!("{}: {} {:?}", problem.code, problem.message, problem.hint))
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
@@ -274,7 +273,7 @@ fn a_calendar_ends_at_its_bounds() {
     // March 2026 begins on a Sunday.
     assert_eq!(month, ["·", "·", "·", "·", "·", "·", "1"]);
     assert_eq!(rows[0][2].label, "·", "no way past today");
-    talk.taps("Март 2026").taps("‹").taps("Январь").taps("‹");
+    talk.taps("Март 2026").taps("‹").taps("Январь");
     assert_eq!(talk.screen.rows[0][0].label, "·", "December 2024 cannot be reached: {:?}", talk.labels());
 }
 
@@ -313,8 +312,8 @@ fn several_of_a_list() {
     assert_eq!(talk.labels(), ["📞 CRM", "⭐ Избранное"]);
     talk.taps("CRM").taps("Лиды");
     assert_eq!(talk.ran().unwrap().1["region"], regions(&[("mrf1", "Центр")]), "the reader's own");
-    talk.done(vec![]).taps("Регион").taps("Северо").taps("Волга").taps("Северо").taps("Центр").taps("Готово");
-    assert_eq!(talk.ran().unwrap().1["region"], regions(&[("mrf3", "Волга"), ("mrf1", "Центр")]));
+    talk.done(vec![]).taps("Регион").taps("Северо").taps("Волга").taps("Северо").taps("Готово");
+    assert_eq!(talk.ran().unwrap().1["region"], regions(&[("mrf1", "Центр"), ("mrf3", "Волга")]));
     talk.done(vec![]).taps("Регион").says("запад");
     assert_eq!(talk.labels(), ["☐ Северо-Запад", "✔ Готово", "Весь список", "‹ Назад", "🏠 В начало"]);
     talk.says("нет такого");
@@ -435,7 +434,11 @@ fn a_role_that_is_taken_away_takes_its_reports_with_it() {
     let blocks = vec![Block::Text(Markup::text("secret"))];
     talk.hear(What::Answer { run, outcome: Outcome::Done { blocks, drills: vec![] } });
     assert!(talk.actions.contains(&Action::Cancel { run }), "{:?}", talk.actions);
-    assert!(!talk.screen.plain_text().contains("secret"));
+    assert!(
+        talk.screen.plain_text().starts_with("Показать этот отчёт нельзя"),
+        "{}",
+        talk.screen.plain_text()
+    );
     let mut talk = Talk::new(&bot, viewer());
     let token = talk.screen.button("💳 Деньги").unwrap().token.clone();
     talk.viewer = member(&["regional"], &["mrf1"]);

@@ -204,7 +204,7 @@ fn check_profile(profile: &str, known: &[&str], tree: &Node, report: &mut Report
     }
 }
 
-/// Matrices that no connection and no job fans out over.
+/// Matrices that no connection, no job and nothing of the bot names.
 fn unused(
     tree: &Node,
     matrices: &Matrices,
@@ -220,7 +220,9 @@ fn unused(
     };
     let in_pipelines = files.pipelines.iter().flat_map(|file| names(&file.raw.matrix));
     let in_marts = files.marts.iter().flat_map(|file| names(&file.raw.matrix));
-    let used: IndexSet<String> = in_pipelines.chain(in_marts).chain(by_connections.iter().cloned()).collect();
+    let by_bot = bot::matrices(files);
+    let used: IndexSet<String> =
+        in_pipelines.chain(in_marts).chain(by_bot).chain(by_connections.iter().cloned()).collect();
     for name in matrices.keys().filter(|name| !used.contains(*name) && files.unread.is_empty()) {
         let node = tree.at(&["matrix", name]);
         let before = report.problems.len();

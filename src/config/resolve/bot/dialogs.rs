@@ -4,6 +4,7 @@ use super::{Scope, check_report, check_roles, people};
 use crate::config::{
     bot::{Bot, DialogTest},
     resolve::report::Report,
+    tree::Node,
 };
 
 /// The tests, in order.
@@ -36,6 +37,7 @@ pub(super) fn dialogs(scope: &Scope<'_>, bot: &Bot, report: &mut Report<'_>) -> 
         made.push(DialogTest {
             name: raw.name.clone(),
             path: node.file.to_path_buf(),
+            line: line(node, report),
             roles: raw.roles.clone(),
             user: raw.user.clone(),
             today: raw.today.as_ref().and_then(|day| day.to_string().parse().ok()),
@@ -47,4 +49,11 @@ pub(super) fn dialogs(scope: &Scope<'_>, bot: &Bot, report: &mut Report<'_>) -> 
         });
     }
     made
+}
+
+/// The line on which a test begins.
+fn line(node: &Node, report: &Report<'_>) -> usize {
+    let text = report.sources().files.get(node.file.as_ref());
+    let before = text.and_then(|text| text.get(..node.span.start)).unwrap_or_default();
+    before.matches('\n').count() + 1
 }

@@ -91,6 +91,15 @@ pub(super) fn written(files: &Files) -> IndexMap<String, Written<'_>> {
     )
 }
 
+/// The matrices that attributes and lists are made from.
+pub(super) fn matrices(files: &Files) -> Vec<String> {
+    let attributes = files.bot.iter().flat_map(|file| file.raw.user.values().map(|user| &user.from));
+    let written = written(files);
+    let asks = written.values().flat_map(|written| written.raw.ask.values().map(|ask| &ask.from));
+    let all = attributes.chain(asks).flatten().filter_map(|from| from.strip_prefix("matrix."));
+    all.map(str::to_owned).collect()
+}
+
 /// Reports that stand in two places.
 fn written_twice(files: &Files, report: &mut Report<'_>) {
     for file in &files.reports {

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod failpoint;
 pub mod model;
 pub mod project_template;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod state;

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     check, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, position, preview,
-    query, run, runs, schema, status,
+    query, report, run, runs, schema, status,
 };
 use crate::config;
 
@@ -98,6 +98,8 @@ pub(super) enum Command {
     Explain(explain::Args),
     /// Read-only SQL over all connections, pipelines and marts
     Query(query::Args),
+    /// Run a report of bot.toml as the bot would
+    Report(report::Args),
     /// Show where everything stands
     Status(status::Args),
     /// Show what happened

@@ -19,6 +19,7 @@ mod position;
 mod preview;
 mod progress;
 mod query;
+mod report;
 mod rows;
 mod run;
 mod runner;
@@ -86,6 +87,7 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::Preview(args) => preview::run(&args, context).await,
         Command::Explain(args) => explain::run(&args, context).await,
         Command::Query(args) => query::run(&args, context).await,
+        Command::Report(args) => report::run(&args, context).await,
         Command::Status(args) => status::run(&args, context).await,
         Command::Runs(args) => runs::run(&args, context),
         Command::Position(args) => position::run(&args, context).await,

@@ -22,6 +22,7 @@ mod scratch;
 mod tally;
 mod targets;
 mod unit;
+pub mod versions;
 mod workbook;
 
 use std::sync::Arc;
@@ -125,6 +126,16 @@ impl Runtime {
     /// Who reads what whom writes.
     pub fn lineage(&self) -> &Lineage {
         &self.lineage
+    }
+
+    /// The clock that runs are timed by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// A folder of this process for what is made to be sent; gone with the process.
+    pub fn scratch(&self) -> &std::path::Path {
+        self.scratch.path()
     }
 
     /// The SQL engine over all connections.

@@ -20,6 +20,7 @@ mod kafka;
 mod postgres;
 mod push_down;
 mod refresh;
+mod report;
 mod sqlite;
 mod support;
 mod tidy;

@@ -53,6 +53,21 @@ const RULES: &[(&str, &[&str])] = &[
             "clock",
         ],
     ),
+    // Reports hand screens' values to whoever shows them, and know no connector but its errors.
+    (
+        "report/",
+        &[
+            "model",
+            "config::project",
+            "config::bot",
+            "engine",
+            "run",
+            "workbook",
+            "connector::error",
+            "bot::screen",
+            "bot::event",
+        ],
+    ),
     ("connector/mod.rs", &["model", "connector"]),
     ("connector/sink.rs", &["model", "connector::error", "connector::executor", "connector::*::config"]),
     ("connector/source.rs", &["model", "connector::error", "connector::*::config"]),

@@ -90,7 +90,8 @@ fn near(said: &str, meant: &str) -> f64 {
     if said == meant {
         return 1.0;
     }
-    let letters = meant.chars().count().min(said.chars().count());
+    let (said_letters, meant_letters) = (said.chars().count(), meant.chars().count());
+    let letters = said_letters.min(meant_letters);
     if letters >= 3 && meant.starts_with(said) {
         return 0.8;
     }
@@ -99,7 +100,8 @@ fn near(said: &str, meant: &str) -> f64 {
         4..=6 => 1,
         _ => 2,
     };
-    if strsim::osa_distance(said, meant) <= allowed { 0.7 } else { 0.0 }
+    let may = said_letters.abs_diff(meant_letters) <= allowed;
+    if may && strsim::osa_distance(said, meant) <= allowed { 0.7 } else { 0.0 }
 }
 
 /// What a report is called by.

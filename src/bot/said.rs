@@ -96,6 +96,11 @@ impl Said<'_> {
         let which = which(first);
         let at = usize::from(which.is_some());
         let number: Option<u64> = self.word(at).and_then(number);
+        // `4 квартал` is the fourth one; `4 квартала` are four.
+        if which.is_none() && number.is_some() && matches!(self.word(at + 1), Some("квартал" | "quarter"))
+        {
+            return None;
+        }
         let unit = self.word(at + usize::from(number.is_some())).and_then(unit)?;
         let used = at + usize::from(number.is_some()) + 1;
         let name = match (which, number, unit) {

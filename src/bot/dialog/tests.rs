@@ -681,7 +681,8 @@ proptest! {
                     let before = other.state.trail.clone();
                     other.hear(What::Button { token });
                     prop_assert_eq!(&other.state.trail, &before);
-                    prop_assert!(matches!(other.actions.as_slice(), [Action::Show { .. }]));
+                    let shown = matches!(other.actions.as_slice(), [Action::Show { .. }]);
+                    prop_assert!(shown, "{:?}", other.actions);
                 }
             }
             if home {

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use crate::config::{bot::Bot, project::Language};
+use crate::{
+    config::{bot::Bot, project::Language},
+    report::format,
+};
 
 /// A text in Russian and in English.
 pub type Pair = (&'static str, &'static str);
@@ -303,15 +306,11 @@ pub fn holes(text: &str) -> impl Iterator<Item = &str> {
 
 /// A number of things in words: `1 день`, `2 дня`, `5 дней`.
 pub fn plural(count: u64, language: Language, russian: [&str; 3], english: [&str; 2]) -> String {
-    let word = match language {
-        Language::Ru => match (count % 10, count % 100) {
-            (1, tens) if tens != 11 => russian[0],
-            (2..=4, tens) if !(12..=14).contains(&tens) => russian[1],
-            _ => russian[2],
-        },
-        Language::En => english[usize::from(count != 1)],
+    let forms: &[&str] = match language {
+        Language::Ru => &russian,
+        Language::En => &english,
     };
-    format!("{count} {word}")
+    format!("{count} {}", format::plural(i128::from(count), forms, language))
 }
 
 #[cfg(test)]

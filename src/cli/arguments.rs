@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, position, preview,
+    bot, check, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, position, preview,
     query, report, run, runs, schema, status,
 };
 use crate::config;
@@ -114,4 +114,6 @@ pub(super) enum Command {
     Schema(schema::Args),
     /// Test connections, list their tables
     Connections(connections::Args),
+    /// Talk to the report bot without any account
+    Bot(bot::Args),
 }

@@ -3,6 +3,7 @@
 //! Invariant: a command decides nothing about rows; it chooses members, calls `run` and shows what came of it.
 
 mod arguments;
+mod bot;
 mod check;
 mod connections;
 mod context;
@@ -95,6 +96,7 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::Graph(args) => graph::run(&args, context),
         Command::Schema(args) => schema::run(&args, context).await,
         Command::Connections(args) => connections::run(&args, context).await,
+        Command::Bot(args) => bot::run(&args, context).await,
     }
 }
 

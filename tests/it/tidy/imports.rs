@@ -21,7 +21,7 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::source",
         ],
     ),
-    ("bot/", &["model", "config::bot", "config::project"]),
+    ("bot/", &["model", "config::bot", "config::project", "report"]),
     (
         "config/",
         &[

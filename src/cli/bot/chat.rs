@@ -4,7 +4,6 @@
 use std::{
     io::{BufRead, IsTerminal, Write},
     path::PathBuf,
-    sync::Arc,
 };
 
 use indexmap::IndexMap;

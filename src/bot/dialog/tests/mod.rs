@@ -12,7 +12,7 @@ use super::step;
 use crate::{
     bot::{
         event::{Access, Action, DrillTo, Event, Given, Outcome, Picked, State, Viewer, What, With},
-        screen::{Block, Markup, Screen, TOKEN_BYTES},
+        screen::{Block, Markup, Screen},
     },
     config::{bot::Bot, project::Language},
     model::value::Value,

@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn every_range_has_marks() {
-        for values in [&[][..], &[0.0], &[5.0], &[-5.0], &[1e-12], &[1e15, 2e15], &[1e300], &[3.0, 3.0000001]]
+        for values in
+            [&[][..], &[0.0], &[5.0], &[-5.0], &[1e-12], &[1e15, 2e15], &[1e300], &[3.0, 3.000_000_1]]
         {
             let measure = Measure::default();
             let scale = Scale::over(values.iter().copied(), false, 5.0, &measure);

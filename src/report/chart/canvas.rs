@@ -242,9 +242,10 @@ impl Text {
             Anchor::End => "end",
         };
         // One weight of the font is built in: a hair line around the letters makes them stronger.
-        let weight = match self.strong {
-            true => format!(" stroke=\"{fill}\" stroke-width=\"{:.2}\"", size * 0.028),
-            false => String::new(),
+        let weight = if self.strong {
+            format!(" stroke=\"{fill}\" stroke-width=\"{:.2}\"", size * 0.028)
+        } else {
+            String::new()
         };
         write!(
             svg,

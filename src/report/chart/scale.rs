@@ -34,10 +34,10 @@ impl Scale {
             (low, high) = (0.0, 1.0);
         }
         let near = |one: f64, other: f64| one.abs() < 0.6 * other.abs();
-        if from_zero || low == high || near(low, high) || near(high, low) {
+        if from_zero || low >= high || near(low, high) || near(high, low) {
             (low, high) = (low.min(0.0), high.max(0.0));
         }
-        if low == high {
+        if low >= high {
             (low, high) = (0.0, 1.0);
         }
         let mut step = round((high - low) / steps);

@@ -3,6 +3,7 @@
 //!
 //! `ARCHITECTURE.md` has the bird's view and the code map.
 
+pub mod bot;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod engine;
 pub mod failpoint;
 pub mod model;
 pub mod project_template;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod state;

@@ -85,7 +85,8 @@ macro_rules! empty {
 
 const PROJECT: [(&str, &str); 1] = shipped!["vitrina.toml"];
 
-const CRM: [(&str, &str); 9] = shipped![
+const CRM: [(&str, &str); 21] = shipped![
+    "bot.toml",
     "schemas.lock",
     "pipelines/crm_actions.toml",
     "pipelines/crm_nature.toml",
@@ -95,6 +96,17 @@ const CRM: [(&str, &str); 9] = shipped![
     "pipelines/nature_to_warehouse.toml",
     "marts/actions_dashboard.toml",
     "marts/nature_dashboard.toml",
+    "reports/activity.toml",
+    "reports/leads.toml",
+    "reports/managers.toml",
+    "reports/manager.toml",
+    "reports/conversion.toml",
+    "reports/plan.toml",
+    "reports/connections.toml",
+    "reports/tariffs.toml",
+    "reports/cancellations.toml",
+    "reports/actions_book.toml",
+    "reports/nature_book.toml",
 ];
 
 const PREMIER: [(&str, &str); 33] = shipped![
@@ -147,8 +159,8 @@ mod tests {
     #[test]
     fn every_shipped_file_is_in_the_template() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut found = vec!["vitrina.toml".to_owned(), "schemas.lock".to_owned()];
-        for folder in ["pipelines", "marts"] {
+        let mut found = ["vitrina.toml", "schemas.lock", "bot.toml"].map(str::to_owned).to_vec();
+        for folder in ["pipelines", "marts", "reports"] {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 found.push(format!("{folder}/{}", entry.unwrap().file_name().into_string().unwrap()));
             }

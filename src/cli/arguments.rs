@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    backfill, check, checks, connections, dead_letters, demo, explain, graph, init, logs, output::ColorWhen,
-    plan, position, preview, query, run, runs, schema, serve, status, test, top,
+    backfill, bot, check, checks, connections, dead_letters, demo, explain, graph, init, logs,
+    output::ColorWhen, plan, position, preview, query, report, run, runs, schema, serve, status, test, top,
 };
 use crate::config;
 
@@ -107,6 +107,8 @@ pub(super) enum Command {
     Test(test::Args),
     /// Read-only SQL over all connections, pipelines and marts
     Query(query::Args),
+    /// Run a report of bot.toml as the bot would
+    Report(report::Args),
     /// Show where everything stands
     Status(status::Args),
     /// Show what happened
@@ -127,4 +129,6 @@ pub(super) enum Command {
     Top(top::Args),
     /// Test connections, list their tables
     Connections(connections::Args),
+    /// Talk to the report bot without any account
+    Bot(bot::Args),
 }

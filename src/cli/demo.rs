@@ -145,6 +145,12 @@ fn what_next(folder: &Path, project: &Arc<Project>, context: &Context) -> String
     add(format!("{program} explain actions_to_warehouse"), "what a pipeline does and what it promises");
     add(format!("{program} graph"), "who reads what whom writes");
     add(format!("{program} run --all"), "go on: what happened since then is moved, once");
+    if project.bot.is_some() {
+        add(
+            format!("{program} bot chat"),
+            "the report bot, here in the terminal: charts, tables, Excel files",
+        );
+    }
     add(format!("{program} serve"), "from now on by itself, as the schedules say, until Ctrl-C");
     lines.join("\n")
 }

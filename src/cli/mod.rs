@@ -4,6 +4,7 @@
 
 mod arguments;
 mod backfill;
+mod bot;
 mod check;
 mod checks;
 mod connections;
@@ -23,6 +24,7 @@ mod position;
 mod preview;
 mod progress;
 mod query;
+mod report;
 mod rows;
 mod run;
 mod runner;
@@ -100,6 +102,7 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::Explain(args) => explain::run(&args, context).await,
         Command::Test(args) => test::run(&args, context).await,
         Command::Query(args) => query::run(&args, context).await,
+        Command::Report(args) => report::run(&args, context).await,
         Command::Status(args) => status::run(&args, context).await,
         Command::Runs(args) => runs::run(&args, context),
         Command::Position(args) => position::run(&args, context).await,
@@ -110,6 +113,7 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::Logs(args) => logs::run(&args, context),
         Command::Top(args) => top::run(&args, context).await,
         Command::Connections(args) => connections::run(&args, context).await,
+        Command::Bot(args) => bot::run(&args, context).await,
     }
 }
 

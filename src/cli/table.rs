@@ -62,11 +62,12 @@ impl Table {
 
     /// Prints it as a result.
     pub(super) fn print(&self, output: Output) -> Result {
-        if output.results.is_terminal {
-            output::print(&self.drawn(output.results.color))
-        } else {
-            output::print(&self.plain(output))
-        }
+        output::print(&self.text(output))
+    }
+
+    /// It as text: drawn on a terminal, plain in a pipe.
+    pub(super) fn text(&self, output: Output) -> String {
+        if output.results.is_terminal { self.drawn(output.results.color) } else { self.plain(output) }
     }
 
     fn drawn(&self, color: bool) -> String {

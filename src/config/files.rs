@@ -12,7 +12,12 @@ use super::{
     Sources,
     env::Environment,
     lock::{self, Failed, Lock, Target},
-    raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile},
+    raw::{
+        bot::{BotFile, ReportFile},
+        mart::MartFile,
+        pipeline::PipelineFile,
+        project::ProjectFile,
+    },
     schema, secret,
     tree::{self, Node, Value},
     walk,
@@ -33,6 +38,10 @@ pub(crate) struct Files {
     pub(crate) pipelines: Vec<JobFile<PipelineFile>>,
     /// In order of name.
     pub(crate) marts: Vec<JobFile<MartFile>>,
+    /// `bot.toml`, where there is one.
+    pub(crate) bot: Option<File<BotFile>>,
+    /// `reports/`, in order of name.
+    pub(crate) reports: Vec<JobFile<ReportFile>>,
     /// What is known of outside tables, where it is asked for and right.
     pub(crate) lock: Option<Lock>,
     /// Outside tables that were asked for in vain, where places were asked.
@@ -68,6 +77,9 @@ const MOST_BYTES: u64 = 4 << 20;
 /// Tables of a pipeline whose keys are filled in one by one from `[defaults.pipeline]`.
 const MERGED: [&str; 5] = ["source", "sink", "retry", "slice", "transform"];
 
+/// The bot's file.
+const BOT: &str = "bot.toml";
+
 /// Reads a project's folder.
 pub(crate) fn read(root: &Path, environment: &Environment<'_>) -> Files {
     let mut reading = Reading::of(root);
@@ -79,6 +91,14 @@ pub(crate) fn read(root: &Path, environment: &Environment<'_>) -> Files {
     }
     reading.files.pipelines = reading.jobs("pipelines", &schema::PIPELINE, defaults.as_ref());
     reading.files.marts = reading.jobs("marts", &schema::MART, None);
+    if reading.files.root.join(BOT).exists()
+        && let Some(tree) = reading.tree(Path::new(BOT), &schema::BOT)
+    {
+        // What only the bot needs stops nothing else: it is left out where its variable is not set.
+        let unset_allowed = Environment { read: environment.read, runs: None };
+        reading.files.bot = reading.typed(tree, &schema::BOT, Some(&unset_allowed));
+    }
+    reading.files.reports = reading.jobs("reports", &schema::REPORT, None);
     // What runs asks the tables themselves.
     if environment.runs.is_none() {
         reading.files.lock = reading.lock();
@@ -107,6 +127,8 @@ impl Reading {
             project: None,
             pipelines: vec![],
             marts: vec![],
+            bot: None,
+            reports: vec![],
             lock: None,
             failed: vec![],
             targets: vec![],

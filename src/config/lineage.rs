@@ -229,6 +229,11 @@ pub(crate) fn table(project: &Project, connection: &str, schema: Option<&str>, t
     Table { connection: connection.to_owned(), schema, table: table.to_owned() }
 }
 
+/// What a table's name in SQL stands for; `None` for a name of one part.
+pub fn named(project: &Project, name: &TableName) -> Option<Input> {
+    input(project, &reference(name)?)
+}
+
 /// What a query reads, `source` and `this` left out; nothing where it does not parse.
 fn sql_inputs(project: &Project, sql: &Sql) -> Vec<Input> {
     if sql.native {

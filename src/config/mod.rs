@@ -2,6 +2,7 @@
 //!
 //! [`load`] is for running one profile, [`check`] proves all of them. Both read the project's files and nothing else.
 
+pub mod bot;
 mod de;
 pub mod draw;
 pub mod drift;

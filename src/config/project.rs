@@ -54,6 +54,8 @@ pub struct Project {
     pub marts: IndexMap<JobName, Mart>,
     /// Unit tests, file by file; empty where a profile is resolved to run it.
     pub tests: Vec<UnitTest>,
+    /// `bot.toml` and `reports/`, where there is such a file.
+    pub bot: Option<super::bot::Bot>,
 }
 
 /// A language of workbooks and the bot.

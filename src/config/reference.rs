@@ -19,6 +19,7 @@ pub fn reference() -> String {
         ("vitrina.toml", &*schema::PROJECT),
         ("pipelines/NAME.toml", &*schema::PIPELINE),
         ("marts/NAME.toml", &*schema::MART),
+        ("bot.toml", &*schema::BOT),
     ] {
         let _ = write!(page, "\n## {file}\n\n{}\n", prose(schema));
         table(&mut page, "", "", schema);
@@ -50,8 +51,8 @@ fn table(page: &mut String, name: &str, which: &str, schema: &Json) {
     }
     for (key, schema) in properties {
         let inner = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-        // The keys of a pipeline stand on a page of their own.
-        if inner != "defaults.pipeline" {
+        // The keys of a pipeline stand on a page of their own, and a menu's menus have its keys.
+        if inner != "defaults.pipeline" && inner != "[menu].items" {
             inner_tables(page, &inner, schema);
         }
     }

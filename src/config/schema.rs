@@ -7,7 +7,12 @@ use serde_json::Value as Json;
 
 use super::{
     lock::Lock,
-    raw::{mart::MartFile, pipeline::PipelineFile, project::ProjectFile},
+    raw::{
+        bot::{BotFile, ReportFile},
+        mart::MartFile,
+        pipeline::PipelineFile,
+        project::ProjectFile,
+    },
 };
 
 /// `vitrina.toml`.
@@ -16,6 +21,10 @@ pub(crate) static PROJECT: LazyLock<Json> = LazyLock::new(of::<ProjectFile>);
 pub(crate) static PIPELINE: LazyLock<Json> = LazyLock::new(of::<PipelineFile>);
 /// `marts/NAME.toml`.
 pub(crate) static MART: LazyLock<Json> = LazyLock::new(of::<MartFile>);
+/// `bot.toml`.
+pub(crate) static BOT: LazyLock<Json> = LazyLock::new(of::<BotFile>);
+/// `reports/NAME.toml`.
+pub(crate) static REPORT: LazyLock<Json> = LazyLock::new(of::<ReportFile>);
 /// `schemas.lock`, which no editor writes.
 pub(crate) static LOCK: LazyLock<Json> = LazyLock::new(of::<Lock>);
 
@@ -25,6 +34,8 @@ pub fn schemas() -> Vec<(&'static str, Json)> {
         ("vitrina.schema.json", with_env(PROJECT.clone())),
         ("pipeline.schema.json", PIPELINE.clone()),
         ("mart.schema.json", MART.clone()),
+        ("bot.schema.json", with_env(BOT.clone())),
+        ("report.schema.json", REPORT.clone()),
     ]
 }
 

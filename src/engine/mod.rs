@@ -4,6 +4,7 @@
 //! - [`session`]: [`Engine`](session::Engine), which runs queries.
 //! - [`transform`], [`condition`]: a pipeline's SQL over the unit at hand.
 //! - [`relations`]: `mart.NAME` and `pipeline.NAME`.
+//! - [`row_rules`]: which rows a reader sees.
 //! - [`params`]: values that SQL names with a colon.
 //!
 //! Invariant: only queries are ever run, and a parameter's value never becomes SQL text.
@@ -11,6 +12,7 @@
 pub mod condition;
 pub mod params;
 pub mod relations;
+pub mod row_rules;
 pub mod session;
 pub mod transform;
 pub mod typing;

@@ -181,10 +181,32 @@ impl Engine {
         extra: &[Extra<'_>],
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (plan, names) = self.optimized(state, sql, params, extra).await?;
+        self.physical_of_optimized(state, plan, sql, &names).await
+    }
+
+    /// How a logical plan is run.
+    pub(super) async fn physical_of(
+        &self,
+        state: &SessionState,
+        plan: LogicalPlan,
+        sql: &str,
+        names: &Reads,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = state.optimize(&plan).map_err(|error| failed(error, sql, names))?;
+        self.physical_of_optimized(state, plan, sql, names).await
+    }
+
+    async fn physical_of_optimized(
+        &self,
+        state: &SessionState,
+        plan: LogicalPlan,
+        sql: &str,
+        names: &Reads,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = if self.push_down { push_down(plan) } else { Ok(plan) };
-        let plan = plan.map_err(|error| failed(error, sql, &names))?;
+        let plan = plan.map_err(|error| failed(error, sql, names))?;
         let physical = state.query_planner().create_physical_plan(&plan, state).await;
-        physical.map_err(|error| failed(error, sql, &names))
+        physical.map_err(|error| failed(error, sql, names))
     }
 
     async fn optimized(

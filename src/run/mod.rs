@@ -30,6 +30,7 @@ mod tally;
 mod targets;
 mod unit;
 pub mod unit_test;
+pub mod versions;
 pub mod windows;
 mod workbook;
 
@@ -152,6 +153,16 @@ impl Runtime {
     /// Who reads what whom writes.
     pub fn lineage(&self) -> &Lineage {
         &self.lineage
+    }
+
+    /// The clock that runs are timed by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// A folder of this process for what is made to be sent; gone with the process.
+    pub fn scratch(&self) -> &std::path::Path {
+        self.scratch.path()
     }
 
     /// The SQL engine over all connections.

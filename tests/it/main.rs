@@ -22,6 +22,7 @@ mod postgres;
 mod premier;
 mod push_down;
 mod refresh;
+mod report;
 mod sqlite;
 mod support;
 mod tidy;

@@ -3,6 +3,7 @@
 //!
 //! Invariant: no struct here checks anything; `walk` has done it when serde gets to see a file.
 
+pub(crate) mod bot;
 pub(crate) mod check;
 pub(crate) mod mart;
 pub(crate) mod pipeline;

@@ -1,5 +1,6 @@
 //! Raw files → one profile's [`Project`], every name resolved, everything proved that needs no I/O.
 
+mod bot;
 mod check_typing;
 mod checks;
 pub mod columns;
@@ -112,7 +113,13 @@ pub(crate) fn resolve(files: &Files, profile: &str, tests: TestsOf) -> (Vec<Prob
     graph::check(&lineage, &project, &wrong, &trees, &mut report);
     let known =
         typing::KnownBefore { unmade: &unmade, wrong, lock: files.lock.as_ref(), failed: &files.failed };
-    typing::check(&mut project, &lineage, &known, &trees, &mut report);
+    let mut made = bot::bot(files, &project, &mut report);
+    let of_bot = typing::BotFiles {
+        bot: made.as_mut(),
+        written: bot::written(files),
+        tree: files.bot.as_ref().map(|file| &file.tree),
+    };
+    typing::check(&mut project, &lineage, &known, &trees, of_bot, &mut report);
     targets::check(&project, &files.targets, &trees, &mut report);
     if tests != TestsOf::NoJob {
         let earlier: &[String] =
@@ -120,6 +127,7 @@ pub(crate) fn resolve(files: &Files, profile: &str, tests: TestsOf) -> (Vec<Prob
         let found = unit_tests::resolve(files, &project, &lineage, &known, (earlier, &profiles), &mut report);
         project.tests = found;
     }
+    project.bot = made;
     (report.problems, Some(project))
 }
 
@@ -168,6 +176,7 @@ fn assemble(
         pipelines: pipelines.into_iter().map(|pipeline| (pipeline.info.name.clone(), pipeline)).collect(),
         marts: marts.into_iter().map(|mart| (mart.info.name.clone(), mart)).collect(),
         tests: vec![],
+        bot: None,
     }
 }
 
@@ -233,7 +242,7 @@ fn check_profile(profile: &str, known: &[&str], tree: &Node, report: &mut Report
     }
 }
 
-/// Matrices that no connection and no job fans out over.
+/// Matrices that no connection, no job and nothing of the bot names.
 fn unused(
     tree: &Node,
     matrices: &Matrices,
@@ -249,7 +258,9 @@ fn unused(
     };
     let in_pipelines = files.pipelines.iter().flat_map(|file| names(&file.raw.matrix));
     let in_marts = files.marts.iter().flat_map(|file| names(&file.raw.matrix));
-    let used: IndexSet<String> = in_pipelines.chain(in_marts).chain(by_connections.iter().cloned()).collect();
+    let by_bot = bot::matrices(files);
+    let used: IndexSet<String> =
+        in_pipelines.chain(in_marts).chain(by_bot).chain(by_connections.iter().cloned()).collect();
     for name in matrices.keys().filter(|name| !used.contains(*name) && files.unread.is_empty()) {
         let node = tree.at(&["matrix", name]);
         let before = report.problems.len();

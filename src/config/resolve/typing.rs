@@ -3,11 +3,12 @@
 use std::{ops::Range, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
-use super::{matrix::meant, relations::Relations, report::Report, trees::Trees, windows};
+use super::{bot::Written, matrix::meant, relations::Relations, report::Report, trees::Trees, windows};
 use crate::{
     config::{
+        bot::Bot,
         lineage::{self, Lineage, Table},
         lock::{Failed, Lock},
         project::{MartOutput, PipelineMember, Project, SourceKind, Sql, With, Workbook},
@@ -59,12 +60,20 @@ pub(crate) struct KnownBefore<'a> {
     pub(crate) failed: &'a [Failed],
 }
 
-/// Judges every member, and tells each what it writes.
+/// The bot and the files that it comes from.
+pub(super) struct BotFiles<'a> {
+    pub(super) bot: Option<&'a mut Bot>,
+    pub(super) written: IndexMap<String, Written<'a>>,
+    pub(super) tree: Option<&'a Node>,
+}
+
+/// Judges every member, tells each what it writes, and judges the bot by that.
 pub(crate) fn check(
     project: &mut Project,
     lineage: &Lineage,
     known: &KnownBefore<'_>,
     trees: &Trees<'_>,
+    mut bot: BotFiles<'_>,
     report: &mut Report<'_>,
 ) {
     // Where there is a circle, which was reported, what is not known yet stays unknown.
@@ -89,6 +98,9 @@ pub(crate) fn check(
     }
     for unmade in known.unmade {
         report.member(first, |report| judge.unmade(unmade, trees, report));
+    }
+    if let Some(made) = &mut bot.bot {
+        super::bot::typing::check(made, &bot.written, bot.tree, &judge, report);
     }
     let outputs = judge.relations.into_outputs();
     for (at, schema) in outputs {
@@ -115,6 +127,7 @@ fn tell(project: &mut Project, node: &lineage::Node, schema: SchemaRef) {
     }
 }
 
+/// What judges SQL: the project, and what is known of tables by now.
 pub(super) struct Judge<'a> {
     pub(super) project: &'a Project,
     pub(super) relations: Relations<'a>,
@@ -243,15 +256,27 @@ impl Judge<'_> {
         }
     }
 
-    fn query(&self, sql: &Sql, node: &Node, params: &ParamTypes, report: &mut Report<'_>) -> Typed {
-        let typed = if sql.native {
+    /// Judges a query and reports what is wrong with it.
+    pub(super) fn query(
+        &self,
+        sql: &Sql,
+        node: &Node,
+        params: &ParamTypes,
+        report: &mut Report<'_>,
+    ) -> Typed {
+        let typed = self.typed(sql, params);
+        self.findings(sql, node, &typed, report);
+        typed
+    }
+
+    /// Judges a query.
+    pub(super) fn typed(&self, sql: &Sql, params: &ParamTypes) -> Typed {
+        if sql.native {
             check_native(&sql.text, &|name| self.relations.runs(name), params)
         } else {
             let tables = |name: &_| self.relations.known(name, None);
             check_sql(&sql.text, &tables, params, self.project.zone)
-        };
-        self.findings(sql, node, &typed, report);
-        typed
+        }
     }
 
     /// What the engine found, at its place in the file.
@@ -448,10 +473,12 @@ fn chart_columns(chart: &Chart, schema: &SchemaRef, node: &Node, report: &mut Re
     }
 }
 
-/// What of a place in a file is wrong.
+/// Where a name stands.
 #[derive(Clone, Copy)]
 pub(super) enum Place {
+    /// It is the key.
     Key,
+    /// It is the value.
     Value,
 }
 

@@ -1,5 +1,6 @@
 //! Whole projects in, problems out: every message as it is drawn.
 
+mod bot;
 mod columns;
 mod files;
 mod jobs;

@@ -50,8 +50,11 @@ const SETTINGS: [(&str, &str); 6] = [
     ("max_partitions_per_insert_block", "0"),
 ];
 
-/// Rows as Arrow: not compressed inside, where only our library would need another one for it; texts as the bytes that they are.
-const AS_ARROW: [(&str, &str); 4] = [
+/// Rows as Arrow: not compressed inside, where only our library would need another one for it; texts as the bytes that they are. A reader who goes away stops
+/// the query: the server does so for those alone that only read.
+const AS_ARROW: [(&str, &str); 6] = [
+    ("readonly", "2"),
+    ("cancel_http_readonly_queries_on_client_close", "1"),
     ("output_format_arrow_compression_method", "none"),
     ("output_format_arrow_string_as_string", "0"),
     ("output_format_arrow_low_cardinality_as_dictionary", "0"),

@@ -2,7 +2,7 @@
 
 use crate::support::project::Sandbox;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 20] = [
     "init",
     "demo",
     "check",
@@ -21,6 +21,8 @@ const COMMANDS: [&str; 18] = [
     "schema",
     "connections",
     "test",
+    "report",
+    "bot",
 ];
 
 #[test]

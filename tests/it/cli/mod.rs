@@ -1,5 +1,6 @@
 //! The program as its users meet it: arguments in; stdout, stderr and an exit code out.
 
+mod bot;
 mod demo;
 mod help;
 mod locked;

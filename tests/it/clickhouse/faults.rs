@@ -227,3 +227,34 @@ async fn a_killed_server_loses_nothing() {
     assert_eq!(target_through(place.open().as_ref(), "t").await, Some(sorted_text(&people(1..=200))));
     assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 2);
 }
+
+/// A reader that is dropped stops its query: the server does not count on for nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_reader_stops_the_server() {
+    use futures::StreamExt;
+    let place = Place::new();
+    let view = place.table("endless");
+    place.run(&format!(
+        "CREATE VIEW {view} AS SELECT number AS id FROM numbers(1000000000000) WHERE sipHash64(number) = 7"
+    ));
+    let connection = place.open();
+    let schema = connection.catalog().schema(&place.config.database).unwrap();
+    let table = schema.table("endless").await.unwrap().unwrap();
+    let engine = datafusion::execution::context::SessionContext::new();
+    engine.register_table("endless", table).unwrap();
+    let mut stream = engine.sql("SELECT * FROM endless").await.unwrap().execute_stream().await.unwrap();
+    let reading = tokio::time::timeout(std::time::Duration::from_secs(1), stream.next()).await;
+    assert!(reading.is_err(), "it goes on for long");
+    let mine = place.config.database.trim_start_matches("t `");
+    let running = format!("SELECT count() FROM system.processes WHERE query LIKE '%{mine}%endless%'");
+    let others = || place.run(&format!("{running} AND query NOT LIKE '%system.processes%'"));
+    assert_eq!(others().trim(), "1");
+    drop(stream);
+    for _ in 0..100 {
+        if others().trim() == "0" {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the server counts on");
+}

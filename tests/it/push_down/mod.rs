@@ -6,12 +6,13 @@ mod in_place;
 mod native;
 mod places;
 mod queries;
+mod row_rules;
 mod typing;
 
 use std::sync::Arc;
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef, util::display::array_value_to_string};
-use datafusion::scalar::ScalarValue;
+use datafusion::{execution::SendableRecordBatchStream, scalar::ScalarValue};
 use futures::TryStreamExt;
 use vitrina::{
     connector::{connection::Connection, error::Result},
@@ -77,7 +78,11 @@ pub(super) fn is_sent(plan: &str) -> bool {
 }
 
 async fn answer(engine: &Engine, sql: &str, params: &Params, ordered: bool) -> Result<Answer> {
-    let stream = engine.query(sql, params, now()).await?;
+    gathered(engine.query(sql, params, now()).await?, ordered).await
+}
+
+/// An answer, its rows in an order of their own where the query has none.
+pub(super) async fn gathered(stream: SendableRecordBatchStream, ordered: bool) -> Result<Answer> {
     let columns = shape(&stream.schema());
     let batches: Vec<RecordBatch> = stream.try_collect().await?;
     let mut rows: Vec<Vec<String>> = batches.iter().flat_map(shown).collect();

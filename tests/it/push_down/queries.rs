@@ -85,7 +85,7 @@ const EDGES: [&str; 26] = [
     r#"SELECT upper("Регион"), count(*) FROM {deals} GROUP BY upper("Регион")"#,
 ];
 
-fn params() -> Params {
+pub(super) fn params() -> Params {
     let mut params = super::texts(&[("region", "mrf1")]);
     params.set("since", ScalarValue::TimestampMicrosecond(Some(1_767_571_200_000_000), Some("UTC".into())));
     params.set("day", ScalarValue::Date32(Some(20_462)));
@@ -93,7 +93,7 @@ fn params() -> Params {
     params
 }
 
-fn queries() -> Vec<String> {
+pub(super) fn queries() -> Vec<String> {
     let combined =
         SHAPES.iter().flat_map(|shape| FILTERS.iter().map(|f| shape.replace("{filter}", &format!("({f})"))));
     let named = |sql: String| {

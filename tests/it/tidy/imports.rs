@@ -21,10 +21,12 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::source",
         ],
     ),
+    ("bot/", &["model", "config::bot", "config::project", "report"]),
     (
         "config/",
         &[
             "model",
+            "bot::words",
             "workbook::spec",
             "engine::params",
             "engine::typing",
@@ -67,6 +69,21 @@ const RULES: &[(&str, &[&str])] = &[
             "config::draw",
             "config::lineage",
             "config::project",
+        ],
+    ),
+    // Reports hand screens' values to whoever shows them, and know no connector but its errors.
+    (
+        "report/",
+        &[
+            "model",
+            "config::project",
+            "config::bot",
+            "engine",
+            "run",
+            "workbook",
+            "connector::error",
+            "bot::screen",
+            "bot::event",
         ],
     ),
     ("connector/mod.rs", &["model", "connector"]),

@@ -81,7 +81,8 @@ fn rust_files() -> Vec<File> {
 fn texts() -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = vec![];
-    let kept = ["src", "tests", "benches", "docs", "scripts", "examples", "pipelines", "marts", ".ci"];
+    let kept =
+        ["src", "tests", "benches", "docs", "scripts", "examples", "pipelines", "marts", "reports", ".ci"];
     for name in kept {
         collect(&root.join(name), &mut found);
     }

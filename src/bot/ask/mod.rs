@@ -1,0 +1,98 @@
+//! Questions: each kind's screen, and what its presses and typed words mean.
+
+pub(super) mod bounds;
+mod calendar;
+pub(super) mod list;
+mod typed;
+
+pub(super) use typed::typed;
+
+use super::{
+    call, dates,
+    event::{Call, Draft, Given},
+    press::Intent,
+    scene::Scene,
+    screen::Markup,
+    view::View,
+};
+use crate::config::bot::{Ask, AskKind};
+
+/// Where a question begins.
+pub(super) fn start(ask: &Ask) -> Draft {
+    match &ask.kind {
+        AskKind::Choice(_) => {
+            Draft::List { ticket: None, search: String::new(), found: None, page: 0, chosen: vec![] }
+        }
+        _ => Draft::Start { wrong: None },
+    }
+}
+
+/// Whether a draft, which may come from a state of long ago, is one of this question.
+pub(super) fn fits(ask: &Ask, draft: &Draft) -> bool {
+    match (&ask.kind, draft) {
+        (AskKind::Choice(_), Draft::List { .. }) => true,
+        (AskKind::Date(_) | AskKind::DateRange(_), Draft::Month { .. } | Draft::Year { .. }) => true,
+        (AskKind::Choice(_), _) => false,
+        (_, Draft::Start { .. }) => true,
+        _ => false,
+    }
+}
+
+/// The screen of a question.
+pub(super) fn view(scene: &Scene<'_>, call: &Call, name: &str, draft: &Draft) -> View {
+    let Some(report) = scene.bot.reports.get(&call.report) else { return View::default() };
+    let Some(ask) = report.ask.get(name) else { return View::default() };
+    let mut head = Markup::new().bold(scene.text(&report.title));
+    head = head.plain(format!("\n{}", scene.text(&ask.title)));
+    let now = call::answer(scene, report, &call.with, name);
+    if let Some(given) = &now {
+        head = head.plain(format!(": {}", call::shown(scene, ask, given)));
+    }
+    head = head.plain("\n\n");
+    let mut view = match (&ask.kind, draft) {
+        (AskKind::Date(_) | AskKind::DateRange(_), Draft::Month { month, from }) => {
+            calendar::month(scene, ask, *month, *from)
+        }
+        (AskKind::Date(_) | AskKind::DateRange(_), Draft::Year { year, from }) => {
+            calendar::year(scene, ask, *year, *from)
+        }
+        (AskKind::Date(found) | AskKind::DateRange(found), _) => {
+            let key = if matches!(ask.kind, AskKind::Date(_)) { "ask_day" } else { "ask_range" };
+            let mut view = View::text(scene.words.get(key));
+            let presets = found.presets.iter().map(|preset| {
+                let label = dates::capital(&dates::name(preset, scene.today, scene.language()));
+                (label, Intent::Give(Given::Period(preset.clone())))
+            });
+            view.grid(presets, 2);
+            view.row([(scene.words.get("calendar").to_owned(), Intent::Calendar)]);
+            view
+        }
+        (AskKind::Choice(choice), Draft::List { .. }) => list::view(scene, choice, draft),
+        (AskKind::Choice(_), _) => View::default(),
+        (AskKind::Number(number), _) => {
+            let text = match (number.least, number.most) {
+                (Some(least), Some(most)) => {
+                    let (least, most) = (least.to_string(), most.to_string());
+                    scene.words.fill("ask_number_bounds", &[("least", &least), ("most", &most)])
+                }
+                _ => scene.words.get("ask_number").to_owned(),
+            };
+            kept(scene, ask, now, View::text(&text))
+        }
+        (AskKind::Text { .. }, _) => kept(scene, ask, now, View::text(scene.words.get("ask_text"))),
+    };
+    if let Draft::Start { wrong: Some(wrong) } = draft {
+        head = head.plain(format!("{}\n", bounds::told(scene, ask, *wrong)));
+    }
+    view.head(head);
+    view
+}
+
+/// With a button that leaves the answer as it is.
+fn kept(scene: &Scene<'_>, ask: &Ask, now: Option<Given>, mut view: View) -> View {
+    if let Some(given) = now {
+        let value = call::shown(scene, ask, &given);
+        view.row([(scene.words.fill("keep_default", &[("value", &value)]), Intent::Give(given))]);
+    }
+    view
+}

@@ -1,0 +1,20 @@
+//! The report bot. Its dialog is a pure function from a state and an event to a state and actions; front-ends show the screens and do the actions.
+//!
+//! Invariant: nothing here but front-ends touches the world or a clock.
+
+mod ask;
+mod call;
+mod dates;
+pub mod dialog;
+pub mod event;
+mod find;
+mod press;
+pub mod rehearsal;
+mod said;
+mod scene;
+pub mod screen;
+mod subscribe;
+mod token;
+pub mod tree;
+mod view;
+pub mod words;

@@ -1,0 +1,75 @@
+//! The tree of menus as one viewer sees it: what their roles may run, and the menus that have any of it.
+
+use super::{
+    event::Viewer,
+    scene::{Scene, may_run},
+    words,
+};
+use crate::config::{
+    bot::{Bot, MenuItem},
+    project::Language,
+};
+
+/// Rows of a menu on one screen.
+pub(super) const PAGE: usize = 8;
+
+/// One row of a menu.
+pub(super) struct Entry<'a> {
+    /// Its place among the menu's items, seen or not.
+    pub(super) index: usize,
+    /// On its button.
+    pub(super) label: &'a str,
+    /// The report that it is; `None` = a menu.
+    pub(super) report: Option<&'a str>,
+}
+
+/// What a viewer sees of the menu at a path; `None` = there is no such menu for them.
+pub(super) fn entries<'a>(scene: &Scene<'a>, path: &[usize]) -> Option<Vec<Entry<'a>>> {
+    let mut items = scene.bot.menu.as_slice();
+    for index in path {
+        match items.get(*index)? {
+            MenuItem::Menu { items: inner, .. } => items = inner,
+            MenuItem::Report(_) => return None,
+        }
+    }
+    let seen: Vec<Entry<'a>> =
+        items.iter().enumerate().filter_map(|(index, item)| entry(scene, index, item)).collect();
+    (path.is_empty() || !seen.is_empty()).then_some(seen)
+}
+
+fn entry<'a>(scene: &Scene<'a>, index: usize, item: &'a MenuItem) -> Option<Entry<'a>> {
+    match item {
+        MenuItem::Report(name) => {
+            let report = scene.report(name)?;
+            Some(Entry { index, label: scene.text(&report.title), report: Some(name) })
+        }
+        MenuItem::Menu { title, items } => {
+            let any = items.iter().enumerate().any(|(at, item)| entry(scene, at, item).is_some());
+            any.then(|| Entry { index, label: scene.text(title), report: None })
+        }
+    }
+}
+
+/// The title of the menu at a path.
+pub(super) fn title<'a>(scene: &Scene<'a>, path: &[usize]) -> &'a str {
+    let (mut items, mut title) = (scene.bot.menu.as_slice(), scene.text(&scene.bot.title));
+    for index in path {
+        if let Some(MenuItem::Menu { title: own, items: inner }) = items.get(*index) {
+            (title, items) = (scene.text(own), inner);
+        }
+    }
+    title
+}
+
+/// The commands that someone has, each with its description: the bot's own, then those of reports. What Telegram is told.
+pub fn commands(bot: &Bot, viewer: &Viewer, language: Language) -> Vec<(String, String)> {
+    let own = words::COMMANDS
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), words::pick(*text, language).to_owned()));
+    let reports = bot
+        .reports
+        .values()
+        .filter(|report| may_run(viewer, report))
+        .filter_map(|report| Some((report.command.clone()?, report.title.get(language).to_owned())));
+    own.chain(reports).collect()
+}

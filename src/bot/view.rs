@@ -1,0 +1,286 @@
+//! Places of the dialog → screens, before their buttons have tokens.
+
+use super::{
+    ask, call,
+    event::{Access, Call, Draft, Spot, State},
+    press::Intent,
+    scene::Scene,
+    screen::{Block, Markup},
+    tree::{self, PAGE},
+};
+
+/// A screen whose buttons say what they mean.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    pub(super) blocks: Vec<Block>,
+    pub(super) rows: Vec<Vec<(String, Intent)>>,
+}
+
+/// Characters of a label.
+const LONGEST_LABEL: usize = 60;
+
+impl View {
+    /// Words alone.
+    pub(super) fn text(text: &str) -> Self {
+        Self { blocks: vec![Block::Text(Markup::text(text))], rows: vec![] }
+    }
+
+    /// Words more.
+    pub(super) fn say(&mut self, text: &str) {
+        match self.blocks.last_mut() {
+            Some(Block::Text(markup)) => *markup = std::mem::take(markup).plain(text),
+            _ => self.blocks.push(Block::Text(Markup::text(text))),
+        }
+    }
+
+    /// Words before all others.
+    pub(super) fn head(&mut self, mut head: Markup) {
+        match self.blocks.first_mut() {
+            Some(Block::Text(markup)) => {
+                head.0.append(&mut markup.0);
+                *markup = head;
+            }
+            _ => self.blocks.insert(0, Block::Text(head)),
+        }
+    }
+
+    /// A row of buttons.
+    pub(super) fn row(&mut self, buttons: impl IntoIterator<Item = (String, Intent)>) {
+        let row: Vec<(String, Intent)> =
+            buttons.into_iter().map(|(label, intent)| (shortened(label), intent)).collect();
+        if !row.is_empty() {
+            self.rows.push(row);
+        }
+    }
+
+    /// Rows of so many buttons.
+    pub(super) fn grid(&mut self, buttons: impl IntoIterator<Item = (String, Intent)>, width: usize) {
+        let buttons: Vec<(String, Intent)> = buttons.into_iter().collect();
+        for row in buttons.chunks(width) {
+            self.row(row.iter().cloned());
+        }
+    }
+
+    /// One page of a list, a button a row, with buttons to the pages beside it.
+    pub(super) fn paged(
+        &mut self,
+        scene: &Scene<'_>,
+        buttons: impl ExactSizeIterator<Item = (String, Intent)>,
+        page: usize,
+        size: usize,
+    ) {
+        let last = buttons.len().saturating_sub(1) / size;
+        let page = page.min(last);
+        self.grid(buttons.skip(page * size).take(size), 1);
+        let mut row = vec![];
+        for (key, to) in
+            [("page_previous", page.checked_sub(1)), ("page_next", (page < last).then_some(page + 1))]
+        {
+            if let Some(to) = to {
+                row.push((scene.words.fill(key, &[("page", &(to + 1).to_string())]), Intent::Page(to)));
+            }
+        }
+        self.row(row);
+    }
+}
+
+fn shortened(label: String) -> String {
+    if label.chars().count() <= LONGEST_LABEL {
+        return label;
+    }
+    label.chars().take(LONGEST_LABEL - 1).chain(['…']).collect()
+}
+
+/// The screen of where someone is. Its buttons depend on state, viewer and bot alone, so that a press can be told from a forgery.
+pub(super) fn view(scene: &Scene<'_>, state: &State) -> View {
+    let mut view = match &scene.viewer.access {
+        Access::Member { .. } => spot(scene, state),
+        Access::Stranger => stranger(scene, state),
+        Access::Waiting => View::text(scene.words.get("waiting")),
+        Access::Blocked => View::text(scene.words.get("blocked")),
+    };
+    let mut nav = vec![];
+    if state.trail.len() > 1 {
+        nav.push((scene.words.get("back").to_owned(), Intent::Back));
+    }
+    let home = matches!(state.trail.as_slice(), [] | [Spot::Menu(_, 0)] | [Spot::Request]);
+    if !home || state.trail.len() > 1 {
+        nav.push((scene.words.get("home").to_owned(), Intent::Home));
+    }
+    view.row(nav);
+    view
+}
+
+fn stranger(scene: &Scene<'_>, state: &State) -> View {
+    let words = scene.words;
+    if !scene.bot.request {
+        let mut view = View::text(words.get("stranger"));
+        let id = scene.viewer.user.to_string();
+        view.say(&format!("\n\n{}", words.fill("request_closed", &[("id", &id)])));
+        return view;
+    }
+    if matches!(state.trail.last(), Some(Spot::Request)) {
+        let mut view = View::text(words.get("request_reason"));
+        view.row([(words.get("back").to_owned(), Intent::Home)]);
+        return view;
+    }
+    let mut view = View::text(words.get("stranger"));
+    view.row([(words.get("request").to_owned(), Intent::Request)]);
+    view
+}
+
+fn spot(scene: &Scene<'_>, state: &State) -> View {
+    match state.trail.last() {
+        Some(Spot::Menu(path, page)) => menu(scene, state, path, *page),
+        Some(Spot::Report { call, drills, shown }) => {
+            let drills = drills.iter().map(|drill| {
+                let call = Call { report: drill.report.clone(), with: drill.with.clone() };
+                (drill.label.clone(), Intent::Call(call))
+            });
+            report(scene, state, call, drills.collect(), *shown)
+        }
+        Some(Spot::Ask { call, name, draft }) => ask::view(scene, call, name, draft),
+        Some(Spot::Found { words, page }) => found(scene, words, *page),
+        Some(Spot::Understood { words, calls }) => understood(scene, words, calls),
+        Some(Spot::Favourites(page)) => favourites(scene, state, *page),
+        Some(Spot::Help(page)) => help(scene, *page),
+        Some(Spot::Subscribe(call)) => super::subscribe::view(scene, call),
+        Some(Spot::Request) | None => View::default(),
+    }
+}
+
+fn menu(scene: &Scene<'_>, state: &State, path: &[usize], page: usize) -> View {
+    let words = scene.words;
+    let entries = tree::entries(scene, path).unwrap_or_default();
+    let mut head = Markup::new().bold(tree::title(scene, path));
+    if let Some(greeting) = scene.bot.greeting.as_ref().filter(|_| path.is_empty()) {
+        head = head.plain(format!("\n{}", scene.text(greeting)));
+    }
+    let say = if entries.is_empty() { "nothing_yet" } else { "choose" };
+    let mut view = View::default();
+    view.head(head.plain(format!("\n\n{}", words.get(say))));
+    let rows = entries.iter().map(|entry| {
+        let intent = match entry.report {
+            Some(name) => Intent::Open(name.to_owned()),
+            None => Intent::Enter(entry.index),
+        };
+        (entry.label.to_owned(), intent)
+    });
+    view.paged(scene, rows, page, PAGE);
+    if path.is_empty() && !entries.is_empty() {
+        let mut row = vec![(words.get("favourites").to_owned(), Intent::Favourites)];
+        if !state.recent.is_empty() {
+            row.push((words.get("again").to_owned(), Intent::Again));
+        }
+        view.row(row);
+    }
+    view
+}
+
+/// A report's buttons: the same before its answer and under it.
+fn report(scene: &Scene<'_>, state: &State, call: &Call, drills: Vec<(String, Intent)>, shown: bool) -> View {
+    let Some(report) = scene.report(&call.report) else { return View::default() };
+    let words = scene.words;
+    let mut view = View::default();
+    view.head(call::header(scene, report, &call.with));
+    if state.running.as_ref().is_some_and(|running| running.call == *call) {
+        view.row([(words.get("cancel").to_owned(), Intent::Cancel)]);
+        return view;
+    }
+    if let Some(text) = report.description.as_ref().filter(|_| !shown) {
+        view.say(&format!("\n\n{}", scene.text(text)));
+    }
+    view.grid(drills, 2);
+    view.row([(words.get(if shown { "refresh" } else { "run" }).to_owned(), Intent::Run)]);
+    for (name, ask) in &report.ask {
+        let value = match call::answer(scene, report, &call.with, name) {
+            Some(given) => call::shown(scene, ask, &given),
+            None => words.get("not_chosen").to_owned(),
+        };
+        let holes = [("title", scene.text(&ask.title)), ("value", value.as_str())];
+        view.row([(words.fill("change", &holes), Intent::Change(name.clone()))]);
+    }
+    let kept = state.favourites.contains(call);
+    let key = if kept { "favourite_remove" } else { "favourite_add" };
+    let mut row = vec![(words.get(key).to_owned(), Intent::Favourite)];
+    if scene.viewer.subscribes {
+        row.push((words.get("subscribe").to_owned(), Intent::Subscribe));
+    }
+    view.row(row);
+    view
+}
+
+fn found(scene: &Scene<'_>, query: &str, page: usize) -> View {
+    let found = super::find::search(scene, query);
+    let words = scene.words;
+    let key = match (query.is_empty(), found.is_empty()) {
+        (true, _) => "find_what",
+        (false, true) => "found_nothing",
+        (false, false) => "found",
+    };
+    let mut view = View::text(&words.fill(key, &[("words", query)]));
+    let rows =
+        found.iter().map(|report| (scene.text(&report.title).to_owned(), Intent::Open(report.name.clone())));
+    view.paged(scene, rows, page, PAGE);
+    view
+}
+
+fn understood(scene: &Scene<'_>, query: &str, calls: &[Call]) -> View {
+    let calls: Vec<Call> = calls.iter().filter_map(|call| call::kept(scene, call)).collect();
+    let example = scene.reports().next().map_or("", |report| scene.text(&report.title));
+    let key = if calls.is_empty() { "understood_nothing" } else { "understood" };
+    let mut view = View::text(&scene.words.fill(key, &[("words", query), ("example", example)]));
+    view.grid(calls.into_iter().map(|call| (call::line(scene, &call), Intent::Call(call))), 1);
+    view
+}
+
+fn favourites(scene: &Scene<'_>, state: &State, page: usize) -> View {
+    let words = scene.words;
+    let mine: Vec<Call> = state.favourites.iter().filter_map(|call| call::kept(scene, call)).collect();
+    let mut view = View::default();
+    let mut head = Markup::new().bold(words.get("favourites"));
+    if mine.is_empty() {
+        let text = words.fill("favourites_none", &[("button", words.get("favourite_add"))]);
+        head = head.plain(format!("\n\n{text}"));
+    }
+    view.head(head);
+    let rows: Vec<(String, Intent)> =
+        mine.into_iter().map(|call| (call::line(scene, &call), Intent::Call(call))).collect();
+    view.paged(scene, rows.into_iter(), page, PAGE);
+    view
+}
+
+fn help(scene: &Scene<'_>, page: usize) -> View {
+    let words = scene.words;
+    let mut text = Markup::text(format!("{}\n\n", words.get("help")));
+    if page == 0 {
+        text = text.bold(words.get("help_commands"));
+        for (name, about) in super::words::COMMANDS {
+            text = text.plain(format!("\n/{name} — {}", super::words::pick(about, scene.language())));
+        }
+        text = text.plain("\n\n");
+    }
+    text = text.bold(words.get("help_reports"));
+    let reports: Vec<_> = scene.reports().collect();
+    let shown = page.min(reports.len().saturating_sub(1) / PAGE);
+    for report in reports.iter().skip(shown * PAGE).take(PAGE) {
+        let command = report.command.as_ref().map(|name| format!(" /{name}")).unwrap_or_default();
+        text = text.plain(format!("\n• {}{command}", scene.text(&report.title)));
+        if let Some(about) = &report.description {
+            text = text.plain(format!("\n   {}", scene.text(about)));
+        }
+    }
+    let mut view = View::default();
+    view.head(text);
+    let rows: Vec<(String, Intent)> = reports
+        .iter()
+        .map(|report| (scene.text(&report.title).to_owned(), Intent::Open(report.name.clone())))
+        .collect();
+    view.paged(scene, rows.into_iter(), shown, PAGE);
+    view
+}
+
+/// Whether a draft waits for a list that nobody has asked for yet.
+pub(super) fn wants_list(draft: &Draft) -> bool {
+    matches!(draft, Draft::List { ticket: None, found: None, .. })
+}

@@ -1,0 +1,292 @@
+//! `bot chat`: the whole bot in the terminal. In a pipe its lines are plain, and each is read once the one before it is answered,
+//! so that scripts can talk to it.
+
+use std::{
+    io::{BufRead, IsTerminal, Write},
+    path::PathBuf,
+};
+
+use indexmap::IndexMap;
+use tokio::sync::mpsc;
+
+use super::{answers::Answers, draw};
+use crate::{
+    bot::{
+        dialog::step,
+        event::{Access, Action, Event, Outcome, State, Viewer, What},
+        screen::{Block, Screen},
+    },
+    cli::{
+        context::Context,
+        failure::{Failure, Result},
+        output::{self, Tone},
+        runner,
+    },
+    clock::SystemClock,
+    config::{
+        bot::{ADMIN, Bot},
+        project::{Language, Project},
+    },
+    model::{problem::nearest, time::Clock},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  vitrina bot chat                                        everything, as an admin
+  vitrina bot chat --as regional --user region=mrf1       as a manager of one region
+  printf '/leads yesterday\\n' | vitrina bot chat          one question, plain lines
+
+Type the number of a button, a command (/help) or words: `лиды за прошлую неделю`. Ctrl-D ends.";
+
+/// Who sits at the terminal: an id of nobody.
+const USER: i64 = 1;
+/// Lines that may wait while a report runs.
+const WAITING: usize = 64;
+
+/// Options of `bot chat`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Roles of the one who asks; `admin` may see everything
+    #[arg(long = "as", value_name = "ROLE", value_delimiter = ',', default_value = ADMIN)]
+    roles: Vec<String>,
+
+    /// Attributes of the one who asks: region=mrf1, once for each value
+    #[arg(long, value_name = "NAME=VALUE")]
+    user: Vec<String>,
+
+    /// The bot's language [default: the project's]
+    #[arg(long, value_name = "ru|en", value_parser = language)]
+    language: Option<Language>,
+
+    /// Where pictures and files are saved
+    #[arg(long, value_name = "DIR", default_value = "bot-files")]
+    save: PathBuf,
+}
+
+fn language(text: &str) -> std::result::Result<Language, String> {
+    match text {
+        "ru" => Ok(Language::Ru),
+        "en" => Ok(Language::En),
+        _ => Err("expected ru or en".to_owned()),
+    }
+}
+
+/// Runs the command.
+pub(super) async fn run(args: &Args, context: &Context) -> Result {
+    let project = context.project()?;
+    let bot = project.bot.as_ref().ok_or_else(|| {
+        Failure::usage("this project has no bot").hint("write a bot.toml; the guide is docs/bot.md")
+    })?;
+    let viewer = viewer(args, &project, bot)?;
+    let runtime = runner::open(&project)?;
+    let answers = Answers::new(runtime);
+    let interactive = std::io::stdin().is_terminal();
+    let mut chat = Chat {
+        bot,
+        viewer,
+        answers: &answers,
+        context,
+        save: args.save.clone(),
+        saved: 0,
+        state: State::default(),
+        screen: Screen::default(),
+    };
+    let first = What::Command { name: "start".to_owned(), arguments: String::new() };
+    let mut running = chat.hear(first).await?;
+    let mut lines = lines();
+    loop {
+        if interactive && running.is_none() {
+            prompt(context)?;
+        }
+        // In a pipe a line waits for the answer to the one before it; at a terminal one may stop a report.
+        tokio::select! {
+            line = lines.recv(), if interactive || running.is_none() => match line {
+                None => return Ok(()),
+                Some(line) => {
+                    let next = chat.line(&line).await?;
+                    running = next.or(running.take().filter(|_| chat.state.running.is_some()));
+                }
+            },
+            Some((run, outcome)) = finished(&mut running) => {
+                running = None;
+                running = chat.hear(What::Answer { run, outcome }).await?.or(running);
+            }
+        }
+    }
+}
+
+/// A report under way.
+struct Under {
+    run: u64,
+    answer: futures::future::BoxFuture<'static, Outcome>,
+}
+
+async fn finished(running: &mut Option<Under>) -> Option<(u64, Outcome)> {
+    match running {
+        Some(under) => {
+            let outcome = (&mut under.answer).await;
+            Some((under.run, outcome))
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn viewer(args: &Args, project: &Project, bot: &Bot) -> Result<Viewer> {
+    for role in &args.roles {
+        if !bot.roles.contains_key(role) {
+            let known = nearest(role, bot.roles.keys().map(String::as_str));
+            let hint = known.map_or_else(
+                || format!("there are {}", bot.roles.keys().cloned().collect::<Vec<_>>().join(", ")),
+                |known| format!("did you mean `{known}`?"),
+            );
+            return Err(Failure::usage(format!("there is no role `{role}`")).hint(hint));
+        }
+    }
+    let mut attributes: IndexMap<String, Vec<String>> = IndexMap::new();
+    for told in &args.user {
+        let (name, value) = told.split_once('=').unwrap_or((told, ""));
+        let Some(attribute) = bot.attributes.get(name) else {
+            let known: Vec<&str> = bot.attributes.keys().map(String::as_str).collect();
+            return Err(Failure::usage(format!("users have no attribute `{name}`"))
+                .hint(format!("there are {}", known.join(", "))));
+        };
+        if !attribute.values.is_empty() && !attribute.values.contains_key(value) {
+            let known: Vec<&str> = attribute.values.keys().map(String::as_str).collect();
+            return Err(Failure::usage(format!("`{name}` cannot be `{value}`"))
+                .hint(format!("there are {}", known.join(", "))));
+        }
+        attributes.entry(name.to_owned()).or_default().push(value.to_owned());
+    }
+    Ok(Viewer {
+        user: USER,
+        chat: USER,
+        language: args.language.unwrap_or(project.language),
+        zone: project.zone,
+        access: Access::Member { roles: args.roles.clone(), attributes },
+        subscribes: false,
+    })
+}
+
+struct Chat<'a> {
+    bot: &'a Bot,
+    viewer: Viewer,
+    answers: &'a Answers,
+    context: &'a Context,
+    save: PathBuf,
+    /// Files saved so far.
+    saved: usize,
+    state: State,
+    screen: Screen,
+}
+
+impl Chat<'_> {
+    /// What was typed: a button's number, a command, words.
+    async fn line(&mut self, line: &str) -> Result<Option<Under>> {
+        let line = line.trim();
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let what = if let Ok(number) = line.parse::<usize>()
+            && let Some(button) = number.checked_sub(1).and_then(|at| self.screen.buttons().nth(at))
+        {
+            What::Button { token: button.token.clone() }
+        } else if let Some(command) = line.strip_prefix('/') {
+            let (name, arguments) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+            What::Command { name: name.to_lowercase(), arguments: arguments.trim().to_owned() }
+        } else {
+            What::Text(line.to_owned())
+        };
+        self.hear(what).await
+    }
+
+    /// One step of the dialog and what it wants done; the report that it wants run.
+    async fn hear(&mut self, what: What) -> Result<Option<Under>> {
+        let mut heard = Some(what);
+        let mut under = None;
+        while let Some(what) = heard.take() {
+            let event = Event { now: SystemClock.now(), what };
+            let (state, actions) = step(self.bot, &self.viewer, std::mem::take(&mut self.state), &event);
+            self.state = state;
+            for action in actions {
+                match action {
+                    Action::Show { screen, .. } => self.show(screen)?,
+                    Action::Buttons(rows) => self.screen.rows = rows,
+                    Action::Toast(text) if text.is_empty() => {}
+                    Action::Toast(text) => output::print(&self.paint(&text, Tone::Dim))?,
+                    Action::Run { run, report, with } => {
+                        let answer = self.answers.run(&self.viewer, &report, with);
+                        under = Some(Under { run, answer });
+                    }
+                    Action::Options { ticket, report, ask, search, limit } => {
+                        let found = self.answers.options(&self.viewer, &report, &ask, &search, limit).await;
+                        heard = Some(What::Options { ticket, found });
+                    }
+                    // Dropping the report stops it; nobody can ask for access or subscribe here.
+                    Action::Cancel { .. } | Action::RequestAccess { .. } | Action::Subscribe { .. } => {}
+                }
+            }
+        }
+        Ok(under)
+    }
+
+    fn show(&mut self, screen: Screen) -> Result {
+        let mut places = vec![];
+        for block in &screen.blocks {
+            match block {
+                Block::Picture(picture) => {
+                    places.push(self.keep(&picture.name, |path| std::fs::write(path, &picture.png))?)
+                }
+                Block::File(file) => {
+                    places.push(
+                        self.keep(&file.name, |path| std::fs::copy(file.path.as_path(), path).map(drop))?,
+                    );
+                }
+                Block::Text(_) | Block::Table(_) => {}
+            }
+        }
+        output::print(&draw::screen(&screen, &places, self.context.output, self.viewer.language))?;
+        self.screen = screen;
+        Ok(())
+    }
+
+    /// Saves a picture or a file under a name of its own.
+    fn keep(
+        &mut self,
+        name: &str,
+        write: impl Fn(&std::path::Path) -> std::io::Result<()>,
+    ) -> Result<String> {
+        self.saved += 1;
+        std::fs::create_dir_all(&self.save)
+            .map_err(|error| Failure::file("cannot make", &self.save, &error))?;
+        let safe: String = name.chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect();
+        let path = self.save.join(format!("{:03}_{safe}", self.saved));
+        write(&path).map_err(|error| Failure::file("cannot write", &path, &error))?;
+        Ok(path.display().to_string())
+    }
+
+    fn paint(&self, text: &str, tone: Tone) -> String {
+        self.context.output.results.paint(&output::printable(text), tone)
+    }
+}
+
+fn prompt(context: &Context) -> Result {
+    let mut stdout = std::io::stdout().lock();
+    write!(stdout, "{} ", context.output.results.paint("›", Tone::Strong))?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// Lines of stdin, until it ends.
+fn lines() -> mpsc::Receiver<String> {
+    let (send, receive) = mpsc::channel(WAITING);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            if send.blocking_send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receive
+}

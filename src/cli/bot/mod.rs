@@ -1,0 +1,33 @@
+//! `bot`: the report bot, without any account.
+
+mod answers;
+mod chat;
+mod draw;
+
+use super::{context::Context, failure::Result};
+
+const EXAMPLES: &str = "\
+Examples:
+  vitrina bot chat
+  vitrina bot chat --as regional --user region=mrf1";
+
+/// Options of `bot`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Talk to the bot here: the same menus, questions and reports as in Telegram
+    Chat(chat::Args),
+}
+
+/// Runs the command.
+pub(super) async fn run(args: &Args, context: &Context) -> Result {
+    match &args.command {
+        Command::Chat(args) => chat::run(args, context).await,
+    }
+}

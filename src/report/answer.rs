@@ -1,0 +1,196 @@
+//! Rows → the parts of an answer, in the order in which the report shows them.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{
+    file::{self, Made},
+    format::{self, word},
+    picture,
+    rows::{ColumnInfo, Rows},
+    run::{Answer, Failure, Work, unreadable},
+    table,
+    text::{self, Told},
+};
+use crate::{
+    bot::screen::{Block, Markup},
+    config::{
+        bot::{Chart, FileKind, Show, Table},
+        project::{Language, MartOutput},
+    },
+    connector::error::{Error, ErrorKind},
+    model::name::JobName,
+};
+
+/// What was read for an answer.
+pub(super) struct Found {
+    pub(super) rows: Arc<Rows>,
+    /// Of the period before.
+    pub(super) before: Option<Arc<Rows>>,
+    pub(super) files: Vec<(FileKind, Made)>,
+}
+
+/// Makes the answer of what was found.
+pub(super) async fn answer(work: &Work<'_>, found: &Found) -> Result<Answer, Failure> {
+    let columns = found.rows.infos(work.report, work.language);
+    let mut answer = Answer { rows: found.rows.count, ..Answer::default() };
+    if found.rows.count == 0 {
+        // Said once, however many parts there are; a text may speak of nothing, and a workbook has its own rows.
+        answer.blocks.push(Block::Text(Markup::text(table::nothing(work.language))));
+    }
+    for show in &work.report.show {
+        match show {
+            Show::Text { template, .. } => {
+                if found.rows.count > 0 {
+                    answer.blocks.push(Block::Text(work.text(
+                        template.get(work.language),
+                        found,
+                        &columns,
+                    )?));
+                }
+            }
+            Show::Chart(chart) => answer.blocks.extend(work.chart(chart, found, &columns).await?),
+            Show::Table(spec) => work.table(spec, found, &columns, &mut answer)?,
+            Show::File(kind) => answer.blocks.extend(file_block(*kind, found)),
+            Show::Workbook(mart) => answer.blocks.extend(work.workbooks(mart)),
+        }
+    }
+    answer.blocks.extend(work.footer(found, &columns));
+    Ok(answer)
+}
+
+impl Work<'_> {
+    fn text(&self, template: &str, found: &Found, columns: &[ColumnInfo]) -> Result<Markup, Failure> {
+        let told = Told {
+            rows: &found.rows,
+            columns,
+            before: found.before.as_deref(),
+            period: self.period().and_then(|name| self.asked.periods.get(name)).copied(),
+            language: self.language,
+        };
+        text::text(template, &told).map_err(|what| {
+            let message = format!("report `{}`: a text cannot be written: {what}", self.report.name);
+            Failure::Failed(Error::new(ErrorKind::BadData, message).hint("mend the text in bot.toml"))
+        })
+    }
+
+    async fn chart(
+        &self,
+        spec: &Chart,
+        found: &Found,
+        columns: &[ColumnInfo],
+    ) -> Result<Option<Block>, Failure> {
+        let title = spec.title.as_ref().unwrap_or(&self.report.title).get(self.language);
+        let period = self.period().and_then(|name| self.asked.periods.get(name));
+        let subtitle = period.map_or(String::new(), |p| format::days(p.from, p.last(), self.language));
+        let plot = picture::plot(spec, &found.rows, columns, (title, &subtitle), self.language)
+            .map_err(unreadable)?;
+        let Some(plot) = plot else { return Ok(None) };
+        let name = self.report.name.replace('/', "-");
+        // Pixels take tens of milliseconds: others go on meanwhile.
+        let drawn = tokio::task::spawn_blocking(move || picture::picture(&plot, &name)).await;
+        let failed = |what: String| {
+            Failure::Failed(Error::new(ErrorKind::Internal, format!("a chart cannot be drawn: {what}")))
+        };
+        let picture = drawn.map_err(|panic| failed(panic.to_string()))?.map_err(failed)?;
+        Ok(picture.map(Block::Picture))
+    }
+
+    fn table(
+        &self,
+        spec: &Table,
+        found: &Found,
+        columns: &[ColumnInfo],
+        answer: &mut Answer,
+    ) -> Result<(), Failure> {
+        if found.rows.count == 0 {
+            return Ok(());
+        }
+        let shown = table::table(spec, &found.rows, columns, self.language).map_err(unreadable)?;
+        answer.blocks.push(Block::Table(shown));
+        if let Some(drill) = &spec.drill {
+            let drills =
+                table::drills(drill, spec, &found.rows, columns, self.language).map_err(unreadable)?;
+            answer.drills.extend(drills);
+        }
+        Ok(())
+    }
+
+    /// The workbooks of a mart that the reader may see, as they were last written.
+    fn workbooks(&self, mart: &str) -> Vec<Block> {
+        let members =
+            self.runtime.project().marts.get(&JobName::new(mart)).map(|mart| mart.members.as_slice());
+        let seen = members
+            .unwrap_or_default()
+            .iter()
+            .filter(|member| super::access::sees_member(&self.rules, &member.member));
+        let files: Vec<PathBuf> = seen
+            .filter_map(|member| match &member.output {
+                MartOutput::Workbook(workbook) => Some(workbook.file.clone()),
+                MartOutput::Table { .. } => None,
+            })
+            .collect();
+        if files.is_empty() {
+            let said = word(
+                self.language,
+                "Для ваших ролей рабочей книги нет.",
+                "There is no workbook for your roles.",
+            );
+            return vec![Block::Text(Markup::text(said))];
+        }
+        files.into_iter().map(|file| self.workbook(file)).collect()
+    }
+
+    fn workbook(&self, file: PathBuf) -> Block {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let size = std::fs::metadata(&file).map(|data| data.len());
+        let said = match (size, self.language) {
+            (Ok(size), _) if size <= self.limits.file => return Block::File(file::screen_file(file)),
+            (Ok(_), Language::Ru) => format!("{name}: больше 50 МБ, переслать нельзя."),
+            (Ok(_), Language::En) => format!("{name}: larger than 50 MB, it cannot be sent."),
+            (Err(_), Language::Ru) => format!("{name}: ещё не готова."),
+            (Err(_), Language::En) => format!("{name}: not made yet."),
+        };
+        Block::Text(Markup::text(said))
+    }
+
+    /// What the rows are of, and since when they stand.
+    fn footer(&self, found: &Found, columns: &[ColumnInfo]) -> Option<Block> {
+        let mut parts = vec![];
+        if let Some((first, last)) = own_period(&found.rows, columns) {
+            let days = format::days(first, last, self.language);
+            parts.push(format!("{} {days}", word(self.language, "Данные за", "Data of")));
+        }
+        if let Some(oldest) = self.versions.oldest {
+            let at = oldest.with_timezone(&self.zone);
+            let day = format::date(at.date_naive(), self.language);
+            parts.push(format!(
+                "{} {day} {}",
+                word(self.language, "обновлены", "updated"),
+                at.format("%H:%M")
+            ));
+        }
+        (!parts.is_empty()).then(|| Block::Text(Markup::new().italic(parts.join(" · "))))
+    }
+}
+
+/// The first and the last day of the first column of days.
+fn own_period(rows: &Rows, columns: &[ColumnInfo]) -> Option<(chrono::NaiveDate, chrono::NaiveDate)> {
+    use super::cell::Cell;
+    let day = |cell: &Cell| match cell {
+        Cell::Date(day) => Some(*day),
+        Cell::Moment(at) => Some(at.date()),
+        _ => None,
+    };
+    rows.tallies.iter().take(columns.len()).find_map(|tally| Some((day(&tally.least)?, day(&tally.most)?)))
+}
+
+fn file_block(kind: FileKind, found: &Found) -> Option<Block> {
+    if found.rows.count == 0 {
+        return None;
+    }
+    let (_, made) = found.files.iter().find(|(made, _)| *made == kind)?;
+    Some(match made {
+        Made::File(path) => Block::File(file::screen_file(path.clone())),
+        Made::TooLarge(said) => Block::Text(Markup::text(said.clone())),
+    })
+}

@@ -1,0 +1,322 @@
+//! Rows to be read: the top of them, a total, how many are left, and where each leads to.
+//!
+//! A front-end shows up to three columns in letters of one width ([`narrow`]) and more as a picture ([`picture`]).
+
+use arrow::error::ArrowError;
+use indexmap::IndexMap;
+
+use super::{
+    cell::Cell,
+    chart::{self, Grid},
+    format::{self, NARROW, word},
+    rows::{ColumnInfo, Rows},
+};
+use crate::{
+    bot::{
+        event::{DrillTo, Given},
+        screen::{Head, Table},
+    },
+    config::{
+        bot::{Drill, Table as TableSpec},
+        project::Language,
+    },
+};
+
+/// Letters of one width that a phone shows in a line.
+pub const PHONE: usize = 32;
+/// Columns that fit into them.
+const NARROW_COLUMNS: usize = 3;
+/// Letters of a cell; pictures and letters of one width cut further.
+const CELL: usize = 300;
+/// Columns of a table that is looked at; the file has all.
+const COLUMNS: usize = 14;
+
+/// A table of an answer.
+pub fn table(
+    spec: &TableSpec,
+    rows: &Rows,
+    columns: &[ColumnInfo],
+    language: Language,
+) -> Result<Table, ArrowError> {
+    let chosen = chosen(spec, columns);
+    let mut cells = vec![];
+    for (at, info) in &chosen {
+        cells.push(written(&rows.cells(*at, spec.rows)?, info, language));
+    }
+    let shown = cells.first().map_or(0, Vec::len);
+    let row = |row: usize| cells.iter().map(|column| column[row].clone()).collect();
+    let head = |(_, info): &(usize, &ColumnInfo)| Head { title: info.title.clone(), number: info.number };
+    Ok(Table {
+        columns: chosen.iter().map(head).collect(),
+        rows: (0..shown).map(row).collect(),
+        total: total(spec, rows, &chosen, language),
+        more: rows.count - shown as u64,
+    })
+}
+
+fn chosen<'a>(spec: &TableSpec, columns: &'a [ColumnInfo]) -> Vec<(usize, &'a ColumnInfo)> {
+    let all = columns.iter().enumerate();
+    if spec.columns.is_empty() {
+        return all.take(COLUMNS).collect();
+    }
+    let find = |name: &String| columns.iter().enumerate().find(|(_, info)| info.name == *name);
+    spec.columns.iter().filter_map(find).collect()
+}
+
+/// The cells of a column, all with the same places behind the comma.
+fn written(cells: &[Cell], info: &ColumnInfo, language: Language) -> Vec<String> {
+    let places = cells.iter().map(|cell| format::places(cell, info.format)).max().unwrap_or(0);
+    let text = |cell: &Cell| format::with_places(cell, info.format, places, language);
+    cells.iter().map(|cell| cut(&text(cell), CELL)).collect()
+}
+
+fn total(spec: &TableSpec, rows: &Rows, chosen: &[(usize, &ColumnInfo)], language: Language) -> Vec<String> {
+    if spec.total.is_empty() || rows.count == 0 {
+        return vec![];
+    }
+    let mut cells: Vec<String> = vec![];
+    for (at, info) in chosen {
+        let wanted = spec.total.contains(&info.name);
+        cells.push(if wanted {
+            format::shown(&rows.tallies[*at].sum(), info.format, language)
+        } else {
+            String::new()
+        });
+    }
+    if let Some(first) = cells.first_mut().filter(|first| first.is_empty()) {
+        *first = word(language, "Итого", "Total").to_owned();
+    }
+    cells
+}
+
+/// Where the shown rows lead to.
+pub fn drills(
+    drill: &Drill,
+    spec: &TableSpec,
+    rows: &Rows,
+    columns: &[ColumnInfo],
+    language: Language,
+) -> Result<Vec<DrillTo>, ArrowError> {
+    let column = |name: &str| columns.iter().position(|info| info.name == name);
+    let Some(label) = column(&drill.label) else { return Ok(vec![]) };
+    let labels = written(&rows.cells(label, spec.rows)?, &columns[label], language);
+    let mut with: Vec<(&String, Vec<Cell>)> = vec![];
+    for (question, name) in &drill.with {
+        let Some(at) = column(name) else { return Ok(vec![]) };
+        with.push((question, rows.cells(at, spec.rows)?));
+    }
+    let to = |(row, label): (usize, String)| {
+        let given = with.iter().map(|(question, cells)| Some(((*question).clone(), given(&cells[row])?)));
+        // A NULL leads nowhere.
+        let with = given.collect::<Option<IndexMap<String, Given>>>()?;
+        Some(DrillTo { label: cut(&label.replace(NARROW, "\u{a0}"), 60), report: drill.report.clone(), with })
+    };
+    Ok(labels.into_iter().enumerate().filter_map(to).collect())
+}
+
+/// A cell as the answer to a question.
+fn given(cell: &Cell) -> Option<Given> {
+    Some(match cell {
+        Cell::Empty => return None,
+        Cell::Date(day) => Given::Period(day.to_string()),
+        Cell::Moment(at) => Given::Period(at.date().to_string()),
+        other => Given::Value(super::options::value(other)?),
+    })
+}
+
+/// Letters up to a number of them.
+fn cut(text: &str, most: usize) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let mut letters = text.chars().map(clean);
+    let mut kept: String = letters.by_ref().take(most).collect();
+    if letters.next().is_some() {
+        kept.pop();
+        kept.push('…');
+    }
+    kept
+}
+
+/// What stands under a table whose rows go on: `… ещё 90 строк`.
+pub fn more(table: &Table, language: Language) -> Option<String> {
+    let left = i128::from(table.more);
+    (left > 0).then(|| {
+        let number = format::digits(&Cell::int(left), 0, language);
+        match language {
+            Language::Ru => {
+                format!("… ещё {number} {}", format::plural(left, &["строка", "строки", "строк"], language))
+            }
+            Language::En => format!("… {number} more {}", format::plural(left, &["row", "rows"], language)),
+        }
+    })
+}
+
+/// What is said instead of a table without rows.
+pub fn nothing(language: Language) -> &'static str {
+    word(
+        language,
+        "Ничего не найдено: за этот период и с этими условиями строк нет.",
+        "Nothing was found: there are no rows for this period and these conditions.",
+    )
+}
+
+/// A table in letters of one width, `width` of them in a line; `None` where its columns do not fit.
+pub fn narrow(table: &Table, width: usize) -> Option<String> {
+    let count = table.columns.len();
+    if count == 0 || count > NARROW_COLUMNS {
+        return None;
+    }
+    let clean = |text: &String| text.replace(NARROW, "\u{a0}");
+    let header: Vec<String> = table.columns.iter().map(|head| clean(&head.title)).collect();
+    let mut lines: Vec<Vec<String>> = vec![header];
+    lines.extend(
+        table
+            .rows
+            .iter()
+            .chain([&table.total])
+            .filter(|row| !row.is_empty())
+            .map(|row| row.iter().map(clean).collect()),
+    );
+    let widths = widths(table, &lines, width)?;
+    let mut text = String::new();
+    for (at, line) in lines.iter().enumerate() {
+        let is_total = !table.total.is_empty() && at + 1 == lines.len();
+        if at == 1 || is_total {
+            text.push_str(&"─".repeat(widths.iter().sum::<usize>() + count - 1));
+            text.push('\n');
+        }
+        let cells = line.iter().zip(&widths).zip(&table.columns);
+        let padded = cells.map(|((cell, width), head)| padded(&cut(cell, *width), *width, head.number));
+        text.push_str(padded.collect::<Vec<_>>().join(" ").trim_end());
+        text.push('\n');
+    }
+    Some(text.trim_end().to_owned())
+}
+
+/// Numbers and short texts, such as days, take what they need; longer ones share the rest, eight letters at least.
+fn widths(table: &Table, lines: &[Vec<String>], width: usize) -> Option<Vec<usize>> {
+    const LEAST: usize = 8;
+    const SHORT: usize = 10;
+    let longest = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
+    let cells = |at: usize| lines[1..].iter().map(|line| line[at].chars().count()).max().unwrap_or(0).max(4);
+    let least = |at: usize| if table.columns[at].number || cells(at) <= SHORT { cells(at) } else { LEAST };
+    let mut widths: Vec<usize> = (0..table.columns.len()).map(longest).collect();
+    let room = width.checked_sub(table.columns.len() - 1)?;
+    while widths.iter().sum::<usize>() > room {
+        let shrinks = (0..widths.len()).filter(|at| widths[*at] > least(*at));
+        // A title gives way before the cells do.
+        let widest = shrinks.max_by_key(|at| (widths[*at] > cells(*at), widths[*at]))?;
+        widths[widest] -= 1;
+    }
+    Some(widths)
+}
+
+fn padded(text: &str, width: usize, right: bool) -> String {
+    let space = " ".repeat(width.saturating_sub(text.chars().count()));
+    if right { space + text } else { text.to_owned() + &space }
+}
+
+/// A table as a picture, PNG.
+pub fn picture(table: &Table, title: &str, subtitle: &str, language: Language) -> Result<Vec<u8>, String> {
+    let grid = Grid {
+        title: title.to_owned(),
+        subtitle: subtitle.to_owned(),
+        columns: table.columns.iter().map(|head| (head.title.clone(), head.number)).collect(),
+        rows: table.rows.clone(),
+        total: table.total.clone(),
+        note: more(table, language).unwrap_or_default(),
+    };
+    chart::grid(&grid).png()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Date32Array, Decimal128Array, StringArray};
+
+    use super::{super::rows::tests::rows_of, *};
+    use crate::config::bot::Format;
+
+    fn rows(count: usize) -> Rows {
+        let money: Vec<Option<i128>> =
+            (0..count as i128).map(|at| (at != 1).then_some(123_456_789 + at)).collect();
+        rows_of(vec![
+            ("day", Arc::new(Date32Array::from((0..count as i32).map(|at| 20_454 + at).collect::<Vec<_>>()))),
+            ("who", Arc::new(StringArray::from(vec!["Константинопольский <b>\nА_В"; count]))),
+            ("money", Arc::new(Decimal128Array::from(money).with_precision_and_scale(18, 2).unwrap())),
+        ])
+    }
+
+    fn infos() -> Vec<ColumnInfo> {
+        let info = |name: &str, title: &str, format, number| ColumnInfo {
+            name: name.into(),
+            title: title.into(),
+            format,
+            number,
+        };
+        vec![
+            info("day", "День", None, false),
+            info("who", "Менеджер", None, false),
+            info("money", "Сумма", Some(Format::Rub), true),
+        ]
+    }
+
+    fn spec(total: &[&str], drill: Option<Drill>) -> TableSpec {
+        TableSpec {
+            rows: 3,
+            columns: vec![],
+            total: total.iter().map(|name| (*name).to_owned()).collect(),
+            drill,
+        }
+    }
+
+    #[test]
+    fn the_top_a_total_and_how_many_are_left() {
+        let table = table(&spec(&["money"], None), &rows(5), &infos(), Language::Ru).unwrap();
+        assert_eq!((table.rows.len(), table.more), (3, 2));
+        assert_eq!(more(&table, Language::Ru).unwrap(), "… ещё 2 строки");
+        assert_eq!(
+            table.rows[0],
+            ["01.01.2026", "Константинопольский <b> А_В", "1\u{202f}234\u{202f}567,89\u{202f}₽"]
+        );
+        assert_eq!(table.rows[1][2], "—");
+        assert_eq!(table.total, ["Итого", "", "4\u{202f}938\u{202f}271,65\u{202f}₽"]);
+        assert_eq!(narrow(&table, PHONE), None, "days and digits are never cut");
+        let shown = narrow(&table, PHONE + 6).unwrap();
+        assert!(shown.lines().all(|line| line.chars().count() <= PHONE + 6), "{shown}");
+        insta::assert_snapshot!(shown.replace('\u{a0}', "_"));
+    }
+
+    #[test]
+    fn tables_of_any_size_are_narrow_or_none() {
+        let empty = table(&spec(&["money"], None), &rows(0), &infos(), Language::Ru).unwrap();
+        assert!(empty.total.is_empty() && empty.rows.is_empty() && more(&empty, Language::En).is_none());
+        let wide = Table { columns: vec![Head { title: "x".into(), number: false }; 4], ..Table::default() };
+        assert_eq!(narrow(&wide, PHONE), None);
+        let long = Table {
+            columns: vec![Head { title: "a".into(), number: true }, Head { title: "b".into(), number: true }],
+            rows: vec![vec!["1".repeat(20), "2".repeat(20)]],
+            ..Table::default()
+        };
+        assert_eq!(narrow(&long, PHONE), None, "digits are never cut");
+    }
+
+    #[test]
+    fn rows_lead_on() {
+        let with = [("day".to_owned(), "day".to_owned()), ("who".to_owned(), "who".to_owned())].into();
+        let drill = Drill { report: "day".into(), with, label: "day".into() };
+        let spec = spec(&[], Some(drill.clone()));
+        let found = drills(&drill, &spec, &rows(5), &infos(), Language::Ru).unwrap();
+        assert_eq!(found.len(), 3);
+        assert_eq!(
+            (found[0].label.as_str(), &found[0].with["day"]),
+            ("01.01.2026", &Given::Period("2026-01-01".into()))
+        );
+        let by_money = Drill { with: [("m".to_owned(), "money".to_owned())].into(), ..drill };
+        assert_eq!(
+            drills(&by_money, &spec, &rows(5), &infos(), Language::Ru).unwrap().len(),
+            2,
+            "NULL leads nowhere"
+        );
+    }
+}

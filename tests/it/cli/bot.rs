@@ -1,0 +1,111 @@
+//! `bot chat`: the bot in a pipe, a line for each press or word.
+
+use std::{fs::File, path::Path};
+
+use super::{Sandbox, shop};
+use crate::support::project::Ran;
+
+const BOT: &str = r#"
+[bot]
+title = "Магазин"
+[user.city]
+values = ["Москва", "Омск"]
+[roles.boss]
+[roles.city]
+rows."Город" = { user = "city" }
+
+[[menu]]
+title = "Продажи"
+items = ["cities"]
+
+[report.cities]
+title = "По городам"
+roles = ["boss", "city"]
+command = "cities"
+sql = """
+SELECT "Город" AS city, sum(amount) AS total FROM pipeline.orders
+WHERE amount >= :least AND (:city IS NULL OR "Город" = :city)
+GROUP BY "Город" ORDER BY "Город"
+"""
+ask.least = { kind = "number", title = "Не меньше", default = 0, min = 0 }
+ask.city = { kind = "choice", title = "Город", from = "SELECT DISTINCT \"Город\" FROM pipeline.orders ORDER BY 1", any = "все" }
+columns.city = { title = "Город" }
+columns.total = { title = "Сумма" }
+[[report.cities.show]]
+text = "Итого {{ total | sum | number }}"
+[[report.cities.show]]
+chart = { kind = "bar", x = "city", y = ["total"] }
+[[report.cities.show]]
+table = { rows = 5, total = ["total"] }
+[[report.cities.show]]
+file = "csv"
+"#;
+
+fn bot() -> Sandbox {
+    let shop = shop();
+    shop.vitrina(&["run", "orders"]).done();
+    shop.write("bot.toml", BOT);
+    shop
+}
+
+/// What the bot says to these lines.
+fn said(shop: &Sandbox, arguments: &[&str], lines: &str) -> Ran {
+    shop.write("lines.txt", lines);
+    let mut command = shop.command(&["bot", "chat", "--language", "ru"]);
+    command.args(arguments).stdin(File::open(shop.path("lines.txt")).unwrap());
+    command.output().unwrap().into()
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = entries.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn two_presses_to_an_answer() {
+    let shop = bot();
+    let chat = said(&shop, &[], "1\n1\n").done();
+    for part in [
+        "[1] Продажи",
+        "По городам\nНе меньше: 0\nГород: все",
+        "Итого 13",
+        "█",
+        "Москва",
+        "Омск",
+        "[1] 🔄 Обновить",
+    ] {
+        assert!(chat.stdout.contains(part), "nothing of {part:?} in:\n{}", chat.stdout);
+    }
+    let saved = files(&shop.path("bot-files"));
+    let with = |suffix: &str| saved.iter().any(|name| name.ends_with(suffix));
+    assert!(with(".png") && with(".csv"), "{saved:?}");
+}
+
+#[test]
+fn words_and_lists() {
+    let shop = bot();
+    let chat = said(&shop, &[], "/cities\n2\n6\n3\nомс\n1\n").done();
+    let (_, typed) = chat.stdout.split_once("Не меньше: 6").expect("the number that was typed");
+    assert!(typed.contains("Итого 7"), "{typed}");
+    assert!(typed.contains("Найдено по «омс»") && typed.contains("Город: Омск"), "{typed}");
+}
+
+#[test]
+fn a_reader_sees_their_own_rows() {
+    let shop = bot();
+    let chat = said(&shop, &["--as", "city", "--user", "city=Омск"], "/cities\n3\n").done();
+    assert!(chat.stdout.contains("Итого 8") && !chat.stdout.contains("Москва"), "{}", chat.stdout);
+    let nobody = said(&shop, &["--as", "city"], "/cities\n").done();
+    assert!(!nobody.stdout.contains("Омск") && !nobody.stdout.contains("Москва"), "{}", nobody.stdout);
+}
+
+#[test]
+fn who_there_is_not() {
+    let shop = bot();
+    said(&shop, &["--as", "bos"], "").says(2, &["there is no role `bos`", "did you mean `boss`?"]);
+    said(&shop, &["--user", "city=Томск"], "").says(2, &["`city` cannot be `Томск`"]);
+    std::fs::remove_file(shop.path("bot.toml")).unwrap();
+    said(&shop, &[], "").says(2, &["this project has no bot"]);
+}

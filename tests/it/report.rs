@@ -1,0 +1,214 @@
+//! Reports end to end: a bot.toml over real tables, run by the program as readers of several roles.
+
+use std::{fs, io::Read};
+
+use calamine::{Data, Reader, Xlsx, open_workbook};
+
+use crate::support::project::{Ran, Sandbox};
+
+const PROJECT: &str = r#"
+[project]
+name = "shop"
+time_zone = "Europe/Moscow"
+language = "ru"
+
+[matrix.region]
+mrf1 = { title = "Центр" }
+mrf2 = { title = "Волга" }
+
+[connections.shop]
+kind = "sqlite"
+path = "data/shop.db"
+
+[connections.marts]
+kind = "sqlite"
+path = "data/marts.db"
+"#;
+
+const MART: &str = r#"
+sql = "SELECT day, region, manager, money FROM shop.sales"
+
+[sink]
+connection = "marts"
+"#;
+
+const BOT: &str = r#"
+[bot]
+title = "Магазин"
+
+[user.region]
+from = "matrix.region"
+many = true
+
+[roles.executive]
+[roles.regional]
+rows.region = { user = "region" }
+free = ["shop.plans"]
+[roles.strict]
+rows.region = { user = "region" }
+
+[report.sales]
+title = "Продажи"
+roles = ["executive", "regional"]
+sql = """
+SELECT day, region, sum(money) AS money FROM mart.sales
+WHERE day >= :period.from AND day < :period.until AND (:manager IS NULL OR manager = :manager)
+GROUP BY day, region ORDER BY day, region
+"""
+[report.sales.ask]
+period = { kind = "date_range", default = "2026-01-04..2026-01-06", max = "31d" }
+manager = { kind = "choice", from = "SELECT DISTINCT manager FROM mart.sales", any = "все" }
+[report.sales.columns]
+day = { title = "День" }
+money = { title = "Выручка", format = "rub" }
+[[report.sales.show]]
+text = "Итого **{{ money | sum | rub }}**, {{ money | change }}; {{ rows }} {{ rows | plural('строка', 'строки', 'строк') }}"
+compare = "previous_period"
+[[report.sales.show]]
+chart = { kind = "line", x = "day", y = ["money"], series = "region" }
+[[report.sales.show]]
+table = { rows = 2, total = ["money"], drill = { report = "day", with = { day = "day" } } }
+[[report.sales.show]]
+file = "excel"
+[[report.sales.show]]
+file = "csv"
+
+[report.day]
+title = "День"
+roles = ["executive", "regional"]
+sql = "SELECT manager, money FROM mart.sales WHERE day = :day ORDER BY money DESC"
+[report.day.ask]
+day = { kind = "date" }
+
+[report.plans]
+title = "План"
+roles = ["executive", "regional", "strict"]
+sql = "SELECT p.name, count(s.money) AS n FROM shop.plans p LEFT JOIN shop.sales s ON s.manager = p.name GROUP BY p.name ORDER BY 1"
+
+[report.raw]
+title = "Как есть"
+roles = ["executive", "regional"]
+native = true
+sql = "SELECT region, count(*) AS n FROM shop.sales GROUP BY region ORDER BY region"
+"#;
+
+fn shop() -> Sandbox {
+    let shop = Sandbox::new(&[("vitrina.toml", PROJECT), ("marts/sales.toml", MART), ("bot.toml", BOT)]);
+    let mut sql = "CREATE TABLE sales (id INTEGER PRIMARY KEY, day TEXT, region TEXT, manager TEXT, money INTEGER);
+        CREATE TABLE plans (name TEXT); INSERT INTO plans VALUES ('Анна'), ('Пётр');
+        CREATE TABLE _vitrina_columns (table_name TEXT NOT NULL, column_name TEXT NOT NULL, type TEXT NOT NULL,
+        PRIMARY KEY (table_name, column_name)) WITHOUT ROWID;
+        INSERT INTO _vitrina_columns VALUES ('sales', 'id', 'int64'), ('sales', 'day', 'date'), ('sales', 'region', 'text'),
+        ('sales', 'manager', 'text'), ('sales', 'money', 'int64'), ('plans', 'name', 'text');"
+        .to_owned();
+    for day in 1..=9 {
+        for (region, manager, money) in
+            [("mrf1", "Анна", 1_000), ("mrf2", "Пётр", 500), ("mrf2", "=cmd <b>", 7)]
+        {
+            sql += &format!(
+                "INSERT INTO sales (day, region, manager, money) VALUES ('2026-01-0{day}', '{region}', '{manager}', {});",
+                money * day
+            );
+        }
+    }
+    sql += "INSERT INTO sales (day, region, manager, money) VALUES ('2026-01-05', NULL, 'никто', 999999);";
+    shop.sqlite("data/shop.db", &sql);
+    shop.must(&["run", "--all"]);
+    shop
+}
+
+/// As people see it: no-break spaces are spaces.
+fn told(ran: &Ran) -> String {
+    ran.stdout.replace(['\u{202f}', '\u{a0}'], " ")
+}
+
+const REGIONAL: [&str; 4] = ["--role", "regional", "--user", "region=mrf1"];
+
+#[test]
+fn a_report_is_its_parts() {
+    let shop = shop();
+    let ran = shop.vitrina(&["report", "sales", "--out", "ответ"]).done();
+    let text = told(&ran);
+    assert!(text.contains("Итого 1 022 604 ₽, "), "{text}");
+    assert!(text.contains("7 строк"), "{text}");
+    assert!(text.contains("… ещё 5 строк") && text.contains("Итого"), "{text}");
+    assert!(text.contains("Данные за 4–6 янв 2026 · обновлены "), "{text}");
+    assert!(ran.stderr.contains("leads to day"), "{ran:#?}");
+    let files: Vec<String> = fs::read_dir(shop.path("ответ"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let ends = |suffix: &str| {
+        files.iter().find(|name| name.ends_with(suffix)).unwrap_or_else(|| panic!("no {suffix} of {files:?}"))
+    };
+    assert!(fs::read(shop.path("ответ/sales.png")).unwrap().starts_with(b"\x89PNG"));
+    let csv = fs::read_to_string(shop.path("ответ").join(ends(".csv"))).unwrap();
+    assert!(csv.starts_with("\u{feff}День;region;Выручка\r\n04.01.2026;mrf1;4000"), "{csv}");
+    assert_eq!(csv.lines().count(), 8);
+    let mut book: Xlsx<_> = open_workbook(shop.path("ответ").join(ends(".xlsx"))).unwrap();
+    let sheet = book.worksheet_range("Отчёт").unwrap();
+    let has =
+        |text: &str| sheet.rows().flatten().any(|cell| matches!(cell, Data::String(shown) if shown == text));
+    assert!(has("Выручка") && has("mrf2") && has("Итого"), "{sheet:?}");
+}
+
+#[test]
+fn readers_see_their_rows_and_no_others() {
+    let shop = shop();
+    let all = |more: &[&str]| told(&shop.vitrina(&[&["report", "sales"], more].concat()).done());
+    let mine = all(&REGIONAL);
+    assert!(mine.contains("Итого 15 000 ₽, +150 %; 3 строки") && !mine.contains("mrf2"), "{mine}");
+    let both = all(&["--role", "regional", "--user", "region=mrf1,mrf2"]);
+    assert!(both.contains("6 строк") && !both.contains("999"), "{both}");
+    let nobody = all(&["--role", "regional"]);
+    assert!(nobody.contains("Ничего не найдено") && !nobody.contains("Итого"), "{nobody}");
+    let executive = all(&["--role", "regional", "--role", "executive"]);
+    assert!(executive.contains("7 строк"), "{executive}");
+    shop.vitrina(&["report", "raw", "--role", "executive"]).done();
+    let native = shop.vitrina(&[&["report", "raw"], &REGIONAL[..]].concat());
+    native.says(1, &["`raw` is native"]);
+    let free = told(&shop.vitrina(&[&["report", "plans"], &REGIONAL[..]].concat()).done());
+    assert!(free.contains("Анна") && free.contains("Пётр"), "{free}");
+    let strict = shop.vitrina(&["report", "plans", "--role", "strict", "--user", "region=mrf1"]);
+    strict.says(1, &["role `strict` sees rows by `region`, and table shop.plans has no such column"]);
+}
+
+#[test]
+fn parameters_are_bound_and_bounded() {
+    let shop = shop();
+    let ran = |with: &[&str]| shop.vitrina(&[&["report", "sales"], with].concat());
+    let one = told(&ran(&["--with", "period=2026-01-04", "--with", "manager=Анна"]).done());
+    assert!(one.contains("Итого 4 000 ₽") && one.contains("1 строка"), "{one}");
+    let hostile = told(&ran(&["--with", "manager=x' OR '1'='1"]).done());
+    assert!(hostile.contains("Ничего не найдено"), "{hostile}");
+    ran(&["--with", "period=2026"]).says(2, &["`period`", "longer than 31 days"]);
+    ran(&["--with", "perid=2026-01"]).says(2, &["did you mean `period`?"]);
+    shop.vitrina(&["report", "sale"]).says(2, &["did you mean `sales`?"]);
+    shop.vitrina(&["report", "day"]).says(2, &["`day`", "was not answered"]);
+    let listed = shop.vitrina(&["report"]).done().stdout;
+    assert!(listed.contains("sales") && listed.contains("period, manager"), "{listed}");
+}
+
+#[test]
+fn a_large_answer_is_whole_in_its_file() {
+    let shop = shop();
+    shop.sqlite(
+        "data/shop.db",
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+         INSERT INTO sales (day, region, manager, money) SELECT '2026-01-05', 'mrf1', 'm' || i, i FROM n;",
+    );
+    shop.must(&["run", "--all"]);
+    let bot =
+        BOT.replace("GROUP BY day, region ORDER BY day, region", "").replace("sum(money) AS money", "money");
+    shop.write("bot.toml", &bot);
+    let ran = shop.vitrina(&["report", "sales", "--out", "o"]).done();
+    assert!(told(&ran).contains("… ещё 30 008 строк"), "{}", ran.stdout);
+    let csv = fs::read_dir(shop.path("o"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .find(|path| path.extension().is_some_and(|e| e == "csv"))
+        .unwrap();
+    let mut text = String::new();
+    fs::File::open(csv).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text.lines().count(), 30_011);
+}

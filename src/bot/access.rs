@@ -24,7 +24,9 @@ pub fn of_user(bot: &Bot, id: i64, user: Option<&User>, now: DateTime<Utc>) -> A
         Standing::Waiting => Access::Waiting,
         Standing::Seen | Standing::Denied => Access::Stranger,
         Standing::Member if user.expires.is_some_and(|expires| expires <= now) => Access::Stranger,
-        Standing::Member => Access::Member { roles: known_roles(bot, &user.roles), attributes: attributes(bot, user) },
+        Standing::Member => {
+            Access::Member { roles: known_roles(bot, &user.roles), attributes: attributes(bot, user) }
+        }
     }
 }
 
@@ -75,7 +77,8 @@ fn known_roles(bot: &Bot, roles: &[String]) -> Vec<String> {
 fn attributes(bot: &Bot, user: &User) -> IndexMap<String, Vec<String>> {
     let known = bot.attributes.iter().filter_map(|(name, attribute)| {
         let values = user.attributes.get(name)?;
-        let known = values.iter().filter(|v| attribute.values.is_empty() || attribute.values.contains_key(*v));
+        let known =
+            values.iter().filter(|v| attribute.values.is_empty() || attribute.values.contains_key(*v));
         Some((name.clone(), known.cloned().collect()))
     });
     known.collect()
@@ -133,7 +136,10 @@ mod tests {
     fn members_have_what_the_file_still_knows() {
         let access = of_user(&bot(), 7, Some(&user(Standing::Member)), now());
         let Access::Member { roles, attributes } = access else { panic!("{access:?}") };
-        assert_eq!((roles, attributes["region"].clone()), (vec!["regional".to_owned()], vec!["mrf1".to_owned()]));
+        assert_eq!(
+            (roles, attributes["region"].clone()),
+            (vec!["regional".to_owned()], vec!["mrf1".to_owned()])
+        );
     }
 
     #[test]

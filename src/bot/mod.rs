@@ -7,6 +7,7 @@ mod ask;
 mod call;
 mod dates;
 pub mod dialog;
+pub mod due;
 pub mod event;
 pub mod fake;
 mod find;

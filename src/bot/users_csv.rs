@@ -61,7 +61,12 @@ pub fn read(text: &str) -> Result<Vec<Listed>, String> {
     for (number, record) in (2..).zip(reader.records()) {
         let record = record.map_err(|error| format!("line {number}: {error}"))?;
         let cell = |name: &str| {
-            header.iter().position(|known| known == name).and_then(|at| record.get(at)).unwrap_or_default().trim()
+            header
+                .iter()
+                .position(|known| known == name)
+                .and_then(|at| record.get(at))
+                .unwrap_or_default()
+                .trim()
         };
         users.push(listed(cell).map_err(|what| format!("line {number}: {what}"))?);
     }
@@ -81,7 +86,8 @@ fn listed<'a>(cell: impl Fn(&str) -> &'a str) -> Result<Listed, String> {
     };
     let mut attributes = BTreeMap::new();
     for part in parts(cell("attributes"), ';') {
-        let (name, values) = part.split_once('=').ok_or("attributes are written as name=value|value;name=value")?;
+        let (name, values) =
+            part.split_once('=').ok_or("attributes are written as name=value|value;name=value")?;
         attributes.insert(name.trim().to_owned(), parts(values, '|'));
     }
     let expires = match cell("expires") {

@@ -131,6 +131,11 @@ impl Fake {
         self.shared.change(|world| world.push(update));
     }
 
+    /// How many updates the bot did not confirm yet.
+    pub fn pending(&self) -> usize {
+        self.shared.world().updates.len()
+    }
+
     /// Changes the updates that wait: doubles them, turns them round.
     pub fn stir(&self, work: impl FnOnce(&mut Vec<Value>)) {
         self.shared.change(|world| world.stir(work));

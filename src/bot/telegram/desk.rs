@@ -113,7 +113,11 @@ impl Desk {
     }
 
     /// Works until it is told to stop.
-    pub(super) async fn run(mut self, mut heard: mpsc::UnboundedReceiver<News>, stop: CancellationToken) -> Result<()> {
+    pub(super) async fn run(
+        mut self,
+        mut heard: mpsc::UnboundedReceiver<News>,
+        stop: CancellationToken,
+    ) -> Result<()> {
         self.resume()?;
         loop {
             let news = tokio::select! {
@@ -140,7 +144,9 @@ impl Desk {
     fn resume(&mut self) -> Result<()> {
         for (user, chat, state) in self.office.records.dialogs()? {
             let state: State = serde_json::from_str(&state).unwrap_or_default();
-            let (Some(running), Some(known)) = (state.running, self.office.records.user(user)?) else { continue };
+            let (Some(running), Some(known)) = (state.running, self.office.records.user(user)?) else {
+                continue;
+            };
             let key = RunKey { user, chat, run: running.run, report: running.call.report.clone() };
             let viewer = self.office.viewer(&known, chat);
             self.begin(key, running.call, viewer);
@@ -184,14 +190,17 @@ impl Desk {
                     return self.reply(incoming, &viewer, reply, None);
                 }
                 if self.is_strange_group(&viewer) {
-                    let text = format!("{} <code>{}</code>", say::unknown_group(viewer.language), incoming.chat);
+                    let text =
+                        format!("{} <code>{}</code>", say::unknown_group(viewer.language), incoming.chat);
                     return self.write(incoming, vec![parcel::notice(incoming.chat, text, &[])]);
                 }
                 let (name, arguments) = (name.clone(), arguments.clone());
                 self.step(Some(incoming.update), &user, &viewer, What::Command { name, arguments }).map(drop)
             }
             Did::Wrote(_) if self.is_strange_group(&viewer) => self.mark(incoming),
-            Did::Wrote(text) => self.step(Some(incoming.update), &user, &viewer, What::Text(text.clone())).map(drop),
+            Did::Wrote(text) => {
+                self.step(Some(incoming.update), &user, &viewer, What::Text(text.clone())).map(drop)
+            }
         }
     }
 
@@ -248,7 +257,13 @@ impl Desk {
     }
 
     /// One step of a dialog; gives what is said in passing.
-    fn step(&mut self, update: Option<u32>, user: &User, viewer: &Viewer, what: What) -> Result<Option<String>> {
+    fn step(
+        &mut self,
+        update: Option<u32>,
+        user: &User,
+        viewer: &Viewer,
+        what: What,
+    ) -> Result<Option<String>> {
         let (office, now) = (self.office.clone(), self.office.now());
         let setting = office.setting();
         let state = office.records.dialog(user.id, viewer.chat)?;
@@ -274,7 +289,9 @@ impl Desk {
         after: &mut After,
     ) -> Result<()> {
         match action {
-            Action::Show { screen, place } => messages.extend(self.office.parcels(&screen, place, to(viewer))),
+            Action::Show { screen, place } => {
+                messages.extend(self.office.parcels(&screen, place, to(viewer)))
+            }
             Action::Buttons(rows) => messages.push(parcel::buttons(viewer.user, viewer.chat, &rows)),
             Action::Toast(text) => after.toast = Some(text),
             Action::Run { run, report, with } => {
@@ -285,7 +302,9 @@ impl Desk {
             Action::Options { ticket, report, ask, search, limit } => {
                 after.options.push((ticket, Question { report, ask, search, limit }));
             }
-            Action::RequestAccess { reason } => messages.extend(requests::request(&self.office, user, &reason)?),
+            Action::RequestAccess { reason } => {
+                messages.extend(requests::request(&self.office, user, &reason)?)
+            }
             Action::Subscribe { report, with, cron } => {
                 let told = self.own.subscribe(viewer, &report, &with, &cron)?;
                 messages.push(parcel::notice(viewer.chat, told, &[]));

@@ -1,7 +1,9 @@
 //! Telegram's updates as what somebody did; kinds that the bot does not know are nothing.
 
 use serde_json::Value;
-use teloxide::types::{ChatKind, ChatMemberKind, MaybeInaccessibleMessage, Message, MessageKind, Update, UpdateKind, User};
+use teloxide::types::{
+    ChatKind, ChatMemberKind, MaybeInaccessibleMessage, Message, MessageKind, Update, UpdateKind, User,
+};
 
 use crate::state::bot::users::Name;
 
@@ -53,7 +55,8 @@ impl Incoming {
 /// What an update means to a bot of this user name; `None` = nothing.
 pub(super) fn incoming(update: Update, me: &str) -> Option<Incoming> {
     let number = update.id.0;
-    let made = |from: &User, chat: i64, did: Did| Some(Incoming { update: number, from: name(from), chat, did });
+    let made =
+        |from: &User, chat: i64, did: Did| Some(Incoming { update: number, from: name(from), chat, did });
     match update.kind {
         UpdateKind::Message(message) => {
             let chat = message.chat.id.0;
@@ -97,7 +100,8 @@ fn said(message: &Message, me: &str) -> Option<Did> {
     }
     let private = matches!(message.chat.kind, ChatKind::Private(_));
     let replies = message.reply_to_message().and_then(|to| to.from.as_ref());
-    let to_us = replies.is_some_and(|from| from.username.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(me)));
+    let to_us = replies
+        .is_some_and(|from| from.username.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(me)));
     (private || to_us).then(|| Did::Wrote(text.to_owned()))
 }
 

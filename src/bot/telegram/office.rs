@@ -50,6 +50,8 @@ pub(super) struct Office {
     pub(super) records: Arc<BotRecords>,
     pub(super) files: Files,
     pub(super) clock: Arc<dyn Clock>,
+    /// How often it is looked what is due.
+    pub(super) look: std::time::Duration,
     /// Told whenever something was put into the outbox.
     pub(super) news: Arc<Notify>,
 }

@@ -63,7 +63,9 @@ impl Own {
             "users" if private && self.office.is_admin(user.id)? => {
                 people::list(&self.office, viewer.language, arguments, 0).map(Some)
             }
-            "subscriptions" if private && matches!(viewer.access, crate::bot::event::Access::Member { .. }) => {
+            "subscriptions"
+                if private && matches!(viewer.access, crate::bot::event::Access::Member { .. }) =>
+            {
                 mine::list(&self.office, viewer).map(Some)
             }
             _ => Ok(None),

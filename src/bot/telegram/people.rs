@@ -164,7 +164,8 @@ fn changed(office: &Office, viewer: &Viewer, user: &User, change: Change) -> Res
     let setting = office.setting();
     let before = access::of_user(&setting.bot, user.id, Some(user), office.now());
     let (act, detail) = change.told();
-    let values = matches!(&change, Change::Value(..)).then(|| detail.split(" = ").next().map(own::tag)).flatten();
+    let values =
+        matches!(&change, Change::Value(..)).then(|| detail.split(" = ").next().map(own::tag)).flatten();
     let act = office.act(viewer.user, act, detail);
     let changed = office.records.change_user::<std::convert::Infallible>(user.id, &act, |user| {
         change.apply(&setting.bot, user);
@@ -183,7 +184,8 @@ fn changed(office: &Office, viewer: &Viewer, user: &User, change: Change) -> Res
 /// Someone, and what may be done about them.
 fn card(office: &Office, user: &User, language: Language) -> Screen {
     let setting = office.setting();
-    let mut text = Markup::new().bold(requests::called(user)).plain(format!("\n{}", standing(user.standing, language)));
+    let mut text =
+        Markup::new().bold(requests::called(user)).plain(format!("\n{}", standing(user.standing, language)));
     if let Some(expires) = user.expires {
         let until = expires.with_timezone(&setting.zone).format("%d.%m.%Y %H:%M");
         text = text.plain(format!(", {} {until}", say::until(language)));
@@ -193,8 +195,10 @@ fn card(office: &Office, user: &User, language: Language) -> Screen {
     }
     for (name, values) in &user.attributes {
         if let Some(attribute) = setting.bot.attributes.get(name) {
-            let titles: Vec<&str> =
-                values.iter().map(|value| attribute.values.get(value).map_or(value.as_str(), String::as_str)).collect();
+            let titles: Vec<&str> = values
+                .iter()
+                .map(|value| attribute.values.get(value).map_or(value.as_str(), String::as_str))
+                .collect();
             let title = requests::title(&attribute.title, name, language);
             text = text.plain(format!("\n{title}: {}", titles.join(", ")));
         }
@@ -209,7 +213,9 @@ fn card(office: &Office, user: &User, language: Language) -> Screen {
         button(&requests::title(&attribute.title, name, language), &format!("t:{id}:{}", own::tag(name)))
     });
     rows.extend(attributes.collect::<Vec<_>>().chunks(2).map(<[Button]>::to_vec));
-    rows.push(EXPIRIES.iter().map(|days| button(&length(*days, language), &format!("e:{id}:{days}"))).collect());
+    rows.push(
+        EXPIRIES.iter().map(|days| button(&length(*days, language), &format!("e:{id}:{days}"))).collect(),
+    );
     rows.push(match user.standing {
         Standing::Member => vec![
             button(say::revoke(language), &format!("n:{id}")),

@@ -19,16 +19,20 @@ use crate::{
 /// Writes a request down; gives what admins are told.
 pub(super) fn request(office: &Office, user: &User, reason: &str) -> Result<Vec<NewMessage>> {
     let now = office.now();
-    let asked = office.records.change_user::<Infallible>(user.id, &office.act(user.id, "request", reason), |user| {
-        if matches!(user.standing, Standing::Seen | Standing::Denied | Standing::Member) {
-            // Whoever was in before and is no more does not get back the old roles by asking.
-            user.roles.clear();
-            user.expires = None;
-            user.standing = Standing::Waiting;
-        }
-        (user.reason, user.asked_at) = (Some(reason.to_owned()), Some(now));
-        Ok(())
-    })?;
+    let asked = office.records.change_user::<Infallible>(
+        user.id,
+        &office.act(user.id, "request", reason),
+        |user| {
+            if matches!(user.standing, Standing::Seen | Standing::Denied | Standing::Member) {
+                // Whoever was in before and is no more does not get back the old roles by asking.
+                user.roles.clear();
+                user.expires = None;
+                user.standing = Standing::Waiting;
+            }
+            (user.reason, user.asked_at) = (Some(reason.to_owned()), Some(now));
+            Ok(())
+        },
+    )?;
     let user = match asked {
         Ok(user) => user,
         Err(never) => match never {},
@@ -96,8 +100,13 @@ pub(super) fn after_change(office: &Office, before: &Access, user: &User) -> Res
             let why = say::stopped_role(language);
             let stopped = SubscriptionState::Stopped;
             office.records.set_subscription(subscription.id, stopped, Some(why), office.now())?;
-            let title = report.map_or(subscription.report.clone(), |report| report.title.get(language).to_owned());
-            messages.push(parcel::notice(user.id, format!("<b>{}</b>\n{}", escape(&title), escape(why)), &[]));
+            let title =
+                report.map_or(subscription.report.clone(), |report| report.title.get(language).to_owned());
+            messages.push(parcel::notice(
+                user.id,
+                format!("<b>{}</b>\n{}", escape(&title), escape(why)),
+                &[],
+            ));
         }
     }
     Ok(messages)

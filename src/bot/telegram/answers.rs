@@ -36,8 +36,10 @@ pub trait Answers: Send + Sync + 'static {
     /// The values of a choice, as this viewer may see them; `None` = they cannot be told.
     async fn options(&self, viewer: &Viewer, question: &Question) -> Option<Vec<Picked>>;
 
-    /// What a report reads that is not fresh, by name; empty = all of it is.
-    async fn stale(&self, report: &str) -> Vec<String>;
+    /// What a report reads that is not fresh, by name; empty = all of it is, or nobody said how fresh it must be.
+    async fn stale(&self, _report: &str) -> Vec<String> {
+        vec![]
+    }
 
     /// What an alert of `bot.toml` finds, in a few lines; `None` = nothing. The error is for admins.
     async fn alert(&self, alert: &str) -> Result<Option<String>, String>;

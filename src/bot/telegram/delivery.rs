@@ -69,6 +69,8 @@ pub(super) struct Delivery {
     pub(super) news: Arc<Notify>,
     pub(super) trouble: tokio::sync::mpsc::UnboundedSender<Trouble>,
     pub(super) limits: Limits,
+    /// How often it is looked whether another process put something in.
+    pub(super) look: Duration,
 }
 
 /// What came of a call: the chat, the message, and its verdict.
@@ -93,7 +95,7 @@ impl Delivery {
                     continue;
                 }
                 Next::At(at) => began + at,
-                Next::Idle => began + began.elapsed() + Duration::from_secs(3600),
+                Next::Idle => Instant::now() + self.look,
             };
             tokio::select! {
                 () = stop.cancelled() => break,

@@ -26,10 +26,12 @@ mod own;
 mod parcel;
 mod parts;
 mod people;
+pub mod reports;
 mod requests;
 mod say;
 mod send;
 mod troubles;
+pub mod users;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -167,6 +169,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), BotError> 
         news: Arc::clone(&office.news),
         trouble,
         limits: parts.limits,
+        look: parts.look,
     };
     let desk = Desk::new(office.clone(), telegram.clone(), Arc::clone(&parts.answers), news.clone(), fire);
     let firing = Firing { office: office.clone(), answers: Arc::clone(&parts.answers) };

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     bot::{
-        access,
         event::Viewer,
         screen::{Block, Button, File, Markup, Screen},
     },
@@ -162,20 +161,11 @@ fn toggle(values: &mut Vec<String>, value: String) {
 /// Changes someone; the admin sees the card, they hear of what they may see now.
 fn changed(office: &Office, viewer: &Viewer, user: &User, change: Change) -> Result<Reply> {
     let setting = office.setting();
-    let before = access::of_user(&setting.bot, user.id, Some(user), office.now());
     let (act, detail) = change.told();
     let values =
         matches!(&change, Change::Value(..)).then(|| detail.split(" = ").next().map(own::tag)).flatten();
     let act = office.act(viewer.user, act, detail);
-    let changed = office.records.change_user::<std::convert::Infallible>(user.id, &act, |user| {
-        change.apply(&setting.bot, user);
-        Ok(())
-    })?;
-    let user = match changed {
-        Ok(user) => user,
-        Err(never) => match never {},
-    };
-    let besides = requests::after_change(office, &before, &user)?;
+    let (user, besides) = requests::change(office, user.id, &act, |user| change.apply(&setting.bot, user))?;
     let attribute = values.and_then(|tag| attribute(office, &user, &tag, viewer.language));
     let screen = attribute.unwrap_or_else(|| card(office, &user, viewer.language));
     Ok(Reply { screen, besides })

@@ -10,7 +10,7 @@ use crate::{
         bot::{
             outbox::NewMessage,
             subscriptions::SubscriptionState,
-            users::{Standing, User},
+            users::{Act, Standing, User},
         },
         error::Result,
     },
@@ -79,8 +79,30 @@ pub(super) fn called(user: &User) -> String {
     format!("{}{username} ({})", user.name, user.id)
 }
 
+/// Changes someone and writes the act down; gives them as they are now, and what they are told.
+pub(super) fn change(
+    office: &Office,
+    id: i64,
+    act: &Act,
+    change: impl FnOnce(&mut User),
+) -> Result<(User, Vec<NewMessage>)> {
+    let setting = office.setting();
+    let known = office.records.user(id)?;
+    let before = access::of_user(&setting.bot, id, known.as_ref(), office.now());
+    let changed = office.records.change_user::<Infallible>(id, act, |user| {
+        change(user);
+        Ok(())
+    })?;
+    let user = match changed {
+        Ok(user) => user,
+        Err(never) => match never {},
+    };
+    let told = after_change(office, &before, &user)?;
+    Ok((user, told))
+}
+
 /// What follows from a change of someone's rights: they are told, and what they may no longer see is not sent to them.
-pub(super) fn after_change(office: &Office, before: &Access, user: &User) -> Result<Vec<NewMessage>> {
+fn after_change(office: &Office, before: &Access, user: &User) -> Result<Vec<NewMessage>> {
     let (setting, language) = (office.setting(), office.language(user));
     let access = access::of_user(&setting.bot, user.id, Some(user), office.now());
     let mut messages = vec![];

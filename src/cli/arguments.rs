@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     bot, check, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, position, preview,
-    query, report, run, runs, schema, status,
+    query, report, run, runs, schema, status, users,
 };
 use crate::config;
 
@@ -114,6 +114,8 @@ pub(super) enum Command {
     Schema(schema::Args),
     /// Test connections, list their tables
     Connections(connections::Args),
+    /// Say who may use the bot
+    Users(users::Args),
     /// Talk to the report bot without any account
     Bot(bot::Args),
 }

@@ -30,6 +30,7 @@ mod schema_pull;
 mod selection;
 mod status;
 mod table;
+mod users;
 
 use std::process::ExitCode;
 
@@ -96,6 +97,7 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::Graph(args) => graph::run(&args, context),
         Command::Schema(args) => schema::run(&args, context).await,
         Command::Connections(args) => connections::run(&args, context).await,
+        Command::Users(args) => users::run(&args, context),
         Command::Bot(args) => bot::run(&args, context).await,
     }
 }

@@ -173,7 +173,8 @@ fn export(users: &[User], out: Option<&std::path::Path>) -> Result {
 /// All or nothing: a file with a mistake changes nobody.
 fn import(users: &Users, bot: &Bot, file: &std::path::Path, context: &Context) -> Result {
     let text = std::fs::read_to_string(file).map_err(|error| Failure::file("cannot read", file, &error))?;
-    let listed = users_csv::read(&text).map_err(|what| Failure::problem(format!("{}: {what}", file.display())))?;
+    let listed =
+        users_csv::read(&text).map_err(|what| Failure::problem(format!("{}: {what}", file.display())))?;
     for one in &listed {
         one.roles.iter().try_for_each(|role| known_role(bot, role))?;
         one.attributes.iter().try_for_each(|(name, values)| known_values(bot, name, values))?;
@@ -196,10 +197,16 @@ fn history(users: &Users, id: i64, project: &Project, context: &Context) -> Resu
 }
 
 fn told(user: &User, project: &Project, context: &Context) -> Result {
-    let until = user.expires.map(|at| format!(" until {}", at.with_timezone(&project.zone).format("%Y-%m-%d %H:%M")));
+    let until =
+        user.expires.map(|at| format!(" until {}", at.with_timezone(&project.zone).format("%Y-%m-%d %H:%M")));
     let roles = if user.roles.is_empty() { "no roles".to_owned() } else { user.roles.join(", ") };
     let standing = user.standing.as_str();
-    context.output.say(&format!("{} ({}): {standing}, {roles}{}", user.name, user.id, until.unwrap_or_default()));
+    context.output.say(&format!(
+        "{} ({}): {standing}, {roles}{}",
+        user.name,
+        user.id,
+        until.unwrap_or_default()
+    ));
     Ok(())
 }
 
@@ -218,12 +225,13 @@ fn known_values(bot: &Bot, name: &str, values: &[String]) -> Result {
     let Some(attribute) = bot.attributes.get(name) else {
         return Err(Failure::usage(format!("there is no attribute `{name}` in bot.toml: [user.{name}]")));
     };
-    let unknown = values.iter().find(|value| !attribute.values.is_empty() && !attribute.values.contains_key(*value));
+    let unknown =
+        values.iter().find(|value| !attribute.values.is_empty() && !attribute.values.contains_key(*value));
     match unknown {
         Some(unknown) => Err(Failure::usage(format!("`{unknown}` is no value of the attribute `{name}`"))),
-        None if values.len() > 1 && !attribute.many => {
-            Err(Failure::usage(format!("the attribute `{name}` has one value: `many` is not set in [user.{name}]")))
-        }
+        None if values.len() > 1 && !attribute.many => Err(Failure::usage(format!(
+            "the attribute `{name}` has one value: `many` is not set in [user.{name}]"
+        ))),
         None => Ok(()),
     }
 }

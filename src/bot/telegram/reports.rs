@@ -3,22 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{Answered, Answers, Question};
 use crate::{
     bot::event::{Access, Outcome, Picked, Viewer, With},
-    engine::params::Params,
     report::{
         access::Reader,
         run::{Failure, Reports, Request},
     },
     run::Runtime,
 };
-
-/// Rows of an alert that are told.
-const ROWS: usize = 10;
 
 /// Gives the project as it is now, opened.
 pub type Runtimes = Arc<dyn Fn() -> Arc<Runtime> + Send + Sync>;
@@ -73,48 +68,9 @@ impl Answers for ProjectReports {
     }
 
     async fn alert(&self, alert: &str) -> Result<Option<String>, String> {
-        let (runtime, _) = self.reports();
-        let project = runtime.project();
-        let Some(alert) = project.bot.as_ref().and_then(|bot| bot.alerts.get(alert)) else { return Ok(None) };
-        let (engine, none) = (runtime.engine(), Params::new());
-        let rows = if alert.sql.native {
-            engine.native(&alert.sql.text, &none).await
-        } else {
-            engine.query(&alert.sql.text, &none, runtime.clock().now()).await
-        };
-        let mut rows = rows.map_err(|error| error.to_string())?;
-        let (mut lines, mut more) = (vec![], 0);
-        while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(|error| error.to_string())?;
-            let shown = batch.slice(0, batch.num_rows().min(ROWS - lines.len()));
-            lines.extend(written(&shown).map_err(|error| error.to_string())?);
-            more += batch.num_rows() - shown.num_rows();
-        }
-        if lines.is_empty() {
-            return Ok(None);
-        }
-        if more > 0 {
-            lines.push(format!("… + {more}"));
-        }
-        Ok(Some(lines.join("\n")))
+        let (_, reports) = self.reports();
+        reports.alert(alert).await.map_err(|error| error.to_string())
     }
-}
-
-/// Rows as lines: each column's name and value.
-fn written(batch: &arrow::array::RecordBatch) -> Result<Vec<String>, arrow::error::ArrowError> {
-    use arrow::util::display::{ArrayFormatter, FormatOptions};
-    let options = FormatOptions::default().with_null("—");
-    let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    let schema = batch.schema();
-    let line = |row: usize| {
-        let cells = columns.iter().zip(schema.fields());
-        cells
-            .map(|(column, field)| format!("{}: {}", field.name(), column.value(row)))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    Ok((0..batch.num_rows()).map(line).collect())
 }
 
 fn request(viewer: &Viewer, report: &str, with: With) -> Request {

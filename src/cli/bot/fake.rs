@@ -52,9 +52,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let bot = project.bot.clone().ok_or_else(|| {
         Failure::usage("the project has no bot.toml").hint("the bot is described there: see docs/bot.md")
     })?;
-    let fake = Fake::start(args.port, TOKEN)
-        .await
-        .map_err(|error| Failure { exit: Exit::World, ..Failure::problem(format!("cannot listen: {error}")) })?;
+    let fake = Fake::start(args.port, TOKEN).await.map_err(|error| Failure {
+        exit: Exit::World,
+        ..Failure::problem(format!("cannot listen: {error}"))
+    })?;
     let language = if project.language == crate::config::project::Language::Ru { "ru" } else { "en" };
     let admins = if bot.admins.is_empty() { vec![SOMEONE] } else { bot.admins.clone() };
     for admin in &admins {

@@ -71,7 +71,8 @@ async fn call(
             broken()
         }
         Some(Harm::DropReply) => {
-            done(&shared, &method, &body).await;
+            // Done or refused: nobody will know.
+            let _ = done(&shared, &method, &body).await;
             broken()
         }
         Some(Harm::Delay(while_)) => {

@@ -10,7 +10,11 @@ use teloxide::{
 };
 
 use crate::{
-    bot::{access, event::Viewer, tree},
+    bot::{
+        access,
+        event::{Access, Viewer},
+        tree,
+    },
     config::{bot::Bot, project::Language},
 };
 
@@ -38,7 +42,12 @@ impl Commands {
     /// Tells Telegram of a chat's commands, where they are others than it was told before.
     pub(super) fn keep(&mut self, bot: &Bot, viewer: &Viewer) {
         let mut list = tree::commands(bot, viewer, viewer.language);
-        if access::is_admin(&viewer.access) && viewer.user == viewer.chat {
+        let private = viewer.user == viewer.chat;
+        if private && matches!(viewer.access, Access::Member { .. }) {
+            let title = super::say::subscriptions(viewer.language).to_owned();
+            list.push(("subscriptions".to_owned(), title));
+        }
+        if private && access::is_admin(&viewer.access) {
             let title = super::say::users(viewer.language).to_owned();
             list.push(("users".to_owned(), title));
         }

@@ -290,7 +290,7 @@ impl Desk {
     ) -> Result<()> {
         match action {
             Action::Show { screen, place } => {
-                messages.extend(self.office.parcels(&screen, place, to(viewer)))
+                messages.extend(self.office.parcels(&screen, place, to(viewer)));
             }
             Action::Buttons(rows) => messages.push(parcel::buttons(viewer.user, viewer.chat, &rows)),
             Action::Toast(text) => after.toast = Some(text),
@@ -303,11 +303,11 @@ impl Desk {
                 after.options.push((ticket, Question { report, ask, search, limit }));
             }
             Action::RequestAccess { reason } => {
-                messages.extend(requests::request(&self.office, user, &reason)?)
+                messages.extend(requests::request(&self.office, user, &reason)?);
             }
             Action::Subscribe { report, with, cron } => {
-                let told = self.own.subscribe(viewer, &report, &with, &cron)?;
-                messages.push(parcel::notice(viewer.chat, told, &[]));
+                let refused = self.own.subscribe(viewer, &report, &with, &cron)?;
+                messages.extend(refused.map(|why| parcel::notice(viewer.chat, why, &[])));
             }
         }
         Ok(())

@@ -116,19 +116,17 @@ fn card(office: &Office, viewer: &Viewer, id: i64) -> Result<Option<Reply>> {
     Ok(Some(Reply::of(screen(text, rows))))
 }
 
-/// Keeps a subscription of a viewer to the chat that they speak in; gives what is said about it.
+/// Keeps a subscription of a viewer to the chat that they speak in. What is said where it was not kept; otherwise the dialog has said it.
 pub(super) fn subscribe(
     office: &Office,
     viewer: &Viewer,
     report: &str,
     with: &With,
     cron: &str,
-) -> Result<String> {
-    let language = viewer.language;
-    if due::timing(cron, viewer.zone.name()).is_none()
-        || office.records.subscriptions(Some(viewer.user))?.len() >= MOST
-    {
-        return Ok(escape(say::too_many_subscriptions(language)));
+) -> Result<Option<String>> {
+    let timing = due::timing(cron, viewer.zone.name());
+    if timing.is_none() || office.records.subscriptions(Some(viewer.user))?.len() >= MOST {
+        return Ok(Some(escape(say::too_many_subscriptions(viewer.language))));
     }
     let new = Subscription {
         id: 0,
@@ -144,7 +142,7 @@ pub(super) fn subscribe(
         fired_at: office.now(),
     };
     office.records.subscribe(&new, office.now())?;
-    Ok(escape(say::subscribed(language)))
+    Ok(None)
 }
 
 fn title(office: &Office, viewer: &Viewer, one: &Subscription) -> String {

@@ -86,8 +86,14 @@ impl Own {
         people::pressed(&self.office, viewer, verb, id, rest)
     }
 
-    /// Keeps a subscription; gives what is said about it.
-    pub(super) fn subscribe(&self, viewer: &Viewer, report: &str, with: &With, cron: &str) -> Result<String> {
+    /// Keeps a subscription; gives what is said where it was not kept.
+    pub(super) fn subscribe(
+        &self,
+        viewer: &Viewer,
+        report: &str,
+        with: &With,
+        cron: &str,
+    ) -> Result<Option<String>> {
         mine::subscribe(&self.office, viewer, report, with, cron)
     }
 }

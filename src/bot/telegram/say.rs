@@ -44,7 +44,6 @@ words! {
     rights_changed: "Ваши права изменились.", "Your rights have changed.";
     no_expiry: "без срока", "no end";
     until: "до", "until";
-    roles: "Роли", "Roles";
     waiting: "ждёт решения", "waits";
     member: "есть доступ", "has access";
     denied: "отказано", "denied";
@@ -52,13 +51,12 @@ words! {
     seen: "без доступа", "no access";
     reason: "Зачем", "Reason";
     subscriptions: "🔔 Подписки", "🔔 Subscriptions";
-    no_subscriptions: "Подписок нет. Откройте отчёт и нажмите «Подписаться».",
-        "You have no subscriptions. Open a report and press “Subscribe”.";
+    no_subscriptions: "Подписок нет. Откройте отчёт и нажмите «Присылать».",
+        "You have no subscriptions. Open a report and press “Send it to me”.";
     pause: "⏸ Приостановить", "⏸ Pause";
     resume: "▶ Возобновить", "▶ Resume";
     remove: "🗑 Удалить", "🗑 Remove";
     send_now: "📨 Прислать сейчас", "📨 Send now";
-    subscribed: "Подписка оформлена. Все подписки: /subscriptions", "Subscribed. All subscriptions: /subscriptions";
     too_many_subscriptions: "Подписок слишком много. Удалите лишние: /subscriptions",
         "You have too many subscriptions. Remove some: /subscriptions";
     paused: "на паузе", "paused";

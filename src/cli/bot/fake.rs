@@ -68,7 +68,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
             fake.group(id, name);
         }
     }
-    output::print(&format!("{}", fake.url()))?;
+    output::print(&fake.url())?;
     context.output.say("open it in a browser and write /start; Ctrl-C ends it");
     let runtime = runner::open(&project)?;
     let setting = Arc::new(Setting { bot, zone: project.zone, language: project.language });

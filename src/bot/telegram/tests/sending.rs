@@ -52,9 +52,9 @@ async fn a_given_subscription_reaches_everyone_once_and_asks_each_question_once(
 async fn someone_subscribes_pauses_and_wants_it_now() {
     let rig = Rig::start().await;
     rig.write(BOSS, "/revenue");
-    rig.press(BOSS, BOSS, "Подписаться").await;
+    rig.press(BOSS, BOSS, "Присылать").await;
     rig.press(BOSS, BOSS, "Каждый день в 9:00").await;
-    rig.says(BOSS, "Подписка оформлена").await;
+    rig.says(BOSS, "буду присылать").await;
     rig.write(BOSS, "/subscriptions");
     rig.press(BOSS, BOSS, "🔔 Выручка").await;
     rig.press(BOSS, BOSS, "Приостановить").await;

@@ -8,6 +8,7 @@ use super::{
     html::Parsed,
     limits,
     reply::{Outcome, Refusal},
+    uploads::Upload,
     webhook::Webhook,
     world::World,
 };
@@ -91,9 +92,8 @@ fn send_photo(world: &mut World, body: &Body) -> Outcome {
 }
 
 fn send_document(world: &mut World, body: &Body) -> Outcome {
-    let file = body.file("document").ok_or_else(|| Refusal::bad("there is no document in the request"))?;
+    let (id, file) = file(world, body, "document")?;
     limits::document(&file.bytes)?;
-    let id = world.uploads.keep(file.bytes.clone());
     let mut content = Map::new();
     let document = json!({
         "file_id": id, "file_unique_id": format!("u-{id}"), "file_name": file.called.name, "file_size": file.called.size,
@@ -102,14 +102,24 @@ fn send_document(world: &mut World, body: &Body) -> Outcome {
     send_captioned(world, &body.params, content)
 }
 
-/// Keeps an uploaded photo; gives it as messages carry it.
+/// A photo as messages carry it.
 pub(super) fn photo(world: &mut World, body: &Body, param: &str) -> Outcome {
-    let file = body.file(param).ok_or_else(|| Refusal::bad("there is no photo in the request"))?;
+    let (id, file) = file(world, body, param)?;
     let (width, height) = limits::photo(&file.bytes)?;
-    let id = world.uploads.keep(file.bytes.clone());
     Ok(json!([{
         "file_id": id, "file_unique_id": format!("u-{id}"), "width": width, "height": height, "file_size": file.called.size,
     }]))
+}
+
+/// The file that a parameter means, with its id: uploaded now, or known by an id that was given before.
+fn file(world: &mut World, body: &Body, param: &str) -> Result<(String, Upload), Refusal> {
+    if let Some(file) = body.file(param) {
+        return Ok((world.uploads.keep(file.clone()), file.clone()));
+    }
+    let id = body.params.get(param).and_then(Value::as_str).unwrap_or_default();
+    let known = world.uploads.find(id).cloned();
+    let known = known.ok_or_else(|| Refusal::bad("wrong file identifier/HTTP URL specified"))?;
+    Ok((id.to_owned(), known))
 }
 
 fn send_captioned(

@@ -115,7 +115,7 @@ async fn calls_fail_as_asked() {
     assert!(matches!(bot.send_message(anna, "3").await, Err(RequestError::Network(_))));
     assert_eq!(fake.messages(ANNA).len(), 1, "the second was done, only its answer was lost");
     fake.group(-5, "Продажи");
-    fake.set_state(-5, ChatState::MovedTo(-100_5));
+    fake.set_state(-5, ChatState::MovedTo(-1005));
     let moved = bot.send_message(ChatId(-5), "x").await;
     assert!(matches!(moved, Err(RequestError::MigrateToChatId(ChatId(-1005)))));
     fake.set_state(ANNA, ChatState::Blocked);

@@ -29,26 +29,31 @@ pub(super) struct Upload {
 /// The kept files, by the ids that were given to them.
 #[derive(Debug, Default)]
 pub(super) struct Uploads {
-    kept: VecDeque<(String, Bytes)>,
+    kept: VecDeque<(String, Upload)>,
     bytes: usize,
     given: u64,
 }
 
 impl Uploads {
     /// Keeps a file; gives its id.
-    pub(super) fn keep(&mut self, bytes: Bytes) -> String {
+    pub(super) fn keep(&mut self, file: Upload) -> String {
         self.given += 1;
         let id = format!("file-{}", self.given);
-        self.bytes += bytes.len();
-        self.kept.push_back((id.clone(), bytes));
+        self.bytes += file.bytes.len();
+        self.kept.push_back((id.clone(), file));
         while self.bytes > KEPT_BYTES && self.kept.len() > 1 {
-            self.bytes -= self.kept.pop_front().map_or(0, |(_, bytes)| bytes.len());
+            self.bytes -= self.kept.pop_front().map_or(0, |(_, file)| file.bytes.len());
         }
         id
     }
 
-    /// The file of an id, if it is still kept.
+    /// The bytes of an id, if they are still kept.
     pub(super) fn get(&self, id: &str) -> Option<Bytes> {
-        self.kept.iter().find(|(kept, _)| kept == id).map(|(_, bytes)| bytes.clone())
+        self.find(id).map(|file| file.bytes.clone())
+    }
+
+    /// The file of an id, if it is still kept.
+    pub(super) fn find(&self, id: &str) -> Option<&Upload> {
+        self.kept.iter().find(|(kept, _)| kept == id).map(|(_, file)| file)
     }
 }

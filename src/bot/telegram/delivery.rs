@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Calls on their way at once.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 30;
 /// A message that could not be sent for so long is given up.
 const GIVEN_UP: TimeDelta = TimeDelta::days(1);
 /// How long the whole outbox rests where the token opens nothing.

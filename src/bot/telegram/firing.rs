@@ -7,7 +7,14 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{answers::Answers, html::escape, office::Office, parcel, parcel::To, say, troubles};
+use super::{
+    answers::Answers,
+    html::escape,
+    office::{Office, Setting},
+    parcel,
+    parcel::To,
+    say, troubles,
+};
 use crate::{
     bot::{
         access, call, due,
@@ -63,12 +70,18 @@ impl Firing {
         mut wanted: mpsc::UnboundedReceiver<i64>,
         stop: CancellationToken,
     ) -> Result<()> {
+        let mut given: Option<Arc<Setting>> = None;
         loop {
             let now = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 Some(id) = wanted.recv() => Some(id),
                 () = tokio::time::sleep(self.office.look) => None,
             };
+            let setting = self.office.setting();
+            if !given.as_ref().is_some_and(|given| Arc::ptr_eq(given, &setting)) {
+                self.give(&setting.bot, self.office.now())?;
+                given = Some(setting);
+            }
             let due = match now {
                 Some(id) => self.wanted(id)?,
                 None => self.due()?,
@@ -90,7 +103,6 @@ impl Firing {
 
     fn due(&self) -> Result<Vec<Due>> {
         let (setting, now) = (self.office.setting(), self.office.now());
-        self.give(&setting.bot, now)?;
         let mut found = vec![];
         let mut members = None;
         for one in self.office.records.subscriptions(None)? {

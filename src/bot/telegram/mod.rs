@@ -1,6 +1,6 @@
 //! The bot in Telegram: a front-end over the dialog.
 //!
-//! Four tasks share the records and end together:
+//! Five tasks share the records and end together:
 //! - `hearing` takes updates in, by long polling or a webhook;
 //! - `desk` does what they mean, one after another: dialog, access, users; reports run beside it;
 //! - `delivery` sends what lies in the outbox, at the allowed pace;
@@ -26,6 +26,7 @@ mod own;
 mod parcel;
 mod parts;
 mod people;
+mod project;
 pub mod reports;
 mod requests;
 mod say;

@@ -4,7 +4,11 @@
 //! connection that was never made sent nothing; but where a message was on its way and no answer came, nobody can know whether it arrived.
 //! Then it is sent again: a double is better than a loss.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use teloxide::{
     ApiError, Bot, RequestError,
@@ -50,9 +54,12 @@ pub(super) enum Verdict {
 pub(super) struct Sender {
     bot: Bot,
     files: Files,
-    /// Telegram's ids of files that it has, by key and whether it is a picture.
-    known: Mutex<HashMap<(String, bool), FileId>>,
+    /// Telegram's ids of files that it has, by key and whether it is a picture. Held while a file is uploaded: others that want it wait for its id.
+    known: Mutex<HashMap<(String, bool), Slot>>,
 }
+
+/// Telegram's id of a file, once it has it.
+type Slot = Arc<tokio::sync::Mutex<Option<FileId>>>;
 
 impl Sender {
     pub(super) fn new(bot: Bot, files: Files) -> Self {
@@ -151,48 +158,51 @@ impl Sender {
             }
             Body::Buttons => unreachable!("buttons alone are an edit"),
             Body::Picture { key, name, caption } => {
-                let mut send =
-                    self.bot.send_photo(chat, self.file(key, name, true)).parse_mode(ParseMode::Html);
+                let slot = self.slot(key, true);
+                let held = slot.lock().await;
+                let (file, upload) = (self.file(held.as_ref(), key, name), held.is_none().then_some(held));
+                let mut send = self.bot.send_photo(chat, file).parse_mode(ParseMode::Html);
                 send.caption = (!caption.is_empty()).then(|| caption.clone());
                 let message = match buttons {
                     Some(buttons) => send.reply_markup(buttons).await?,
                     None => send.await?,
                 };
-                let largest = message.photo().and_then(<[_]>::last).map(|photo| photo.file.id.clone());
-                self.learn(key, true, largest);
+                if let Some(mut id) = upload {
+                    *id = message.photo().and_then(<[_]>::last).map(|photo| photo.file.id.clone());
+                }
                 Ok(message)
             }
             Body::File { key, name } => {
-                let send = self.bot.send_document(chat, self.file(key, name, false));
+                let slot = self.slot(key, false);
+                let held = slot.lock().await;
+                let (file, upload) = (self.file(held.as_ref(), key, name), held.is_none().then_some(held));
+                let send = self.bot.send_document(chat, file);
                 let message = match buttons {
                     Some(buttons) => send.reply_markup(buttons).await?,
                     None => send.await?,
                 };
-                self.learn(key, false, message.document().map(|document| document.file.id.clone()));
+                if let Some(mut id) = upload {
+                    *id = message.document().map(|document| document.file.id.clone());
+                }
                 Ok(message)
             }
         }
     }
 
     /// A file that Telegram has is named; another is uploaded.
-    fn file(&self, key: &str, name: &str, picture: bool) -> InputFile {
-        match self.known().get(&(key.to_owned(), picture)) {
+    fn file(&self, known: Option<&FileId>, key: &str, name: &str) -> InputFile {
+        match known {
             Some(id) => InputFile::file_id(id.clone()),
             None => InputFile::file(self.files.path(key)).file_name(name.to_owned()),
         }
     }
 
-    fn learn(&self, key: &str, picture: bool, id: Option<FileId>) {
-        let Some(id) = id else { return };
-        let mut known = self.known();
+    fn slot(&self, key: &str, picture: bool) -> Slot {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_FILES {
             known.clear();
         }
-        known.insert((key.to_owned(), picture), id);
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(String, bool), FileId>> {
-        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        Arc::clone(known.entry((key.to_owned(), picture)).or_default())
     }
 }
 

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use crate::{
     bot::{
         fake::{Fake, TOKEN},
-        outbox::TELEGRAM,
-        telegram::{self, LOOK, Parts, Setting, reports::ProjectReports},
+        telegram::{self, Parts},
     },
     cli::{
         context::Context,
         failure::{Exit, Failure, Result},
         interrupt, output, runner,
     },
-    clock::SystemClock,
 };
 
 const EXAMPLES: &str = "\
@@ -71,19 +69,11 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     output::print(&fake.url())?;
     context.output.say("open it in a browser and write /start; Ctrl-C ends it");
     let runtime = runner::open(&project)?;
-    let setting = Arc::new(Setting { bot, zone: project.zone, language: project.language });
+    let parts = Parts::of_project(Arc::new(move || Arc::clone(&runtime)), TOKEN.to_owned());
     // A folder of its own: what is tried here changes no user and no subscription of the bot that serves people.
-    let parts = Parts {
-        settings: Arc::new(move || Arc::clone(&setting)),
-        state: project.state.join("fake"),
-        token: TOKEN.to_owned(),
-        api_url: Some(fake.url()),
-        webhook: None,
-        answers: Arc::new(ProjectReports::new(Arc::new(move || Arc::clone(&runtime)))),
-        clock: Arc::new(SystemClock),
-        limits: TELEGRAM,
-        look: LOOK,
-    };
+    let state = project.state.join("fake");
+    let parts = parts.map(|parts| Parts { state, api_url: Some(fake.url()), webhook: None, ..parts });
+    let Some(parts) = parts else { return Ok(()) };
     telegram::run(parts, interrupt::listen())
         .await
         .map_err(|error| Failure { exit: Exit::World, ..Failure::problem(error.to_string()) })

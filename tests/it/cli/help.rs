@@ -2,7 +2,7 @@
 
 use crate::support::project::Sandbox;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "init",
     "demo",
     "check",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 14] = [
     "graph",
     "schema",
     "connections",
+    "users",
 ];
 
 #[test]

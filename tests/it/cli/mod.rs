@@ -7,6 +7,7 @@ mod locked;
 mod moving;
 mod project;
 mod terminal;
+mod users;
 mod wrong;
 
 use crate::support::project::Sandbox;

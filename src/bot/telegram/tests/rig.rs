@@ -37,7 +37,7 @@ pub(super) const SALES: i64 = -5;
 /// How long anything may take.
 pub(super) const SOON: Duration = Duration::from_secs(20);
 
-const PROJECT: &str = "[project]\nname = \"t\"\ntime_zone = \"Europe/Moscow\"\n[matrix.region]\nmrf1 = { title = \"Центр\" }\nmrf2 = { title = \"Волга\" }\n";
+const PROJECT: &str = "[project]\nname = \"t\"\ntime_zone = \"Europe/Moscow\"\nlanguage = \"ru\"\n[matrix.region]\nmrf1 = { title = \"Центр\" }\nmrf2 = { title = \"Волга\" }\n";
 
 const BOT: &str = r#"
 [bot]

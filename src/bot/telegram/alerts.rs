@@ -15,6 +15,8 @@ use crate::{
     state::{bot::outbox::NewMessage, error::Result},
 };
 
+/// Begins the names of alerts that `bot.toml` does not name; no name there has a blank in front.
+const BUILT_IN: &str = " ";
 /// Characters of what an alert found.
 const FOUND: usize = 2_000;
 
@@ -35,6 +37,7 @@ impl Alerts {
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(self.office.look) => {}
             }
+            self.built_in().await?;
             let setting = self.office.setting();
             for (name, alert) in &setting.bot.alerts {
                 let (cron, zone) = due::written(&alert.at);
@@ -61,6 +64,31 @@ impl Alerts {
                 }
             }
         }
+    }
+
+    /// Tells admins of what fails, once until it works again.
+    async fn built_in(&self) -> Result<()> {
+        let failing = self.answers.failing().await;
+        let raised = self.office.records.raised(BUILT_IN)?;
+        let over = raised.iter().filter_map(|name| name.strip_prefix(BUILT_IN));
+        let over: Vec<&str> = over.filter(|name| !failing.contains_key(*name)).collect();
+        let found = failing.iter().map(|(name, why)| (name.as_str(), Some(why.as_str())));
+        for (name, why) in found.chain(over.into_iter().map(|name| (name, None))) {
+            let (key, now) = (format!("{BUILT_IN}{name}"), self.office.now());
+            let ruling = due::rule(self.office.records.alert(&key)?, why.is_some(), None, false, now);
+            let Some(tell) = ruling.tell else { continue };
+            let text = |language| match tell {
+                Tell::Raised => {
+                    let why: String = why.unwrap_or_default().chars().take(FOUND).collect();
+                    format!("🔴 <b>{}</b>\n<pre>{}</pre>", escape(name), escape(&why))
+                }
+                Tell::Recovered => format!("{}: <b>{}</b>", say::recovered(language), escape(name)),
+            };
+            let messages = self.office.to_admins(text, |_| vec![])?;
+            self.office.records.set_alert(&key, ruling.raised, &messages, now)?;
+            self.office.news.notify_one();
+        }
+        Ok(())
     }
 
     fn rule(&self, name: &str, alert: &Alert, found: Option<&str>) -> Result<()> {

@@ -1,5 +1,7 @@
 //! What the front-end needs of reports: whoever runs them stands behind this.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +41,11 @@ pub trait Answers: Send + Sync + 'static {
     /// What a report reads that is not fresh, by name; empty = all of it is, or nobody said how fresh it must be.
     async fn stale(&self, _report: &str) -> Vec<String> {
         vec![]
+    }
+
+    /// What the project does not do as it should, by a name that stays the same while it lasts, each with why: runs that failed or were blocked.
+    async fn failing(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
 
     /// What an alert of `bot.toml` finds, in a few lines; `None` = nothing. The error is for admins.

@@ -3,12 +3,14 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use futures::FutureExt;
 use teloxide::Bot as Telegram;
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -168,9 +170,10 @@ impl Desk {
         match &incoming.did {
             Did::ShutOut => {
                 let why = "the bot was blocked or put out";
-                office.records.chat_failed(incoming.chat, why, office.now())?;
                 if incoming.is_private() {
-                    office.records.unreachable(user.id)?;
+                    troubles::close(&office, incoming.chat, why)?;
+                } else {
+                    troubles::tell(&office, Trouble::Gone { chat: incoming.chat, why: why.to_owned() })?;
                 }
                 self.mark(incoming)
             }
@@ -360,7 +363,13 @@ impl Desk {
             };
             in_line.fetch_sub(1, Ordering::Relaxed);
             let answered = match place {
-                Some(_place) => answers.run(&viewer, &call.report, &call.with, &stop).await,
+                Some(_place) => {
+                    let run = answers.run(&viewer, &call.report, &call.with, &stop);
+                    // Its reader waits for an answer, whatever becomes of it.
+                    let panicked =
+                        |_| Answered { outcome: Outcome::Failed, cause: Some("it panicked".to_owned()) };
+                    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(panicked)
+                }
                 None => Answered { outcome: Outcome::Cancelled, cause: None },
             };
             tell(answered);

@@ -1,6 +1,9 @@
 //! The project's own reports behind the front-end's questions.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +16,11 @@ use crate::{
         run::{Failure, Reports, Request},
     },
     run::Runtime,
+    state::history::{RunFilter, RunStatus},
 };
+
+/// The newest runs that are looked at for what fails.
+const RUNS: u32 = 500;
 
 /// Gives the project as it is now, opened.
 pub type Runtimes = Arc<dyn Fn() -> Arc<Runtime> + Send + Sync>;
@@ -65,6 +72,23 @@ impl Answers for ProjectReports {
                 None
             }
         }
+    }
+
+    async fn failing(&self) -> BTreeMap<String, String> {
+        let (runtime, _) = self.reports();
+        let runs = runtime.history().list(&RunFilter { names: None }, RUNS).unwrap_or_else(|error| {
+            tracing::warn!("the history cannot be read: {error}");
+            vec![]
+        });
+        let mut last: BTreeMap<String, Option<String>> = BTreeMap::new();
+        // A run that was blocked says nothing of its own: what blocked it does.
+        for run in
+            runs.into_iter().filter(|run| !matches!(run.state, RunStatus::Running | RunStatus::Blocked))
+        {
+            let why = (run.state == RunStatus::Failed).then(|| run.error.clone().unwrap_or_default());
+            last.entry(run.name()).or_insert(why);
+        }
+        last.into_iter().filter_map(|(name, why)| Some((name, why?))).collect()
     }
 
     async fn alert(&self, alert: &str) -> Result<Option<String>, String> {

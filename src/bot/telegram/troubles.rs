@@ -14,18 +14,25 @@ pub(super) fn tell(office: &Office, trouble: Trouble) -> Result<()> {
             |_| vec![],
         )?,
         Trouble::Gone { chat, why } => {
-            office.records.unreachable(chat)?;
-            for subscription in office.records.subscriptions(None)? {
-                if subscription.chat == Some(chat) && subscription.state != SubscriptionState::Stopped {
-                    let stopped = SubscriptionState::Stopped;
-                    office.records.set_subscription(subscription.id, stopped, Some(&why), office.now())?;
-                }
-            }
+            close(office, chat, &why)?;
             undelivered(office, chat, &why)?
         }
         Trouble::Lost { chat, why } => undelivered(office, chat, &why)?,
     };
     office.put(&messages)
+}
+
+/// Nothing can be said in a chat any more: what waits for it has failed, and what is sent to it again and again stops.
+pub(super) fn close(office: &Office, chat: i64, why: &str) -> Result<()> {
+    office.records.chat_failed(chat, why, office.now())?;
+    office.records.unreachable(chat)?;
+    for subscription in office.records.subscriptions(None)? {
+        if subscription.chat == Some(chat) && subscription.state != SubscriptionState::Stopped {
+            let stopped = SubscriptionState::Stopped;
+            office.records.set_subscription(subscription.id, stopped, Some(why), office.now())?;
+        }
+    }
+    Ok(())
 }
 
 /// Tells admins why a report failed that someone wanted.

@@ -31,6 +31,15 @@ impl BotRecords {
         })
     }
 
+    /// Names of alerts that are raised and begin like this.
+    pub fn raised(&self, prefix: &str) -> Result<Vec<String>> {
+        self.database.with(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT name FROM bot_alerts WHERE substr(name, 1, length(?1)) = ?1")?;
+            statement.query_map([prefix], |row| row.get(0))?.collect()
+        })
+    }
+
     /// Writes down where an alert stands, with what is told of it: both at once.
     pub fn set_alert(
         &self,

@@ -157,6 +157,10 @@ fn alerts_are_raised_told_and_over() {
     let raised = Raised { raised_at: now(), told_at: None };
     records.set_alert("drop", Some(raised), &[], now()).unwrap();
     assert_eq!(records.alert("drop").unwrap(), Some(raised));
+    assert_eq!(
+        (records.raised("dr").unwrap(), records.raised("x").unwrap()),
+        (vec!["drop".to_owned()], vec![])
+    );
     records.set_alert("drop", None, &[to(7, "over")], now()).unwrap();
     assert_eq!((records.alert("drop").unwrap(), records.waiting_after(0).unwrap().len()), (None, 1));
 }

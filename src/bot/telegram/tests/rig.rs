@@ -1,6 +1,7 @@
 //! A bot with made-up reports, served against a fake Telegram.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -101,6 +102,7 @@ pub(super) struct Made {
     asked: Mutex<Vec<(Viewer, String)>>,
     pub(super) stale: Mutex<Vec<String>>,
     pub(super) alert: Mutex<Option<String>>,
+    pub(super) failing: Mutex<BTreeMap<String, String>>,
 }
 
 impl Made {
@@ -134,6 +136,10 @@ impl Answers for Made {
 
     async fn stale(&self, _: &str) -> Vec<String> {
         self.stale.lock().unwrap().clone()
+    }
+
+    async fn failing(&self) -> BTreeMap<String, String> {
+        self.failing.lock().unwrap().clone()
     }
 
     async fn alert(&self, _: &str) -> Result<Option<String>, String> {

@@ -110,3 +110,15 @@ async fn an_alert_is_told_once_until_it_recovers() {
     assert_eq!(rig.count(ANNA, "упала"), 0);
     assert!(monday() < rig.clock.now());
 }
+
+#[tokio::test]
+async fn what_fails_is_told_to_admins_once_until_it_works_again() {
+    let rig = Rig::start().await;
+    rig.made.failing.lock().unwrap().insert("orders/mrf1".to_owned(), "no connection to <crm>".to_owned());
+    rig.says(BOSS, "no connection to <crm>").await;
+    looks().await;
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "orders/mrf1"), 1);
+    rig.made.failing.lock().unwrap().clear();
+    rig.says(BOSS, "Снова в порядке: orders/mrf1").await;
+}

@@ -2,19 +2,25 @@
 //!
 //! Invariant: nothing here but front-ends touches the world or a clock.
 
+pub mod access;
 mod ask;
 mod call;
 mod dates;
 pub mod dialog;
+pub mod due;
 pub mod event;
+pub mod fake;
 mod find;
+pub mod outbox;
 mod press;
 pub mod rehearsal;
 mod said;
 mod scene;
 pub mod screen;
 mod subscribe;
+pub mod telegram;
 mod token;
 pub mod tree;
+pub mod users_csv;
 mod view;
 pub mod words;

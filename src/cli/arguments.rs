@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use super::{
     backfill, bot, check, checks, connections, dead_letters, demo, explain, graph, init, logs,
     output::ColorWhen, plan, position, preview, query, report, run, runs, schema, serve, status, test, top,
+    users,
 };
 use crate::config;
 
@@ -129,6 +130,8 @@ pub(super) enum Command {
     Top(top::Args),
     /// Test connections, list their tables
     Connections(connections::Args),
+    /// Say who may use the bot
+    Users(users::Args),
     /// Talk to the report bot without any account
     Bot(bot::Args),
 }

@@ -37,6 +37,7 @@ mod status;
 mod table;
 mod test;
 mod top;
+mod users;
 
 use std::process::ExitCode;
 
@@ -113,6 +114,7 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::Logs(args) => logs::run(&args, context),
         Command::Top(args) => top::run(&args, context).await,
         Command::Connections(args) => connections::run(&args, context).await,
+        Command::Users(args) => users::run(&args, context),
         Command::Bot(args) => bot::run(&args, context).await,
     }
 }

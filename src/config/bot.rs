@@ -29,6 +29,10 @@ pub const ADMIN: &str = "admin";
 pub struct Bot {
     /// Telegram's token.
     pub token: Option<Secret>,
+    /// Where the Bot API is, where it is not Telegram's own.
+    pub api_url: Option<String>,
+    /// Where Telegram posts what happens.
+    pub webhook: Option<Webhook>,
     /// Heads the first screen.
     pub title: Text,
     /// Stands under it.
@@ -55,6 +59,15 @@ pub struct Bot {
     pub alerts: IndexMap<String, Alert>,
     /// Tests of the dialog.
     pub dialogs: Vec<DialogTest>,
+}
+
+/// Where Telegram posts what happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// An address with a path that leads to `listen`.
+    pub url: String,
+    /// Where it is listened for.
+    pub listen: std::net::SocketAddr,
 }
 
 /// A text in both languages.

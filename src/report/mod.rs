@@ -8,6 +8,7 @@
 //! - [`format`]: numbers, money and days as people write them.
 
 pub mod access;
+mod alert;
 mod answer;
 mod cache;
 pub mod cell;

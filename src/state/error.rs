@@ -87,7 +87,7 @@ impl StateError {
             StateErrorKind::Denied => "the state folder must be writable: `state` in [daemon]",
             StateErrorKind::Full => "free some space; nothing was lost",
             StateErrorKind::Corrupt => {
-                "history.db may be deleted without loss; records.db holds dead letters: restore it from a backup"
+                "history.db may be deleted without loss; records.db holds dead letters and the bot's users: restore it from a backup"
             }
             StateErrorKind::Newer => "use the Vitrina that wrote it, or a newer one",
             StateErrorKind::Io => "check the disk",

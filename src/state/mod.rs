@@ -2,13 +2,14 @@
 //!
 //! - `history.db` ([`history::History`]): which runs there were, a copy of what sinks know of marts' windows, what checks said, and where schedules stand. May
 //!   be deleted at any time: that loses history, never rows.
-//! - `records.db` ([`records::Records`]): dead letters. Worth a backup: they are the only copy of rows that
-//!   were put aside.
+//! - `records.db` ([`records::Records`], [`bot::BotRecords`]): dead letters, the only copy of rows that were put aside; the bot's
+//!   users, subscriptions and messages to be sent. Worth a backup.
 //! - `logs/` ([`logs`]): what each run told. May be deleted at any time.
 //! - `project.lock` ([`lock::ProjectLock`]): one process at a time changes something.
 //!
 //! Invariant: imports `model` only. How far a track is never lies here but in its sink.
 
+pub mod bot;
 pub mod builds;
 mod database;
 pub mod error;

@@ -106,9 +106,11 @@ pub struct LetterCount {
     pub dropped: u64,
 }
 
-const FORMAT: Format = Format {
-    file: "records.db",
-    migrations: &["CREATE TABLE letters (
+/// The file, as [`Records`] and the bot's records share it.
+pub(super) const FORMAT: Format =
+    Format { file: "records.db", migrations: &[LETTERS, super::bot::TABLES], synchronous: "FULL" };
+
+const LETTERS: &str = "CREATE TABLE letters (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         track TEXT NOT NULL,
         seq INTEGER NOT NULL,
@@ -121,9 +123,7 @@ const FORMAT: Format = Format {
         state TEXT NOT NULL CHECK (state IN ('pending', 'confirmed', 'replayed', 'dropped')),
         UNIQUE (track, seq, attempt, ordinal)
     );
-    CREATE INDEX letters_by_state ON letters (track, state, id);"],
-    synchronous: "FULL",
-};
+    CREATE INDEX letters_by_state ON letters (track, state, id);";
 
 const COLUMNS: &str = "id, track, seq, ordinal, column_name, reason, row, at, state";
 

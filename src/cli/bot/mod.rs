@@ -3,6 +3,7 @@
 mod answers;
 mod chat;
 mod draw;
+mod fake;
 
 use super::{context::Context, failure::Result};
 
@@ -23,11 +24,14 @@ pub(super) struct Args {
 enum Command {
     /// Talk to the bot here: the same menus, questions and reports as in Telegram
     Chat(chat::Args),
+    /// Try the bot in a browser, in a Telegram of this machine's own
+    Fake(fake::Args),
 }
 
 /// Runs the command.
 pub(super) async fn run(args: &Args, context: &Context) -> Result {
     match &args.command {
         Command::Chat(args) => chat::run(args, context).await,
+        Command::Fake(args) => fake::run(args, context).await,
     }
 }

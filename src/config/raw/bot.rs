@@ -75,6 +75,10 @@ pub(crate) struct Each {
 pub(crate) struct BotTable {
     /// The token that Telegram gave; the terminal needs none.
     pub(crate) token: Option<Secret>,
+    /// Where the Bot API is, where it is not Telegram's own: a server of one's own, `"http://127.0.0.1:8081"`.
+    pub(crate) api_url: Option<String>,
+    /// Where Telegram posts what happens; unless told, the bot asks for it, which needs no address of its own.
+    pub(crate) webhook: Option<Webhook>,
     /// Heads the first screen.
     pub(crate) title: Option<Words>,
     /// Stands under the title of the first screen.
@@ -82,6 +86,16 @@ pub(crate) struct BotTable {
     /// The bot's own words in place of those it comes with: `texts.home = "В начало"`. `docs/bot.md` lists them.
     #[serde(default)]
     pub(crate) texts: IndexMap<String, Words>,
+}
+
+/// `[bot.webhook]`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Webhook {
+    /// The address that Telegram posts to: `"https://bot.example.com/telegram"`. It must lead to `listen`, its path kept.
+    pub(crate) url: String,
+    /// Where the daemon listens for it: `"127.0.0.1:8443"`.
+    pub(crate) listen: String,
 }
 
 /// `[access]`.

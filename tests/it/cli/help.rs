@@ -2,7 +2,7 @@
 
 use crate::support::project::Sandbox;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "init",
     "demo",
     "check",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 20] = [
     "test",
     "report",
     "bot",
+    "users",
 ];
 
 #[test]

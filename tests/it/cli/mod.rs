@@ -8,6 +8,7 @@ mod moving;
 mod project;
 mod terminal;
 mod testing;
+mod users;
 mod wrong;
 
 use crate::support::project::Sandbox;

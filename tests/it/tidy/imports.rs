@@ -21,6 +21,24 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::source",
         ],
     ),
+    ("bot/telegram/tests/", &["model", "config", "state"]),
+    // A front-end touches the world: records, runs, time.
+    (
+        "bot/telegram/",
+        &[
+            "model",
+            "config::bot",
+            "config::project",
+            "report",
+            "state",
+            "schedule",
+            "failpoint",
+            "run::Runtime",
+        ],
+    ),
+    ("bot/access.rs", &["config::bot", "config::project", "state::bot"]),
+    ("bot/due.rs", &["model", "config::bot", "schedule", "state::bot"]),
+    ("bot/users_csv.rs", &["state::bot"]),
     ("bot/", &["model", "config::bot", "config::project", "report"]),
     (
         "config/",

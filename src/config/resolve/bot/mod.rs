@@ -4,6 +4,7 @@ mod ask;
 mod dialogs;
 mod menu;
 mod people;
+mod reach;
 mod reports;
 mod send;
 mod show;
@@ -51,6 +52,8 @@ pub(super) fn bot(files: &Files, project: &Project, report: &mut Report<'_>) -> 
     let scope = Scope { project, raw: &file, tree, reports: &written, torn };
     let mut bot = Bot {
         token: file.bot.token.clone(),
+        api_url: reach::api_url(&scope, report),
+        webhook: reach::webhook(&scope, report),
         title: optional(file.bot.title.as_ref(), tree.at(&["bot", "title"]), report)
             .unwrap_or_else(|| Text::one(&project.name)),
         greeting: optional(file.bot.greeting.as_ref(), tree.at(&["bot", "greeting"]), report),

@@ -1,0 +1,217 @@
+//! Takes messages out of the outbox and sends them at the allowed pace, one at a time to a chat and in its order.
+//!
+//! A message leaves the outbox in the same transaction that writes down where it stands, after Telegram took it. A process that dies in
+//! between sends it once more: an edit does no harm, a new message comes twice. See docs/bot-telegram.md.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    files::Files,
+    parcel::{Parcel, Shown},
+    send::{Sender, Verdict},
+};
+use crate::{
+    bot::outbox::{Limits, Next, Pacer, Sent},
+    failpoint,
+    model::time::Clock,
+    state::{
+        bot::{BotRecords, outbox::Waiting},
+        error::Result,
+    },
+};
+
+/// Calls on their way at once.
+const AT_ONCE: usize = 30;
+/// A message that could not be sent for so long is given up.
+const GIVEN_UP: TimeDelta = TimeDelta::days(1);
+/// How long the whole outbox rests where the token opens nothing.
+const WRONG_TOKEN: Duration = Duration::from_secs(30);
+/// How long calls on their way may take when the bot stops.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Something that admins should know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// A chat cannot be written to any more.
+    Gone {
+        /// Which.
+        chat: i64,
+        /// Why.
+        why: String,
+    },
+    /// A group is another chat now.
+    Moved {
+        /// It was.
+        from: i64,
+        /// It is.
+        to: i64,
+    },
+    /// A message was given up.
+    Lost {
+        /// To which chat.
+        chat: i64,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The task that empties the outbox.
+pub(super) struct Delivery {
+    pub(super) records: Arc<BotRecords>,
+    pub(super) sender: Arc<Sender>,
+    pub(super) files: Files,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Told whenever something was put in.
+    pub(super) news: Arc<Notify>,
+    pub(super) trouble: tokio::sync::mpsc::UnboundedSender<Trouble>,
+    pub(super) limits: Limits,
+    /// How often it is looked whether another process put something in.
+    pub(super) look: Duration,
+}
+
+/// What came of a call: the chat, the message, and its verdict.
+type Done = (i64, i64, Option<(Waiting, Option<Parcel>, Verdict)>);
+
+impl Delivery {
+    /// Sends until it is told to stop.
+    pub(super) async fn run(self, stop: CancellationToken) -> Result<()> {
+        let began = Instant::now();
+        let (mut pacer, mut newest, mut calls) = (Pacer::new(self.limits), 0, JoinSet::<Done>::new());
+        self.sweep();
+        loop {
+            for (id, chat) in self.records.waiting_after(newest)? {
+                newest = id;
+                pacer.add(began.elapsed(), chat, id);
+            }
+            let next = if calls.len() < AT_ONCE { pacer.next(began.elapsed()) } else { Next::Idle };
+            let until = match next {
+                Next::Send { chat, id } => {
+                    let call = self.call(chat, id)?;
+                    calls.spawn(async move { (chat, id, call.await) });
+                    continue;
+                }
+                Next::At(at) => began + at,
+                Next::Idle => Instant::now() + self.look,
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.news.notified() => {}
+                () = tokio::time::sleep_until(until) => {}
+                Some(done) = calls.join_next() => {
+                    if let Ok(done) = done {
+                        self.settle(done, &mut pacer, began)?;
+                    }
+                    if pacer.is_empty() {
+                        self.sweep();
+                    }
+                }
+            }
+        }
+        let rest = async {
+            while let Some(Ok(done)) = calls.join_next().await {
+                self.settle(done, &mut pacer, began)?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(GRACE, rest).await.unwrap_or(Ok(()))
+    }
+
+    /// The call that sends a message; what it needs is read now, when all before it in its chat has arrived.
+    fn call(
+        &self,
+        chat: i64,
+        id: i64,
+    ) -> Result<impl Future<Output = Option<(Waiting, Option<Parcel>, Verdict)>> + use<>> {
+        let waiting = self.records.waiting(id)?;
+        let parcel: Option<Parcel> =
+            waiting.as_ref().and_then(|waiting| serde_json::from_str(&waiting.content).ok());
+        let user = parcel.as_ref().and_then(|parcel| parcel.user);
+        let shown = user.map(|user| self.records.shown(user, chat)).transpose()?.flatten();
+        let shown: Vec<Shown> = shown.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let sender = Arc::clone(&self.sender);
+        Ok(async move {
+            let waiting = waiting?;
+            let verdict = match &parcel {
+                Some(parcel) => sender.send(waiting.chat, parcel, &shown).await,
+                None => Verdict::Refused("it cannot be read".to_owned()),
+            };
+            Some((waiting, parcel, verdict))
+        })
+    }
+
+    fn settle(&self, (chat, id, done): Done, pacer: &mut Pacer, began: Instant) -> Result<()> {
+        let now = self.clock.now();
+        let sent = match done {
+            None => Sent::Settled, // It was taken out of the outbox meanwhile: its chat is gone.
+            Some((_, parcel, Verdict::Arrived(shown))) => {
+                failpoint::pass("telegram.arrived");
+                let text = serde_json::to_string(&shown).unwrap_or_default();
+                let user = parcel.and_then(|parcel| parcel.user);
+                self.records.arrived(id, user.map(|user| (user, chat, text.as_str())))?;
+                Sent::Settled
+            }
+            Some((_, _, Verdict::TooMany(wait))) => {
+                tracing::info!("Telegram wants chat {chat} to be left alone for {} s", wait.as_secs());
+                Sent::TooMany(wait)
+            }
+            Some((waiting, _, Verdict::Later(why))) => self.later(&waiting, &why, now)?,
+            Some((_, _, Verdict::Moved(to))) => {
+                self.records.move_chat(chat, to)?;
+                self.tell(Trouble::Moved { from: chat, to });
+                // What waits goes to the new chat, in its order.
+                let moved = self.records.waiting_after(id - 1)?.into_iter().filter(|(_, at)| *at == to);
+                let now = began.elapsed();
+                moved.for_each(|(id, chat)| pacer.add(now, chat, id));
+                pacer.forget(chat);
+                Sent::Settled
+            }
+            Some((_, _, Verdict::Gone(why))) => {
+                self.records.chat_failed(chat, &why, now)?;
+                self.tell(Trouble::Gone { chat, why });
+                pacer.forget(chat);
+                Sent::Settled
+            }
+            Some((_, _, Verdict::Refused(why))) => {
+                self.records.failed(id, &why, now)?;
+                self.tell(Trouble::Lost { chat, why });
+                Sent::Settled
+            }
+            Some((_, _, Verdict::WrongToken)) => {
+                tracing::error!("{}", super::WRONG_TOKEN);
+                Sent::TooMany(WRONG_TOKEN)
+            }
+        };
+        pacer.sent(began.elapsed(), chat, sent);
+        Ok(())
+    }
+
+    fn later(&self, waiting: &Waiting, why: &str, now: DateTime<Utc>) -> Result<Sent> {
+        let chat = waiting.chat;
+        if now - waiting.made_at < GIVEN_UP {
+            tracing::warn!("a message to chat {chat} was not sent ({why}); it is tried again");
+            return Ok(Sent::Failed);
+        }
+        self.records.failed(waiting.id, why, now)?;
+        self.tell(Trouble::Lost { chat, why: why.to_owned() });
+        Ok(Sent::Settled)
+    }
+
+    fn tell(&self, trouble: Trouble) {
+        tracing::warn!("{trouble:?}");
+        // Nobody hears it while the bot stops; the failure stands in the outbox.
+        let _ = self.trouble.send(trouble);
+    }
+
+    /// Files whose messages have all arrived are taken away.
+    fn sweep(&self) {
+        let swept =
+            self.records.waiting_contents().map(|contents| self.files.sweep(&contents, self.clock.now()));
+        if let Ok(Err(error)) = swept {
+            tracing::warn!("files that were sent cannot be taken away: {error}");
+        }
+    }
+}

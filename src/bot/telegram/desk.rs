@@ -1,0 +1,429 @@
+//! Hears what people do, lets the dialog decide, writes down what came of it and does it. One thing after another, so that no two
+//! steps of a dialog meet; reports run beside, so that a button that stops one is heard.
+
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures::FutureExt;
+use teloxide::Bot as Telegram;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    answers::{Answered, Answers, Question},
+    commands::Commands,
+    delivery::Trouble,
+    flood::Flood,
+    incoming::{Did, Incoming},
+    office::Office,
+    own::{Own, Reply},
+    parcel::{self, To},
+    requests, say, troubles,
+};
+use crate::{
+    bot::{
+        dialog,
+        event::{Action, Call, Event, Outcome, Picked, Place, State, Viewer, What},
+        screen::Screen,
+    },
+    config::project::Language,
+    state::{
+        bot::{dialogs::Step, outbox::NewMessage, users::User},
+        error::Result,
+    },
+};
+
+/// Reports of one bot that run at once; more wait in line.
+const RUNS: usize = 8;
+
+/// What the desk hears of.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Somebody did something.
+    Did(Box<Incoming>, tokio::sync::oneshot::Sender<()>),
+    /// A report has an answer, or waits in line.
+    Answer(RunKey, Box<Answered>),
+    /// The values of a choice.
+    Options(i64, i64, u64, Option<Vec<Picked>>),
+    /// A message did not arrive.
+    Trouble(Trouble),
+}
+
+/// A run of a report: its user, its chat, the dialog's number for it, and the report.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct RunKey {
+    user: i64,
+    chat: i64,
+    run: u64,
+    report: String,
+}
+
+/// The desk.
+pub(super) struct Desk {
+    office: Office,
+    telegram: Telegram,
+    answers: Arc<dyn Answers>,
+    own: Own,
+    news: mpsc::UnboundedSender<News>,
+    runs: HashMap<RunKey, CancellationToken>,
+    places: Arc<Semaphore>,
+    in_line: Arc<AtomicUsize>,
+    flood: Flood,
+    commands: Commands,
+    began: Instant,
+}
+
+/// What is still to be done once a step is written down.
+#[derive(Default)]
+struct After {
+    begin: Vec<(RunKey, Call)>,
+    cancel: Vec<u64>,
+    options: Vec<(u64, Question)>,
+    toast: Option<String>,
+}
+
+impl Desk {
+    pub(super) fn new(
+        office: Office,
+        telegram: Telegram,
+        answers: Arc<dyn Answers>,
+        news: mpsc::UnboundedSender<News>,
+        fire: mpsc::UnboundedSender<i64>,
+    ) -> Self {
+        Self {
+            own: Own::new(office.clone(), fire),
+            commands: Commands::new(telegram.clone()),
+            office,
+            telegram,
+            answers,
+            news,
+            runs: HashMap::new(),
+            places: Arc::new(Semaphore::new(RUNS)),
+            in_line: Arc::default(),
+            flood: Flood::default(),
+            began: Instant::now(),
+        }
+    }
+
+    /// Works until it is told to stop.
+    pub(super) async fn run(
+        mut self,
+        mut heard: mpsc::UnboundedReceiver<News>,
+        stop: CancellationToken,
+    ) -> Result<()> {
+        self.resume()?;
+        loop {
+            let news = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                news = heard.recv() => news,
+            };
+            match news {
+                None => return Ok(()),
+                Some(News::Did(incoming, done)) => {
+                    self.did(&incoming)?;
+                    let _ = done.send(());
+                }
+                Some(News::Answer(key, answered)) => self.answered(&key, *answered)?,
+                Some(News::Options(user, chat, ticket, found)) => {
+                    let what = What::Options { ticket, found };
+                    self.happened(user, chat, what)?;
+                }
+                Some(News::Trouble(trouble)) => troubles::tell(&self.office, trouble)?,
+            }
+        }
+    }
+
+    /// Reports that ran when the process ended are run again: whoever waits for one gets it.
+    fn resume(&mut self) -> Result<()> {
+        for (user, chat, state) in self.office.records.dialogs()? {
+            let state: State = serde_json::from_str(&state).unwrap_or_default();
+            let (Some(running), Some(known)) = (state.running, self.office.records.user(user)?) else {
+                continue;
+            };
+            let key = RunKey { user, chat, run: running.run, report: running.call.report.clone() };
+            let viewer = self.office.viewer(&known, chat);
+            self.begin(key, running.call, viewer);
+        }
+        Ok(())
+    }
+
+    fn did(&mut self, incoming: &Incoming) -> Result<()> {
+        let office = self.office.clone();
+        if !self.flood.hears(incoming.from.id, self.began.elapsed()) {
+            tracing::warn!("user {} writes too much and is not heard for a moment", incoming.from.id);
+            return Ok(());
+        }
+        if office.records.is_handled(incoming.update)? {
+            return Ok(());
+        }
+        let user = office.records.meet(&incoming.from, office.now())?;
+        let viewer = office.viewer(&user, incoming.chat);
+        match &incoming.did {
+            Did::ShutOut => {
+                let why = "the bot was blocked or put out";
+                if incoming.is_private() {
+                    troubles::close(&office, incoming.chat, why)?;
+                } else {
+                    troubles::tell(&office, Trouble::Gone { chat: incoming.chat, why: why.to_owned() })?;
+                }
+                self.mark(incoming)
+            }
+            Did::Moved { to } => {
+                troubles::tell(&office, Trouble::Moved { from: incoming.chat, to: *to })?;
+                office.records.move_chat(incoming.chat, *to)?;
+                self.mark(incoming)
+            }
+            Did::Pressed { callback, message, data } => {
+                let toast = self.pressed(incoming, &user, &viewer, *message, data)?;
+                self.answer(callback, toast);
+                Ok(())
+            }
+            Did::Command(name, arguments) => {
+                self.commands.keep(&office.setting().bot, &viewer);
+                if let Some(reply) = self.own.command(&user, &viewer, name, arguments)? {
+                    return self.reply(incoming, &viewer, reply, None);
+                }
+                if self.is_strange_group(&viewer) {
+                    let text =
+                        format!("{} <code>{}</code>", say::unknown_group(viewer.language), incoming.chat);
+                    return self.write(incoming, vec![parcel::notice(incoming.chat, text, &[])]);
+                }
+                let (name, arguments) = (name.clone(), arguments.clone());
+                self.step(Some(incoming.update), &user, &viewer, What::Command { name, arguments }).map(drop)
+            }
+            Did::Wrote(_) if self.is_strange_group(&viewer) => self.mark(incoming),
+            Did::Wrote(text) => {
+                self.step(Some(incoming.update), &user, &viewer, What::Text(text.clone())).map(drop)
+            }
+        }
+    }
+
+    /// A button was pressed; gives what is said in passing.
+    fn pressed(
+        &mut self,
+        incoming: &Incoming,
+        user: &User,
+        viewer: &Viewer,
+        message: i32,
+        data: &str,
+    ) -> Result<Option<String>> {
+        if let Some(own) = data.strip_prefix(super::own::MARK) {
+            let (reply, toast) = self.own.pressed(user, viewer, own)?;
+            if let Some(reply) = reply {
+                self.reply(incoming, viewer, reply, Some(message))?;
+            }
+            return Ok(toast);
+        }
+        // In a group everyone sees the buttons of everyone; they belong to whom the screen was shown.
+        if !incoming.is_private() && !self.shows(user.id, incoming.chat, message)? {
+            self.mark(incoming)?;
+            return Ok(Some(say::others(viewer.language).to_owned()));
+        }
+        self.step(Some(incoming.update), user, viewer, What::Button { token: data.to_owned() })
+    }
+
+    fn shows(&self, user: i64, chat: i64, message: i32) -> Result<bool> {
+        let shown = self.office.records.shown(user, chat)?.unwrap_or_default();
+        let shown: Vec<parcel::Shown> = serde_json::from_str(&shown).unwrap_or_default();
+        Ok(shown.iter().any(|shown| shown.message == message))
+    }
+
+    fn is_strange_group(&self, viewer: &Viewer) -> bool {
+        viewer.user != viewer.chat && matches!(viewer.access, crate::bot::event::Access::Stranger)
+    }
+
+    /// A report has an answer: its reader sees it with the rights of this moment, admins see why it failed.
+    fn answered(&mut self, key: &RunKey, answered: Answered) -> Result<()> {
+        if !matches!(answered.outcome, Outcome::Queued(_)) {
+            self.runs.remove(key);
+        }
+        if let Some(cause) = &answered.cause {
+            troubles::report_failed(&self.office, key.user, &key.report, cause)?;
+        }
+        self.happened(key.user, key.chat, What::Answer { run: key.run, outcome: answered.outcome })
+    }
+
+    /// Something happened that is no update.
+    fn happened(&mut self, user: i64, chat: i64, what: What) -> Result<()> {
+        let Some(user) = self.office.records.user(user)? else { return Ok(()) };
+        let viewer = self.office.viewer(&user, chat);
+        self.step(None, &user, &viewer, what).map(drop)
+    }
+
+    /// One step of a dialog; gives what is said in passing.
+    fn step(
+        &mut self,
+        update: Option<u32>,
+        user: &User,
+        viewer: &Viewer,
+        what: What,
+    ) -> Result<Option<String>> {
+        let (office, now) = (self.office.clone(), self.office.now());
+        let setting = office.setting();
+        let state = office.records.dialog(user.id, viewer.chat)?;
+        let state: State = state.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let (state, actions) = dialog::step(&setting.bot, viewer, state, &Event { now, what });
+        let (mut messages, mut after) = (vec![], After::default());
+        for action in actions {
+            self.act(user, viewer, action, &mut messages, &mut after)?;
+        }
+        let state = Some(serde_json::to_string(&state).unwrap_or_default());
+        office.records.step(&Step { update, user: user.id, chat: viewer.chat, state, messages }, now)?;
+        office.news.notify_one();
+        self.do_after(viewer, after.cancel, after.begin, after.options);
+        Ok(after.toast)
+    }
+
+    fn act(
+        &self,
+        user: &User,
+        viewer: &Viewer,
+        action: Action,
+        messages: &mut Vec<NewMessage>,
+        after: &mut After,
+    ) -> Result<()> {
+        match action {
+            Action::Show { screen, place } => {
+                messages.extend(self.office.parcels(&screen, place, to(viewer)));
+            }
+            Action::Buttons(rows) => messages.push(parcel::buttons(viewer.user, viewer.chat, &rows)),
+            Action::Toast(text) => after.toast = Some(text),
+            Action::Run { run, report, with } => {
+                let key = RunKey { user: viewer.user, chat: viewer.chat, run, report: report.clone() };
+                after.begin.push((key, Call { report, with }));
+            }
+            Action::Cancel { run } => after.cancel.push(run),
+            Action::Options { ticket, report, ask, search, limit } => {
+                after.options.push((ticket, Question { report, ask, search, limit }));
+            }
+            Action::RequestAccess { reason } => {
+                messages.extend(requests::request(&self.office, user, &reason)?);
+            }
+            Action::Subscribe { report, with, cron } => {
+                let refused = self.own.subscribe(viewer, &report, &with, &cron)?;
+                messages.extend(refused.map(|why| parcel::notice(viewer.chat, why, &[])));
+            }
+        }
+        Ok(())
+    }
+
+    fn do_after(
+        &mut self,
+        viewer: &Viewer,
+        cancel: Vec<u64>,
+        begin: Vec<(RunKey, Call)>,
+        options: Vec<(u64, Question)>,
+    ) {
+        for (key, stop) in &self.runs {
+            if (key.user, key.chat) == (viewer.user, viewer.chat) && cancel.contains(&key.run) {
+                stop.cancel();
+            }
+        }
+        for (key, call) in begin {
+            self.begin(key, call, viewer.clone());
+        }
+        for (ticket, question) in options {
+            let (answers, news, viewer) = (Arc::clone(&self.answers), self.news.clone(), viewer.clone());
+            tokio::spawn(async move {
+                let found = answers.options(&viewer, &question).await;
+                let _ = news.send(News::Options(viewer.user, viewer.chat, ticket, found));
+            });
+        }
+    }
+
+    /// Begins a report beside the desk, or puts it in line.
+    fn begin(&mut self, key: RunKey, call: Call, viewer: Viewer) {
+        let stop = CancellationToken::new();
+        self.runs.insert(key.clone(), stop.clone());
+        let (answers, news) = (Arc::clone(&self.answers), self.news.clone());
+        let (places, in_line) = (Arc::clone(&self.places), Arc::clone(&self.in_line));
+        let tell = move |answered: Answered| {
+            // The desk is gone only when the bot stops.
+            let _ = news.send(News::Answer(key.clone(), Box::new(answered)));
+        };
+        tokio::spawn(async move {
+            if places.available_permits() == 0 {
+                let before = in_line.fetch_add(1, Ordering::Relaxed);
+                tell(Answered { outcome: Outcome::Queued(before + 1), cause: None });
+            } else {
+                in_line.fetch_add(1, Ordering::Relaxed);
+            }
+            let place = tokio::select! {
+                place = places.acquire_owned() => place.ok(),
+                () = stop.cancelled() => None,
+            };
+            in_line.fetch_sub(1, Ordering::Relaxed);
+            let answered = match place {
+                Some(_place) => {
+                    let run = answers.run(&viewer, &call.report, &call.with, &stop);
+                    // Its reader waits for an answer, whatever becomes of it.
+                    let panicked =
+                        |_| Answered { outcome: Outcome::Failed, cause: Some("it panicked".to_owned()) };
+                    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(panicked)
+                }
+                None => Answered { outcome: Outcome::Cancelled, cause: None },
+            };
+            tell(answered);
+        });
+    }
+
+    /// What the front-end's own screens answer.
+    fn reply(&self, incoming: &Incoming, viewer: &Viewer, reply: Reply, pressed: Option<i32>) -> Result<()> {
+        let mut messages = self.own_screen(&reply.screen, viewer, pressed);
+        messages.extend(reply.besides);
+        self.write(incoming, messages)
+    }
+
+    fn own_screen(&self, screen: &Screen, viewer: &Viewer, pressed: Option<i32>) -> Vec<NewMessage> {
+        let to = To { user: None, ..to(viewer) };
+        let mut messages = self.office.parcels(screen, Place::New, to);
+        if let (Some(message), Some(first)) = (pressed, messages.first_mut()) {
+            parcel::instead_of(first, message);
+        }
+        messages
+    }
+
+    /// An update was handled, and nothing came of it.
+    fn mark(&self, incoming: &Incoming) -> Result<()> {
+        self.write(incoming, vec![])
+    }
+
+    fn write(&self, incoming: &Incoming, messages: Vec<NewMessage>) -> Result<()> {
+        let (update, user, chat) = (Some(incoming.update), incoming.from.id, incoming.chat);
+        self.office.records.step(&Step { update, user, chat, state: None, messages }, self.office.now())?;
+        self.office.news.notify_one();
+        Ok(())
+    }
+
+    /// Every press is answered, so that the button stops to wait; whether that arrives does not matter.
+    fn answer(&self, callback: &str, toast: Option<String>) {
+        use teloxide::{payloads::AnswerCallbackQuerySetters, prelude::Requester, types::CallbackQueryId};
+        /// UTF-16 units of what is said in passing.
+        const TOAST: usize = 200;
+        let answer = self.telegram.answer_callback_query(CallbackQueryId(callback.to_owned()));
+        let toast = toast.filter(|text| !text.is_empty());
+        let answer = match toast {
+            Some(text) => answer.text(text.chars().take(TOAST / 2).collect::<String>()),
+            None => answer,
+        };
+        tokio::spawn(async move {
+            if let Err(error) = answer.await {
+                tracing::debug!("a press was not answered: {:?}", super::send::verdict(&error));
+            }
+        });
+    }
+}
+
+fn to(viewer: &Viewer) -> To {
+    let language: Language = viewer.language;
+    To { chat: viewer.chat, user: Some(viewer.user), language }
+}

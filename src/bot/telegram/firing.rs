@@ -1,0 +1,318 @@
+//! Sends subscriptions that are due: each distinct question is asked once, however many get its answer.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    answers::Answers,
+    html::escape,
+    office::{Office, Setting},
+    parcel,
+    parcel::To,
+    say, troubles,
+};
+use crate::{
+    bot::{
+        access, call, due,
+        event::{Access, Given, Outcome, Picked, Place, Viewer, With},
+        scene::Scene,
+        screen::{Block, Markup, Screen},
+    },
+    config::{
+        bot::{AskKind, Bot, Otherwise, Report},
+        project::Language,
+    },
+    model::value::Value,
+    state::{
+        bot::{
+            outbox::NewMessage,
+            subscriptions::{Subscription, SubscriptionState},
+        },
+        error::Result,
+    },
+};
+
+/// Questions that are asked at once.
+const AT_ONCE: usize = 4;
+/// How long someone's own subscription waits for fresh data; then it is sent with a warning.
+const OWN_WAIT: TimeDelta = TimeDelta::hours(2);
+/// Subscriptions of one round; the others come in the next.
+const ROUND: usize = 10_000;
+
+/// The task that sends subscriptions.
+pub(super) struct Firing {
+    pub(super) office: Office,
+    pub(super) answers: Arc<dyn Answers>,
+}
+
+/// A subscription that is due, and who gets it.
+struct Due {
+    one: Subscription,
+    at: DateTime<Utc>,
+    wait: TimeDelta,
+    otherwise: Otherwise,
+    to: Vec<Viewer>,
+    /// Sent whether the data is fresh or not: somebody asked for it now.
+    now: bool,
+}
+
+/// A question: viewers with the same one get the same answer.
+type Question = (String, String, String);
+
+impl Firing {
+    /// Sends until it is told to stop.
+    pub(super) async fn run(
+        self,
+        mut wanted: mpsc::UnboundedReceiver<i64>,
+        stop: CancellationToken,
+    ) -> Result<()> {
+        let mut given: Option<Arc<Setting>> = None;
+        loop {
+            let now = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                Some(id) = wanted.recv() => Some(id),
+                () = tokio::time::sleep(self.office.look) => None,
+            };
+            let setting = self.office.setting();
+            if !given.as_ref().is_some_and(|given| Arc::ptr_eq(given, &setting)) {
+                self.give(&setting.bot, self.office.now())?;
+                given = Some(setting);
+            }
+            let due = match now {
+                Some(id) => self.wanted(id)?,
+                None => self.due()?,
+            };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                sent = self.round(due) => sent?,
+            }
+        }
+    }
+
+    /// Someone's own that they want now.
+    fn wanted(&self, id: i64) -> Result<Vec<Due>> {
+        let Some(one) = self.office.records.subscription(id)? else { return Ok(vec![]) };
+        let to = self.own_viewer(&one)?.into_iter().collect();
+        let at = one.fired_at;
+        Ok(vec![Due { one, at, wait: TimeDelta::zero(), otherwise: Otherwise::Warn, to, now: true }])
+    }
+
+    fn due(&self) -> Result<Vec<Due>> {
+        let (setting, now) = (self.office.setting(), self.office.now());
+        let mut found = vec![];
+        let mut members = None;
+        for one in self.office.records.subscriptions(None)? {
+            let timing = due::timing(&one.cron, &one.zone).filter(|_| one.state == SubscriptionState::On);
+            let Some(at) = timing.and_then(|timing| due::due(&timing, one.fired_at, now)) else { continue };
+            let given = one.name.as_ref().map(|name| setting.bot.subscriptions.get(name));
+            let (wait, otherwise, to) = match given {
+                None => (OWN_WAIT, Otherwise::Warn, self.own_viewer(&one)?.into_iter().collect()),
+                Some(None) => continue,
+                Some(Some(given)) => {
+                    if members.is_none() {
+                        members = Some(self.office.members()?);
+                    }
+                    let wait = given.wait_fresh.and_then(|span| TimeDelta::from_std(span.get()).ok());
+                    let to = self.recipients(&setting.bot, &given.to, members.as_deref().unwrap_or_default());
+                    (wait.unwrap_or_default(), given.otherwise, to)
+                }
+            };
+            found.push(Due { one, at, wait, otherwise, to, now: false });
+            if found.len() >= ROUND {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Brings the given ones to what the file says.
+    fn give(&self, bot: &Bot, now: DateTime<Utc>) -> Result<()> {
+        let given = bot.subscriptions.iter().map(|(name, given)| {
+            let (cron, zone) = due::written(&given.at);
+            let with =
+                bot.reports.get(&given.report).map(|report| asks(report, &given.with)).unwrap_or_default();
+            Subscription {
+                id: 0,
+                name: Some(name.clone()),
+                owner: None,
+                chat: None,
+                report: given.report.clone(),
+                asks: serde_json::to_string(&with).unwrap_or_default(),
+                cron,
+                zone,
+                state: SubscriptionState::On,
+                why: None,
+                fired_at: now,
+            }
+        });
+        self.office.records.give_subscriptions(&given.collect::<Vec<_>>(), now)
+    }
+
+    /// Who gets what a file gives: everyone as themselves, each group as the group.
+    pub(super) fn recipients(
+        &self,
+        bot: &Bot,
+        to: &crate::config::bot::Recipients,
+        members: &[(crate::state::bot::users::User, Access)],
+    ) -> Vec<Viewer> {
+        let has = |access: &Access| matches!(access, Access::Member { roles, .. } if roles.iter().any(|role| to.roles.contains(role)));
+        let people = members.iter().filter(|(user, access)| user.reachable && has(access));
+        let people = people.map(|(user, _)| self.office.viewer(user, user.id));
+        let chats =
+            to.chats.iter().filter_map(|name| bot.chats.get(name)?.id).map(|id| self.office.group(id));
+        people.chain(chats).collect()
+    }
+
+    /// As whom someone's own runs: as themselves, or as the group it goes to.
+    fn own_viewer(&self, one: &Subscription) -> Result<Option<Viewer>> {
+        let (Some(owner), Some(chat)) = (one.owner, one.chat) else { return Ok(None) };
+        if owner != chat {
+            return Ok(Some(self.office.group(chat)));
+        }
+        Ok(self.office.records.user(owner)?.map(|user| self.office.viewer(&user, chat)))
+    }
+
+    async fn round(&self, due: Vec<Due>) -> Result<()> {
+        let mut stale: HashMap<String, Vec<String>> = HashMap::new();
+        let mut ready = vec![];
+        for mut one in due {
+            let setting = self.office.setting();
+            let Some(report) = setting.bot.reports.get(&one.one.report) else { continue };
+            one.to.retain(|viewer| access::may_run(&viewer.access, report));
+            if one.to.is_empty() && one.one.owner.is_some() {
+                self.stop(&one.one)?;
+                continue;
+            }
+            if !stale.contains_key(&report.name) {
+                stale.insert(report.name.clone(), self.answers.stale(&report.name).await);
+            }
+            let is_stale = !stale[&report.name].is_empty() && !one.now;
+            if is_stale && self.office.now() < one.at + one.wait {
+                continue; // It is looked for again in the next round.
+            }
+            if is_stale && one.otherwise == Otherwise::Skip {
+                tracing::info!("a subscription to `{}` is left out: its data is stale", report.name);
+                one.to.clear();
+            }
+            ready.push(one);
+        }
+        let answers = self.ask(&ready).await?;
+        for one in &ready {
+            let warn = stale.get(&one.one.report).filter(|_| !one.now);
+            let messages = self.messages(one, &answers, warn.map_or(&[], Vec::as_slice));
+            self.office.records.fired(&[one.one.id], one.at, &messages, self.office.now())?;
+            self.office.news.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Asks each distinct question once.
+    async fn ask(&self, ready: &[Due]) -> Result<HashMap<Question, Outcome>> {
+        let mut questions: HashMap<Question, (Viewer, String, With)> = HashMap::new();
+        for one in ready {
+            for viewer in &one.to {
+                let with = serde_json::from_str(&one.one.asks).unwrap_or_default();
+                let ask = || (viewer.clone(), one.one.report.clone(), with);
+                questions.entry(question(&one.one, viewer)).or_insert_with(ask);
+            }
+        }
+        let asked = questions.into_iter().map(async |(question, (viewer, report, with))| {
+            let answered = self.answers.run(&viewer, &report, &with, &CancellationToken::new()).await;
+            (question, viewer.user, report, answered)
+        });
+        let mut answers = HashMap::new();
+        let mut asked = futures::stream::iter(asked).buffer_unordered(AT_ONCE);
+        while let Some((question, reader, report, answered)) = asked.next().await {
+            if let Some(cause) = &answered.cause {
+                troubles::report_failed(&self.office, reader, &report, cause)?;
+            }
+            answers.insert(question, answered.outcome);
+        }
+        Ok(answers)
+    }
+
+    /// What a subscription sends; equal screens are made once.
+    fn messages(&self, due: &Due, answers: &HashMap<Question, Outcome>, stale: &[String]) -> Vec<NewMessage> {
+        let mut made: HashMap<Question, Vec<NewMessage>> = HashMap::new();
+        let mut messages = vec![];
+        for viewer in &due.to {
+            let question = question(&due.one, viewer);
+            let Some(outcome) = answers.get(&question) else { continue };
+            let same = made.entry(question).or_insert_with(|| self.screen(&due.one, viewer, outcome, stale));
+            messages.extend(same.iter().map(|message| NewMessage { chat: viewer.chat, ..message.clone() }));
+        }
+        messages
+    }
+
+    fn screen(
+        &self,
+        one: &Subscription,
+        viewer: &Viewer,
+        outcome: &Outcome,
+        stale: &[String],
+    ) -> Vec<NewMessage> {
+        let setting = self.office.setting();
+        let Some(report) = setting.bot.reports.get(&one.report) else { return vec![] };
+        let scene = Scene::new(&setting.bot, viewer, self.office.now());
+        let with = serde_json::from_str(&one.asks).unwrap_or_default();
+        let mut head = call::header(&scene, report, &with);
+        if !stale.is_empty() {
+            let warning = format!("{}: {}\n", say::stale(viewer.language), stale.join(", "));
+            head.0.insert(0, crate::bot::screen::Span::Bold(warning));
+        }
+        let mut blocks = vec![Block::Text(head)];
+        match outcome {
+            Outcome::Done { blocks: found, .. } => blocks.extend(found.iter().cloned()),
+            Outcome::Refused(why) => blocks.push(Block::Text(Markup::text(why.clone()))),
+            _ => blocks.push(Block::Text(Markup::text(scene.words.get("failed")))),
+        }
+        let to = To { chat: viewer.chat, user: None, language: viewer.language };
+        self.office.parcels(&Screen { blocks, rows: vec![] }, Place::New, to)
+    }
+
+    /// Its owner may not run it any more.
+    fn stop(&self, one: &Subscription) -> Result<()> {
+        let Some(owner) = one.owner else { return Ok(()) };
+        let known = self.office.records.user(owner)?;
+        let language = known.map_or(Language::default(), |user| self.office.language(&user));
+        let why = say::stopped_role(language);
+        self.office.records.set_subscription(
+            one.id,
+            SubscriptionState::Stopped,
+            Some(why),
+            self.office.now(),
+        )?;
+        self.office.put(&[parcel::notice(owner, escape(why), &[])])
+    }
+}
+
+/// What makes answers equal: report and parameters; language, zone; and of the viewer's rights what rows may depend on.
+fn question(one: &Subscription, viewer: &Viewer) -> Question {
+    let rights = match &viewer.access {
+        Access::Member { roles, attributes } => {
+            let mut roles = roles.clone();
+            roles.sort();
+            serde_json::json!([roles, attributes]).to_string()
+        }
+        _ => String::new(),
+    };
+    let seen = format!("{:?} {} {rights}", viewer.language, viewer.zone.name());
+    (one.report.clone(), one.asks.clone(), seen)
+}
+
+/// What a file says a report is asked, as the dialog would.
+fn asks(report: &Report, with: &indexmap::IndexMap<String, Value>) -> With {
+    let given = with.iter().filter_map(|(name, value)| {
+        let given = match &report.ask.get(name)?.kind {
+            AskKind::Date(_) | AskKind::DateRange(_) => Given::Period(value.to_string()),
+            AskKind::Choice(_) => Given::Picked(vec![Picked { value: value.clone(), title: String::new() }]),
+            AskKind::Number(_) | AskKind::Text { .. } => Given::Value(value.clone()),
+        };
+        Some((name.clone(), given))
+    });
+    given.collect()
+}

@@ -1,0 +1,158 @@
+//! `/subscriptions`: someone's own ones; pause, resume, remove, send now.
+
+use tokio::sync::mpsc;
+
+use super::{
+    html::escape,
+    office::Office,
+    own::{Pressed, Reply, button, screen},
+    say,
+};
+use crate::{
+    bot::{
+        access, due,
+        event::{Viewer, With},
+        screen::Markup,
+    },
+    state::{
+        bot::subscriptions::{Subscription, SubscriptionState},
+        error::Result,
+    },
+};
+
+/// Subscriptions of one user.
+const MOST: usize = 30;
+
+/// Someone's subscriptions.
+pub(super) fn list(office: &Office, viewer: &Viewer) -> Result<Reply> {
+    let language = viewer.language;
+    let own = office.records.subscriptions(Some(viewer.user))?;
+    let mut text = Markup::new().bold(say::subscriptions(language));
+    if own.is_empty() {
+        text = text.plain(format!("\n{}", say::no_subscriptions(language)));
+    }
+    let rows = own.iter().map(|one| {
+        let mark = match one.state {
+            SubscriptionState::On => "🔔",
+            SubscriptionState::Paused => "⏸",
+            SubscriptionState::Stopped => "⛔",
+        };
+        vec![button(&format!("{mark} {}", title(office, viewer, one)), &format!("so:{}", one.id))]
+    });
+    Ok(Reply::of(screen(text, rows.collect())))
+}
+
+/// What one of these buttons does; `None` = it is none of them. Only its owner may press it.
+pub(super) fn pressed(
+    office: &Office,
+    fire: &mpsc::UnboundedSender<i64>,
+    viewer: &Viewer,
+    verb: &str,
+    id: i64,
+) -> Result<Option<Pressed>> {
+    let language = viewer.language;
+    if verb == "sl" {
+        return list(office, viewer).map(|reply| Some((Some(reply), None)));
+    }
+    if !matches!(verb, "so" | "sp" | "sr" | "sk" | "sn") {
+        return Ok(None);
+    }
+    let own = office.records.subscription(id)?.filter(|one| one.owner == Some(viewer.user));
+    let Some(one) = own else {
+        return Ok(Some((None, Some(say::gone(language).to_owned()))));
+    };
+    let state = match verb {
+        "sp" => Some(SubscriptionState::Paused),
+        "sr" => Some(SubscriptionState::On),
+        _ => None,
+    };
+    if let Some(state) = state {
+        let may =
+            office.setting().bot.reports.get(&one.report).is_some_and(|r| access::may_run(&viewer.access, r));
+        if !may {
+            return Ok(Some((None, Some(say::stopped_role(language).to_owned()))));
+        }
+        office.records.set_subscription(id, state, None, office.now())?;
+    }
+    match verb {
+        "sk" => {
+            office.records.unsubscribe(id)?;
+            list(office, viewer).map(|reply| Some((Some(reply), None)))
+        }
+        "sn" => {
+            // Whoever fires them lives as long as the desk.
+            let _ = fire.send(id);
+            Ok(Some((None, Some(say::sending(language).to_owned()))))
+        }
+        _ => card(office, viewer, id).map(|reply| Some((reply, None))),
+    }
+}
+
+fn card(office: &Office, viewer: &Viewer, id: i64) -> Result<Option<Reply>> {
+    let language = viewer.language;
+    let Some(one) = office.records.subscription(id)? else { return Ok(None) };
+    let mut text = Markup::new().bold(title(office, viewer, &one));
+    match one.state {
+        SubscriptionState::On => {
+            let timing = due::timing(&one.cron, &one.zone);
+            let next = timing.and_then(|timing| crate::schedule::next(&timing, office.now()));
+            let next = next.map(|at| at.with_timezone(&viewer.zone).format("%d.%m.%Y %H:%M").to_string());
+            text = text.plain(format!("\n→ {}", next.unwrap_or_default()));
+        }
+        SubscriptionState::Paused => text = text.plain(format!("\n{}", say::paused(language))),
+        SubscriptionState::Stopped => {
+            text = text.plain(format!("\n{}: {}", say::stopped(language), one.why.unwrap_or_default()));
+        }
+    }
+    let turn = match one.state {
+        SubscriptionState::On => button(say::pause(language), &format!("sp:{id}")),
+        _ => button(say::resume(language), &format!("sr:{id}")),
+    };
+    let rows = vec![
+        vec![turn, button(say::remove(language), &format!("sk:{id}"))],
+        vec![button(say::send_now(language), &format!("sn:{id}"))],
+        vec![button(say::back(language), "sl:0")],
+    ];
+    Ok(Some(Reply::of(screen(text, rows))))
+}
+
+/// Keeps a subscription of a viewer to the chat that they speak in. What is said where it was not kept; otherwise the dialog has said it.
+pub(super) fn subscribe(
+    office: &Office,
+    viewer: &Viewer,
+    report: &str,
+    with: &With,
+    cron: &str,
+) -> Result<Option<String>> {
+    let timing = due::timing(cron, viewer.zone.name());
+    if timing.is_none() || office.records.subscriptions(Some(viewer.user))?.len() >= MOST {
+        return Ok(Some(escape(say::too_many_subscriptions(viewer.language))));
+    }
+    let new = Subscription {
+        id: 0,
+        name: None,
+        owner: Some(viewer.user),
+        chat: Some(viewer.chat),
+        report: report.to_owned(),
+        asks: serde_json::to_string(with).unwrap_or_default(),
+        cron: cron.to_owned(),
+        zone: viewer.zone.name().to_owned(),
+        state: SubscriptionState::On,
+        why: None,
+        fired_at: office.now(),
+    };
+    office.records.subscribe(&new, office.now())?;
+    Ok(None)
+}
+
+fn title(office: &Office, viewer: &Viewer, one: &Subscription) -> String {
+    let setting = office.setting();
+    let report = setting.bot.reports.get(&one.report);
+    let title = report.map_or(one.report.as_str(), |report| report.title.get(viewer.language));
+    let at = due::timing(&one.cron, &one.zone)
+        .map(|timing| crate::schedule::describe(&timing))
+        .unwrap_or_default();
+    let place =
+        if one.chat == one.owner { String::new() } else { format!(" → {}", one.chat.unwrap_or_default()) };
+    format!("{title}{place} · {at}")
+}

@@ -1,0 +1,213 @@
+//! The bot in Telegram: a front-end over the dialog.
+//!
+//! Five tasks share the records and end together:
+//! - `hearing` takes updates in, by long polling or a webhook;
+//! - `desk` does what they mean, one after another: dialog, access, users; reports run beside it;
+//! - `delivery` sends what lies in the outbox, at the allowed pace;
+//! - `firing` and `alerts` put subscriptions and alerts into the outbox when they are due.
+//!
+//! *Invariant:* whatever is told lies in the outbox first, in the transaction that writes down why. Only answers to presses and lists of
+//! commands, which may be lost, go straight to Telegram.
+
+mod alerts;
+pub mod answers;
+mod commands;
+mod delivery;
+mod desk;
+mod files;
+mod firing;
+mod flood;
+mod hearing;
+mod html;
+mod incoming;
+mod mine;
+mod office;
+mod own;
+mod parcel;
+mod parts;
+mod people;
+mod project;
+pub mod reports;
+mod requests;
+mod say;
+mod send;
+mod troubles;
+pub mod users;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use teloxide::{ApiError, Bot as Telegram, RequestError, prelude::Requester};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    alerts::Alerts, delivery::Delivery, desk::Desk, files::Files, firing::Firing, hearing::Ear,
+    office::Office, send::Sender,
+};
+pub use self::{
+    answers::Answers,
+    hearing::Webhook,
+    office::{Setting, Settings},
+};
+use super::outbox::Limits;
+use crate::{
+    model::time::Clock,
+    state::{bot::BotRecords, error::StateError},
+};
+
+/// What is said where Telegram does not know the token.
+const WRONG_TOKEN: &str = "Telegram does not know the bot's token: it is wrong, or was revoked; take the present one from @BotFather";
+
+/// How long any call may take, uploads of 50 MB and long polls included.
+const CALL: Duration = Duration::from_secs(120);
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// What a bot is made of.
+pub struct Parts {
+    /// `bot.toml` as it is now.
+    pub settings: Settings,
+    /// The folder of the state files.
+    pub state: PathBuf,
+    /// Telegram's token.
+    pub token: String,
+    /// Where the Bot API is, where it is not Telegram's own: a server of one's own, or the fake.
+    pub api_url: Option<String>,
+    /// Where Telegram posts updates; `None` = they are asked for.
+    pub webhook: Option<Webhook>,
+    /// Runs reports.
+    pub answers: Arc<dyn Answers>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How fast messages may leave.
+    pub limits: Limits,
+    /// How often it is looked what is due.
+    pub look: Duration,
+}
+
+/// How often a daemon's bot looks what is due.
+pub const LOOK: Duration = Duration::from_secs(5);
+
+/// Why the bot cannot go on. Whoever runs it begins it again after a while.
+#[derive(Debug, thiserror::Error)]
+pub enum BotError {
+    /// Telegram does not know the token.
+    #[error("{WRONG_TOKEN}")]
+    WrongToken,
+    /// Somebody else asks for the same bot's updates.
+    #[error(
+        "another process asks Telegram for updates with the same token: a bot is served by one daemon; stop the other one, or give it a bot of its own"
+    )]
+    OtherBot,
+    /// Telegram cannot be reached, or refuses.
+    #[error("Telegram: {0}")]
+    Telegram(String),
+    /// The webhook's address is none.
+    #[error("the webhook's url must be an https address with a path")]
+    WebhookUrl,
+    /// The webhook's listener.
+    #[error("cannot listen at {at} for Telegram's posts: {source}")]
+    Listen {
+        /// Where.
+        at: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The Bot API's address is none.
+    #[error("the Bot API's address must be a URL: `http://127.0.0.1:8081`")]
+    ApiUrl,
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The folder of files that wait.
+    #[error("files that are to be sent cannot be kept: {0}")]
+    Files(#[from] std::io::Error),
+}
+
+impl BotError {
+    fn of(error: &RequestError) -> Self {
+        match error {
+            RequestError::Api(ApiError::InvalidToken) => Self::WrongToken,
+            RequestError::Api(ApiError::TerminatedByOtherGetUpdates) => Self::OtherBot,
+            error => match send::verdict(error) {
+                send::Verdict::Later(why) | send::Verdict::Refused(why) | send::Verdict::Gone(why) => {
+                    Self::Telegram(why)
+                }
+                send::Verdict::TooMany(wait) => {
+                    Self::Telegram(format!("too many calls; again in {} s", wait.as_secs()))
+                }
+                other => Self::Telegram(format!("{other:?}")),
+            },
+        }
+    }
+}
+
+/// Serves a bot until it is told to stop.
+pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), BotError> {
+    let telegram = client(&parts.token, parts.api_url.as_deref())?;
+    let me = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        me = telegram.get_me() => me.map_err(|error| BotError::of(&error))?,
+    };
+    tracing::info!("the bot is @{}", me.username());
+    let office = Office {
+        files: Files::open(&parts.state)?,
+        records: Arc::new(BotRecords::open(&parts.state)?),
+        settings: parts.settings,
+        clock: parts.clock,
+        look: parts.look,
+        news: Arc::new(Notify::new()),
+    };
+    commands::set_defaults(&telegram, office.setting().language);
+    let (news, heard) = mpsc::unbounded_channel();
+    let (fire, wanted) = mpsc::unbounded_channel();
+    let (trouble, mut troubles) = mpsc::unbounded_channel();
+    let delivery = Delivery {
+        records: Arc::clone(&office.records),
+        sender: Arc::new(Sender::new(telegram.clone(), office.files.clone())),
+        files: office.files.clone(),
+        clock: Arc::clone(&office.clock),
+        news: Arc::clone(&office.news),
+        trouble,
+        limits: parts.limits,
+        look: parts.look,
+    };
+    let desk = Desk::new(office.clone(), telegram.clone(), Arc::clone(&parts.answers), news.clone(), fire);
+    let firing = Firing { office: office.clone(), answers: Arc::clone(&parts.answers) };
+    let alerts = Alerts { office, answers: parts.answers };
+    let ear = Ear { me: me.username().to_owned(), news: news.clone() };
+    let hear = async {
+        match &parts.webhook {
+            Some(webhook) => hearing::listen(&telegram, webhook, ear, stop.clone()).await,
+            None => hearing::poll(&telegram, ear, stop.clone()).await,
+        }
+    };
+    let pass_on = async {
+        while let Some(trouble) = troubles.recv().await {
+            let _ = news.send(desk::News::Trouble(trouble));
+        }
+        Ok(())
+    };
+    tokio::try_join!(
+        hear,
+        async { Ok(desk.run(heard, stop.clone()).await?) },
+        async { Ok(delivery.run(stop.clone()).await?) },
+        async { Ok(firing.run(wanted, stop.clone()).await?) },
+        async { Ok(alerts.run(stop.clone()).await?) },
+        pass_on,
+    )?;
+    Ok(())
+}
+
+fn client(token: &str, api_url: Option<&str>) -> Result<Telegram, BotError> {
+    let settings = teloxide::net::default_reqwest_settings().timeout(CALL).connect_timeout(CONNECT);
+    let client = settings.build().map_err(|_| BotError::Telegram("no TLS".to_owned()))?;
+    let telegram = Telegram::with_client(token, client);
+    match api_url {
+        Some(url) => Ok(telegram.set_api_url(url.parse().map_err(|_| BotError::ApiUrl)?)),
+        None => Ok(telegram),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! What the front-end's parts share: the bot as its files say now, its records, where messages go, the time.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use tokio::sync::Notify;
+
+use super::{
+    files::Files,
+    html,
+    parcel::{self, To},
+};
+use crate::{
+    bot::{
+        access,
+        event::{Access, Place, Viewer},
+        screen::{Button, Screen},
+    },
+    config::{bot::Bot, project::Language},
+    model::time::Clock,
+    state::{
+        bot::{
+            BotRecords,
+            outbox::NewMessage,
+            users::{Act, User, UserFilter},
+        },
+        error::Result,
+    },
+};
+
+/// The bot as its files say.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// `bot.toml` and `reports/`.
+    pub bot: Bot,
+    /// The project's zone.
+    pub zone: Tz,
+    /// The project's language.
+    pub language: Language,
+}
+
+/// Gives the files as they are now.
+pub type Settings = Arc<dyn Fn() -> Arc<Setting> + Send + Sync>;
+
+/// What the parts share.
+#[derive(Clone)]
+pub(super) struct Office {
+    pub(super) settings: Settings,
+    pub(super) records: Arc<BotRecords>,
+    pub(super) files: Files,
+    pub(super) clock: Arc<dyn Clock>,
+    /// How often it is looked what is due.
+    pub(super) look: std::time::Duration,
+    /// Told whenever something was put into the outbox.
+    pub(super) news: Arc<Notify>,
+}
+
+impl Office {
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    pub(super) fn setting(&self) -> Arc<Setting> {
+        (self.settings)()
+    }
+
+    /// Who looks at what they see in a chat, with the rights of this moment.
+    pub(super) fn viewer(&self, user: &User, chat: i64) -> Viewer {
+        let setting = self.setting();
+        let private = user.id == chat;
+        let access = if private {
+            access::of_user(&setting.bot, user.id, Some(user), self.now())
+        } else {
+            access::of_group(&setting.bot, chat)
+        };
+        let zone = user.zone.as_deref().and_then(|zone| zone.parse().ok()).unwrap_or(setting.zone);
+        let language = self.language(user);
+        Viewer { user: user.id, chat, language, zone, access, subscribes: true }
+    }
+
+    /// A group as the one who looks.
+    pub(super) fn group(&self, chat: i64) -> Viewer {
+        let setting = self.setting();
+        let access = access::of_group(&setting.bot, chat);
+        Viewer { user: chat, chat, language: setting.language, zone: setting.zone, access, subscribes: true }
+    }
+
+    pub(super) fn language(&self, user: &User) -> Language {
+        access::language(user.language.as_deref(), self.setting().language)
+    }
+
+    /// Whether someone is an admin now.
+    pub(super) fn is_admin(&self, user: i64) -> Result<bool> {
+        let known = self.records.user(user)?;
+        let access = access::of_user(&self.setting().bot, user, known.as_ref(), self.now());
+        Ok(access::is_admin(&access))
+    }
+
+    /// Every member with their rights of this moment.
+    pub(super) fn members(&self) -> Result<Vec<(User, Access)>> {
+        let (setting, now) = (self.setting(), self.now());
+        let users = self.records.users(&UserFilter::default(), 0, usize::MAX)?;
+        let with = users.into_iter().map(|user| {
+            let access = access::of_user(&setting.bot, user.id, Some(&user), now);
+            (user, access)
+        });
+        Ok(with.filter(|(_, access)| matches!(access, Access::Member { .. })).collect())
+    }
+
+    /// A notice to every admin, in their language, put into messages.
+    pub(super) fn to_admins(
+        &self,
+        text: impl Fn(Language) -> String,
+        rows: impl Fn(Language) -> Vec<Vec<Button>>,
+    ) -> Result<Vec<NewMessage>> {
+        let setting = self.setting();
+        let users = self.records.users(&UserFilter::default(), 0, usize::MAX)?;
+        let admins = access::admins(&setting.bot, &users, self.now());
+        let told = admins.into_iter().map(|admin| {
+            let user = users.iter().find(|user| user.id == admin);
+            let language = user.map_or(setting.language, |user| self.language(user));
+            parcel::notice(admin, text(language), &rows(language))
+        });
+        Ok(told.collect())
+    }
+
+    /// The messages of a screen.
+    pub(super) fn parcels(&self, screen: &Screen, place: Place, to: To) -> Vec<NewMessage> {
+        parcel::parcels(&self.files, screen, place, to).unwrap_or_else(|error| {
+            tracing::error!("a screen cannot be put into the outbox: {error}");
+            vec![parcel::notice(to.chat, html::escape("⚠"), &[])]
+        })
+    }
+
+    /// Puts messages into the outbox.
+    pub(super) fn put(&self, messages: &[NewMessage]) -> Result<()> {
+        if !messages.is_empty() {
+            self.records.put_messages(messages, self.now())?;
+            self.news.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Something that someone did now, for the audit.
+    pub(super) fn act(&self, actor: i64, act: &str, detail: impl Into<String>) -> Act {
+        Act { at: self.now(), actor: actor.to_string(), act: act.to_owned(), detail: detail.into() }
+    }
+}

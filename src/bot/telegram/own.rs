@@ -1,0 +1,117 @@
+//! The front-end's own screens: users, for admins, and subscriptions. What they do is decided at the moment a button is pressed, by the rights of
+//! whoever presses it: a forged or forwarded button does what its sender may do anyway, or nothing.
+
+use tokio::sync::mpsc;
+
+use super::{mine, office::Office, people, say};
+use crate::{
+    bot::{
+        access,
+        event::{Viewer, With},
+        screen::{Button, Markup, Screen},
+    },
+    state::{
+        bot::{outbox::NewMessage, users::User},
+        error::Result,
+    },
+};
+
+/// Begins the data of these screens' buttons; the dialog's own never begin with it.
+pub(super) const MARK: char = '!';
+
+/// What is shown.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    /// The screen.
+    pub(super) screen: Screen,
+    /// What others are told.
+    pub(super) besides: Vec<NewMessage>,
+}
+
+impl Reply {
+    /// A screen that nobody else is told of.
+    pub(super) fn of(screen: Screen) -> Self {
+        Self { screen, besides: vec![] }
+    }
+}
+
+/// A screen, or words in passing, or both.
+pub(super) type Pressed = (Option<Reply>, Option<String>);
+
+/// The screens.
+pub(super) struct Own {
+    office: Office,
+    /// Subscriptions that somebody wants now.
+    fire: mpsc::UnboundedSender<i64>,
+}
+
+impl Own {
+    pub(super) fn new(office: Office, fire: mpsc::UnboundedSender<i64>) -> Self {
+        Self { office, fire }
+    }
+
+    /// What a command shows; `None` = it is the dialog's.
+    pub(super) fn command(
+        &self,
+        user: &User,
+        viewer: &Viewer,
+        name: &str,
+        arguments: &str,
+    ) -> Result<Option<Reply>> {
+        let private = viewer.user == viewer.chat;
+        match name {
+            "users" if private && self.office.is_admin(user.id)? => {
+                people::list(&self.office, viewer.language, arguments, 0).map(Some)
+            }
+            "subscriptions"
+                if private && matches!(viewer.access, crate::bot::event::Access::Member { .. }) =>
+            {
+                mine::list(&self.office, viewer).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What a button does; `data` without its mark.
+    pub(super) fn pressed(&self, user: &User, viewer: &Viewer, data: &str) -> Result<Pressed> {
+        let mut words = data.splitn(3, ':');
+        let (verb, id) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (id, rest) = (id.parse::<i64>().unwrap_or_default(), words.next().unwrap_or_default());
+        if let Some(pressed) = mine::pressed(&self.office, &self.fire, viewer, verb, id)? {
+            return Ok(pressed);
+        }
+        if !self.office.is_admin(user.id)? || !access::is_admin(&viewer.access) {
+            return Ok((None, Some(say::only_admins(viewer.language).to_owned())));
+        }
+        people::pressed(&self.office, viewer, verb, id, rest)
+    }
+
+    /// Keeps a subscription; gives what is said where it was not kept.
+    pub(super) fn subscribe(
+        &self,
+        viewer: &Viewer,
+        report: &str,
+        with: &With,
+        cron: &str,
+    ) -> Result<Option<String>> {
+        mine::subscribe(&self.office, viewer, report, with, cron)
+    }
+}
+
+/// A button of these screens.
+pub(super) fn button(label: &str, data: &str) -> Button {
+    Button { label: label.to_owned(), token: format!("{MARK}{data}") }
+}
+
+/// A screen of one text.
+pub(super) fn screen(text: Markup, rows: Vec<Vec<Button>>) -> Screen {
+    Screen { blocks: vec![crate::bot::screen::Block::Text(text)], rows }
+}
+
+/// A name, however long, in the few bytes that a button has (FNV-1a).
+pub(super) fn tag(name: &str) -> String {
+    let digest = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
+        (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{digest:x}")
+}

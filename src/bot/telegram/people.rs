@@ -1,0 +1,298 @@
+//! `/users`, for admins: who is in, with which rights; change, history, export.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    html,
+    office::Office,
+    own::{self, Pressed, Reply, button, screen},
+    requests, say,
+};
+use crate::{
+    bot::{
+        event::Viewer,
+        screen::{Block, Button, File, Markup, Screen},
+    },
+    config::{bot::Bot, project::Language},
+    state::{
+        bot::users::{Standing, User, UserFilter},
+        error::Result,
+    },
+};
+
+/// Users on a page.
+const PAGE: usize = 8;
+/// Entries of the audit on a screen.
+const ENTRIES: usize = 20;
+/// Bytes of a search that a button carries to the next page.
+const SEARCH: usize = 24;
+/// Lengths of access, in days; 0 = no end.
+const EXPIRIES: [i64; 4] = [0, 7, 30, 90];
+
+/// A page of users.
+pub(super) fn list(office: &Office, language: Language, search: &str, page: usize) -> Result<Reply> {
+    let filter = UserFilter { search: search.to_owned(), standing: None };
+    let found = office.records.users(&filter, page * PAGE, PAGE + 1)?;
+    let mut text = Markup::new().bold(say::users(language));
+    if found.is_empty() {
+        text = text.plain(format!("\n{}", say::no_users(language)));
+    }
+    let mut rows: Vec<Vec<Button>> = found.iter().take(PAGE).map(|user| vec![line(user)]).collect();
+    let mut short = search.to_owned();
+    while short.len() > SEARCH {
+        short.pop();
+    }
+    let mut turn = vec![];
+    if page > 0 {
+        turn.push(button("◂", &format!("l:{}:{short}", page - 1)));
+    }
+    if found.len() > PAGE {
+        turn.push(button("▸", &format!("l:{}:{short}", page + 1)));
+    }
+    rows.extend((!turn.is_empty()).then_some(turn));
+    rows.push(vec![button(say::export(language), "x")]);
+    Ok(Reply::of(screen(text, rows)))
+}
+
+/// What a button of an admin does.
+pub(super) fn pressed(office: &Office, viewer: &Viewer, verb: &str, id: i64, rest: &str) -> Result<Pressed> {
+    let language = viewer.language;
+    match verb {
+        "l" => return list(office, language, rest, id.max(0) as usize).map(|reply| (Some(reply), None)),
+        "x" => return export(office).map(|reply| (Some(reply), None)),
+        _ => {}
+    }
+    let Some(user) = office.records.user(id)? else {
+        return Ok((None, Some(say::gone(language).to_owned())));
+    };
+    match verb {
+        "u" => Ok((Some(Reply::of(card(office, &user, language))), None)),
+        "h" => Ok((Some(Reply::of(history(office, &user, language)?)), None)),
+        "t" => Ok((attribute(office, &user, rest, language).map(Reply::of), None)),
+        "a" if user.roles.is_empty() => Ok((None, Some(say::role_first(language).to_owned()))),
+        _ => match change(&office.setting().bot, verb, rest, office.now()) {
+            Some(change) => changed(office, viewer, &user, change).map(|reply| (Some(reply), None)),
+            None => Ok((None, Some(say::gone(language).to_owned()))),
+        },
+    }
+}
+
+/// What an admin changes.
+#[derive(Debug, Clone, PartialEq)]
+enum Change {
+    Approve,
+    Deny,
+    Block,
+    /// Out, or no longer blocked.
+    Revoke,
+    Role(String),
+    Value(String, String),
+    Expire(Option<DateTime<Utc>>),
+}
+
+fn change(bot: &Bot, verb: &str, rest: &str, now: DateTime<Utc>) -> Option<Change> {
+    Some(match verb {
+        "a" => Change::Approve,
+        "d" => Change::Deny,
+        "b" => Change::Block,
+        "n" => Change::Revoke,
+        "r" => Change::Role(bot.roles.keys().find(|name| own::tag(name) == rest)?.clone()),
+        "v" => {
+            let (name, value) = rest.split_once(':')?;
+            let (name, attribute) = bot.attributes.iter().find(|(known, _)| own::tag(known) == name)?;
+            let value = attribute.values.keys().find(|known| own::tag(known) == value)?;
+            Change::Value(name.clone(), value.clone())
+        }
+        "e" => {
+            let days = rest.parse::<i64>().ok().filter(|days| EXPIRIES.contains(days))?;
+            Change::Expire((days > 0).then(|| now + TimeDelta::days(days)))
+        }
+        _ => return None,
+    })
+}
+
+impl Change {
+    /// What the audit calls it, and more of it.
+    fn told(&self) -> (&'static str, String) {
+        match self {
+            Self::Approve => ("approve", String::new()),
+            Self::Deny => ("deny", String::new()),
+            Self::Block => ("block", String::new()),
+            Self::Revoke => ("revoke", String::new()),
+            Self::Role(role) => ("role", role.clone()),
+            Self::Value(name, value) => ("attribute", format!("{name} = {value}")),
+            Self::Expire(None) => ("expiry", "none".to_owned()),
+            Self::Expire(Some(at)) => ("expiry", at.to_rfc3339()),
+        }
+    }
+
+    fn apply(self, bot: &Bot, user: &mut User) {
+        match self {
+            Self::Approve => user.standing = Standing::Member,
+            Self::Deny => user.standing = Standing::Denied,
+            Self::Block => user.standing = Standing::Blocked,
+            Self::Revoke => {
+                user.standing = Standing::Seen;
+                user.roles.clear();
+            }
+            Self::Role(role) => toggle(&mut user.roles, role),
+            Self::Value(name, value) => {
+                let many = bot.attributes.get(&name).is_some_and(|attribute| attribute.many);
+                let values = user.attributes.entry(name).or_default();
+                if !many && !values.contains(&value) {
+                    values.clear();
+                }
+                toggle(values, value);
+            }
+            Self::Expire(at) => user.expires = at,
+        }
+    }
+}
+
+fn toggle(values: &mut Vec<String>, value: String) {
+    match values.iter().position(|known| *known == value) {
+        Some(at) => drop(values.remove(at)),
+        None => values.push(value),
+    }
+}
+
+/// Changes someone; the admin sees the card, they hear of what they may see now.
+fn changed(office: &Office, viewer: &Viewer, user: &User, change: Change) -> Result<Reply> {
+    let setting = office.setting();
+    let (act, detail) = change.told();
+    let values =
+        matches!(&change, Change::Value(..)).then(|| detail.split(" = ").next().map(own::tag)).flatten();
+    let act = office.act(viewer.user, act, detail);
+    let (user, besides) = requests::change(office, user.id, &act, |user| change.apply(&setting.bot, user))?;
+    let attribute = values.and_then(|tag| attribute(office, &user, &tag, viewer.language));
+    let screen = attribute.unwrap_or_else(|| card(office, &user, viewer.language));
+    Ok(Reply { screen, besides })
+}
+
+/// Someone, and what may be done about them.
+fn card(office: &Office, user: &User, language: Language) -> Screen {
+    let setting = office.setting();
+    let mut text =
+        Markup::new().bold(requests::called(user)).plain(format!("\n{}", standing(user.standing, language)));
+    if let Some(expires) = user.expires {
+        let until = expires.with_timezone(&setting.zone).format("%d.%m.%Y %H:%M");
+        text = text.plain(format!(", {} {until}", say::until(language)));
+    }
+    if let Some(reason) = &user.reason {
+        text = text.plain(format!("\n{}: {reason}", say::reason(language)));
+    }
+    for (name, values) in &user.attributes {
+        if let Some(attribute) = setting.bot.attributes.get(name) {
+            let titles: Vec<&str> = values
+                .iter()
+                .map(|value| attribute.values.get(value).map_or(value.as_str(), String::as_str))
+                .collect();
+            let title = requests::title(&attribute.title, name, language);
+            text = text.plain(format!("\n{title}: {}", titles.join(", ")));
+        }
+    }
+    let id = user.id;
+    if user.standing == Standing::Waiting {
+        return screen(text, requests::decide(office, user, language));
+    }
+    let mut rows = requests::roles(office, user, language);
+    let attributes = setting.bot.attributes.iter().filter(|(_, attribute)| !attribute.values.is_empty());
+    let attributes = attributes.map(|(name, attribute)| {
+        button(&requests::title(&attribute.title, name, language), &format!("t:{id}:{}", own::tag(name)))
+    });
+    rows.extend(attributes.collect::<Vec<_>>().chunks(2).map(<[Button]>::to_vec));
+    rows.push(
+        EXPIRIES.iter().map(|days| button(&length(*days, language), &format!("e:{id}:{days}"))).collect(),
+    );
+    rows.push(match user.standing {
+        Standing::Member => vec![
+            button(say::revoke(language), &format!("n:{id}")),
+            button(say::block(language), &format!("b:{id}")),
+        ],
+        Standing::Blocked => vec![button(say::unblock(language), &format!("n:{id}"))],
+        _ => vec![
+            button(say::approve(language), &format!("a:{id}")),
+            button(say::block(language), &format!("b:{id}")),
+        ],
+    });
+    rows.push(vec![button(say::history(language), &format!("h:{id}")), button(say::back(language), "l:0")]);
+    screen(text, rows)
+}
+
+/// The values of one attribute, to tick; `None` = the file does not know it any more.
+fn attribute(office: &Office, user: &User, tag: &str, language: Language) -> Option<Screen> {
+    let setting = office.setting();
+    let (name, attribute) = setting.bot.attributes.iter().find(|(name, _)| own::tag(name) == tag)?;
+    let given = user.attributes.get(name);
+    let buttons: Vec<Button> = attribute
+        .values
+        .iter()
+        .map(|(value, title)| {
+            let tick = if given.is_some_and(|given| given.contains(value)) { "☑" } else { "☐" };
+            button(&format!("{tick} {title}"), &format!("v:{}:{tag}:{}", user.id, own::tag(value)))
+        })
+        .collect();
+    let mut rows: Vec<Vec<Button>> = buttons.chunks(2).map(<[Button]>::to_vec).collect();
+    rows.push(vec![button(say::back(language), &format!("u:{}", user.id))]);
+    let text = Markup::new().bold(requests::called(user));
+    let text = text.plain(format!("\n{}", requests::title(&attribute.title, name, language)));
+    Some(screen(text, rows))
+}
+
+fn history(office: &Office, user: &User, language: Language) -> Result<Screen> {
+    let zone = office.setting().zone;
+    let mut text = Markup::new().bold(requests::called(user));
+    let entries = office.records.audit(Some(user.id), ENTRIES)?;
+    if entries.is_empty() {
+        text = text.plain(format!("\n{}", say::history_empty(language)));
+    }
+    for entry in entries {
+        let at = entry.act.at.with_timezone(&zone).format("%d.%m.%Y %H:%M");
+        text = text.plain(format!("\n{at}  {} {} ← {}", entry.act.act, entry.act.detail, entry.act.actor));
+    }
+    Ok(screen(text, vec![vec![button(say::back(language), &format!("u:{}", user.id))]]))
+}
+
+/// Every user as a CSV file.
+fn export(office: &Office) -> Result<Reply> {
+    let users = office.records.users(&UserFilter::default(), 0, usize::MAX)?;
+    let csv = crate::bot::users_csv::write(&users);
+    let blocks = match office.files.keep_bytes(csv.as_bytes()) {
+        Ok(key) => {
+            let path = Arc::new(office.files.path(&key));
+            vec![Block::File(File { name: "users.csv".to_owned(), path })]
+        }
+        Err(error) => vec![Block::Text(Markup::text(html::escape(&error.to_string())))],
+    };
+    Ok(Reply::of(Screen { blocks, rows: vec![] }))
+}
+
+fn line(user: &User) -> Button {
+    let mark = match user.standing {
+        Standing::Seen | Standing::Denied => "·",
+        Standing::Waiting => "❓",
+        Standing::Member => "✅",
+        Standing::Blocked => "⛔",
+    };
+    button(&format!("{mark} {}", user.name), &format!("u:{}", user.id))
+}
+
+fn standing(standing: Standing, language: Language) -> &'static str {
+    match standing {
+        Standing::Seen => say::seen(language),
+        Standing::Waiting => say::waiting(language),
+        Standing::Member => say::member(language),
+        Standing::Denied => say::denied(language),
+        Standing::Blocked => say::blocked(language),
+    }
+}
+
+fn length(days: i64, language: Language) -> String {
+    match (days, language) {
+        (0, _) => say::no_expiry(language).to_owned(),
+        (days, Language::Ru) => format!("{days} дн."),
+        (days, Language::En) => format!("{days} d"),
+    }
+}

@@ -1,0 +1,135 @@
+//! Someone asks to be let in; an admin decides; the decision is told.
+
+use std::convert::Infallible;
+
+use super::{html::escape, office::Office, own, parcel, say};
+use crate::{
+    bot::{access, event::Access, screen::Button},
+    config::{bot::Text, project::Language},
+    state::{
+        bot::{
+            outbox::NewMessage,
+            subscriptions::SubscriptionState,
+            users::{Act, Standing, User},
+        },
+        error::Result,
+    },
+};
+
+/// Writes a request down; gives what admins are told.
+pub(super) fn request(office: &Office, user: &User, reason: &str) -> Result<Vec<NewMessage>> {
+    let now = office.now();
+    let asked = office.records.change_user::<Infallible>(
+        user.id,
+        &office.act(user.id, "request", reason),
+        |user| {
+            if matches!(user.standing, Standing::Seen | Standing::Denied | Standing::Member) {
+                // Whoever was in before and is no more does not get back the old roles by asking.
+                user.roles.clear();
+                user.expires = None;
+                user.standing = Standing::Waiting;
+            }
+            (user.reason, user.asked_at) = (Some(reason.to_owned()), Some(now));
+            Ok(())
+        },
+    )?;
+    let user = match asked {
+        Ok(user) => user,
+        Err(never) => match never {},
+    };
+    let text = |language| {
+        let head = format!("<b>{}</b>\n{}", say::wants_in(language), escape(&called(&user)));
+        format!("{head}\n{}: {}", say::reason(language), escape(reason))
+    };
+    office.to_admins(text, |language| decide(office, &user, language))
+}
+
+/// The buttons by which an admin decides: roles to tick, then yes or no.
+pub(super) fn decide(office: &Office, user: &User, language: Language) -> Vec<Vec<Button>> {
+    let mut rows = roles(office, user, language);
+    rows.push(vec![
+        own::button(say::approve(language), &format!("a:{}", user.id)),
+        own::button(say::deny(language), &format!("d:{}", user.id)),
+    ]);
+    rows.push(vec![own::button(say::block(language), &format!("b:{}", user.id))]);
+    rows
+}
+
+/// A button for each role, ticked where it is given.
+pub(super) fn roles(office: &Office, user: &User, language: Language) -> Vec<Vec<Button>> {
+    let setting = office.setting();
+    let buttons = setting.bot.roles.iter().map(|(name, role)| {
+        let title = title(&role.title, name, language);
+        let tick = if user.roles.contains(name) { "☑" } else { "☐" };
+        own::button(&format!("{tick} {title}"), &format!("r:{}:{}", user.id, own::tag(name)))
+    });
+    let buttons: Vec<Button> = buttons.collect();
+    buttons.chunks(2).map(<[Button]>::to_vec).collect()
+}
+
+/// A title, or the name of what has none.
+pub(super) fn title(text: &Text, name: &str, language: Language) -> String {
+    let title = text.get(language);
+    if title.is_empty() { name.to_owned() } else { title.to_owned() }
+}
+
+/// How someone is called: name, user name, id.
+pub(super) fn called(user: &User) -> String {
+    let username = user.username.as_ref().map(|name| format!(" @{name}")).unwrap_or_default();
+    format!("{}{username} ({})", user.name, user.id)
+}
+
+/// Changes someone and writes the act down; gives them as they are now, and what they are told.
+pub(super) fn change(
+    office: &Office,
+    id: i64,
+    act: &Act,
+    change: impl FnOnce(&mut User),
+) -> Result<(User, Vec<NewMessage>)> {
+    let setting = office.setting();
+    let known = office.records.user(id)?;
+    let before = access::of_user(&setting.bot, id, known.as_ref(), office.now());
+    let changed = office.records.change_user::<Infallible>(id, act, |user| {
+        change(user);
+        Ok(())
+    })?;
+    let user = match changed {
+        Ok(user) => user,
+        Err(never) => match never {},
+    };
+    let told = after_change(office, &before, &user)?;
+    Ok((user, told))
+}
+
+/// What follows from a change of someone's rights: they are told, and what they may no longer see is not sent to them.
+fn after_change(office: &Office, before: &Access, user: &User) -> Result<Vec<NewMessage>> {
+    let (setting, language) = (office.setting(), office.language(user));
+    let access = access::of_user(&setting.bot, user.id, Some(user), office.now());
+    let mut messages = vec![];
+    let told = match (before, &access) {
+        (before, after) if before == after => None,
+        (Access::Member { .. }, Access::Member { .. }) => Some(say::rights_changed(language)),
+        (_, Access::Member { .. }) => Some(say::let_in(language)),
+        (Access::Member { .. }, _) => Some(say::shut_out(language)),
+        (Access::Waiting, _) => Some(say::not_let_in(language)),
+        _ => None,
+    };
+    messages.extend(told.map(|told| parcel::notice(user.id, escape(told), &[])));
+    for subscription in office.records.subscriptions(Some(user.id))? {
+        let report = setting.bot.reports.get(&subscription.report);
+        let may = report.is_some_and(|report| access::may_run(&access, report));
+        if subscription.state != SubscriptionState::Stopped && !may {
+            let why = say::stopped_role(language);
+            let stopped = SubscriptionState::Stopped;
+            office.records.set_subscription(subscription.id, stopped, Some(why), office.now())?;
+            let title =
+                report.map_or(subscription.report.clone(), |report| report.title.get(language).to_owned());
+            messages.push(parcel::notice(
+                user.id,
+                format!("<b>{}</b>\n{}", escape(&title), escape(why)),
+                &[],
+            ));
+        }
+    }
+    Ok(messages)
+}

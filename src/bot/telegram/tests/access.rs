@@ -1,0 +1,126 @@
+//! Who gets in, and what happens to what they had when they are out.
+
+use crate::state::bot::{
+    subscriptions::{Subscription, SubscriptionState},
+    users::Standing,
+};
+
+use super::rig::{ANNA, BOSS, IVAN, Rig, monday};
+
+#[tokio::test]
+async fn a_stranger_asks_an_admin_decides_and_the_decision_is_told() {
+    let rig = Rig::start().await;
+    rig.write(ANNA, "/start");
+    rig.press(ANNA, ANNA, "Запросить доступ").await;
+    rig.says(ANNA, "кто вы").await;
+    rig.write(ANNA, "Отдел <продаж>");
+    rig.says(BOSS, "Отдел <продаж>").await;
+    rig.press(BOSS, BOSS, "Впустить").await;
+    rig.quiet().await;
+    assert_eq!(rig.records().user(ANNA).unwrap().unwrap().standing, Standing::Waiting, "no role is ticked");
+    rig.press(BOSS, BOSS, "☐ Регион").await;
+    rig.press(BOSS, BOSS, "☑ Регион").await;
+    rig.press(BOSS, BOSS, "☐ Регион").await;
+    rig.quiet().await;
+    rig.press(BOSS, BOSS, "Впустить").await;
+    rig.says(ANNA, "Доступ открыт").await;
+    rig.write(ANNA, "/revenue");
+    rig.says(ANNA, "Итого 1 200").await;
+    let acts: Vec<String> =
+        rig.records().audit(Some(ANNA), 10).unwrap().into_iter().map(|entry| entry.act.act).collect();
+    assert_eq!(acts, ["approve", "role", "role", "role", "request"]);
+}
+
+#[tokio::test]
+async fn who_is_denied_may_ask_again_and_who_is_blocked_may_not() {
+    let rig = Rig::start().await;
+    for (button, told) in [("Отказать", "В доступе отказано"), ("Заблокировать", "В доступе отказано")]
+    {
+        rig.write(ANNA, "/start");
+        rig.quiet().await;
+        rig.press(ANNA, ANNA, "Запросить доступ").await;
+        rig.quiet().await;
+        rig.write(ANNA, "Анна");
+        rig.says(BOSS, "Просит доступ").await;
+        rig.quiet().await;
+        rig.press(BOSS, BOSS, button).await;
+        rig.quiet().await;
+        rig.says(ANNA, told).await;
+    }
+    rig.write(ANNA, "/start");
+    rig.says(ANNA, "Доступ закрыт").await;
+    assert_eq!(rig.records().user(ANNA).unwrap().unwrap().standing, Standing::Blocked);
+}
+
+#[tokio::test]
+async fn only_admins_decide_whatever_buttons_others_forge() {
+    let rig = Rig::start().await;
+    rig.admit(IVAN, &["regional"]);
+    rig.write(IVAN, "/users");
+    for data in ["!r:8:x", "!a:8", "!n:1", "!u:1", "!x", "!l:0", "!b:1", "!so:1", "!", "!sk:1"] {
+        rig.fake.tap(IVAN, IVAN, 1, data);
+    }
+    rig.quiet().await;
+    assert!(!rig.told(IVAN).contains("Борис"), "{}", rig.told(IVAN));
+    assert_eq!(rig.records().audit(Some(BOSS), 10).unwrap(), []);
+    let acts = rig.records().audit(Some(IVAN), 10).unwrap();
+    assert_eq!(acts.len(), 1, "only what the test did itself: {acts:?}");
+}
+
+/// Someone's own subscription, at nine.
+pub(super) fn own(owner: i64) -> Subscription {
+    Subscription {
+        id: 0,
+        name: None,
+        owner: Some(owner),
+        chat: Some(owner),
+        report: "revenue".to_owned(),
+        asks: "{}".to_owned(),
+        cron: "0 9 * * *".to_owned(),
+        zone: "Europe/Moscow".to_owned(),
+        state: SubscriptionState::On,
+        why: None,
+        fired_at: monday(),
+    }
+}
+
+#[tokio::test]
+async fn losing_a_role_ends_the_dialog_and_the_subscriptions_at_once() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["regional"]);
+    let id = rig.records().subscribe(&own(ANNA), monday()).unwrap();
+    rig.write(ANNA, "/start");
+    rig.says(ANNA, "Отчёты").await;
+    rig.write(BOSS, "/users Анна");
+    rig.press(BOSS, BOSS, "✅ Анна").await;
+    rig.press(BOSS, BOSS, "Закрыть доступ").await;
+    rig.says(ANNA, "Ваш доступ закрыт").await;
+    rig.says(ANNA, "Подписка остановлена").await;
+    assert_eq!(rig.records().subscription(id).unwrap().unwrap().state, SubscriptionState::Stopped);
+    // The screen that was open then leads nowhere any more.
+    rig.press(ANNA, ANNA, "Деньги").await;
+    rig.quiet().await;
+    assert!(rig.fake.press(ANNA, ANNA, "Запросить доступ").is_some(), "{}", rig.told(ANNA));
+    assert!(rig.made.asked("revenue").is_empty());
+}
+
+#[tokio::test]
+async fn users_are_listed_found_and_exported() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["regional"]);
+    rig.write(ANNA, "/start");
+    rig.write(IVAN, "/start");
+    rig.quiet().await;
+    rig.write(BOSS, "/users");
+    rig.press(BOSS, BOSS, "Выгрузить").await;
+    let file = rig.fake.wait_for(super::rig::SOON, |fake| {
+        let documents =
+            fake.messages(BOSS).into_iter().filter_map(|message| message.get("document").cloned());
+        documents.last().and_then(|document| fake.upload(document["file_id"].as_str()?))
+    });
+    let csv = String::from_utf8(file.await.unwrap().to_vec()).unwrap();
+    assert!(csv.starts_with("id,name,") && csv.contains("7,Анна <i>,user_7,member,regional"), "{csv}");
+    rig.press(BOSS, BOSS, "Анна").await;
+    rig.press(BOSS, BOSS, "История").await;
+    rig.says(BOSS, "grant").await;
+}

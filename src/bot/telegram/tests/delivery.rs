@@ -1,0 +1,158 @@
+//! What is sent arrives: through refusals, lost answers, restarts, chats that move or close.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, SOON, monday, said};
+use crate::{
+    bot::{
+        fake::{ChatState, Fault, Harm},
+        telegram::parcel,
+    },
+    state::bot::outbox::NewMessage,
+};
+
+fn notes(chat: i64, from: u32, until: u32) -> Vec<NewMessage> {
+    (from..until).map(|n| parcel::notice(chat, format!("note {n}."), &[])).collect()
+}
+
+/// The notes that arrived, in order.
+fn arrived(rig: &Rig, chat: i64) -> Vec<String> {
+    rig.fake
+        .messages(chat)
+        .iter()
+        .map(|message| said(message).to_owned())
+        .filter(|text| text.starts_with("note"))
+        .collect()
+}
+
+fn expected(from: u32, until: u32) -> Vec<String> {
+    (from..until).map(|n| format!("note {n}.")).collect()
+}
+
+#[tokio::test]
+async fn refusals_that_pass_lose_nothing_and_keep_the_order() {
+    let mut rig = Rig::stopped().await;
+    rig.records().put_messages(&notes(ANNA, 0, 6), monday()).unwrap();
+    rig.records().put_messages(&notes(IVAN, 0, 6), monday()).unwrap();
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::TooMany { retry_after: 1 }).in_chat(ANNA));
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::DropRequest).in_chat(ANNA));
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::Delay(Duration::from_millis(300))).in_chat(ANNA));
+    rig.serve();
+    rig.says(ANNA, "note 5.").await;
+    assert_eq!(arrived(&rig, ANNA), expected(0, 6));
+    assert_eq!(arrived(&rig, IVAN), expected(0, 6));
+    let calls = rig.fake.calls_of("sendMessage");
+    let times =
+        |chat: i64| calls.iter().filter(|call| call.params["chat_id"] == json!(chat)).collect::<Vec<_>>();
+    let refused = times(ANNA).iter().position(|call| call.refusal.as_deref() == Some("429")).unwrap();
+    let waited = times(ANNA)[refused + 1].at_ms - times(ANNA)[refused].at_ms;
+    assert!(waited >= 1_000, "it was told to wait a second and waited {waited} ms");
+    assert!(times(IVAN).last().unwrap().at_ms < times(ANNA)[refused + 1].at_ms, "the other chat waited, too");
+}
+
+#[tokio::test]
+async fn a_server_that_fails_is_tried_again() {
+    let mut rig = Rig::stopped().await;
+    rig.records().put_messages(&notes(ANNA, 0, 2), monday()).unwrap();
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::Status(502)));
+    rig.serve();
+    rig.says(ANNA, "note 1.").await;
+    assert_eq!(arrived(&rig, ANNA), expected(0, 2));
+}
+
+#[tokio::test]
+async fn a_restart_in_mid_send_loses_nothing() {
+    let mut rig = Rig::stopped().await;
+    rig.records().put_messages(&notes(ANNA, 0, 40), monday()).unwrap();
+    rig.fake.fault(Fault::of("sendMessage", 1_000, Harm::Delay(Duration::from_millis(20))));
+    for _ in 0..3 {
+        rig.serve();
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        rig.kill().await;
+    }
+    rig.serve();
+    rig.says(ANNA, "note 39.").await;
+    rig.quiet().await;
+    // What was on its way when the process died comes twice, and nothing else: nobody can know whether it arrived.
+    let mut arrived = arrived(&rig, ANNA);
+    assert!(arrived.len() <= 43, "{arrived:?}");
+    arrived.dedup();
+    assert_eq!(arrived, expected(0, 40));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_doubles_a_message_and_never_an_edit() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/start");
+    rig.says(BOSS, "Отчёты").await;
+    rig.quiet().await;
+    rig.fake.fault(Fault::of("editMessageText", 1, Harm::DropReply));
+    rig.press(BOSS, BOSS, "Деньги").await;
+    let edited = |fake: &crate::bot::fake::Fake| (fake.calls_of("editMessageText").len() >= 2).then_some(());
+    rig.fake.wait_for(SOON, edited).await.unwrap();
+    rig.quiet().await;
+    assert_eq!(
+        rig.fake.messages(BOSS).iter().filter(|message| message["from"]["is_bot"] == json!(true)).count(),
+        1
+    );
+    let second = &rig.fake.calls_of("editMessageText")[1];
+    assert!(second.refusal.as_deref().unwrap().contains("message is not modified"));
+
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::DropReply).in_chat(ANNA));
+    rig.records().put_messages(&notes(ANNA, 0, 1), monday()).unwrap();
+    rig.write(BOSS, "/start");
+    let twice = |_: &crate::bot::fake::Fake| (arrived(&rig, ANNA).len() == 2).then_some(());
+    rig.fake.wait_for(SOON, twice).await.expect("Telegram has no way to know a message again");
+}
+
+#[tokio::test]
+async fn a_group_that_moves_gets_what_waited() {
+    let mut rig = Rig::stopped().await;
+    rig.records().put_messages(&notes(SALES, 0, 3), monday()).unwrap();
+    rig.fake.set_state(SALES, ChatState::MovedTo(-1005));
+    rig.serve();
+    rig.says(-1005, "note 2.").await;
+    assert_eq!(arrived(&rig, -1005), expected(0, 3));
+    rig.says(BOSS, "-1005").await;
+}
+
+#[tokio::test]
+async fn a_chat_that_is_closed_is_told_to_admins_once_and_left_alone() {
+    for state in [ChatState::Blocked, ChatState::Deactivated] {
+        let mut rig = Rig::stopped().await;
+        rig.admit(ANNA, &["regional"]);
+        rig.records().put_messages(&notes(ANNA, 0, 5), monday()).unwrap();
+        rig.fake.set_state(ANNA, state);
+        rig.fake.stir(Vec::clear);
+        rig.serve();
+        rig.says(BOSS, "не доставлено").await;
+        rig.quiet().await;
+        assert_eq!(rig.count(BOSS, "не доставлено"), 1);
+        assert_eq!(
+            rig.fake
+                .calls_of("sendMessage")
+                .iter()
+                .filter(|call| call.params["chat_id"] == json!(ANNA))
+                .count(),
+            1
+        );
+        assert_eq!(rig.records().failures(10).unwrap().len(), 5);
+        assert!(!rig.records().user(ANNA).unwrap().unwrap().reachable);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_was_taken_away_stands_in_a_new_one() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/start");
+    let shown = rig.says(BOSS, "Отчёты").await;
+    rig.quiet().await;
+    let rows: Value = shown["reply_markup"].clone();
+    let data = rows["inline_keyboard"][0][0]["callback_data"].as_str().unwrap().to_owned();
+    let message = shown["message_id"].as_i64().unwrap() as i32;
+    rig.fake.forget(BOSS, message);
+    rig.fake.tap(BOSS, BOSS, message, &data);
+    rig.says(BOSS, "Деньги").await;
+}

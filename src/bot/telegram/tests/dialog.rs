@@ -1,0 +1,115 @@
+//! From `/start` to a report, and what people do on the way.
+
+use serde_json::json;
+
+use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, SOON, said};
+
+#[tokio::test]
+async fn from_start_to_a_chart_in_three_taps() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/start");
+    rig.press(BOSS, BOSS, "Деньги").await;
+    rig.press(BOSS, BOSS, "Выручка").await;
+    let picture = rig.says(BOSS, "По дням").await;
+    assert!(rig.fake.upload(picture["photo"][0]["file_id"].as_str().unwrap()).is_some());
+    let last = rig.says(BOSS, "Данные за вчера").await;
+    assert!(last["reply_markup"]["inline_keyboard"].is_array(), "the buttons stand under the last message");
+    rig.quiet().await;
+    // The first screens and the header of the answer are one message, edited in place.
+    assert_eq!(rig.count(BOSS, ""), 3, "{}", rig.told(BOSS));
+    let presses = rig.fake.calls_of("answerCallbackQuery");
+    assert_eq!(presses.iter().filter(|call| call.done).count(), presses.len());
+    assert_eq!(rig.made.asked("revenue").len(), 1);
+}
+
+#[tokio::test]
+async fn a_report_that_runs_is_stopped_by_its_button_and_others_go_on() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["executive"]);
+    rig.write(BOSS, "/slow");
+    rig.says(BOSS, "Готовлю").await;
+    rig.write(ANNA, "/revenue");
+    rig.says(ANNA, "Итого 1 200").await;
+    rig.press(BOSS, BOSS, "Остановить").await;
+    rig.says(BOSS, "Остановлено").await;
+}
+
+#[tokio::test]
+async fn a_report_that_fails_says_what_to_do_and_admins_see_why() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["executive"]);
+    rig.write(ANNA, "/broken");
+    rig.says(ANNA, "Отчёт не получился").await;
+    let told = rig.says(BOSS, "no such column: <money>").await;
+    assert!(said(&told).contains("Анна <i>"));
+    assert!(!rig.told(ANNA).contains("no such column"));
+    rig.write(ANNA, "/late");
+    rig.says(ANNA, "не успел").await;
+}
+
+#[tokio::test]
+async fn markup_in_names_and_cells_is_text_and_nothing_is_cut() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/wild");
+    let table = rig.says(BOSS, "</pre>&lt;").await;
+    assert!(said(&table).contains("<b>Дикий</b> & _") || rig.told(BOSS).contains("<b>Дикий</b> & _"));
+    assert!(said(&table).contains("@channel") && !said(&table).contains('\u{202e}'));
+    let kinds: Vec<&str> =
+        table["entities"].as_array().unwrap().iter().filter_map(|entity| entity["type"].as_str()).collect();
+    assert!(!kinds.contains(&"text_link"), "a cell became a link");
+    rig.quiet().await;
+    assert_eq!(rig.told(BOSS).matches('я').count() / 10_000, 1, "every letter arrived");
+}
+
+#[tokio::test]
+async fn a_group_is_answered_with_its_own_roles_and_buttons_are_their_owners() {
+    let rig = Rig::start().await;
+    rig.fake.write(ANNA, SALES, "/revenue");
+    rig.says(SALES, "Итого 1 200").await;
+    assert_eq!(rig.made.asked("revenue")[0].chat, SALES);
+    rig.fake.write(ANNA, SALES, "/slow@vitrina_fake_bot");
+    rig.fake.write(ANNA, SALES, "/revenue@another_bot");
+    rig.quiet().await;
+    assert!(rig.made.asked("slow").is_empty(), "the group has no role for it");
+    assert_eq!(rig.made.asked("revenue").len(), 1, "another bot was meant");
+    let before = rig.fake.messages(SALES);
+    let button = before.iter().rev().find(|message| message["reply_markup"].is_object()).unwrap();
+    let title = button["reply_markup"]["inline_keyboard"][0][0]["text"].as_str().unwrap();
+    rig.press(IVAN, SALES, title).await;
+    rig.quiet().await;
+    assert_eq!(rig.fake.messages(SALES), before, "somebody else's button does nothing");
+    let answer = rig.fake.wait_for(SOON, |fake| fake.calls_of("answerCallbackQuery").pop()).await.unwrap();
+    assert_eq!(answer.params["text"], json!("Это кнопки другого человека. Напишите /start."));
+}
+
+#[tokio::test]
+async fn a_group_that_the_file_does_not_know_learns_its_number() {
+    let rig = Rig::start().await;
+    rig.fake.group(-77, "Чужая");
+    rig.fake.write(ANNA, -77, "/start");
+    rig.says(-77, "-77").await;
+    assert!(rig.made.asked("revenue").is_empty());
+}
+
+#[tokio::test]
+async fn commands_are_told_by_language_and_by_rights() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/start");
+    rig.quiet().await;
+    let names = |chat: i64| {
+        let scope = json!({ "type": "chat", "chat_id": chat });
+        let list = rig.fake.commands(&scope, "")?;
+        Some(
+            list.as_array()?
+                .iter()
+                .filter_map(|one| one["command"].as_str().map(str::to_owned))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let boss = rig.fake.wait_for(SOON, |_| names(BOSS)).await.unwrap();
+    assert!(boss.contains(&"revenue".to_owned()) && boss.contains(&"users".to_owned()), "{boss:?}");
+    rig.write(ANNA, "/start");
+    let anna = rig.fake.wait_for(SOON, |_| names(ANNA)).await.unwrap();
+    assert!(!anna.contains(&"revenue".to_owned()) && !anna.contains(&"users".to_owned()), "{anna:?}");
+    assert!(rig.fake.commands(&json!({ "type": "default" }), "en").is_some());
+}

@@ -1,0 +1,160 @@
+//! What comes in wrong: forged, doubled, reordered, unknown, too much; and a token that is not ours alone.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::rig::{ANNA, BOSS, Rig, SOON};
+use crate::bot::telegram::{self, BotError, Parts, Webhook};
+
+#[tokio::test]
+async fn forged_buttons_give_a_fresh_screen_and_never_an_action() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/start");
+    rig.quiet().await;
+    for data in [
+        "x",
+        "1.0.0",
+        "0.0.zzzzzz",
+        "../../etc",
+        "'; DROP TABLE bot_users; --",
+        "я",
+        "9999999999999999999999.1.1",
+    ] {
+        rig.fake.tap(BOSS, BOSS, 2, data);
+    }
+    rig.says(BOSS, "Эта кнопка устарела").await;
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "Эта кнопка устарела"), 7, "{}", rig.told(BOSS));
+    assert!(rig.made.asked("revenue").is_empty());
+    let answers = rig.fake.calls_of("answerCallbackQuery");
+    assert!(answers.iter().all(|call| call.done), "{answers:?}");
+}
+
+#[tokio::test]
+async fn updates_that_come_twice_or_in_disorder_or_of_unknown_kinds_do_no_harm() {
+    let rig = Rig::start().await;
+    rig.fake.hold();
+    rig.write(BOSS, "/revenue");
+    rig.fake.push(json!({ "a_kind_of_tomorrow": { "id": 1 } }));
+    rig.fake.push(json!({ "message": { "message_id": 5 } }));
+    rig.fake.push(json!({ "poll": { "id": "1" } }));
+    rig.fake.stir(|updates| {
+        updates.extend(updates.clone());
+        updates.reverse();
+    });
+    rig.fake.release();
+    rig.says(BOSS, "Итого 1 200").await;
+    rig.write(BOSS, "/help");
+    rig.quiet().await;
+    assert_eq!(rig.made.asked("revenue").len(), 1, "an update that came twice was done twice");
+}
+
+#[tokio::test]
+async fn a_flood_by_one_is_cut_and_others_are_answered() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["executive"]);
+    rig.fake.hold();
+    for _ in 0..300 {
+        rig.write(ANNA, "/revenue");
+    }
+    rig.write(BOSS, "/revenue");
+    rig.fake.release();
+    rig.says(BOSS, "Итого 1 200").await;
+    rig.quiet().await;
+    let asked = rig.made.asked("revenue");
+    let anna = asked.iter().filter(|viewer| viewer.user == ANNA).count();
+    assert!((1..40).contains(&anna), "the flood was heard {anna} times");
+}
+
+#[tokio::test]
+async fn a_role_that_is_removed_in_mid_dialog_stops_the_next_tap() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["executive"]);
+    rig.write(ANNA, "/start");
+    rig.press(ANNA, ANNA, "Деньги").await;
+    rig.quiet().await;
+    rig.admit(ANNA, &[]);
+    rig.press(ANNA, ANNA, "Выручка").await;
+    rig.quiet().await;
+    assert!(rig.made.asked("revenue").is_empty(), "{}", rig.told(ANNA));
+}
+
+#[tokio::test]
+async fn a_state_of_the_dialog_outlives_the_process() {
+    let mut rig = Rig::start().await;
+    rig.write(BOSS, "/start");
+    rig.press(BOSS, BOSS, "Деньги").await;
+    rig.quiet().await;
+    rig.write(BOSS, "/slow");
+    rig.says(BOSS, "Готовлю").await;
+    rig.quiet().await;
+    rig.kill().await;
+    rig.serve();
+    let again = |_: &crate::bot::fake::Fake| (rig.made.asked("slow").len() == 2).then_some(());
+    let asked = async {
+        loop {
+            if again(&rig.fake).is_some() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, asked).await.expect("a report that ran when the process ended runs again");
+    rig.press(BOSS, BOSS, "Остановить").await;
+    rig.says(BOSS, "Остановлено").await;
+}
+
+#[tokio::test]
+async fn a_token_that_telegram_does_not_know_is_said_plainly() {
+    let rig = Rig::stopped().await;
+    let parts = Parts { token: "1:revoked".to_owned(), ..rig.parts() };
+    let error = telegram::run(parts, CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(error, BotError::WrongToken), "{error}");
+    assert!(error.to_string().contains("@BotFather") && !error.to_string().contains("revoked;token"));
+    assert!(!error.to_string().contains("1:revoked"));
+}
+
+#[tokio::test]
+async fn two_daemons_with_one_token_are_said_plainly() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/start");
+    rig.says(BOSS, "Отчёты").await;
+    let other = Rig::stopped().await;
+    let parts = Parts { api_url: Some(rig.fake.url()), ..other.parts() };
+    let second = tokio::spawn(telegram::run(parts, CancellationToken::new()));
+    let (stop, first) = rig.taken();
+    let either = async {
+        tokio::select! { first = first => first.unwrap(), second = second => second.unwrap() }
+    };
+    let error = tokio::time::timeout(SOON, either).await.unwrap().unwrap_err();
+    assert!(matches!(error, BotError::OtherBot), "{error}");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_webhook_hears_telegram_and_nobody_else() {
+    let mut rig = Rig::stopped().await;
+    let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let url = format!("http://{listen}/telegram");
+    rig.serve_by(Webhook { url: url.clone(), listen });
+    rig.write(BOSS, "/revenue");
+    rig.says(BOSS, "Итого 1 200").await;
+    let forged = json!({ "update_id": 1, "message": {
+        "message_id": 9, "date": 0, "chat": { "id": BOSS, "type": "private", "first_name": "x" }, "text": "/revenue",
+        "from": { "id": BOSS, "is_bot": false, "first_name": "x" },
+    }});
+    let client = reqwest::Client::new();
+    for secret in [None, Some("guess")] {
+        let mut request = client.post(&url).body(forged.to_string());
+        if let Some(secret) = secret {
+            request = request.header("x-telegram-bot-api-secret-token", secret);
+        }
+        assert_eq!(request.send().await.unwrap().status(), 401);
+    }
+    rig.quiet().await;
+    assert_eq!(rig.made.asked("revenue").len(), 1);
+    rig.stop().await;
+}

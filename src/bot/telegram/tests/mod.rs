@@ -1,0 +1,9 @@
+//! The whole front-end through teloxide, against the fake Telegram over HTTP.
+
+mod access;
+mod delivery;
+mod dialog;
+mod faults;
+mod oracle;
+mod rig;
+mod sending;

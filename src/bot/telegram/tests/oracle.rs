@@ -1,0 +1,60 @@
+//! Every call of a long evening, judged by typed models of the Bot API that others wrote (PyPI's aiogram), where they are installed.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use super::rig::{ANNA, BOSS, Rig};
+
+/// Names the Python that has aiogram; `scripts/test` makes one and sets it.
+const PYTHON: &str = "VITRINA_TEST_AIOGRAM";
+
+#[tokio::test]
+async fn every_call_is_one_that_telegram_knows() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["executive"]);
+    rig.write(BOSS, "/start");
+    rig.press(BOSS, BOSS, "Деньги").await;
+    rig.press(BOSS, BOSS, "Выручка").await;
+    rig.says(BOSS, "Данные за вчера").await;
+    for text in ["/wild", "/broken", "/help", "/users", "/subscriptions", "/find выручка"] {
+        rig.write(BOSS, text);
+        rig.quiet().await;
+    }
+    rig.write(BOSS, "/users");
+    rig.press(BOSS, BOSS, "Выгрузить").await;
+    rig.quiet().await;
+    let calls = rig.fake.calls();
+    let kinds = [
+        "getMe",
+        "getUpdates",
+        "sendMessage",
+        "sendPhoto",
+        "sendDocument",
+        "editMessageText",
+        "answerCallbackQuery",
+        "setMyCommands",
+        "deleteWebhook",
+    ];
+    for kind in kinds {
+        assert!(calls.iter().any(|call| call.method.eq_ignore_ascii_case(kind)), "{kind} was not called");
+    }
+    let Ok(python) = std::env::var(PYTHON) else {
+        // Without the judge nothing is claimed; the calls themselves were looked at above.
+        return;
+    };
+    let judged: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            let files: Vec<&str> = call.files.iter().map(|file| file.part.as_str()).collect();
+            json!({ "method": call.method, "params": call.params, "files": files })
+        })
+        .collect();
+    let file = rig.folder.path().join("calls.json");
+    std::fs::write(&file, serde_json::to_string(&judged).unwrap()).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/aiogram_judge.py");
+    let output = Command::new(python).arg(script).arg(&file).output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}

@@ -1,0 +1,124 @@
+//! Subscriptions and alerts, as time passes.
+
+use chrono::TimeDelta;
+
+use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, monday};
+use crate::model::time::Clock;
+
+fn pass(rig: &Rig, minutes: i64) {
+    rig.clock.set(rig.clock.now() + TimeDelta::minutes(minutes));
+}
+
+/// As long as several looks at what is due take.
+async fn looks() {
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+}
+
+#[tokio::test]
+async fn a_given_subscription_reaches_everyone_once_and_asks_each_question_once() {
+    let mut rig = Rig::stopped().await;
+    for user in 100..160 {
+        rig.fake.user(user, &format!("Менеджер {user}"), "ru");
+        rig.admit(user, &["regional"]);
+    }
+    rig.admit(IVAN, &["executive"]);
+    rig.serve();
+    looks().await;
+    assert_eq!(rig.count(100, "Итого"), 0, "it is not nine yet");
+    pass(&rig, 10);
+    rig.says(159, "Данные за вчера").await;
+    rig.says(SALES, "Данные за вчера").await;
+    rig.quiet().await;
+    looks().await;
+    for user in 100..160 {
+        assert_eq!(rig.count(user, "Итого 1 200"), 1, "{}", rig.told(user));
+    }
+    assert_eq!(rig.count(IVAN, "Итого"), 0, "it is not for the role executive");
+    // People without language speak the project's; the group does, too.
+    assert!(rig.made.asked("revenue").len() <= 2, "{} questions", rig.made.asked("revenue").len());
+    let uploads = rig.fake.calls_of("sendPhoto").iter().filter(|call| !call.files.is_empty()).count();
+    assert!(uploads < 61, "a picture is uploaded once it is known");
+
+    // Neither a restart nor time that passes sends it again before its next time.
+    rig.stop().await;
+    pass(&rig, 60);
+    rig.serve();
+    looks().await;
+    rig.quiet().await;
+    assert_eq!(rig.count(100, "Итого 1 200"), 1);
+}
+
+#[tokio::test]
+async fn someone_subscribes_pauses_and_wants_it_now() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/revenue");
+    rig.press(BOSS, BOSS, "Присылать").await;
+    rig.press(BOSS, BOSS, "Каждый день в 9:00").await;
+    rig.says(BOSS, "буду присылать").await;
+    rig.write(BOSS, "/subscriptions");
+    rig.press(BOSS, BOSS, "🔔 Выручка").await;
+    rig.press(BOSS, BOSS, "Приостановить").await;
+    rig.says(BOSS, "на паузе").await;
+    let before = rig.count(BOSS, "Итого 1 200");
+    pass(&rig, 10);
+    looks().await;
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "Итого 1 200"), before, "it is paused");
+    rig.press(BOSS, BOSS, "Возобновить").await;
+    rig.press(BOSS, BOSS, "Прислать сейчас").await;
+    let came =
+        rig.fake.wait_for(super::rig::SOON, |_| (rig.count(BOSS, "Итого 1 200") > before).then_some(()));
+    came.await.unwrap();
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "Итого 1 200"), before + 1);
+    pass(&rig, 24 * 60);
+    let came =
+        rig.fake.wait_for(super::rig::SOON, |_| (rig.count(BOSS, "Итого 1 200") > before + 1).then_some(()));
+    came.await.unwrap();
+    rig.press(BOSS, BOSS, "Удалить").await;
+    rig.says(BOSS, "Подписок нет").await;
+}
+
+#[tokio::test]
+async fn stale_data_is_waited_for_and_then_said() {
+    let rig = Rig::with_own(ANNA).await;
+    *rig.made.stale.lock().unwrap() = vec!["revenue_by_day".to_owned()];
+    pass(&rig, 10);
+    looks().await;
+    assert_eq!(rig.count(ANNA, "Итого"), 0, "it waits for fresh data");
+    pass(&rig, 121);
+    rig.says(ANNA, "Данные устарели: revenue_by_day").await;
+    rig.quiet().await;
+    assert_eq!(rig.count(ANNA, "Итого 1 200"), 1);
+}
+
+#[tokio::test]
+async fn an_alert_is_told_once_until_it_recovers() {
+    let rig = Rig::start().await;
+    rig.admit(IVAN, &["executive"]);
+    *rig.made.alert.lock().unwrap() = Some("сегодня <0.7".to_owned());
+    for _ in 0..3 {
+        pass(&rig, 60);
+        looks().await;
+    }
+    rig.says(IVAN, "Выручка <упала>").await;
+    rig.quiet().await;
+    assert_eq!(rig.count(IVAN, "сегодня <0.7"), 1);
+    *rig.made.alert.lock().unwrap() = None;
+    pass(&rig, 60);
+    rig.says(IVAN, "Снова в порядке").await;
+    assert_eq!(rig.count(ANNA, "упала"), 0);
+    assert!(monday() < rig.clock.now());
+}
+
+#[tokio::test]
+async fn what_fails_is_told_to_admins_once_until_it_works_again() {
+    let rig = Rig::start().await;
+    rig.made.failing.lock().unwrap().insert("orders/mrf1".to_owned(), "no connection to <crm>".to_owned());
+    rig.says(BOSS, "no connection to <crm>").await;
+    looks().await;
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "orders/mrf1"), 1);
+    rig.made.failing.lock().unwrap().clear();
+    rig.says(BOSS, "Снова в порядке: orders/mrf1").await;
+}

@@ -1,0 +1,63 @@
+//! What went wrong, for admins: reports that failed, messages that did not arrive, groups that moved.
+
+use super::{delivery::Trouble, html::escape, office::Office, requests, say};
+use crate::state::{bot::subscriptions::SubscriptionState, error::Result};
+
+/// Characters of a cause that admins are told; the log has all of it.
+const CAUSE: usize = 600;
+
+/// Tells admins of a message that did not arrive, and stops what would not arrive either.
+pub(super) fn tell(office: &Office, trouble: Trouble) -> Result<()> {
+    let messages = match trouble {
+        Trouble::Moved { from, to } => office.to_admins(
+            |language| format!("{}: <code>{from}</code> → <code>{to}</code>", say::group_moved(language)),
+            |_| vec![],
+        )?,
+        Trouble::Gone { chat, why } => {
+            close(office, chat, &why)?;
+            undelivered(office, chat, &why)?
+        }
+        Trouble::Lost { chat, why } => undelivered(office, chat, &why)?,
+    };
+    office.put(&messages)
+}
+
+/// Nothing can be said in a chat any more: what waits for it has failed, and what is sent to it again and again stops.
+pub(super) fn close(office: &Office, chat: i64, why: &str) -> Result<()> {
+    office.records.chat_failed(chat, why, office.now())?;
+    office.records.unreachable(chat)?;
+    for subscription in office.records.subscriptions(None)? {
+        if subscription.chat == Some(chat) && subscription.state != SubscriptionState::Stopped {
+            let stopped = SubscriptionState::Stopped;
+            office.records.set_subscription(subscription.id, stopped, Some(why), office.now())?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells admins why a report failed that someone wanted.
+pub(super) fn report_failed(office: &Office, reader: i64, report: &str, cause: &str) -> Result<()> {
+    tracing::warn!("report `{report}` failed for {reader}: {cause}");
+    let cause: String = cause.chars().take(CAUSE).collect();
+    let known = office.records.user(reader)?;
+    let reader = known.map_or(reader.to_string(), |user| requests::called(&user));
+    let messages = office.to_admins(
+        |language| {
+            let head = format!("<b>{}</b>: {}", say::report_failed(language), escape(report));
+            format!("{head}\n{}\n<pre>{}</pre>", escape(&reader), escape(&cause))
+        },
+        |_| vec![],
+    )?;
+    office.put(&messages)
+}
+
+/// Admins who cannot be written to are not told that they cannot.
+fn undelivered(office: &Office, chat: i64, why: &str) -> Result<Vec<crate::state::bot::outbox::NewMessage>> {
+    let known = office.records.user(chat)?;
+    let called = known.map_or(chat.to_string(), |user| requests::called(&user));
+    let told = office.to_admins(
+        |language| format!("{} {}: {}", say::undelivered(language), escape(&called), escape(why)),
+        |_| vec![],
+    )?;
+    Ok(told.into_iter().filter(|message| message.chat != chat).collect())
+}

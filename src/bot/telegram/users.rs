@@ -1,0 +1,115 @@
+//! Users for the command line: the same changes as `/users` makes, with the same consequences. A bot that runs in another process sees them at its next
+//! step, since rights are read anew for each; and it sends what is told here.
+
+use std::{path::Path, sync::Arc};
+
+use tokio::sync::Notify;
+
+use super::{
+    BotError, LOOK, Setting,
+    files::Files,
+    office::{Office, Settings},
+    requests,
+};
+use crate::{
+    bot::users_csv::Listed,
+    model::time::Clock,
+    state::bot::{
+        BotRecords,
+        users::{Act, Entry, Standing, User, UserFilter},
+    },
+};
+
+/// Who does it, in the audit.
+const ACTOR: &str = "command line";
+
+/// The bot's users.
+pub struct Users {
+    office: Office,
+}
+
+impl Users {
+    /// Opens them beside the state files.
+    pub fn open(setting: Arc<Setting>, state: &Path, clock: Arc<dyn Clock>) -> Result<Self, BotError> {
+        let settings: Settings = Arc::new(move || Arc::clone(&setting));
+        let (records, files) = (Arc::new(BotRecords::open(state)?), Files::open(state)?);
+        Ok(Self {
+            office: Office { settings, records, files, clock, news: Arc::new(Notify::new()), look: LOOK },
+        })
+    }
+
+    /// Those whose name, user name, id or role fits; all where nothing is searched for.
+    pub fn list(&self, search: &str) -> Result<Vec<User>, BotError> {
+        let filter = UserFilter { search: search.to_owned(), standing: None };
+        Ok(self.office.records.users(&filter, 0, usize::MAX)?)
+    }
+
+    /// What was done to someone, the newest first.
+    pub fn history(&self, id: i64, limit: usize) -> Result<Vec<Entry>, BotError> {
+        Ok(self.office.records.audit(Some(id), limit)?)
+    }
+
+    /// Changes someone, who is told what follows.
+    pub fn change(
+        &self,
+        id: i64,
+        act: &str,
+        detail: &str,
+        change: impl FnOnce(&mut User),
+    ) -> Result<User, BotError> {
+        let act = Act {
+            at: self.office.now(),
+            actor: ACTOR.to_owned(),
+            act: act.to_owned(),
+            detail: detail.to_owned(),
+        };
+        let (user, told) = requests::change(&self.office, id, &act, change)?;
+        self.office.put(&told)?;
+        Ok(user)
+    }
+
+    /// Makes someone what a table says.
+    pub fn import(&self, listed: &Listed) -> Result<User, BotError> {
+        let detail = format!("{}: {}", listed.standing.as_str(), listed.roles.join(", "));
+        self.change(listed.id, "import", &detail, |user| {
+            if !listed.name.is_empty() {
+                user.name.clone_from(&listed.name);
+            }
+            user.standing = listed.standing;
+            user.roles.clone_from(&listed.roles);
+            user.attributes.clone_from(&listed.attributes);
+            user.expires = listed.expires;
+            user.zone.clone_from(&listed.zone);
+        })
+    }
+
+    /// Gives roles; whoever has one is in, unless they are blocked: that is taken back by `revoke` first.
+    pub fn grant(&self, id: i64, roles: &[String], more: impl FnOnce(&mut User)) -> Result<User, BotError> {
+        self.change(id, "grant", &roles.join(", "), |user| {
+            for role in roles {
+                if !user.roles.contains(role) {
+                    user.roles.push(role.clone());
+                }
+            }
+            if user.standing != Standing::Blocked {
+                user.standing = Standing::Member;
+            }
+            more(user);
+        })
+    }
+
+    /// Takes roles away; all of them, and the access itself, where none is named.
+    pub fn revoke(&self, id: i64, roles: &[String]) -> Result<User, BotError> {
+        self.change(id, "revoke", &roles.join(", "), |user| {
+            user.roles.retain(|role| !roles.is_empty() && !roles.contains(role));
+            if user.roles.is_empty() {
+                user.standing = Standing::Seen;
+            }
+        })
+    }
+
+    /// Shuts someone out for good.
+    pub fn block(&self, id: i64) -> Result<User, BotError> {
+        self.change(id, "block", "", |user| user.standing = Standing::Blocked)
+    }
+}

@@ -1,0 +1,80 @@
+//! `bot fake`: the bot in a Telegram of our own, to be tried in a browser without any account.
+
+use std::sync::Arc;
+
+use crate::{
+    bot::{
+        fake::{Fake, TOKEN},
+        telegram::{self, Parts},
+    },
+    cli::{
+        context::Context,
+        failure::{Exit, Failure, Result},
+        interrupt, output, runner,
+    },
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  vitrina bot fake
+  vitrina bot fake --port 8081 --user 7=Анна --user 8=Иван --group=-100500=Продажи";
+
+/// Who is there unless told: the file's first admin, or else this id.
+const SOMEONE: i64 = 1;
+
+/// Options of `bot fake`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Port on this machine; any free one unless told
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+
+    /// Someone besides the admins of bot.toml: a Telegram id and a name
+    #[arg(long, value_name = "ID=NAME", value_parser = person)]
+    user: Vec<(i64, String)>,
+
+    /// A group besides those of bot.toml: a negative Telegram id and a title
+    #[arg(long, value_name = "ID=TITLE", value_parser = person, allow_hyphen_values = true)]
+    group: Vec<(i64, String)>,
+}
+
+fn person(text: &str) -> std::result::Result<(i64, String), String> {
+    let (id, name) = text.split_once('=').ok_or("expected ID=NAME")?;
+    Ok((id.parse().map_err(|_| "expected a whole number before `=`")?, name.to_owned()))
+}
+
+/// Runs the command, until Ctrl-C.
+pub(super) async fn run(args: &Args, context: &Context) -> Result {
+    let project = context.project()?;
+    let bot = project.bot.clone().ok_or_else(|| {
+        Failure::usage("the project has no bot.toml").hint("the bot is described there: see docs/bot.md")
+    })?;
+    let fake = Fake::start(args.port, TOKEN).await.map_err(|error| Failure {
+        exit: Exit::World,
+        ..Failure::problem(format!("cannot listen: {error}"))
+    })?;
+    let language = if project.language == crate::config::project::Language::Ru { "ru" } else { "en" };
+    let admins = if bot.admins.is_empty() { vec![SOMEONE] } else { bot.admins.clone() };
+    for admin in &admins {
+        fake.user(*admin, &format!("Admin {admin}"), language);
+    }
+    args.user.iter().for_each(|(id, name)| fake.user(*id, name, language));
+    args.group.iter().for_each(|(id, title)| fake.group(*id, title));
+    for (name, chat) in &bot.chats {
+        if let Some(id) = chat.id {
+            fake.group(id, name);
+        }
+    }
+    output::print(&fake.url())?;
+    context.output.say("open it in a browser and write /start; Ctrl-C ends it");
+    let runtime = runner::open(&project)?;
+    let parts = Parts::of_project(Arc::new(move || Arc::clone(&runtime)), TOKEN.to_owned());
+    // A folder of its own: what is tried here changes no user and no subscription of the bot that serves people.
+    let state = project.state.join("fake");
+    let parts = parts.map(|parts| Parts { state, api_url: Some(fake.url()), webhook: None, ..parts });
+    let Some(parts) = parts else { return Ok(()) };
+    telegram::run(parts, interrupt::listen())
+        .await
+        .map_err(|error| Failure { exit: Exit::World, ..Failure::problem(error.to_string()) })
+}

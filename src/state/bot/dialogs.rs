@@ -1,0 +1,99 @@
+//! Where each dialog stands, which messages show it, and which updates were handled.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    BotRecords,
+    outbox::{self, NewMessage},
+};
+use crate::state::error::Result;
+
+/// Updates that are remembered; Telegram repeats the newest only.
+const UPDATES: i64 = 10_000;
+
+/// What came of an update.
+#[derive(Debug, Clone, Default)]
+pub struct Step {
+    /// The update's id; `None` = it did not come from outside.
+    pub update: Option<u32>,
+    /// Whose dialog.
+    pub user: i64,
+    /// In which chat.
+    pub chat: i64,
+    /// Where it stands now; `None` = as before.
+    pub state: Option<String>,
+    /// What is told.
+    pub messages: Vec<NewMessage>,
+}
+
+impl BotRecords {
+    /// Whether an update was handled before.
+    pub fn is_handled(&self, update: u32) -> Result<bool> {
+        self.database.with(|connection| {
+            connection.prepare_cached("SELECT 1 FROM bot_updates WHERE id = ?1")?.exists([update])
+        })
+    }
+
+    /// Where a dialog stands.
+    pub fn dialog(&self, user: i64, chat: i64) -> Result<Option<String>> {
+        self.database.with(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT state FROM bot_dialogs WHERE user = ?1 AND chat = ?2")?;
+            statement.query_row([user, chat], |row| row.get(0)).optional()
+        })
+    }
+
+    /// Every dialog: its user, its chat, where it stands.
+    pub fn dialogs(&self) -> Result<Vec<(i64, i64, String)>> {
+        self.database.with(|connection| {
+            let mut statement = connection.prepare_cached("SELECT user, chat, state FROM bot_dialogs")?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+        })
+    }
+
+    /// Writes down what came of an update, all at once. Durable when it returns.
+    pub fn step(&self, step: &Step, at: DateTime<Utc>) -> Result<()> {
+        self.database.with(|connection| {
+            let transaction = connection.transaction()?;
+            if let Some(update) = step.update {
+                transaction
+                    .prepare_cached("INSERT OR IGNORE INTO bot_updates VALUES (?1)")?
+                    .execute([update])?;
+                transaction
+                    .prepare_cached("DELETE FROM bot_updates WHERE id < ?1")?
+                    .execute([i64::from(update) - UPDATES])?;
+            }
+            if let Some(state) = &step.state {
+                transaction
+                    .prepare_cached("INSERT OR REPLACE INTO bot_dialogs VALUES (?1, ?2, ?3)")?
+                    .execute(params![step.user, step.chat, state])?;
+            }
+            outbox::insert(&transaction, &step.messages, at)?;
+            transaction.commit()
+        })
+    }
+
+    /// The messages that show a dialog, as whoever sends them wrote them down.
+    pub fn shown(&self, user: i64, chat: i64) -> Result<Option<String>> {
+        self.database.with(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT messages FROM bot_shown WHERE user = ?1 AND chat = ?2")?;
+            statement.query_row([user, chat], |row| row.get(0)).optional()
+        })
+    }
+
+    /// A message of the outbox has arrived; with it, which messages show the dialog of a user now.
+    pub fn arrived(&self, id: i64, shown: Option<(i64, i64, &str)>) -> Result<()> {
+        self.database.with(|connection| {
+            let transaction = connection.transaction()?;
+            if let Some((user, chat, messages)) = shown {
+                transaction
+                    .prepare_cached("INSERT OR REPLACE INTO bot_shown VALUES (?1, ?2, ?3)")?
+                    .execute(params![user, chat, messages])?;
+            }
+            transaction.prepare_cached("DELETE FROM bot_outbox WHERE id = ?1")?.execute([id])?;
+            transaction.commit()
+        })
+    }
+}

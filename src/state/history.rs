@@ -351,6 +351,20 @@ mod tests {
     }
 
     #[test]
+    fn a_history_of_the_first_format_keeps_its_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Format { file: FORMAT.file, migrations: &FORMAT.migrations[..1], synchronous: "NORMAL" };
+        let old = Database::open(folder.path(), &first).unwrap();
+        let insert = "INSERT INTO runs (id, job, member, name, process, state, started)
+                      VALUES ('1', 'a', '', 'a', 'x', 'done', '2026-01-01T00:00:00.000000Z')";
+        old.with(|connection| connection.execute(insert, [])).unwrap();
+        drop(old);
+        let history = History::open(folder.path()).unwrap();
+        assert_eq!(history.list(&RunFilter::default(), 10).unwrap().len(), 1);
+        assert_eq!(history.standings().unwrap(), vec![]);
+    }
+
+    #[test]
     fn deleting_the_file_loses_history_only() {
         let folder = tempfile::tempdir().unwrap();
         History::open(folder.path()).unwrap().begin(&track("a", "x"), at(0)).unwrap();

@@ -18,6 +18,7 @@ mod follow;
 mod greenplum;
 mod kafka;
 mod postgres;
+mod premier;
 mod push_down;
 mod refresh;
 mod sqlite;

@@ -30,6 +30,8 @@ impl Cinema {
         };
         let ago = |days| Utc::now().date_naive().checked_sub_days(Days::new(days)).unwrap();
         edit("pipelines/platform_viewers.toml", "start = 2024-11-01", &format!("start = {}", ago(90)));
+        let window = format!("start = {}", ago(90));
+        edit("marts/episode_views_by_viewer.toml", "start = 2024-11-01", &window);
         let renamed =
             "tv_id = 104, title_ru = \"Новый ледоход\", genre_name = \"драма\", age_restriction = 12";
         edit(

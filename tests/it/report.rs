@@ -212,3 +212,17 @@ fn a_large_answer_is_whole_in_its_file() {
     fs::File::open(csv).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text.lines().count(), 30_011);
 }
+
+#[test]
+fn stale_data_says_so_first() {
+    let shop = shop();
+    let fresh = told(&shop.vitrina(&["report", "sales"]).done());
+    assert!(!fresh.contains("устарели"), "{fresh}");
+    shop.write(
+        "marts/sales.toml",
+        &format!("description = \"Продажи по дням\"\n{MART}\n[freshness]\nwarn_after = \"1s\"\n"),
+    );
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    let stale = told(&shop.vitrina(&["report", "sales"]).done());
+    assert!(stale.starts_with("⚠️ Данные устарели: «Продажи по дням» — по состоянию на "), "{stale}");
+}

@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, Range};
 
 use datafusion::sql::sqlparser::{
     ast::{Expr, Query, Select, Spanned, Statement, Visit, Visitor},
-    dialect::{Dialect, GenericDialect, PostgreSqlDialect, SQLiteDialect},
+    dialect::{ClickHouseDialect, Dialect, GenericDialect, PostgreSqlDialect, SQLiteDialect},
     parser::{Parser, ParserError},
     tokenizer::{Span, Token, TokenWithSpan, Tokenizer},
 };
@@ -34,7 +34,10 @@ pub(super) fn query(sql: &str) -> Result<Parsed<Query>, Finding> {
 
 /// Parses a query of some database's own SQL: whichever way of writing it fits.
 pub(super) fn native(sql: &str) -> Result<Parsed<Query>, Finding> {
-    let other = || query_of(&SQLiteDialect {}, sql).or_else(|_| query(sql));
+    let other = || {
+        let clickhouse = || query_of(&ClickHouseDialect {}, sql);
+        query_of(&SQLiteDialect {}, sql).or_else(|_| query(sql)).or_else(|_| clickhouse())
+    };
     query_of(&PostgreSqlDialect {}, sql).or_else(|finding| other().map_err(|_| finding))
 }
 

@@ -123,7 +123,6 @@ impl MartRun<'_> {
                 (Rows::Stream(query), schema)
             }
         };
-        self.sink.recover(&goal.track).await?;
         let claim = self.sink.claim(&goal.track, &schema).await?;
         let inside = match (self.windows, &goal.window) {
             (Some(windows), Some(window)) => Some(Inside::of(windows, window, &claim.schema)?),

@@ -9,7 +9,7 @@ use arrow::{
     datatypes::SchemaRef,
 };
 use chrono::{DateTime, NaiveDate, Utc};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, stream::FuturesUnordered};
 
 use super::{
     blocking,
@@ -76,7 +76,8 @@ impl MartRun<'_> {
             fingerprint: digest.clone(),
             inputs: inputs.of(&window),
         };
-        self.build_all(due.into_iter().map(goal).collect(), tally).await?;
+        let goals: Vec<Goal> = due.into_iter().map(goal).collect();
+        self.build_all(&goals, tally).await?;
         if let Some(asked) = asked.filter(|asked| !asked.stale) {
             let (history, name, asked) = (Arc::clone(&self.runtime.history), self.track.name(), *asked);
             blocking(move || history.end_backfill(&name, asked.from, asked.last)).await?;
@@ -84,22 +85,24 @@ impl MartRun<'_> {
         Ok(())
     }
 
-    /// Builds windows. One whose checks block it does not hold up the others; any other failure does.
-    async fn build_all(&self, goals: Vec<Goal>, tally: &mut Tally) -> Result<()> {
+    /// Builds windows, some at once. One whose checks block it does not hold up the others; after any other failure no new ones are begun.
+    async fn build_all(&self, goals: &[Goal], tally: &mut Tally) -> Result<()> {
         let total = goals.len() as u64;
         self.observer.event(&self.track, &Event::Windows { done: 0, total });
         let at_once = self.runtime.project.parallel.max(1);
-        let builds = stream::iter(&goals).map(|goal| async move { (goal, self.build_in_time(goal).await) });
-        let mut builds = builds.buffer_unordered(at_once);
-        let (mut done, mut blocked, mut first) = (0, 0_u64, None);
-        while let Some((goal, built)) = builds.next().await {
+        let (mut waiting, mut running) = (goals.iter(), FuturesUnordered::new());
+        let (mut done, mut failed) = (0, Failed::default());
+        loop {
+            while running.len() < at_once
+                && failed.world.is_none()
+                && let Some(goal) = waiting.next()
+            {
+                running.push(self.build_one(goal));
+            }
+            let Some((goal, built)) = running.next().await else { break };
             match built {
                 Ok(built) => self.count(goal, &built, tally),
-                Err(error) if error.kind == ErrorKind::CheckFailed => {
-                    blocked += 1;
-                    first = first.or(Some(error));
-                }
-                Err(error) => return Err(of_window(goal, error)),
+                Err(error) => failed.take(of_window(goal, error)),
             }
             done += 1;
             self.observer.event(&self.track, &Event::Windows { done, total });
@@ -109,14 +112,11 @@ impl MartRun<'_> {
                 tally.note(&format!("maintenance did not succeed: {error}"));
             }
         }
-        match first {
-            None => Ok(()),
-            Some(error) if blocked == 1 => Err(error),
-            Some(error) => {
-                let message = format!("{} (and checks block {} more windows)", error.message, blocked - 1);
-                Err(Error { message, ..error })
-            }
-        }
+        failed.into_result()
+    }
+
+    async fn build_one<'g>(&self, goal: &'g Goal) -> (&'g Goal, Result<Built>) {
+        (goal, self.build_in_time(goal).await)
     }
 
     /// One window has the time that a run of a whole table has.
@@ -170,9 +170,40 @@ pub(super) fn unbuilt(seq: u64, at: DateTime<Utc>) -> Record {
     Record { seq: seq + 1, progress: Progress::Start, attempt: AttemptId::fresh(), at, rows: 0 }
 }
 
+/// What went wrong with windows.
+#[derive(Default)]
+struct Failed {
+    /// The first that a check blocked, and how many were blocked.
+    blocked: Option<Error>,
+    others: u64,
+    /// The first other failure.
+    world: Option<Error>,
+}
+
+impl Failed {
+    fn take(&mut self, error: Error) {
+        match (error.kind, &self.blocked, &self.world) {
+            (ErrorKind::CheckFailed, None, _) => self.blocked = Some(error),
+            (ErrorKind::CheckFailed, Some(_), _) => self.others += 1,
+            (_, _, None) => self.world = Some(error),
+            (_, _, Some(_)) => {}
+        }
+    }
+
+    fn into_result(self) -> Result<()> {
+        let Some(error) = self.world.or(self.blocked) else { return Ok(()) };
+        if self.others == 0 || error.kind != ErrorKind::CheckFailed {
+            return Err(error);
+        }
+        let message = format!("{} (and checks block {} more windows)", error.message, self.others);
+        Err(Error { message, ..error })
+    }
+}
+
 fn of_window(goal: &Goal, error: Error) -> Error {
     let Some(window) = goal.window else { return error };
-    if error.kind == ErrorKind::Cancelled {
+    // What a check says names its window.
+    if matches!(error.kind, ErrorKind::Cancelled | ErrorKind::CheckFailed) {
         return error;
     }
     Error { message: format!("window {window}: {}", error.message), ..error }
@@ -236,17 +267,18 @@ impl Inside {
         let column = batch.column_by_name(&self.column).ok_or_else(|| {
             Error::new(ErrorKind::SchemaChanged, format!("the rows have no column `{}`", self.column))
         })?;
-        let bound = |value: &Value| scalar(value).to_scalar().map_err(Error::from);
+        let kind = column.data_type();
+        let bound = |value: &Value| {
+            scalar(value).cast_to(kind).and_then(|value| value.to_scalar()).map_err(Error::from)
+        };
         let after = gt_eq(column, &bound(&self.from)?).map_err(Error::from)?;
         let before = lt(column, &bound(&self.until)?).map_err(Error::from)?;
         let holds = |found: &BooleanArray, row| found.is_valid(row) && found.value(row);
-        let outside =
-            (0..batch.num_rows()).filter(|row| !(holds(&after, *row) && holds(&before, *row))).count();
-        if outside == 0 {
+        if (0..batch.num_rows()).all(|row| holds(&after, row) && holds(&before, row)) {
             return Ok(());
         }
         let message =
-            format!("mart `{}`: {outside} rows lie outside of the window by `{}`", track.name(), self.column);
+            format!("mart `{}`: a row lies outside of its window by `{}`", track.name(), self.column);
         Err(Error::new(ErrorKind::BadData, message)
             .hint("bound the query by `:window.from` and `:window.until` on what `window.column` is made of"))
     }

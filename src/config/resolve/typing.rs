@@ -125,8 +125,12 @@ impl Judge<'_> {
                 self.pipeline(member, trees.get(JobKind::Pipeline, job), report);
             }
             Unmade::Mart(job, facts, Some(sql)) => {
-                let node = trees.get(JobKind::Mart, job).at(&["sql"]);
-                self.query(sql, node, &params(facts), report);
+                let tree = trees.get(JobKind::Mart, job);
+                let mut params = params(facts);
+                if tree.find(&["window"]).is_some() {
+                    params.extend(window_types());
+                }
+                self.query(sql, tree.at(&["sql"]), &params, report);
             }
             Unmade::Mart(_, _, None) => {}
         }

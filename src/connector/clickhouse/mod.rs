@@ -3,6 +3,7 @@
 mod catalog;
 mod client;
 mod error;
+mod executor;
 mod filter;
 mod finish;
 mod ipc;

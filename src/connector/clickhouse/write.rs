@@ -186,14 +186,13 @@ impl Sink for TableSink {
         rows: Rows,
     ) -> Result<Box<dyn Staged>> {
         let inner = &self.inner;
-        let Rows::Stream(rows) = rows else {
-            let message = format!("{} takes rows, and no statements", inner.shown);
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        };
         let target = inner.table().await?;
         let note = Note::begun(&inner.spec.table, track, claim, unit, attempt, Way::Move);
         let stage = Stage::make(&inner.server, &target, &inner.spec, &note, &inner.shown).await?;
-        let count = stage.fill(&target, &inner.spec, &claim.schema, rows).await?;
+        let count = match rows {
+            Rows::Stream(rows) => stage.fill(&target, &inner.spec, &claim.schema, rows).await?,
+            Rows::Sql(query) => stage.fill_inside(&target, &unit.scope, &claim.schema, &query).await?,
+        };
         failpoint::pass("clickhouse.stage.after");
         let way = inner.way(unit, stage.keys.as_ref());
         let record = attempt.record(claim, unit, count);

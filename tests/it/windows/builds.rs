@@ -157,7 +157,6 @@ fn nothing_is_lost_with_the_state() {
     assert_eq!(built(&project, &["run", "daily"]), 1, "the records are in the table");
     let status = told(&project, &["status", "daily"]);
     assert_eq!(status[0]["windows"], json!({ "built": 4, "all": 4, "due": 1, "stale": 0 }));
-    std::fs::write(project.path("state/newer"), "").unwrap();
     project.sqlite("state/history.db", "PRAGMA user_version = 99");
     project.vitrina(&["run", "daily"]).says(3, &["newer than this Vitrina knows"]);
 }

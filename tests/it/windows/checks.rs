@@ -97,7 +97,7 @@ fn a_window_that_is_blocked_holds_up_no_other() {
 fn the_age_of_old_windows_is_not_asked() {
     let project = project("copies", 5, "");
     let query = QUERY.replace("count(*) AS n", "max(at) AS newest");
-    let check = "[[check]]\nfreshness.newest = \"49h\"\n";
+    let check = "[[check]]\nseverity = \"warn\"\nfreshness.newest = \"49h\"\n";
     project.write("marts/daily.toml", &(daily(&query, "copies", 5, "") + check));
     project.must(&["run", "daily"]);
     let asked = told(&project, &["checks", "daily"]);

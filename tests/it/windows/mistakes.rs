@@ -20,7 +20,8 @@ fn known(query: &str, more: &str) -> String {
     daily(query, "lake", 3, more)
 }
 
-const VALUES: &str = "SELECT local_date(at) AS dt, at, 1 AS n FROM (VALUES (TIMESTAMP '2026-01-01T00:00:00Z' AT TIME ZONE 'UTC')) AS t (at) \
+const VALUES: &str = "SELECT local_date(at) AS dt, at, 1 AS n \
+                      FROM (SELECT arrow_cast('2026-01-01T00:00:00Z', 'Timestamp(Microsecond, Some(\"UTC\"))') AS at) AS t \
                       WHERE at >= :window.from AND at < :window.until";
 
 #[test]
@@ -83,7 +84,9 @@ fn a_row_outside_of_its_window_stops_the_build() {
         let query = "SELECT DATE '2020-01-01' AS dt, count(*) AS n, sum(amount) AS amount FROM bot.events \
                      WHERE at >= :window.from AND at < :window.until";
         project.write("marts/daily.toml", &daily(query, connection, 2, ""));
-        project.vitrina(&["run", "daily"]).says(1, &["lie outside of the window by `dt`", "window 20"]);
+        project
+            .vitrina(&["run", "daily"])
+            .says(1, &["a row lies outside of its window by `dt`", "window 20"]);
         assert_eq!(found(&project, "mart.daily"), before);
     }
 }

@@ -96,3 +96,43 @@ fn a_mart_inside_postgres_is_cut_too() {
     project.vitrina(&["run", "daily"]).says(1, &["outside of"]);
     assert_eq!(project.number("SELECT sum(amount) FROM mart.daily"), 6);
 }
+
+/// ClickHouse's own SQL, staged inside the server: parameters are bound, checks and windows hold.
+#[test]
+fn a_mart_inside_clickhouse_is_cut_too() {
+    let place = clickhouse::Place::new();
+    place.run("CREATE TABLE events (at DateTime64(6, 'UTC'), amount Int64, name String) ENGINE = MergeTree ORDER BY at");
+    for ago in 0..=3 {
+        let noon = format!("{} 20:00:00", day(ago) - chrono::Days::new(1));
+        let insert = format!(
+            "INSERT INTO events SELECT toDateTime64('{noon}', 6, 'UTC') + INTERVAL 2 HOUR, {ago}, 'о\\'Нил' FROM numbers(3)"
+        );
+        place.run(&insert);
+    }
+    let region = "[matrix.region]\nmrf1 = { title = \"о'Нил\\\\\" }\n";
+    let project = Sandbox::new(&[(
+        "vitrina.toml",
+        &format!("{PROJECT}{region}{}", CLICKHOUSE.replace("DATABASE", &place.config.database)),
+    )]);
+    let query = "SELECT at, sum(amount) AS amount, any(:region.title) AS region, uniqCombined(name) AS names FROM dwh.events \
+                 WHERE at >= :window.from AND at < :window.until GROUP BY at";
+    let head = "native = true\nmatrix = [\"region\"]\n";
+    let check = "table = \"daily\"\n[[check]]\nname = \"знак\"\nrange.amount = { min = 0 }\n";
+    let mart = head.to_owned() + &daily(query, "dwh", 3, "").replace("\"dt\"", "\"at\"") + check;
+    project.write("marts/daily.toml", &mart);
+    project.must(&["check"]);
+    assert!(project.must(&["explain", "daily", "--plan"]).contains("{v1:String}"));
+    let run = told(&project, &["run", "daily"]);
+    assert_eq!((run[0]["units"].as_i64(), run[0]["written"].as_i64()), (Some(4), Some(4)), "{run:#}");
+    let rows = project.query("SELECT amount, region, names FROM mart.daily ORDER BY at");
+    let row = |amount: i64| serde_json::json!({ "amount": amount, "region": "о'Нил\\", "names": 1 });
+    assert_eq!(rows, [9, 6, 3, 0].map(row));
+    place.run("ALTER TABLE events UPDATE amount = -1 WHERE 1 SETTINGS mutations_sync = 2");
+    project.vitrina(&["run", "daily"]).says(1, &["check \"знак\" does not hold"]);
+    let outside = mart
+        .replace("SELECT at,", "SELECT addYears(at, -1) AS early,")
+        .replace("column = \"at\"", "column = \"early\"");
+    project.write("marts/daily.toml", &outside);
+    assert_eq!(project.vitrina(&["run", "daily"]).code, Some(1));
+    assert_eq!(project.number("SELECT count(*) FROM mart.daily"), 4);
+}

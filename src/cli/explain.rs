@@ -80,13 +80,31 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
             }
             match error {
                 Some(error) => told.line("next", &format!("not known: {error} ({})", error.advice())),
-                None => sent(runtime, node, &mut told).await?,
+                None => {
+                    sent(runtime, node, &mut told).await?;
+                    filled(runtime, node, &mut told).await?;
+                }
             }
         }
         if let Some(runtime) = runtime.as_ref().filter(|_| args.plan) {
             unless_interrupted(plans(runtime, node, &mut told)).await?;
         }
         output::print(&told.lines.join("\n"))?;
+    }
+    Ok(())
+}
+
+/// Whether the rows of a mart pass through here.
+async fn filled(runtime: &Runtime, node: &Node, told: &mut Told) -> Result {
+    let inside =
+        unless_interrupted(async { Ok(runtime.stays_inside(&node.job, &node.member).await) }).await?;
+    match inside {
+        Ok(Some(true)) => {
+            told.line("rows", "stay where they are: the place fills its table itself, by INSERT … SELECT")
+        }
+        Ok(Some(false)) => told.line("rows", "pass through Vitrina"),
+        // No table of a mart; or one whose inputs are not there yet, which a run tells.
+        Ok(None) | Err(_) => {}
     }
     Ok(())
 }

@@ -33,7 +33,10 @@ use crate::{
         executor::Statement,
         sink::{Attempt, Claim, Rows, Sink},
     },
-    engine::{params::Params, session::normal},
+    engine::{
+        params::Params,
+        session::{Engine, normal},
+    },
     failpoint,
     model::{
         name::{AttemptId, Track},
@@ -189,10 +192,7 @@ impl MartRun<'_> {
     /// The query as one statement of the sink's own place, where that computes it whole.
     async fn whole(&self, goal: &Goal, now: DateTime<Utc>) -> Result<Option<(Statement, SchemaRef)>> {
         let Some(place) = self.there else { return Ok(None) };
-        if self.sql.native {
-            return self.runtime.engine.native_whole(&self.sql.text, &goal.params, place).await;
-        }
-        self.runtime.engine.whole(&self.sql.text, &goal.params, now, place).await
+        whole(&self.runtime.engine, self.sql, &goal.params, now, place).await
     }
 
     /// The query's rows with the target's types; one that does not fit, or lies outside its window, fails the build.
@@ -221,6 +221,20 @@ impl MartRun<'_> {
         let nonempty = rows.filter(|batch| future::ready(batch.as_ref().map_or(true, |b| b.num_rows() > 0)));
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(target), nonempty))
     }
+}
+
+/// A mart's query as one statement of a place, where that computes it whole.
+pub(super) async fn whole(
+    engine: &Engine,
+    sql: &Sql,
+    params: &Params,
+    now: DateTime<Utc>,
+    place: &str,
+) -> Result<Option<(Statement, SchemaRef)>> {
+    if sql.native {
+        return engine.native_whole(&sql.text, params, place).await;
+    }
+    engine.whole(&sql.text, params, now, place).await
 }
 
 /// What a build left.

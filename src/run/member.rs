@@ -255,9 +255,6 @@ impl Runtime {
     ) -> Result<()> {
         match &member.output {
             MartOutput::Table { sql, sink, windows, checks, .. } => {
-                let there = self.project.connections.get(&sink.connection);
-                let takes = matches!(sink.mode, Mode::Replace | Mode::Window);
-                let there = there.filter(|config| takes && config.runs_sql());
                 let inputs = self.inputs(&mart.info.name, &member.member).await;
                 let run = MartRun {
                     runtime: self,
@@ -269,7 +266,7 @@ impl Runtime {
                     checks,
                     track: order.track,
                     sink: self.sink(sink).await?,
-                    there: there.map(|_| sink.connection.as_str()),
+                    there: self.there(sink),
                     clock: Arc::clone(&self.clock),
                     observer: order.observer,
                     cancel: order.cancel,
@@ -339,6 +336,13 @@ impl Runtime {
                 Arc::clone(&self.clock),
             ),
         }
+    }
+
+    /// The connection of a mart's sink, where it may fill the table by SQL of its own.
+    pub(super) fn there<'s>(&self, sink: &'s SinkSpec) -> Option<&'s str> {
+        let config = self.project.connections.get(&sink.connection)?;
+        let takes = matches!(sink.mode, Mode::Replace | Mode::Window);
+        (takes && config.runs_sql()).then_some(sink.connection.as_str())
     }
 
     pub(super) async fn sink(&self, spec: &SinkSpec) -> Result<Arc<dyn Sink>> {

@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::{
     Runtime,
     ledger::{ADOPTED, Ledger, Why},
-    mart::fingerprint,
+    mart::{fingerprint, whole},
     member::Found,
+    params,
 };
 use crate::{
     config::project::MartOutput,
@@ -80,6 +81,16 @@ impl Runtime {
                 }
             }
         }))
+    }
+
+    /// Whether the rows of a mart's member never leave the place that they lie in and are computed in; `None` = it is no table of a mart.
+    pub async fn stays_inside(&self, job: &JobName, member: &Member) -> Result<Option<bool>> {
+        let Found::Mart(_, found) = self.find(job, member)? else { return Ok(None) };
+        let MartOutput::Table { sql, sink, windows, .. } = &found.output else { return Ok(None) };
+        let Some(place) = self.there(sink) else { return Ok(Some(false)) };
+        let now = self.clock.now();
+        let params = params::of_table(&found.facts, windows.as_ref(), None, now);
+        Ok(Some(whole(&self.engine, sql, &params, now, place).await?.is_some()))
     }
 
     /// Why a table that is built whole would come out otherwise.

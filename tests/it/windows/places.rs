@@ -88,6 +88,7 @@ fn a_mart_inside_postgres_is_cut_too() {
         let run = told(&project, &["backfill", "daily", "--from", &day(3).to_string()]);
         assert_eq!((run[0]["units"].as_i64(), run[0]["written"].as_i64()), (Some(4), Some(4)), "{run:#}");
         assert_eq!(project.number("SELECT count(*) FROM mart.daily"), 4);
+        assert!(project.must(&["explain", "daily"]).contains("stay where they are"));
     }
     runtime.block_on(place.run("UPDATE events SET amount = -1"));
     project.vitrina(&["run", "daily"]).says(1, &["check \"знак\" does not hold"]);
@@ -127,6 +128,7 @@ fn a_mart_inside_clickhouse_is_cut_too() {
     let rows = project.query("SELECT amount, region, names FROM mart.daily ORDER BY at");
     let row = |amount: i64| serde_json::json!({ "amount": amount, "region": "о'Нил\\", "names": 1 });
     assert_eq!(rows, [9, 6, 3, 0].map(row));
+    assert!(project.must(&["explain", "daily"]).contains("stay where they are"));
     place.run("ALTER TABLE events UPDATE amount = -1 WHERE 1 SETTINGS mutations_sync = 2");
     project.vitrina(&["run", "daily"]).says(1, &["check \"знак\" does not hold"]);
     let outside = mart

@@ -133,6 +133,13 @@ impl Finisher<'_> {
                 failpoint::pass("clickhouse.cleared.noted");
                 self.move_parts(unit).await
             }
+            Way::Partition(id) => {
+                let (target, unit) = (self.sql(self.target), self.sql(unit));
+                self.run(&format!("ALTER TABLE {target} REPLACE PARTITION ID {} FROM {unit}", literal(id)))
+                    .await?;
+                failpoint::pass("clickhouse.replaced");
+                Ok(())
+            }
             Way::Exchange => self.exchange(note, unit).await,
         }
     }

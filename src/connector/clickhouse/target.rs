@@ -33,6 +33,17 @@ pub(super) struct Target<'a> {
     pub(super) shown: &'a str,
 }
 
+/// What a table of windows is partitioned by. Hours lie in days, since a server bears thousands of partitions and not tens of thousands.
+pub(super) fn by_grain(column: &str, grain: Grain, is_date: bool) -> Option<String> {
+    let name = quote(column);
+    Some(match grain {
+        Grain::Month => format!("toYYYYMM({name})"),
+        Grain::Week => format!("toMonday({name})"),
+        Grain::Hour | Grain::Day if is_date => name,
+        Grain::Hour | Grain::Day => format!("toDate({name})"),
+    })
+}
+
 /// A column that the rows have.
 struct Wanted {
     name: String,
@@ -219,17 +230,11 @@ impl Target<'_> {
         self.fit(&made, wanted, &mut vec![]).await
     }
 
-    /// The windows of a mart as partitions; hours lie in days, since a server bears thousands of partitions and not tens of thousands.
+    /// The windows of a mart as partitions.
     fn by_grain(&self, wanted: &[Wanted]) -> Option<String> {
         let (name, grain) = self.spec.window.as_ref()?;
         let column = wanted.iter().find(|column| column.name == *name)?;
-        let name = quote(name);
-        Some(match (grain, &column.data_type) {
-            (Grain::Month, _) => format!("toYYYYMM({name})"),
-            (Grain::Week, _) => format!("toMonday({name})"),
-            (Grain::Hour | Grain::Day, DataType::Date32) => name,
-            (Grain::Hour | Grain::Day, _) => format!("toDate({name})"),
-        })
+        by_grain(name, *grain, column.data_type == DataType::Date32)
     }
 
     fn declared(&self, column: &Wanted, nullable: bool, options: &SinkOptions) -> String {

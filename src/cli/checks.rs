@@ -79,7 +79,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
             context.output.say(what);
         }
         super::Format::Text => {
-            table(&project, all.iter().flat_map(|(_, checked)| checked)).print(context.output)?
+            table(&project, all.iter().flat_map(|(_, checked)| checked)).print(context.output)?;
         }
     }
     if let Some(limit) = args.sample {

@@ -106,6 +106,7 @@ impl Track {
     }
 
     /// The track of one window of this member.
+    #[must_use]
     pub fn of_window(&self, key: &str) -> Self {
         Self { window: Some(key.to_owned()), ..self.clone() }
     }

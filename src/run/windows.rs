@@ -135,7 +135,7 @@ impl MartRun<'_> {
     /// The windows that a backfill still has to build: one that was stopped goes on.
     async fn asked(&self, ledger: &Ledger, asked: &Backfill) -> Result<Vec<Window>> {
         let range = range(&ledger.windows, asked, self.clock.now())?;
-        let inside = ledger.states.iter().filter(|state| range.iter().any(|window| *window == state.window));
+        let inside = ledger.states.iter().filter(|state| range.contains(&state.window));
         if asked.stale {
             return Ok(inside.filter(|state| state.why.is_some()).map(|state| state.window).collect());
         }

@@ -75,7 +75,7 @@ fn rule(raw: &RawCheck, node: &Node, report: &mut Report<'_>) -> Option<(String,
                 return None;
             }
             return Some((
-                format!("row_count {}", between(&count.min, &count.max)),
+                format!("row_count {}", between(count.min, count.max)),
                 Rule::RowCount { min, max },
             ));
         }
@@ -191,7 +191,7 @@ fn shown<T>(rule: &str, columns: &IndexMap<String, T>) -> Option<String> {
     (!names.is_empty()).then(|| format!("{rule} {}", names.join(", ")))
 }
 
-fn between(min: &Option<u64>, max: &Option<u64>) -> String {
+fn between(min: Option<u64>, max: Option<u64>) -> String {
     match (min, max) {
         (Some(min), Some(max)) => format!("{min} to {max}"),
         (Some(min), None) => format!("at least {min}"),

@@ -16,7 +16,7 @@ use futures::TryStreamExt;
 use super::{
     client::Server,
     ipc::{Batches, not_utf8, typed},
-    name::{quote, quote_all},
+    name::quote,
     scan::LiveTable,
     table::{Table, text},
     types::Kind,
@@ -109,21 +109,8 @@ impl Executor for ClickHouseExecutor {
     }
 }
 
-/// Runs a query into a table of ours, by the names of its columns.
-pub(super) async fn insert(
-    server: &Server,
-    shown: &str,
-    table: &str,
-    schema: &SchemaRef,
-    query: &Statement,
-) -> Result<()> {
-    let columns = quote_all(schema.fields().iter().map(|field| field.name().as_str()));
-    let sql = format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM (\n{}\n)", query.sql);
-    server.run_with(shown, &sql, &bound(&query.values)?).await
-}
-
 /// Settings that give parameters their values.
-fn bound(values: &[ScalarValue]) -> Result<Vec<(String, String)>> {
+pub(super) fn bound(values: &[ScalarValue]) -> Result<Vec<(String, String)>> {
     let parameter = |(at, value): (usize, &ScalarValue)| {
         let (_, text) = spelled(value)
             .ok_or_else(|| Error::new(ErrorKind::Internal, "a value was sent that cannot be"))?;

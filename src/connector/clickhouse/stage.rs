@@ -14,7 +14,7 @@ use futures::StreamExt;
 use super::{
     client::Server,
     error::failed,
-    executor,
+    executor::bound,
     ipc::Encoder,
     key::Key,
     name::{literal, qualified, quote, quote_all},
@@ -165,7 +165,9 @@ impl Stage {
         query: &Statement,
     ) -> Result<u64> {
         let name = self.sql(&self.name);
-        executor::insert(&self.server, &self.shown, &name, schema, query).await?;
+        let columns = quote_all(schema.fields().iter().map(|field| field.name().as_str()));
+        let sql = format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM (\n{}\n)", query.sql);
+        self.server.run_with(&self.shown, &sql, &bound(&query.values)?).await?;
         if let Scope::Window { column, from, until } = scope {
             let column = target.column(column).ok_or_else(|| missing(&self.shown, target, column))?;
             let inside = window(column, from, until, &self.shown)?;

@@ -220,6 +220,26 @@ impl Runtime {
         self.read_ledger(&self.project.track(job, member), windows, &digest, &inputs, &sink).await.map(Some)
     }
 
+    /// Members of marts that say `on_change = "rebuild"` and have stale windows: those that a run would build again without being asked.
+    pub async fn to_rebuild(&self) -> Vec<(JobName, Member)> {
+        let mut found = vec![];
+        for mart in self.project.marts.values() {
+            for member in &mart.members {
+                let rebuilds = member.windows().is_some_and(|windows| windows.on_change == OnChange::Rebuild);
+                if !rebuilds {
+                    continue;
+                }
+                // A sink that does not answer is met by the next run.
+                if let Ok(Some(ledger)) = self.ledger(&mart.info.name, &member.member).await
+                    && ledger.stale().next().is_some()
+                {
+                    found.push((mart.info.name.clone(), member.member.clone()));
+                }
+            }
+        }
+        found
+    }
+
     pub(super) async fn read_ledger(
         &self,
         track: &Track,

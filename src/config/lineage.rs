@@ -9,10 +9,7 @@ use super::project::{
 };
 use crate::{
     connector::sink::SinkSpec,
-    engine::{
-        session::tables_read,
-        typing::{TableName, native_tables},
-    },
+    engine::typing::{TableName, native_tables, query_tables},
     model::name::{JobKind, JobName, Member},
 };
 
@@ -220,7 +217,7 @@ fn sql_inputs(project: &Project, sql: &Sql) -> Vec<Input> {
         let tables = native_tables(&sql.text).into_iter();
         return tables.filter_map(|name| input(project, &reference(&name)?)).collect();
     }
-    tables_read(&sql.text).iter().filter_map(|name| input(project, &reference(name)?)).collect()
+    query_tables(&sql.text).iter().filter_map(|name| input(project, &reference(name)?)).collect()
 }
 
 fn reference(name: &TableName) -> Option<TableReference> {

@@ -145,6 +145,11 @@ pub fn check_native(sql: &str, place: &dyn Fn(&TableName) -> Runs, params: &Para
     super::native::check(sql, place, params)
 }
 
+/// The tables that a query names, in the order they stand, each once; empty where it does not parse.
+pub fn query_tables(sql: &str) -> Vec<TableName> {
+    super::session::tables_read(sql)
+}
+
 /// The tables that such SQL names, each once; empty where it does not parse.
 pub fn native_tables(sql: &str) -> Vec<TableName> {
     super::native::tables(sql)

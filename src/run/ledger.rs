@@ -317,3 +317,91 @@ async fn windows_in(
         .filter_map(|(key, record)| Some((windows.parse(key.strip_prefix(&prefix)?)?.from, record)));
     Ok(found.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{name::AttemptId, time::Span, window::Grain};
+
+    fn at(text: &str) -> DateTime<Utc> {
+        format!("2026-01-{text}:00:00Z").parse().unwrap()
+    }
+
+    fn windows(lookback: &str, on_change: OnChange) -> Windows {
+        Windows {
+            column: "dt".into(),
+            grain: Grain::Day,
+            zone: chrono_tz::UTC,
+            start: at("01T00"),
+            lookback: lookback.parse::<Span>().unwrap(),
+            current: true,
+            on_change,
+        }
+    }
+
+    fn record(fingerprint: &str, inputs: &[(&str, u64)], built: DateTime<Utc>) -> Record {
+        let inputs = inputs.iter().map(|(key, seq)| ((*key).to_owned(), *seq)).collect();
+        let progress = Progress::Build(Build { fingerprint: fingerprint.into(), inputs });
+        Record { seq: 1, progress, attempt: AttemptId::parse("a"), at: built, rows: 1 }
+    }
+
+    /// Why each window of the first five days is to be built, at ten on the fifth.
+    fn told(windows: &Windows, records: &[(&str, Record)], inputs: &Inputs) -> Vec<String> {
+        let records =
+            records.iter().map(|(day, record)| (at(&format!("{day}T00")), record.clone())).collect();
+        let states = judge(windows, at("05T10"), &records, "now", inputs);
+        let ledger = Ledger { windows: windows.clone(), states, vanished: false };
+        let due: Vec<_> = ledger.due().map(|state| state.window.from).collect();
+        let shown = |state: &WindowState| match &state.why {
+            None => "-".to_owned(),
+            Some(why) if due.contains(&state.window.from) => why.to_string(),
+            Some(why) => format!("({why})"),
+        };
+        ledger.states.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn what_is_built_and_why() {
+        let late = at("06T00");
+        let all = |fingerprint: &'static str| {
+            ["01", "02", "03", "04"].map(|day| (day, record(fingerprint, &[], late)))
+        };
+        let none = Inputs::default();
+        let mark = windows("0s", OnChange::Mark);
+        assert_eq!(told(&mark, &[], &none), ["missing"; 5]);
+        assert_eq!(told(&mark, &all("now"), &none), ["-", "-", "-", "-", "missing"]);
+        let unfinished = [("05", record("now", &[], at("05T09"))), ("02", record("now", &[], at("02T23")))];
+        assert_eq!(
+            told(&mark, &unfinished, &none),
+            ["missing", "built before it ended", "missing", "missing", "built before it ended"]
+        );
+        assert_eq!(
+            told(&windows("34h", OnChange::Mark), &all("now"), &none),
+            ["-", "-", "-", "lookback", "missing"]
+        );
+        assert_eq!(told(&windows("35h", OnChange::Mark), &all("now"), &none)[2], "lookback");
+        assert_eq!(told(&mark, &all("old"), &none)[0], "(query changed)");
+        assert_eq!(told(&windows("0s", OnChange::Rebuild), &all("old"), &none)[0], "query changed");
+        assert_eq!(told(&windows("0s", OnChange::ForwardOnly), &all("old"), &none)[0], "-");
+        assert_eq!(told(&mark, &all(ADOPTED), &none)[0], "-");
+        let start = Record { progress: Progress::Start, ..record("now", &[], late) };
+        assert_eq!(told(&mark, &[("01", start)], &none)[0], "missing");
+    }
+
+    #[test]
+    fn a_window_is_held_against_those_that_it_was_built_from() {
+        let rebuild = windows("0s", OnChange::Rebuild);
+        let key = |day: &str| format!("p:views/mrf1@2026-01-{day}");
+        let mut inputs = Inputs { fixed: [("p:content".to_owned(), 9)].into(), windows: vec![] };
+        for (day, seq) in [("01", 1), ("02", 4)] {
+            inputs.windows.push((rebuild.at(at(&format!("{day}T00"))), key(day), seq));
+        }
+        let built = |day: &str, seq| record("now", &[("p:content", 3), (&key(day), seq)], at("06T00"));
+        let records = [("01", built("01", 1)), ("02", built("02", 3)), ("03", built("03", 1))];
+        let why = told(&rebuild, &records, &inputs);
+        assert_eq!(why[..3], ["-", "views/mrf1 changed", "-"], "what is whole moves on all the time");
+        let second = rebuild.at(at("02T00"));
+        assert_eq!(inputs.of(&second), [(key("02"), 4), ("p:content".to_owned(), 9)].into());
+        assert_eq!(inputs.whole(), [("p:views/mrf1".to_owned(), 5), ("p:content".to_owned(), 9)].into());
+    }
+}

@@ -16,7 +16,7 @@ use crate::{
         },
         tree::Node,
     },
-    engine::{session::tables_read, typing::quoted},
+    engine::typing::{query_tables, quoted},
     model::value::Value,
 };
 
@@ -202,7 +202,7 @@ fn between(min: Option<u64>, max: Option<u64>) -> String {
 
 /// `mart.content.tv_id` → `mart.content` and `tv_id`, each as SQL spells it.
 fn table_and_column(text: &str) -> Option<(String, String)> {
-    let found = tables_read(&format!("SELECT 1 FROM {text}"));
+    let found = query_tables(&format!("SELECT 1 FROM {text}"));
     let [name] = found.as_slice() else { return None };
     let (column, table) = name.parts.split_last().filter(|(_, table)| table.len() > 1)?;
     let table: Vec<String> = table.iter().map(|part| quoted(part)).collect();

@@ -109,7 +109,7 @@ async fn online(root: &Path, loaded: &mut Loaded, context: &Context) -> Result {
         let same = |known: &Problem| {
             let place = |problem: &Problem| (problem.path.clone(), problem.span.clone(), problem.code);
             // Offline, a problem may be of some profiles only, and says so at its end.
-            place(known) == place(problem) && known.message.starts_with(&problem.message)
+            place(known) == place(&problem) && known.message.starts_with(&problem.message)
         };
         if !loaded.problems.iter().any(same) {
             loaded.problems.push(problem);

@@ -2,11 +2,14 @@
 
 use crate::support::project::Sandbox;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 17] = [
     "init",
     "demo",
     "check",
     "run",
+    "backfill",
+    "plan",
+    "checks",
     "preview",
     "explain",
     "query",

@@ -100,7 +100,7 @@ async fn filled(runtime: &Runtime, node: &Node, told: &mut Told) -> Result {
         unless_interrupted(async { Ok(runtime.stays_inside(&node.job, &node.member).await) }).await?;
     match inside {
         Ok(Some(true)) => {
-            told.line("rows", "stay where they are: the place fills its table itself, by INSERT … SELECT")
+            told.line("rows", "stay where they are: the place fills its table itself, by INSERT … SELECT");
         }
         Ok(Some(false)) => told.line("rows", "pass through Vitrina"),
         // No table of a mart; or one whose inputs are not there yet, which a run tells.

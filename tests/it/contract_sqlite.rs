@@ -10,10 +10,7 @@ use arrow::{
 };
 use async_trait::async_trait;
 use rusqlite::{params_from_iter, types::Value};
-use vitrina::{
-    connector::{ConnectionConfig, OpenContext, connection::Connection, sqlite::config::Config},
-    model::delivery::Mode,
-};
+use vitrina::connector::{ConnectionConfig, OpenContext, connection::Connection, sqlite::config::Config};
 
 use crate::contract::{Abilities, Harness, Reading, contract};
 

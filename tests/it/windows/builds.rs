@@ -106,24 +106,24 @@ fn a_changed_query_marks_windows_or_builds_them_again() {
             .map(|build| (build["why"].as_str().unwrap().to_owned(), build["by_run"] == true))
             .collect::<Vec<_>>()
     };
-    let unfinished = ("unfinished".to_owned(), true);
-    assert_eq!(states(&project), [unfinished.clone()]);
+    let unfinished = || ("unfinished".to_owned(), true);
+    assert_eq!(states(&project), [unfinished()]);
     let blanks = QUERY.replace("SELECT", "SELECT -- of each day\n   ");
     project.write("marts/daily.toml", &daily(&blanks, "lake", 3, ""));
-    assert_eq!(states(&project), [unfinished.clone()], "a comment changes nothing");
+    assert_eq!(states(&project), [unfinished()], "a comment changes nothing");
 
     let other = QUERY.replace("sum(amount)", "sum(amount) * 2");
     project.write("marts/daily.toml", &daily(&other, "lake", 3, ""));
     let changed = |by_run| ("query_changed".to_owned(), by_run);
-    assert_eq!(states(&project), [changed(false), changed(false), changed(false), unfinished.clone()]);
+    assert_eq!(states(&project), [changed(false), changed(false), changed(false), unfinished()]);
     assert_eq!(built(&project, &["run", "daily"]), 1);
     assert_eq!(found(&project, "mart.daily"), [(3, 1), (2, 1), (1, 1), (0, 2)]);
     assert!(project.must(&["status", "daily"]).contains("3 windows stale, see `vitrina plan`"));
 
     project.write("marts/daily.toml", &daily(&other, "lake", 3, "on_change = \"forward_only\""));
-    assert_eq!(states(&project), [unfinished.clone()]);
+    assert_eq!(states(&project), [unfinished()]);
     project.write("marts/daily.toml", &daily(&other, "lake", 3, "on_change = \"rebuild\""));
-    assert_eq!(states(&project), [changed(true), changed(true), changed(true), unfinished]);
+    assert_eq!(states(&project), [changed(true), changed(true), changed(true), unfinished()]);
     assert_eq!(built(&project, &["run", "daily"]), 4);
     assert_eq!(found(&project, "mart.daily"), [(3, 2), (2, 2), (1, 2), (0, 2)]);
 }

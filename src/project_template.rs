@@ -83,10 +83,9 @@ macro_rules! empty {
     };
 }
 
-const PROJECT: [(&str, &str); 1] = shipped!["vitrina.toml"];
+const PROJECT: [(&str, &str); 2] = shipped!["vitrina.toml", "bot.toml"];
 
-const CRM: [(&str, &str); 21] = shipped![
-    "bot.toml",
+const CRM: [(&str, &str); 20] = shipped![
     "schemas.lock",
     "pipelines/crm_actions.toml",
     "pipelines/crm_nature.toml",
@@ -109,7 +108,7 @@ const CRM: [(&str, &str); 21] = shipped![
     "reports/nature_book.toml",
 ];
 
-const PREMIER: [(&str, &str); 33] = shipped![
+const PREMIER: [(&str, &str); 46] = shipped![
     "pipelines/platform_viewers.toml",
     "pipelines/platform_visits.toml",
     "pipelines/platform_views.toml",
@@ -143,6 +142,19 @@ const PREMIER: [(&str, &str); 33] = shipped![
     "marts/premier_revenue.toml",
     "marts/premier_content.toml",
     "marts/premier_audience.toml",
+    "reports/actives.toml",
+    "reports/audience.toml",
+    "reports/churn.toml",
+    "reports/earners.toml",
+    "reports/funnel.toml",
+    "reports/ltv.toml",
+    "reports/premier_books.toml",
+    "reports/retention.toml",
+    "reports/revenue.toml",
+    "reports/revenue_day.toml",
+    "reports/subscriptions.toml",
+    "reports/title.toml",
+    "reports/titles.toml",
 ];
 
 const EMPTY: [(&str, &str); 4] = empty![

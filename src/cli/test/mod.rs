@@ -3,7 +3,10 @@
 mod junit;
 mod told;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,7 +21,10 @@ use super::{
     selection::{self, Selection},
 };
 use crate::{
-    config::{TestsOf, project::Project, unit_test::UnitTest},
+    bot::rehearsal::play,
+    clock::SystemClock,
+    config::{TestsOf, bot::DialogTest, project::Project, unit_test::UnitTest},
+    model::time::Clock,
     run::unit_test,
 };
 
@@ -64,6 +70,8 @@ enum Format {
 enum Case {
     /// Of a pipeline or mart.
     Job(UnitTest),
+    /// Of the bot's dialog.
+    Dialog(DialogTest),
 }
 
 /// What came of a test, of whatever kind.
@@ -107,7 +115,10 @@ fn cases(project: &Project, args: &Args) -> Result<Vec<Case>> {
     let selected: Vec<_> = selection.members();
     let chosen =
         |test: &&UnitTest| selected.iter().any(|(job, member)| *job == test.job && *member == test.member);
-    Ok(project.tests.iter().filter(chosen).cloned().map(Case::Job).collect())
+    let jobs = project.tests.iter().filter(chosen).cloned().map(Case::Job);
+    // Names are those of pipelines and marts.
+    let dialogs = project.bot.iter().filter(|_| args.names.is_empty()).flat_map(|bot| &bot.dialogs);
+    Ok(jobs.chain(dialogs.cloned().map(Case::Dialog)).collect())
 }
 
 /// Runs tests, some at once; results come in the order of the tests.
@@ -143,11 +154,13 @@ impl Case {
     fn name(&self) -> &str {
         match self {
             Self::Job(test) => &test.name,
+            Self::Dialog(test) => &test.name,
         }
     }
 
     async fn run(&self, project: &Project) -> Result<Ran> {
         match self {
+            Self::Dialog(test) => Ok(dialog(project, test)),
             Self::Job(test) => {
                 let verdict = unit_test::run(project, test).await?;
                 Ok(Ran {
@@ -160,6 +173,21 @@ impl Case {
                 })
             }
         }
+    }
+}
+
+/// Plays a test of the dialog.
+fn dialog(project: &Project, test: &DialogTest) -> Ran {
+    let started = Instant::now();
+    let now = SystemClock.now();
+    let wrong = project.bot.as_ref().map(|bot| play(bot, test, project.language, project.zone, now));
+    Ran {
+        name: test.name.clone(),
+        of: "bot".to_owned(),
+        path: test.path.display().to_string(),
+        line: test.line,
+        took: started.elapsed(),
+        faults: wrong.unwrap_or_default().into_iter().map(Fault::from).collect(),
     }
 }
 

@@ -28,6 +28,15 @@ pub(super) struct Fault {
     diff: Option<Diff>,
 }
 
+impl From<String> for Fault {
+    /// The first line says what is wrong, the others show it.
+    fn from(text: String) -> Self {
+        let mut lines = text.lines().map(str::to_owned);
+        let message = lines.next().unwrap_or_default();
+        Self { message, details: lines.collect(), diff: None }
+    }
+}
+
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
         let of = |sheet: &Option<String>| {

@@ -114,7 +114,7 @@ pub(crate) fn resolve(files: &Files, profile: &str, tests: TestsOf) -> (Vec<Prob
     let known =
         typing::KnownBefore { unmade: &unmade, wrong, lock: files.lock.as_ref(), failed: &files.failed };
     let mut made = bot::bot(files, &project, &mut report);
-    let of_bot = typing::BotFiles {
+    let of_bot = bot::BotFiles {
         bot: made.as_mut(),
         written: bot::written(files),
         tree: files.bot.as_ref().map(|file| &file.tree),

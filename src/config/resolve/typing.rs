@@ -3,12 +3,11 @@
 use std::{ops::Range, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 
-use super::{bot::Written, matrix::meant, relations::Relations, report::Report, trees::Trees, windows};
+use super::{bot::BotFiles, matrix::meant, relations::Relations, report::Report, trees::Trees, windows};
 use crate::{
     config::{
-        bot::Bot,
         lineage::{self, Lineage, Table},
         lock::{Failed, Lock},
         project::{MartOutput, PipelineMember, Project, SourceKind, Sql, With, Workbook},
@@ -58,13 +57,6 @@ pub(crate) struct KnownBefore<'a> {
     pub(crate) lock: Option<&'a Lock>,
     /// Of these, tables that were asked for in vain.
     pub(crate) failed: &'a [Failed],
-}
-
-/// The bot and the files that it comes from.
-pub(super) struct BotFiles<'a> {
-    pub(super) bot: Option<&'a mut Bot>,
-    pub(super) written: IndexMap<String, Written<'a>>,
-    pub(super) tree: Option<&'a Node>,
 }
 
 /// Judges every member, tells each what it writes, and judges the bot by that.

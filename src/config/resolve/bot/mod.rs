@@ -29,6 +29,13 @@ pub(super) struct Written<'a> {
     node: &'a Node,
 }
 
+/// The bot and the files that it comes from.
+pub(super) struct BotFiles<'a> {
+    pub(super) bot: Option<&'a mut Bot>,
+    pub(super) written: IndexMap<String, Written<'a>>,
+    pub(super) tree: Option<&'a Node>,
+}
+
 /// What the parts of the bot are resolved against.
 struct Scope<'a> {
     project: &'a Project,

@@ -36,6 +36,9 @@ first day of last month and moves it bot database → message log → warehouse;
 cinema's subscriptions and views, which become marts. Both end in Excel dashboards. No service is needed.
 Run again, it goes on from where it stands.";
 
+/// In fewer days there may be no renewal and no refund yet, and so no table of them.
+const CINEMA_DAYS: u16 = 120;
+
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -44,7 +47,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", default_value = "vitrina-demo")]
     dir: PathBuf,
 
-    /// Days of history to make up [default: sales from the first day of last month, the cinema two years]
+    /// Days of history to make up; the cinema gets 120 at least [default: sales from the first day of last month, the cinema two years]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=3660))]
     days: Option<u16>,
 }
@@ -100,8 +103,8 @@ fn starts(today: NaiveDate, days: Option<u16>) -> (NaiveDate, NaiveDate) {
     let first_of = |months: u32| today.with_day(1)?.checked_sub_months(Months::new(months));
     match days {
         Some(days) => {
-            let start = today.checked_sub_days(Days::new(u64::from(days))).unwrap_or(today);
-            (start, start)
+            let before = |days: u16| today.checked_sub_days(Days::new(u64::from(days))).unwrap_or(today);
+            (before(days), before(days.max(CINEMA_DAYS)))
         }
         None => (first_of(1).unwrap_or(today), first_of(24).unwrap_or(today)),
     }
@@ -182,6 +185,7 @@ mod tests {
         };
         assert_eq!(starts("2026-11-21", None), "2026-10-01 2024-11-01");
         assert_eq!(starts("2026-01-01", None), "2025-12-01 2024-01-01");
-        assert_eq!(starts("2026-03-31", Some(7)), "2026-03-24 2026-03-24");
+        assert_eq!(starts("2026-03-31", Some(200)), "2025-09-12 2025-09-12");
+        assert_eq!(starts("2026-03-31", Some(7)), "2026-03-24 2025-12-01");
     }
 }

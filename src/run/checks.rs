@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use crate::{
     config::project::{Check, Rule, Severity},
     connector::error::{Error, ErrorKind, Result},
-    engine::{params::Params, session::Engine, typing::quoted},
+    engine::{params::Params, session::Engine},
     model::{name::Track, window::Window},
     state::builds::CheckResult,
 };
@@ -86,7 +86,7 @@ impl Question<'_> {
                     TimeDelta::from_std(within.get()).ok().and_then(|age| self.now.checked_sub_signed(age));
                 let oldest = oldest.map(|oldest| oldest.timestamp_micros());
                 params.set("check.oldest", ScalarValue::TimestampMicrosecond(oldest, Some("UTC".into())));
-                let newest = format!("SELECT max({}) AS newest FROM this", quoted(column));
+                let newest = format!("SELECT max(\"{}\") AS newest FROM this", column.replace('"', "\"\""));
                 (
                     format!(
                         "SELECT newest FROM ({newest}) AS this WHERE newest IS NULL OR newest < :check.oldest"

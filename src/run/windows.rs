@@ -77,7 +77,8 @@ impl MartRun<'_> {
             inputs: inputs.of(&window),
         };
         let goals: Vec<Goal> = due.into_iter().map(goal).collect();
-        self.build_all(&goals, tally).await?;
+        let before = ledger.built().filter_map(|state| Some(state.record.as_ref()?.seq)).sum();
+        self.build_all(&goals, before, tally).await?;
         if let Some(asked) = asked.filter(|asked| !asked.stale) {
             let (history, name, asked) = (Arc::clone(&self.runtime.history), self.track.name(), *asked);
             blocking(move || history.end_backfill(&name, asked.from, asked.last)).await?;
@@ -86,7 +87,8 @@ impl MartRun<'_> {
     }
 
     /// Builds windows, some at once. One whose checks block it does not hold up the others; after any other failure no new ones are begun.
-    async fn build_all(&self, goals: &[Goal], tally: &mut Tally) -> Result<()> {
+    /// `before` = builds that the table has seen, which maintenance goes by.
+    async fn build_all(&self, goals: &[Goal], before: u64, tally: &mut Tally) -> Result<()> {
         let total = goals.len() as u64;
         self.observer.event(&self.track, &Event::Windows { done: 0, total });
         let at_once = self.runtime.project.parallel.max(1);
@@ -106,7 +108,7 @@ impl MartRun<'_> {
             }
             done += 1;
             self.observer.event(&self.track, &Event::Windows { done, total });
-            if done % MAINTAIN_EVERY == 0
+            if (before + done).is_multiple_of(MAINTAIN_EVERY)
                 && let Err(error) = self.sink.maintain(MAINTAIN_BUDGET).await
             {
                 tally.note(&format!("maintenance did not succeed: {error}"));

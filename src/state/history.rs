@@ -362,6 +362,7 @@ mod tests {
         let runs = history.list(&RunFilter::default(), 10).unwrap();
         assert_eq!(runs.iter().map(Run::name).collect::<Vec<_>>(), ["actions_to_stream/mrf2", "revenue"]);
         assert_eq!(history.builds("revenue").unwrap(), vec![]);
+        assert_eq!(history.standings().unwrap(), vec![]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
         },
         tree::Node,
     },
-    engine::typing::{query_tables, quoted},
+    engine::typing::query_tables,
     model::value::Value,
 };
 
@@ -128,7 +128,7 @@ impl Query {
     }
 
     fn unique(&mut self, columns: &[String]) -> Option<String> {
-        let names: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+        let names: Vec<String> = columns.iter().map(|name| in_quotes(name)).collect();
         let names = names.join(", ");
         self.sql =
             Some(format!("SELECT {names}, count(*) AS rows FROM this GROUP BY {names} HAVING count(*) > 1"));
@@ -136,7 +136,7 @@ impl Query {
     }
 
     fn not_null(&mut self, columns: &[String]) -> Option<String> {
-        let terms: Vec<String> = columns.iter().map(|name| format!("{} IS NULL", quoted(name))).collect();
+        let terms: Vec<String> = columns.iter().map(|name| format!("{} IS NULL", in_quotes(name))).collect();
         self.rows_with(&terms);
         (!columns.is_empty()).then(|| format!("not_null {}", columns.join(", ")))
     }
@@ -148,7 +148,7 @@ impl Query {
             if values.is_empty() {
                 return None;
             }
-            terms.push(format!("{} NOT IN ({})", quoted(name), values.join(", ")));
+            terms.push(format!("{} NOT IN ({})", in_quotes(name), values.join(", ")));
         }
         self.rows_with(&terms);
         shown("accepted", columns)
@@ -160,7 +160,7 @@ impl Query {
             let ends = [("<", &range.min), (">", &range.max)];
             for (operator, end) in ends {
                 if let Some(end) = end {
-                    terms.push(format!("{} {operator} {}", quoted(name), self.value(end)));
+                    terms.push(format!("{} {operator} {}", in_quotes(name), self.value(end)));
                 }
             }
             if range.min.is_none() && range.max.is_none() {
@@ -175,7 +175,7 @@ impl Query {
         let mut terms = vec![];
         for (name, other) in columns {
             let (table, column) = table_and_column(other)?;
-            let name = quoted(name);
+            let name = in_quotes(name);
             terms.push(format!(
                 "SELECT * FROM this WHERE this.{name} IS NOT NULL \
                  AND NOT EXISTS (SELECT 1 FROM {table} AS other WHERE other.{column} = this.{name})"
@@ -200,13 +200,18 @@ fn between(min: Option<u64>, max: Option<u64>) -> String {
     }
 }
 
+/// A name in SQL: a column may be called `order`.
+fn in_quotes(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// `mart.content.tv_id` → `mart.content` and `tv_id`, each as SQL spells it.
 fn table_and_column(text: &str) -> Option<(String, String)> {
     let found = query_tables(&format!("SELECT 1 FROM {text}"));
     let [name] = found.as_slice() else { return None };
     let (column, table) = name.parts.split_last().filter(|(_, table)| table.len() > 1)?;
-    let table: Vec<String> = table.iter().map(|part| quoted(part)).collect();
-    Some((table.join("."), quoted(column)))
+    let table: Vec<String> = table.iter().map(|part| in_quotes(part)).collect();
+    Some((table.join("."), in_quotes(column)))
 }
 
 #[cfg(test)]
@@ -216,8 +221,10 @@ mod tests {
     #[test]
     fn a_column_of_another_table() {
         let found = |text: &str| table_and_column(text);
-        assert_eq!(found("mart.content.tv_id"), Some(("mart.content".into(), "tv_id".into())));
-        assert_eq!(found("stream.\"crm.actions\".id"), Some(("stream.\"crm.actions\"".into(), "id".into())));
+        let expected = Some(("\"mart\".\"content\"".into(), "\"tv_id\"".into()));
+        assert_eq!(found("mart.content.tv_id"), expected);
+        let expected = Some(("\"stream\".\"crm.actions\"".into(), "\"id\"".into()));
+        assert_eq!(found("stream.\"crm.actions\".id"), expected);
         assert_eq!(found("content.tv_id"), None);
         assert_eq!(found("a; DROP TABLE b"), None);
     }

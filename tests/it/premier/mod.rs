@@ -18,7 +18,7 @@ struct Cinema {
 }
 
 impl Cinema {
-    /// Ten weeks of history, all of it moved and computed. A title is renamed and a genre corrected half-way.
+    /// Four months of history, all of it moved and computed. A title is renamed and a genre corrected half-way.
     fn new(profile: &'static str, platform: &str, variables: Vec<(String, String)>) -> Self {
         let here = Sandbox::new(&[]);
         here.must(&["init", "p", "--template", "premier"]);
@@ -29,7 +29,7 @@ impl Cinema {
             std::fs::write(file, text.replacen(old, new, 1)).unwrap();
         };
         let ago = |days| Utc::now().date_naive().checked_sub_days(Days::new(days)).unwrap();
-        edit("pipelines/platform_viewers.toml", "start = 2024-11-01", &format!("start = {}", ago(70)));
+        edit("pipelines/platform_viewers.toml", "start = 2024-11-01", &format!("start = {}", ago(120)));
         let renamed =
             "tv_id = 104, title_ru = \"Новый ледоход\", genre_name = \"драма\", age_restriction = 12";
         edit(

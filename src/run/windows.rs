@@ -38,7 +38,7 @@ const MAINTAIN_EVERY: u64 = 50;
 const MAINTAIN_BUDGET: Duration = Duration::from_secs(30);
 
 /// The windows that `backfill` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Backfill {
     /// The first day.
     pub from: NaiveDate,

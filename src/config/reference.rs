@@ -30,6 +30,10 @@ pub fn reference() -> String {
 /// One table's keys, then the tables in it.
 fn table(page: &mut String, name: &str, which: &str, schema: &Json) {
     let Some(properties) = schema.get("properties").and_then(Json::as_object) else { return };
+    // A text per language stands in many places; the page says at its top what that is.
+    if properties.keys().eq(["ru", "en"]) {
+        return;
+    }
     let required: Vec<&str> = schema
         .get("required")
         .and_then(Json::as_array)

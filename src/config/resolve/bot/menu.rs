@@ -24,8 +24,7 @@ fn item(raw: &Menu, node: &Node, scope: &Scope<'_>, report: &mut Report<'_>) -> 
     let title = words_text(&raw.title, node.at(&["title"]), report);
     let list = node.at(&["items"]);
     if raw.items.is_empty() {
-        let message = format!("menu `{}` is empty", title.en);
-        report.value(list, "empty-menu", message, "name reports in `items`");
+        report.value(list, "empty-menu", "this menu is empty", "name reports in `items`");
     }
     let (mut items, mut seen) = (vec![], IndexSet::new());
     for (at, raw) in raw.items.iter().enumerate() {

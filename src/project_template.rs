@@ -35,7 +35,9 @@ pub fn files(template: Template) -> Vec<File> {
 pub fn demo_files(crm: NaiveDate, premier: NaiveDate) -> Vec<File> {
     let begun = |files: &[(&'static str, &str)], start| {
         let begun = |(path, text): (&'static str, String)| {
-            (path, if Path::new(path).starts_with("pipelines") { with_start(&text, start) } else { text })
+            // Windows of marts begin with the shorter history: two years of days would be hundreds of commits.
+            let start = if Path::new(path).starts_with("marts") { crm } else { start };
+            (path, with_start(&text, start))
         };
         owned(files).into_iter().map(begun).collect::<Vec<_>>()
     };
@@ -157,6 +159,42 @@ const PREMIER: [(&str, &str); 46] = shipped![
     "reports/titles.toml",
 ];
 
+const PREMIER: [(&str, &str); 33] = shipped![
+    "pipelines/platform_viewers.toml",
+    "pipelines/platform_visits.toml",
+    "pipelines/platform_views.toml",
+    "pipelines/platform_user_actions.toml",
+    "pipelines/platform_subscriptions.toml",
+    "pipelines/platform_payments.toml",
+    "pipelines/platform_refunds.toml",
+    "pipelines/platform_titles.toml",
+    "pipelines/platform_seasons.toml",
+    "pipelines/platform_regions.toml",
+    "pipelines/billing_subscriptions.toml",
+    "pipelines/billing_payments.toml",
+    "pipelines/billing_refunds.toml",
+    "pipelines/visits.toml",
+    "pipelines/views.toml",
+    "pipelines/user_actions.toml",
+    "pipelines/content.toml",
+    "pipelines/content_seasons.toml",
+    "pipelines/content_regions.toml",
+    "marts/content_history.toml",
+    "marts/region_history.toml",
+    "marts/subscription_periods.toml",
+    "marts/episode_views_by_viewer.toml",
+    "marts/extended_billing_aggregate.toml",
+    "marts/content_dash_table_till_user_driver_allocation_from_2020_history.toml",
+    "marts/daily_actives.toml",
+    "marts/conversion.toml",
+    "marts/retention_by_cohort.toml",
+    "marts/top_titles.toml",
+    "marts/churn.toml",
+    "marts/premier_revenue.toml",
+    "marts/premier_content.toml",
+    "marts/premier_audience.toml",
+];
+
 const EMPTY: [(&str, &str); 4] = empty![
     "vitrina.toml",
     "pipelines/shop_orders.toml",
@@ -225,13 +263,18 @@ mod tests {
             .zip(shipped)
             .filter(|(demo, shipped)| demo != shipped)
             .map(|((path, demo), (_, shipped))| {
-                let back = demo.replace("2026-10-01", "2026-01-01").replace("2025-10-01", "2024-11-01");
+                let crm = if path.starts_with("marts") { "2024-11-01" } else { "2026-01-01" };
+                let back = demo.replace("2026-10-01", crm).replace("2025-10-01", "2024-11-01");
                 (path, back == shipped)
             })
             .collect();
         assert_eq!(
             changed,
-            [("pipelines/crm_actions.toml", true), ("pipelines/platform_viewers.toml", true)]
+            [
+                ("pipelines/crm_actions.toml", true),
+                ("pipelines/platform_viewers.toml", true),
+                ("marts/episode_views_by_viewer.toml", true)
+            ]
         );
         assert_eq!(
             with_start("a\nstart = 2026-01-01   # day\n", day("2026-10-01")),

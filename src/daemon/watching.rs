@@ -76,6 +76,7 @@ impl Daemon {
             }
             Event::Started
             | Event::Planned { .. }
+            | Event::Windows { .. }
             | Event::Read { .. }
             | Event::Note(_)
             | Event::Finished => {}
@@ -101,7 +102,7 @@ impl Daemon {
                     going.written += rows;
                 }
             }
-            Event::Planned { .. } | Event::Retrying { .. } | Event::Note(_) => {}
+            Event::Planned { .. } | Event::Windows { .. } | Event::Retrying { .. } | Event::Note(_) => {}
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use chrono::{DateTime, Utc};
+
 use super::{
     file::{self, Made},
     format::{self, word},
@@ -33,6 +35,7 @@ pub(super) struct Found {
 pub(super) async fn answer(work: &Work<'_>, found: &Found) -> Result<Answer, Failure> {
     let columns = found.rows.infos(work.report, work.language);
     let mut answer = Answer { rows: found.rows.count, ..Answer::default() };
+    answer.blocks.extend(work.stale().await);
     if found.rows.count == 0 {
         // Said once, however many parts there are; a text may speak of nothing, and a workbook has its own rows.
         answer.blocks.push(Block::Text(Markup::text(table::nothing(work.language))));
@@ -151,6 +154,34 @@ impl Work<'_> {
             (Err(_), Language::En) => format!("{name}: not made yet."),
         };
         Block::Text(Markup::text(said))
+    }
+
+    /// Marts that are older than they may be: said before anything else.
+    async fn stale(&self) -> Option<Block> {
+        let mut lines: Vec<String> = vec![];
+        for mart in &self.versions.marts {
+            // An age that cannot be told stops no answer.
+            let Ok(Some(freshness)) = self.runtime.freshness(mart).await else { continue };
+            if freshness.is_stale() {
+                lines.push(self.stale_line(mart, freshness.until));
+            }
+        }
+        (!lines.is_empty()).then(|| Block::Text(Markup::new().bold(lines.join("\n"))))
+    }
+
+    fn stale_line(&self, mart: &JobName, until: Option<DateTime<Utc>>) -> String {
+        let info = self.runtime.project().marts.get(mart).map(|mart| &mart.info);
+        let name = info.and_then(|info| info.description.as_deref()).unwrap_or(mart.as_str());
+        let at = until.map(|until| {
+            let at = until.with_timezone(&self.zone);
+            format!("{} {}", format::date(at.date_naive(), self.language), at.format("%H:%M"))
+        });
+        match (at, self.language) {
+            (Some(at), Language::Ru) => format!("⚠️ Данные устарели: «{name}» — по состоянию на {at}."),
+            (Some(at), Language::En) => format!("⚠️ Stale data: “{name}” stands as of {at}."),
+            (None, Language::Ru) => format!("⚠️ Данных ещё нет: «{name}» ни разу не построена."),
+            (None, Language::En) => format!("⚠️ No data yet: “{name}” was never built."),
+        }
     }
 
     /// What the rows are of, and since when they stand.

@@ -58,7 +58,7 @@ impl Observer for Logged {
                 self.put("warn", &format!("{error}; try {next} in {:.1} s", wait.as_secs_f64()));
             }
             Event::Note(note) => self.put("info", note),
-            Event::Planned { .. } | Event::Read { .. } | Event::Finished => {}
+            Event::Planned { .. } | Event::Windows { .. } | Event::Read { .. } | Event::Finished => {}
         }
         self.inner.event(track, event);
     }

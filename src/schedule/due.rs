@@ -77,30 +77,31 @@ mod tests {
         Timing::Cron { cron: Box::new(parse_cron(text).unwrap()), zone: zone.parse().unwrap() }
     }
 
-    /// Looks at a schedule as a daemon does, from one instant to the next, and asks it at each.
+    /// Looks at a schedule as a daemon does, which works each next instant out once.
     fn fired(
         timing: &Timing,
         misfire: Misfire,
         looks: impl Iterator<Item = DateTime<Utc>>,
     ) -> Vec<DateTime<Utc>> {
-        let (mut seen, mut fired) = (None, vec![]);
+        let (mut seen, mut instant, mut fired) = (None, None, vec![]);
         for now in looks {
+            if instant.is_some_and(|instant| now < instant) {
+                continue;
+            }
             let due = due(timing, misfire, seen.unwrap_or(now), now);
-            seen = Some(due.seen);
+            (seen, instant) = (Some(due.seen), next(timing, due.seen));
             fired.extend((0..due.runs).map(|_| now));
         }
         fired
     }
 
-    /// A daemon that looks every 17 minutes over three years runs each instant once, whatever the clocks of the zone do.
+    /// A daemon that looks every 17 minutes over more than two years runs each instant once, whatever the clocks of the zone do.
     #[test]
     fn each_instant_is_run_once_over_years() {
-        let (from, until) = (at("2018-01-01T00:00:00Z"), at("2021-01-01T00:00:00Z"));
+        let (from, until) = (at("2018-01-01T00:00:00Z"), at("2020-04-01T00:00:00Z"));
         let looks = || std::iter::successors(Some(from), |at| Some(*at + TimeDelta::minutes(17)));
         for zone in ZONES {
-            for text in
-                ["30 2 * * *", "0 0 * * *", "15 */3 * * *", "0 * * * *", "0 12 29 2 *", "30 1 * * SUN"]
-            {
+            for text in ["30 2 * * *", "0 0 * * *", "15 */6 * * *", "30 1 * * SUN"] {
                 let timing = cron(text, zone);
                 let until = looks().take_while(|at| *at < until).last().unwrap();
                 let expected = missed(&timing, from, until, usize::MAX);

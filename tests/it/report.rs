@@ -87,7 +87,7 @@ sql = "SELECT p.name, count(s.money) AS n FROM shop.plans p LEFT JOIN shop.sales
 
 [report.raw]
 title = "Как есть"
-roles = ["executive", "regional"]
+roles = ["executive"]
 native = true
 sql = "SELECT region, count(*) AS n FROM shop.sales GROUP BY region ORDER BY region"
 "#;
@@ -166,7 +166,7 @@ fn readers_see_their_rows_and_no_others() {
     assert!(executive.contains("7 строк"), "{executive}");
     shop.vitrina(&["report", "raw", "--role", "executive"]).done();
     let native = shop.vitrina(&[&["report", "raw"], &REGIONAL[..]].concat());
-    native.says(1, &["`raw` is native"]);
+    native.says(1, &["no role of the reader may run `raw`"]);
     let free = told(&shop.vitrina(&[&["report", "plans"], &REGIONAL[..]].concat()).done());
     assert!(free.contains("Анна") && free.contains("Пётр"), "{free}");
     let strict = shop.vitrina(&["report", "plans", "--role", "strict", "--user", "region=mrf1"]);
@@ -211,4 +211,18 @@ fn a_large_answer_is_whole_in_its_file() {
     let mut text = String::new();
     fs::File::open(csv).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text.lines().count(), 30_011);
+}
+
+#[test]
+fn stale_data_says_so_first() {
+    let shop = shop();
+    let fresh = told(&shop.vitrina(&["report", "sales"]).done());
+    assert!(!fresh.contains("устарели"), "{fresh}");
+    shop.write(
+        "marts/sales.toml",
+        &format!("description = \"Продажи по дням\"\n{MART}\n[freshness]\nwarn_after = \"1s\"\n"),
+    );
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    let stale = told(&shop.vitrina(&["report", "sales"]).done());
+    assert!(stale.starts_with("⚠️ Данные устарели: «Продажи по дням» — по состоянию на "), "{stale}");
 }

@@ -235,7 +235,7 @@ impl Chat<'_> {
         for block in &screen.blocks {
             match block {
                 Block::Picture(picture) => {
-                    places.push(self.keep(&picture.name, |path| std::fs::write(path, &picture.png))?)
+                    places.push(self.keep(&picture.name, |path| std::fs::write(path, &picture.png))?);
                 }
                 Block::File(file) => {
                     places.push(

@@ -118,7 +118,7 @@ fn bar(number: f64, most: f64) -> String {
     }
     let eighths = (number.abs() / most * (BAR * 8) as f64).round() as usize;
     let mut bar = "█".repeat(eighths / 8);
-    if eighths % 8 > 0 {
+    if !eighths.is_multiple_of(8) {
         bar.push(EIGHTHS[eighths % 8]);
     }
     bar

@@ -16,11 +16,11 @@ fn the_shipped_project_is_right() {
             load.problems.iter().map(|problem| draw::line(problem, &load.sources)).collect();
         assert_eq!(lines, Vec::<String>::new());
         let project = load.project.unwrap();
-        assert_eq!(project.pipelines.len(), 6);
-        assert_eq!(project.marts.len(), 2);
-        assert_eq!(project.connections.len(), 5);
+        assert_eq!(project.pipelines.len(), 25);
+        assert_eq!(project.marts.len(), 16);
+        assert_eq!(project.connections.len(), 7);
         let written = project.pipelines.values().flat_map(|pipeline| &pipeline.members);
-        assert!(written.clone().count() == 18 && written.into_iter().all(|member| member.output.is_some()));
+        assert!(written.clone().count() == 37 && written.into_iter().all(|member| member.output.is_some()));
     }
 }
 

@@ -171,11 +171,11 @@ fn show(
             Block::Text(text) => output::print(&text.plain_text())?,
             Block::Table(rows) => show_table(rows, output, language)?,
             Block::Picture(picture) => {
-                left |= keep(out, &picture.name, output, |path| std::fs::write(path, &picture.png))?
+                left |= keep(out, &picture.name, output, |path| std::fs::write(path, &picture.png))?;
             }
             Block::File(file) => {
                 left |=
-                    keep(out, &file.name, output, |path| std::fs::copy(file.path.as_ref(), path).map(drop))?
+                    keep(out, &file.name, output, |path| std::fs::copy(file.path.as_ref(), path).map(drop))?;
             }
         }
     }

@@ -156,12 +156,18 @@ impl Walk {
 
     /// The order decides which rows are the first.
     fn limit(&mut self, limit: &Limit) -> Vec<Set> {
-        let below = self.plan(&limit.input);
-        if let LogicalPlan::Sort(sort) = limit.input.as_ref() {
-            let scope: Scope<'_> = &[(sort.input.schema(), &below)];
-            sort.expr.iter().for_each(|sort| self.decides(&sort.expr, scope));
+        let mut under = limit.input.as_ref();
+        while let LogicalPlan::Projection(projection) = under {
+            under = &projection.input;
         }
-        below
+        if let LogicalPlan::Sort(sort) = under {
+            let sorted = self.plan(&sort.input);
+            let scope: Scope<'_> = &[(sort.input.schema(), &sorted)];
+            for sort in &sort.expr {
+                self.decides(&sort.expr, scope);
+            }
+        }
+        self.plan(&limit.input)
     }
 
     /// A recursive query's columns are made of what it begins with and of themselves, until nothing new comes.

@@ -62,7 +62,7 @@ fn matrix_columns_that_no_table_has_end_there() {
     let found = columns(&project, &lineage(&project), None);
     assert_eq!(upstream(&found, "mart.m.total"), ["pipeline.orders.amount Computed"]);
     assert_eq!(upstream(&found, "mart.m.region"), Vec::<String>::new());
-    assert_eq!(upstream(&found, "pipeline.orders.amount"), ["shop.main.orders.amount Same"]);
+    assert_eq!(upstream(&found, "pipeline.orders.amount"), ["shop.orders.amount Same"]);
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn it_is_resolved_whole() {
 #[test]
 fn nothing_expected_is_no_test() {
     let rest = TEST.split("expect =").next().unwrap();
-    told(&pipeline(rest), &["p.toml:15:8: error[no-expectation]: this test expects nothing"]);
+    told(&pipeline(rest), &["p.toml:17:8: error[no-expectation]: this test expects nothing"]);
     told(&pipeline(&format!("{rest}expect_error = \" \"")), &["error[no-expectation]"]);
     told(&pipeline(&format!("{TEST}expect_error = \"x\"")), &["error[conflicting-keys]"]);
     told(&pipeline(&format!("{TEST}expect_dead_letters = 1")), &["a bad row stops this pipeline"]);
@@ -85,18 +85,18 @@ fn cells_are_told_where_they_stand() {
     let broken = TEST.replace("1,  9.50", "1,  много");
     told(
         &pipeline(&broken),
-        &["p.toml:22:5: error[bad-cell]: column `amount`: text in a decimal(12,2) column"],
+        &["p.toml:24:5: error[bad-cell]: column `amount`: text in a decimal(12,2) column"],
     );
     let broken = TEST.replace("id, amount\n", "id, amont\n");
     told(
         &pipeline(&broken),
-        &["p.toml:21:5: error[unknown-column]: the rows have no column `amont` (did you mean `amount`?)"],
+        &["p.toml:23:5: error[unknown-column]: the rows have no column `amont` (did you mean `amount`?)"],
     );
     let broken = TEST.replace("1,  9.50\n", "1\n");
-    told(&pipeline(&broken), &["p.toml:22:1: error[bad-rows]: 1 cells under a header of 2"]);
+    told(&pipeline(&broken), &["p.toml:24:1: error[bad-rows]: 1 cells under a header of 2"]);
     let broken =
         TEST.replace("id, happened_at,          client, amount", "id, happened_at,          clint, amount");
-    told(&pipeline(&broken), &["p.toml:17:27: error[unknown-column]: there is no column `clint`"]);
+    told(&pipeline(&broken), &["p.toml:19:27: error[unknown-column]: there is no column `clint`"]);
 }
 
 #[test]

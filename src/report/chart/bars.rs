@@ -62,9 +62,9 @@ pub(super) fn bars(plot: &Plot) -> Drawing {
     if zero > MARGIN {
         frame.drawing.line(vec![(zero, first), (zero, y - 16.0)], 2.0, ZERO);
     }
-    names
-        .into_iter()
-        .for_each(|name| frame.drawing.text(name.filled(if count == 1 { "#3a4552" } else { GRAY })));
+    for name in names {
+        frame.drawing.text(name.filled(if count == 1 { "#3a4552" } else { GRAY }));
+    }
     let mut notes = shown_of(plot, rows, plot.axis.len(), ["строк", "rows"]);
     notes.extend(shown_of(plot, count, plot.series.len(), ["рядов", "series"]));
     frame.finish(y - 6.0, &notes)

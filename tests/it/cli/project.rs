@@ -89,13 +89,13 @@ fn a_column_is_followed_both_ways() {
 mart.отчёт.\"По городам\".total
 └─ mart.по_городам.total
    ├─ pipeline.orders.amount  computed
-   │  └─ shop.main.orders.amount
+   │  └─ shop.orders.amount
    └─ which rows: pipeline.orders.Город
 ";
     assert_eq!(up, expected);
     let down = shop.must(&["graph", "--column", "shop.orders.Город", "--downstream"]);
     assert!(
-        down.starts_with("shop.main.orders.Город\n└─ pipeline.orders.Город\n")
+        down.starts_with("shop.orders.Город\n└─ pipeline.orders.Город\n")
             && down.contains("└─ which rows: mart.по_городам"),
         "{down}"
     );

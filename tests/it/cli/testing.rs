@@ -60,7 +60,7 @@ fn differences_are_a_table_and_the_end_is_1() {
     let ran = shop.vitrina(&["test"]).ended(1);
     for part in [
         "FAIL  orders  what is no number is put aside",
-        "pipelines/orders.toml:18",
+        "pipelines/orders.toml:21",
         "0 rows as expected, 1 missing, 1 changed",
         "~  1   Омск   6 → 5",
         "-  9   Ялта   NULL",

@@ -50,6 +50,10 @@ pub(super) fn month(scene: &Scene<'_>, ask: &Ask, month: NaiveDate, from: Option
         (label, Intent::Day(day))
     }));
     cells.resize(cells.len().next_multiple_of(7), blank());
+    // Weeks that have not come yet are left out.
+    while cells.len() > 7 && cells[cells.len() - 7..].iter().all(|(label, _)| label == BLANK) {
+        cells.truncate(cells.len() - 7);
+    }
     view.grid(cells, 7);
     let whole = Period { from: month, until: next };
     let text = said::fixed(whole);

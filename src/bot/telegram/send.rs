@@ -68,6 +68,11 @@ impl Sender {
 
     /// Sends a message; `shown` are those that show the dialog until now.
     pub(super) async fn send(&self, chat: i64, parcel: &Parcel, shown: &[Shown]) -> Verdict {
+        if let Body::Picture { key, .. } | Body::File { key, .. } = &parcel.body
+            && !self.files.path(key).exists()
+        {
+            return Verdict::Refused("its file is gone".to_owned());
+        }
         match self.place(ChatId(chat), parcel, shown).await {
             Ok(shown) => Verdict::Arrived(shown),
             Err(error) => verdict(&error),
@@ -248,9 +253,6 @@ pub(super) fn verdict(error: &RequestError) -> Verdict {
         }
         RequestError::InvalidJson { .. } => {
             Verdict::Later("the answer is no JSON: something in between failed".to_owned())
-        }
-        RequestError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Verdict::Refused("its file is gone".to_owned())
         }
         RequestError::Io(error) => Verdict::Later(format!("its file cannot be read: {error}")),
         RequestError::Api(error) => api(error),

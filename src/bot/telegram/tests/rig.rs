@@ -319,6 +319,17 @@ impl Rig {
         panic!("messages wait");
     }
 
+    /// Waits until the bot has taken in what the file gives: from then on it is sent when it is due.
+    pub(super) async fn knows_what_is_given(&self) {
+        for _ in 0..800 {
+            if !self.records().subscriptions(None).unwrap().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the bot did not begin");
+    }
+
     /// Makes someone a member with a role, without anyone's word.
     pub(super) fn admit(&self, user: i64, roles: &[&str]) {
         use crate::state::bot::users::{Act, Standing};

@@ -23,6 +23,7 @@ async fn a_given_subscription_reaches_everyone_once_and_asks_each_question_once(
     }
     rig.admit(IVAN, &["executive"]);
     rig.serve();
+    rig.knows_what_is_given().await;
     looks().await;
     assert_eq!(rig.count(100, "Итого"), 0, "it is not nine yet");
     pass(&rig, 10);

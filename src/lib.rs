@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connector;
+pub mod daemon;
 pub mod engine;
 pub mod failpoint;
 pub mod model;

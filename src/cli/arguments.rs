@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    bot, check, connections, dead_letters, demo, explain, graph, init, output::ColorWhen, position, preview,
-    query, report, run, runs, schema, status, users,
+    backfill, bot, check, checks, connections, dead_letters, demo, explain, graph, init, logs,
+    output::ColorWhen, plan, position, preview, query, report, run, runs, schema, serve, status, test, top,
+    users,
 };
 use crate::config;
 
@@ -16,6 +17,7 @@ Start here:
   vitrina init my-project                        a project of your own
   vitrina check                                  every mistake in it, at once
   vitrina run --all                              move everything that is new
+  vitrina serve                                  from now on by itself, as schedules say
   vitrina query 'SELECT * FROM mart.revenue'     look at what came of it
 
 Exit codes:
@@ -92,10 +94,18 @@ pub(super) enum Command {
     Check(check::Args),
     /// Move everything that is new
     Run(run::Args),
+    /// Build windows of marts again, or for the first time
+    Backfill(backfill::Args),
+    /// Say which windows of marts a run would build, and why
+    Plan(plan::Args),
+    /// Show what the checks of marts said; rows that break them on request
+    Checks(checks::Args),
     /// Look at the rows that a run would write, without writing any
     Preview(preview::Args),
     /// Say what a run would do, what it promises and why
     Explain(explain::Args),
+    /// Run the unit tests that stand in the files, in memory
+    Test(test::Args),
     /// Read-only SQL over all connections, pipelines and marts
     Query(query::Args),
     /// Run a report of bot.toml as the bot would
@@ -112,6 +122,12 @@ pub(super) enum Command {
     Graph(graph::Args),
     /// JSON Schemas of the files, for editors; columns of outside tables, for `check`
     Schema(schema::Args),
+    /// Run everything by its schedule, until it is stopped
+    Serve(serve::Args),
+    /// Show what a run told
+    Logs(logs::Args),
+    /// Watch what the daemon does
+    Top(top::Args),
     /// Test connections, list their tables
     Connections(connections::Args),
     /// Say who may use the bot

@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::{self, draw, project::Project},
-    model::time::Clock,
+    config::{self, TestsOf, draw, lock::Lock, project::Project},
+    daemon::client::{self, Client},
+    model::{problem::Severity, time::Clock},
     state::lock::ProjectLock,
 };
 
@@ -59,6 +60,23 @@ impl Context {
         }
         loaded.project.map(Arc::new).ok_or_else(|| Failure::told(Exit::Problems))
     }
+
+    /// The daemon that serves the project, where one does: what changes something goes through it.
+    pub(super) async fn daemon(&self, project: &Project) -> Option<Client> {
+        client::connect(&project.state, &self.global.profile).await
+    }
+}
+
+/// The checked project of a command that touches no connection, and what is known of outside tables: variables may be unset.
+pub(super) fn offline(context: &Context, tests: TestsOf) -> Result<(Arc<Project>, Option<Lock>)> {
+    let loaded = config::load_offline(&context.root()?, &context.global.profile, tests, &variable);
+    // What is not known of outside tables matters only to the tests that need it, and they say so.
+    let told = loaded.problems.iter().filter(|problem| problem.severity != Severity::Note);
+    for problem in told.filter(|_| loaded.project.is_none() || !context.global.quiet) {
+        output::complain(&draw::text(problem, &loaded.sources, context.output.messages.color, width()));
+    }
+    let project = loaded.project.map(Arc::new).ok_or_else(|| Failure::told(Exit::Problems))?;
+    Ok((project, loaded.lock))
 }
 
 /// A variable of the environment; one that is no Unicode counts as unset.

@@ -92,7 +92,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     match &args.action {
         Action::List { names, limit, format } => list(&project, names, *limit, *format, context),
         Action::Show { ids, format } => show(&project, ids, *format),
-        Action::Drop { names, ids, all } => drop_letters(&project, names, ids, *all),
+        Action::Drop { names, ids, all } => {
+            let ids = if *all { None } else { Some(ids.as_slice()) };
+            drop_letters(&project, names, ids, context).await
+        }
         Action::Replay { names, format } => {
             let members = with_letters(&project, names)?;
             if members.is_empty() {
@@ -177,10 +180,14 @@ fn text(project: &Project, letter: &StoredLetter) -> String {
     lines.join("\n")
 }
 
-fn drop_letters(project: &Project, names: &[String], ids: &[i64], all: bool) -> Result {
+async fn drop_letters(project: &Project, names: &[String], ids: Option<&[i64]>, context: &Context) -> Result {
     let tracks = keys(project, names)?;
-    let _lock = context::lock(project)?;
-    let dropped = Records::open(&project.state)?.drop_letters(&tracks, if all { None } else { Some(ids) })?;
+    let dropped = if let Some(daemon) = context.daemon(project).await {
+        daemon.drop_letters(&tracks, ids).await?
+    } else {
+        let _lock = context::lock(project)?;
+        Records::open(&project.state)?.drop_letters(&tracks, ids)?
+    };
     output::print(&format!("{} dropped", counted(dropped, "dead letter")))
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{Datelike, Days, NaiveDate};
+use chrono::{Datelike, Days, Months, NaiveDate};
 
 use super::{
     context::{Context, PROJECT_FILE},
@@ -31,9 +31,13 @@ Examples:
   vitrina demo
   vitrina demo --dir /tmp/show --days 7
 
-It makes a project folder, makes up what sales people of three regions did since the first day of last
-month, moves it bot database → message log → warehouse, and builds Excel dashboards. No service is
-needed. Run again, it goes on from where it stands.";
+It makes a project folder of two systems. It makes up what sales people of three regions did since the
+first day of last month and moves it bot database → message log → warehouse; and two years of an online
+cinema's subscriptions and views, which become marts. Both end in Excel dashboards. No service is needed.
+Run again, it goes on from where it stands.";
+
+/// In fewer days there may be no renewal and no refund yet, and so no table of them.
+const CINEMA_DAYS: u16 = 120;
 
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
@@ -43,7 +47,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", default_value = "vitrina-demo")]
     dir: PathBuf,
 
-    /// Days of history to make up [default: from the first day of last month]
+    /// Days of history to make up; the cinema gets 120 at least [default: sales from the first day of last month, the cinema two years]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=3660))]
     days: Option<u16>,
 }
@@ -84,20 +88,25 @@ fn make_project(args: &Args, context: &Context) -> Result {
         return Err(Failure::usage(format!("{} holds other things already", args.dir.display()))
             .hint("choose another folder: --dir DIR"));
     }
-    let start = start(SystemClock.now().date_naive(), args.days);
-    init::write_project(&args.dir, &project_template::demo_files(start))?;
+    let (crm, premier) = starts(SystemClock.now().date_naive(), args.days);
+    init::write_project(&args.dir, &project_template::demo_files(crm, premier))?;
+    let since =
+        if crm == premier { crm.to_string() } else { format!("{crm} (sales) and {premier} (cinema)") };
     context
         .output
-        .say(&format!("project written to {}, with made-up rows from {start} on", args.dir.display()));
+        .say(&format!("project written to {}, with made-up rows from {since} on", args.dir.display()));
     Ok(())
 }
 
-/// The first day of history.
-fn start(today: NaiveDate, days: Option<u16>) -> NaiveDate {
-    let first_of_last_month = |day: NaiveDate| day.with_day(1)?.pred_opt()?.with_day(1);
+/// The first days of history: of sales, and of the cinema.
+fn starts(today: NaiveDate, days: Option<u16>) -> (NaiveDate, NaiveDate) {
+    let first_of = |months: u32| today.with_day(1)?.checked_sub_months(Months::new(months));
     match days {
-        Some(days) => today.checked_sub_days(Days::new(u64::from(days))).unwrap_or(today),
-        None => first_of_last_month(today).unwrap_or(today),
+        Some(days) => {
+            let before = |days: u16| today.checked_sub_days(Days::new(u64::from(days))).unwrap_or(today);
+            (before(days), before(days.max(CINEMA_DAYS)))
+        }
+        None => (first_of(1).unwrap_or(today), first_of(24).unwrap_or(today)),
     }
 }
 
@@ -119,8 +128,8 @@ fn what_next(folder: &Path, project: &Arc<Project>, context: &Context) -> String
         let about = context.output.results.paint(about, Tone::Dim);
         lines.push(format!("  {command}\n      {about}"));
     };
-    if let Some(workbook) = a_workbook(project) {
-        let file = workbook.strip_prefix(&project.root).unwrap_or(&workbook);
+    for workbook in workbooks(project) {
+        let file = workbook.strip_prefix(&project.root).unwrap_or(workbook);
         add(folder.join(file).display().to_string(), "a dashboard, for Excel or LibreOffice");
     }
     add(format!("{program} status"), "where everything stands");
@@ -129,6 +138,12 @@ fn what_next(folder: &Path, project: &Arc<Project>, context: &Context) -> String
             "{program} query 'SELECT region, action, count(*) AS n FROM pipeline.actions_to_warehouse GROUP BY region, action ORDER BY region, n DESC'"
         ),
         "SQL over all regions",
+    );
+    add(
+        format!(
+            "{program} query 'SELECT month, place, title_ru, viewers, alloc_revenue FROM mart.top_titles WHERE place <= 3 ORDER BY month DESC, place'"
+        ),
+        "what the cinema's viewers watch, and what it earns",
     );
     add(format!("{program} explain actions_to_warehouse"), "what a pipeline does and what it promises");
     add(format!("{program} graph"), "who reads what whom writes");
@@ -139,25 +154,38 @@ fn what_next(folder: &Path, project: &Arc<Project>, context: &Context) -> String
             "the report bot, here in the terminal: charts, tables, Excel files",
         );
     }
+    add(format!("{program} serve"), "from now on by itself, as the schedules say, until Ctrl-C");
     lines.join("\n")
 }
 
-fn a_workbook(project: &Project) -> Option<PathBuf> {
-    project.marts.values().flat_map(|mart| &mart.members).find_map(|member| match &member.output {
-        MartOutput::Workbook(workbook) => Some(workbook.file.clone()),
-        MartOutput::Table { .. } => None,
-    })
+/// A dashboard of each system: the first one among those of the same tags.
+fn workbooks(project: &Project) -> Vec<&PathBuf> {
+    let mut seen = vec![];
+    let marts = project.marts.values().filter_map(|mart| {
+        let file = mart.members.iter().find_map(|member| match &member.output {
+            MartOutput::Workbook(workbook) => Some(&workbook.file),
+            MartOutput::Table { .. } => None,
+        })?;
+        let new = !seen.contains(&&mart.info.tags);
+        seen.push(&mart.info.tags);
+        new.then_some(file)
+    });
+    marts.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::start;
+    use super::starts;
 
     #[test]
-    fn history_begins_with_last_month() {
-        let start = |today: &str, days| start(today.parse().unwrap(), days).to_string();
-        assert_eq!(start("2026-11-21", None), "2026-10-01");
-        assert_eq!(start("2026-01-01", None), "2025-12-01");
-        assert_eq!(start("2026-03-31", Some(7)), "2026-03-24");
+    fn history_begins_with_last_month_and_two_years_ago() {
+        let starts = |today: &str, days| {
+            let (crm, premier) = starts(today.parse().unwrap(), days);
+            format!("{crm} {premier}")
+        };
+        assert_eq!(starts("2026-11-21", None), "2026-10-01 2024-11-01");
+        assert_eq!(starts("2026-01-01", None), "2025-12-01 2024-01-01");
+        assert_eq!(starts("2026-03-31", Some(200)), "2025-09-12 2025-09-12");
+        assert_eq!(starts("2026-03-31", Some(7)), "2026-03-24 2025-12-01");
     }
 }

@@ -16,8 +16,8 @@ use crate::{
     config::{
         lineage::{Lineage, Node},
         project::{
-            BadRowPolicy, BadRows, JobInfo, Mart, MartMember, MartOutput, Pipeline, PipelineMember, Project,
-            Schedule, SourceKind, Sql, Trigger, With, Workbook,
+            BadRowPolicy, BadRows, Concurrency, JobInfo, Mart, MartMember, MartOutput, Misfire, Pipeline,
+            PipelineMember, Project, Schedule, Severity, SourceKind, Sql, Trigger, With, Workbook,
         },
     },
     connector::{
@@ -31,6 +31,7 @@ use crate::{
         name::Facts,
         time::{Clock, Period},
         unit::SliceLimit,
+        window::{OnChange, Windows},
     },
     run::Runtime,
     schedule,
@@ -79,13 +80,31 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
             }
             match error {
                 Some(error) => told.line("next", &format!("not known: {error} ({})", error.advice())),
-                None => sent(runtime, node, &mut told).await?,
+                None => {
+                    sent(runtime, node, &mut told).await?;
+                    filled(runtime, node, &mut told).await?;
+                }
             }
         }
         if let Some(runtime) = runtime.as_ref().filter(|_| args.plan) {
             unless_interrupted(plans(runtime, node, &mut told)).await?;
         }
         output::print(&told.lines.join("\n"))?;
+    }
+    Ok(())
+}
+
+/// Whether the rows of a mart pass through here.
+async fn filled(runtime: &Runtime, node: &Node, told: &mut Told) -> Result {
+    let inside =
+        unless_interrupted(async { Ok(runtime.stays_inside(&node.job, &node.member).await) }).await?;
+    match inside {
+        Ok(Some(true)) => {
+            told.line("rows", "stay where they are: the place fills its table itself, by INSERT … SELECT");
+        }
+        Ok(Some(false)) => told.line("rows", "pass through Vitrina"),
+        // No table of a mart; or one whose inputs are not there yet, which a run tells.
+        Ok(None) | Err(_) => {}
     }
     Ok(())
 }
@@ -110,7 +129,12 @@ async fn plans(runtime: &Runtime, node: &Node, told: &mut Told) -> Result {
     let now = SystemClock.now();
     let mut params = Params::of_facts(&member.facts);
     let queries: Vec<&Sql> = match &member.output {
-        MartOutput::Table { sql, .. } => vec![sql],
+        MartOutput::Table { sql, windows, .. } => {
+            if let Some(windows) = windows {
+                params.set_window(&windows.at(now));
+            }
+            vec![sql]
+        }
         MartOutput::Workbook(workbook) => {
             let today = now.with_timezone(&project.zone).date_naive();
             for (name, default) in &workbook.with {
@@ -191,7 +215,10 @@ fn foot(project: &Project, info: &JobInfo, told: &mut Told) {
         "when it fails",
         &format!("{tries}, {} apart at first; a run ends after {}", retry.wait, retry.timeout),
     );
-    told.line("runs", &starts(info.schedule.as_ref(), project.zone));
+    told.line("runs", &starts(info.schedule.as_ref()));
+    if let Some(schedule) = &info.schedule {
+        told.line("due next", &due_next(schedule, project.zone));
+    }
 }
 
 fn explain_pipeline(project: &Project, pipeline: &Pipeline, member: &PipelineMember, told: &mut Told) {
@@ -222,9 +249,16 @@ fn explain_pipeline(project: &Project, pipeline: &Pipeline, member: &PipelineMem
 fn explain_mart(project: &Project, mart: &Mart, member: &MartMember, told: &mut Told) {
     head(&mart.info, told);
     match &member.output {
-        MartOutput::Table { sql, sink: spec, .. } => {
+        MartOutput::Table { sql, sink: spec, windows, checks, .. } => {
             query(sql, &member.facts, told);
+            if let Some(windows) = windows {
+                told.line("windows", &windows_text(windows));
+            }
             sink(project, spec, told);
+            for check in checks {
+                let what = if check.severity == Severity::Block { "blocks" } else { "warns" };
+                told.line("check", &format!("{} ({what})", check.name));
+            }
         }
         MartOutput::Workbook(workbook) => explain_workbook(project, workbook, &member.facts, told),
     }
@@ -241,6 +275,24 @@ fn explain_workbook(project: &Project, workbook: &Workbook, facts: &Facts, told:
         told.line("sheet", &format!("{} ({})", sheet.name, counted(sheet.charts.len() as u64, "chart")));
         query(&sheet.sql, facts, told);
     }
+}
+
+fn windows_text(windows: &Windows) -> String {
+    let mut parts = vec![format!("one {} each by {}", serde_word(&windows.grain), windows.column)];
+    parts.push(format!("from {} on", windows.at(windows.start)));
+    if !windows.lookback.get().is_zero() {
+        parts.push(format!("those of the last {} again each time", windows.lookback));
+    }
+    parts.push(if windows.current { "the current one too" } else { "without the current one" }.to_owned());
+    parts.push(
+        match windows.on_change {
+            OnChange::Rebuild => "stale ones are built again by the next run",
+            OnChange::Mark => "stale ones wait for `backfill`",
+            OnChange::ForwardOnly => "a changed query is for new ones only",
+        }
+        .to_owned(),
+    );
+    parts.join(", ")
 }
 
 fn with(with: &IndexMap<String, With>) -> String {
@@ -330,28 +382,44 @@ fn bad_rows(bad: BadRows) -> String {
     }
 }
 
-/// What starts it, and the next times.
-fn starts(schedule: Option<&Schedule>, zone: Tz) -> String {
-    const SHOWN: usize = 3;
-    let Some(trigger) = schedule.map(|schedule| &schedule.trigger) else { return "by hand".to_owned() };
-    if let Some(timing) = schedule::timing(trigger) {
-        let times = schedule::upcoming(&timing, SystemClock.now(), SHOWN);
-        let times = times.iter().map(|at| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string());
-        return format!(
-            "{}; due next: {}",
-            schedule::describe(&timing),
-            times.collect::<Vec<_>>().join(", ")
-        );
+/// What starts it, and what becomes of instants that it cannot keep.
+fn starts(schedule: Option<&Schedule>) -> String {
+    let Some(schedule) = schedule else { return "by hand".to_owned() };
+    let missed = match schedule.misfire {
+        Misfire::Once => "missed ones together once",
+        Misfire::Skip => "missed ones not at all",
+        Misfire::All => "missed ones each",
+    };
+    let meanwhile = match schedule.concurrency {
+        Concurrency::Skip => "left out and counted while it still runs",
+        Concurrency::Queue => "afterwards while it still runs",
+    };
+    if let Some(timing) = schedule::timing(&schedule.trigger) {
+        return format!("{}; {missed}; {meanwhile}", schedule::describe(&timing));
     }
-    match trigger {
-        Trigger::AfterInputs => "after every job that it reads from".to_owned(),
+    match &schedule.trigger {
+        Trigger::AfterInputs => "after every job that it reads from, member by member".to_owned(),
         Trigger::After(jobs) => {
-            format!("after {}", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+            format!("after {}, member by member", jobs.join(", "))
         }
-        Trigger::Continuous => "all the time".to_owned(),
+        Trigger::Continuous => "all the time, as soon as its source has something new".to_owned(),
         // A checked project names no time that never comes.
         Trigger::Every(_) | Trigger::Cron { .. } => "never".to_owned(),
     }
+}
+
+/// The next instants of a schedule, and why each.
+fn due_next(schedule: &Schedule, zone: Tz) -> String {
+    const SHOWN: usize = 10;
+    let Some(timing) = schedule::timing(&schedule.trigger) else {
+        return "whenever that is so, under `vitrina serve`".to_owned();
+    };
+    let times = schedule::upcoming(&timing, SystemClock.now(), SHOWN).into_iter().map(|at| {
+        let local = at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M:%S %Z");
+        format!("{local}  {}", schedule::why(&timing, at))
+    });
+    times.collect::<Vec<_>>().join("\n")
 }
 
 fn neighbours(lineage: &Lineage, node: &Node, told: &mut Told) {

@@ -12,6 +12,7 @@ use crate::project_template::{self, File};
 const EXAMPLES: &str = "\
 Examples:
   vitrina init reports                           sales people at work: three regions, made-up rows, dashboards
+  vitrina init reports --template premier        an online cinema: subscriptions, views, marts of what they bring
   vitrina init reports --template empty          one source, one pipeline, one workbook, with comments
   vitrina --project reports check                then: does it hold?";
 
@@ -30,9 +31,11 @@ pub(super) struct Args {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Template {
-    /// The shipped project: bot databases → message log → warehouse → Excel dashboards
+    /// Sales people at work: bot databases → message log → warehouse → Excel dashboards
     #[default]
     Crm,
+    /// An online cinema: platform → analytics → marts → Excel dashboards
+    Premier,
     /// One made-up source, one pipeline, one workbook
     Empty,
 }
@@ -41,6 +44,7 @@ enum Template {
 pub(super) fn run(args: &Args, context: &Context) -> Result {
     let template = match args.template {
         Template::Crm => project_template::Template::Crm,
+        Template::Premier => project_template::Template::Premier,
         Template::Empty => project_template::Template::Empty,
     };
     let files = named(project_template::files(template), &project_name(&args.folder));

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-use super::output::write_around_bars;
+use super::output::{Stream, write_around_bars};
 
 /// The variable that chooses what is logged, in the syntax of tracing's filters.
 const VARIABLE: &str = "VITRINA_LOG";
@@ -27,6 +27,24 @@ pub(super) fn start(verbose: u8, quiet: bool, color: bool) {
         .try_init();
     // A second start in one process keeps the first one's settings.
     drop(logged);
+}
+
+/// Begins to log as a daemon does: what its runs do without being asked, people's lines on a terminal, JSON elsewhere.
+pub(super) fn start_daemon(verbose: u8, quiet: bool, messages: Stream) {
+    let level = match verbose {
+        _ if quiet => "warn",
+        0 => "vitrina=info,warn,datafusion=error,deltalake=error,deltalake_core=error,buoyant_kernel=error",
+        1 => "vitrina=debug,info",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(AroundBars);
+    // A second start in one process keeps the first one's settings.
+    drop(if messages.is_terminal {
+        lines.with_ansi(messages.color).with_target(verbose > 1).try_init()
+    } else {
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    });
 }
 
 /// Writes whole messages above the progress bars.

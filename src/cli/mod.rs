@@ -3,8 +3,10 @@
 //! Invariant: a command decides nothing about rows; it chooses members, calls `run` and shows what came of it.
 
 mod arguments;
+mod backfill;
 mod bot;
 mod check;
+mod checks;
 mod connections;
 mod context;
 mod dead_letters;
@@ -15,7 +17,9 @@ mod graph;
 mod init;
 mod interrupt;
 mod logging;
+mod logs;
 mod output;
+mod plan;
 mod position;
 mod preview;
 mod progress;
@@ -28,8 +32,11 @@ mod runs;
 mod schema;
 mod schema_pull;
 mod selection;
+mod serve;
 mod status;
 mod table;
+mod test;
+mod top;
 mod users;
 
 use std::process::ExitCode;
@@ -57,7 +64,10 @@ pub fn main() -> ExitCode {
     };
     let global = &arguments.global;
     let output = Output::new(global.color, global.quiet);
-    logging::start(global.verbose, global.quiet, output.messages.color);
+    match arguments.command {
+        Command::Serve(_) => logging::start_daemon(global.verbose, global.quiet, output.messages),
+        _ => logging::start(global.verbose, global.quiet, output.messages.color),
+    }
     let context = Context { global: arguments.global, output };
     match on_threads(arguments.command, &context) {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,8 +96,12 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::Demo(args) => demo::run(&args, context).await,
         Command::Check(args) => check::run(&args, context).await,
         Command::Run(args) => run::run(&args, context).await,
+        Command::Backfill(args) => backfill::run(&args, context).await,
+        Command::Plan(args) => plan::run(&args, context).await,
+        Command::Checks(args) => checks::run(&args, context).await,
         Command::Preview(args) => preview::run(&args, context).await,
         Command::Explain(args) => explain::run(&args, context).await,
+        Command::Test(args) => test::run(&args, context).await,
         Command::Query(args) => query::run(&args, context).await,
         Command::Report(args) => report::run(&args, context).await,
         Command::Status(args) => status::run(&args, context).await,
@@ -96,6 +110,9 @@ async fn execute(command: Command, context: &Context) -> Result {
         Command::DeadLetters(args) => dead_letters::run(&args, context).await,
         Command::Graph(args) => graph::run(&args, context),
         Command::Schema(args) => schema::run(&args, context).await,
+        Command::Serve(args) => serve::run(&args, context).await,
+        Command::Logs(args) => logs::run(&args, context),
+        Command::Top(args) => top::run(&args, context).await,
         Command::Connections(args) => connections::run(&args, context).await,
         Command::Users(args) => users::run(&args, context),
         Command::Bot(args) => bot::run(&args, context).await,

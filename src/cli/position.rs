@@ -14,6 +14,7 @@ use super::{
 use crate::{
     config::lineage::Node,
     connector::error::Error,
+    daemon::client::Client,
     run::{
         Runtime,
         position::{Change, Standing},
@@ -135,22 +136,26 @@ async fn change(names: &[String], change: &Change, context: &Context) -> Result 
         ))
         .hint(format!("one of {}", selection.names().join(", "))));
     }
-    let _lock = context::lock(&project)?;
+    let served = context.daemon(&project).await.is_some();
+    let _lock = if served { None } else { Some(context::lock(&project)?) };
     let runtime = runner::open(&project)?;
     for node in selection.iter() {
-        change_one(&runtime, node, change).await?;
+        // One request each.
+        let daemon = if served { context.daemon(&project).await } else { None };
+        change_one(&runtime, daemon, node, change).await?;
     }
     Ok(())
 }
 
-async fn change_one(runtime: &Runtime, node: &Node, change: &Change) -> Result {
+async fn change_one(runtime: &Runtime, daemon: Option<Client>, node: &Node, change: &Change) -> Result {
     let name = name_of(node);
     let before = runtime.record_of(&node.job, &node.member).await.map_err(|error| named(&name, error))?;
     let before = before.map_or_else(|| "no record".to_owned(), |record| progress(&record.progress));
-    let record = runtime
-        .change_position(&node.job, &node.member, change)
-        .await
-        .map_err(|error| named(&name, error))?;
+    let record = match daemon {
+        Some(daemon) => daemon.change_position(&node.job, &node.member, change).await,
+        None => runtime.change_position(&node.job, &node.member, change).await,
+    };
+    let record = record.map_err(|error| named(&name, error))?;
     output::print(&format!("{name}: {before} → {}", progress(&record.progress)))
 }
 

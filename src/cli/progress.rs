@@ -36,6 +36,8 @@ struct Running {
     bad: u64,
     /// Rows that planned units hold; `None` once one could not tell.
     planned: Option<u64>,
+    /// Windows that this run builds: done, and all; then the bar counts them and not rows.
+    windows: Option<(u64, u64)>,
 }
 
 impl Progress {
@@ -58,8 +60,16 @@ impl Progress {
             ProgressBar::hidden()
         };
         let now = Instant::now();
-        let running =
-            Running { bar, began: now, last_line: now, read: 0, written: 0, bad: 0, planned: Some(0) };
+        let running = Running {
+            bar,
+            began: now,
+            last_line: now,
+            read: 0,
+            written: 0,
+            bad: 0,
+            planned: Some(0),
+            windows: None,
+        };
         self.tracks().insert(track.clone(), running);
     }
 
@@ -71,7 +81,9 @@ impl Progress {
             return;
         }
         let bad = if running.bad > 0 { format!(", {} bad", count(running.bad)) } else { String::new() };
-        let written = counted(running.written, "row");
+        let windows =
+            running.windows.map_or(String::new(), |(done, _)| format!("{}, ", counted(done, "window")));
+        let written = format!("{windows}{}", counted(running.written, "row"));
         self.output.say(&format!(
             "{}: {written} written{bad} in {}",
             track.name(),
@@ -83,7 +95,11 @@ impl Progress {
     fn line_now_and_then(&self, track: &Track, running: &mut Running) {
         if !self.output.shows_bars() && running.last_line.elapsed() >= BETWEEN_LINES {
             running.last_line = Instant::now();
-            self.output.say(&format!("{}: {} written so far", track.name(), counted(running.written, "row")));
+            let windows = running.windows.map_or(String::new(), |(done, total)| {
+                format!("{} of {}, ", count(done), counted(total, "window"))
+            });
+            let rows = counted(running.written, "row");
+            self.output.say(&format!("{}: {windows}{rows} written so far", track.name()));
         }
     }
 }
@@ -106,7 +122,7 @@ impl Observer for Progress {
                 ));
                 return;
             }
-            Event::Planned { .. } | Event::Read { .. } | Event::Committed { .. } => {}
+            Event::Planned { .. } | Event::Windows { .. } | Event::Read { .. } | Event::Committed { .. } => {}
         }
         let mut tracks = self.tracks();
         let Some(running) = tracks.get_mut(track) else { return };
@@ -128,10 +144,18 @@ impl Running {
                     self.bar.set_style(open_ended());
                 }
             }
+            Event::Windows { done, total } => {
+                self.windows = Some((*done, *total));
+                self.bar.set_length(*total);
+                self.bar.set_position(*done);
+                self.bar.set_style(of_windows());
+            }
             Event::Read { rows, bad } => {
                 self.read += rows + bad;
                 self.bad += bad;
-                self.bar.set_position(self.read);
+                if self.windows.is_none() {
+                    self.bar.set_position(self.read);
+                }
             }
             Event::Committed { rows, .. } => {
                 self.written += rows;
@@ -144,6 +168,10 @@ impl Running {
 
 fn with_end() -> ProgressStyle {
     style("{prefix:32!} {bar:24} {human_pos}/{human_len} rows, {per_sec} {msg}").progress_chars("━╸ ")
+}
+
+fn of_windows() -> ProgressStyle {
+    style("{prefix:32!} {bar:24} {human_pos}/{human_len} windows, {eta} left {msg}").progress_chars("━╸ ")
 }
 
 fn open_ended() -> ProgressStyle {
@@ -190,6 +218,7 @@ mod tests {
         for template in [
             "{prefix:32!} {bar:24} {human_pos}/{human_len} rows, {per_sec} {msg}",
             "{prefix:32!} {spinner} {human_pos} rows, {per_sec} {msg}",
+            "{prefix:32!} {bar:24} {human_pos}/{human_len} windows, {eta} left {msg}",
         ] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }

@@ -27,16 +27,20 @@ pub(super) fn open(project: &Arc<Project>) -> Result<Arc<Runtime>> {
     Ok(Runtime::open(Arc::clone(project), Arc::new(SystemClock))?)
 }
 
-/// Runs members under the project's lock, with progress; Ctrl-C stops at a slice's edge.
+/// Runs members under the project's lock, or in the daemon that holds it, with progress; Ctrl-C stops at a slice's edge.
 pub(super) async fn run_members(
     context: &Context,
     project: &Arc<Project>,
     members: &[(JobName, Member)],
     options: &RunOptions,
 ) -> Result<Vec<Outcome>> {
+    let observer: Arc<dyn Observer> = Arc::new(Progress::new(context.output));
+    if let Some(daemon) = context.daemon(project).await {
+        let cancel = interrupt::listen();
+        return Ok(daemon.run(members, options, &observer, &cancel).await?);
+    }
     let _lock = context::lock(project)?;
     let runtime = open(project)?;
-    let observer: Arc<dyn Observer> = Arc::new(Progress::new(context.output));
     let cancel = interrupt::listen();
     Ok(runtime.run(members, options, &observer, &cancel).await)
 }

@@ -48,19 +48,20 @@ pub(super) fn run(args: &Args, context: &Context) -> Result {
     let runs = history.list(&RunFilter { names }, args.limit)?;
     match args.format {
         super::Format::Json => {
-            let all: Vec<Value> = runs.iter().map(as_json).collect();
+            let all = runs.iter().map(|run| as_json(run, &history)).collect::<Result<Vec<Value>>>()?;
             output::print(&format!("{:#}", Value::Array(all)))
         }
         super::Format::Text if runs.is_empty() => {
             context.output.say("nothing has run yet");
             Ok(())
         }
-        super::Format::Text => table(&project, &runs).print(context.output),
+        super::Format::Text => table(&project, &history, &runs)?.print(context.output),
     }
 }
 
-fn table(project: &Project, runs: &[Run]) -> Table {
-    let mut table = Table::new(["started", "name", "state", ">read", ">written", ">bad", ">took", "error"]);
+fn table(project: &Project, history: &History, runs: &[Run]) -> Result<Table> {
+    let mut table =
+        Table::new(["started", "name", "state", ">read", ">written", ">bad", ">took", "checks", "error"]);
     for run in runs {
         let started = run.started.with_timezone(&project.zone).format("%Y-%m-%d %H:%M:%S").to_string();
         table.row([
@@ -71,10 +72,22 @@ fn table(project: &Project, runs: &[Run]) -> Table {
             count(run.counts.written).into(),
             count(run.counts.bad).into(),
             lasted(run).into(),
+            checks_cell(history, run)?,
             run.error.as_deref().unwrap_or_default().into(),
         ]);
     }
-    table
+    Ok(table)
+}
+
+/// What the checks of a mart said in a run.
+fn checks_cell(history: &History, run: &Run) -> Result<Cell> {
+    let (held, broken) = history.checks_of_run(&run.id)?;
+    Ok(match broken.iter().filter(|result| result.blocks).count() {
+        _ if broken.is_empty() && held == 0 => "".into(),
+        _ if broken.is_empty() => Cell::new(format!("{} hold", count(held)), Tone::Good),
+        0 => Cell::new(format!("{} warn", count(broken.len() as u64)), Tone::Warn),
+        blocks => Cell::new(format!("{} block", count(blocks as u64)), Tone::Bad),
+    })
 }
 
 fn lasted(run: &Run) -> String {
@@ -87,10 +100,12 @@ fn lasted(run: &Run) -> String {
 }
 
 /// A run as JSON: what history keeps, and the name that users write.
-fn as_json(run: &Run) -> Value {
+fn as_json(run: &Run, history: &History) -> Result<Value> {
     let mut value = json!(run);
     value["name"] = json!(run.name());
-    value
+    let (held, broken) = history.checks_of_run(&run.id)?;
+    value["checks"] = json!({ "held": held, "broken": broken });
+    Ok(value)
 }
 
 /// A state, in its colour.

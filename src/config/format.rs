@@ -72,6 +72,11 @@ fn text_problem(node: &Node, text: &str, schema: &Json, name: &str) -> Option<Pr
             let hint = text.parse::<Url>().err()?;
             problem("bad-url", format!("{name} is no address of a server that Vitrina takes"), hint)
         }
+        "listen" => {
+            text.parse::<std::net::SocketAddr>().err()?;
+            let hint = "expected an address and a port: \"127.0.0.1:8090\"".to_owned();
+            problem("bad-address", format!("{name}: `{text}` is no address to listen on"), hint)
+        }
         "date" => {
             text.parse::<NaiveDate>().err()?;
             problem(
@@ -158,6 +163,7 @@ pub(crate) fn describe(schema: &Json) -> Option<&'static str> {
         "size" => "a size such as \"64 MiB\"",
         "percent" => "a share such as \"0.1%\"",
         "date" => "a date",
+        "listen" => "an address such as \"127.0.0.1:8090\"",
         "greenplum-compression" => "a compression such as \"zstd:3\"",
         "postgres-url" => "an address such as \"postgres://user@host/database\"",
         _ => return None,
@@ -173,6 +179,7 @@ pub(crate) fn stand_in(schema: &Json, name: &str) -> String {
         Some("time-zone") => "UTC".to_owned(),
         Some("size") => "1 MiB".to_owned(),
         Some("percent") => "0%".to_owned(),
+        Some("listen") => "127.0.0.1:0".to_owned(),
         Some("greenplum-compression") => "zstd:3".to_owned(),
         Some("postgres-url") => "postgres://user@host/database".to_owned(),
         Some("date" | "date-or-time") => "2026-01-01".to_owned(),

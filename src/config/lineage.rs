@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::{
-    common::TableReference,
-    sql::{parser::DFParserBuilder, resolve::resolve_table_references},
-};
+use datafusion::common::TableReference;
 
-use super::project::{JobInfo, MartMember, MartOutput, PipelineMember, Project, SourceKind, Sql, Trigger};
+use super::project::{
+    JobInfo, MartMember, MartOutput, PipelineMember, Project, Rule, Schedule, SourceKind, Sql, Trigger,
+};
 use crate::{
     connector::sink::SinkSpec,
-    engine::typing::{TableName, native_tables},
+    engine::typing::{TableName, native_tables, query_tables},
     model::name::{JobKind, JobName, Member},
 };
 
@@ -91,6 +90,16 @@ impl Lineage {
         Ok(walk.order)
     }
 
+    /// The nodes that must be fresh before this one runs by a schedule of `after`: those that it reads from (`"inputs"`), or those of the jobs that it
+    /// names; member by member. None for every other schedule.
+    pub fn waits_for(&self, node: usize, schedule: &Schedule) -> Vec<usize> {
+        match &schedule.trigger {
+            Trigger::AfterInputs => inputs_of(&self.nodes, node),
+            Trigger::After(_) => named_by(&self.nodes, node, Some(schedule)),
+            Trigger::Every(_) | Trigger::Cron { .. } | Trigger::Continuous => vec![],
+        }
+    }
+
     /// All nodes that come after this one, at any distance, without itself.
     pub fn downstream(&self, node: usize) -> BTreeSet<usize> {
         let mut found = BTreeSet::new();
@@ -146,8 +155,12 @@ fn pipeline_node(project: &Project, info: &JobInfo, member: &PipelineMember) -> 
 
 fn mart_node(project: &Project, info: &JobInfo, member: &MartMember) -> Node {
     match &member.output {
-        MartOutput::Table { sql, sink, .. } => {
-            let reads = sql_inputs(project, sql);
+        MartOutput::Table { sql, sink, checks, .. } => {
+            let asked = checks.iter().filter_map(|check| match &check.rule {
+                Rule::NoRows { sql, .. } => Some(sql),
+                Rule::RowCount { .. } | Rule::Newest { .. } => None,
+            });
+            let reads = std::iter::once(sql).chain(asked).flat_map(|sql| sql_inputs(project, sql)).collect();
             node(info, &member.member, Some(sink_table(project, sink)), reads)
         }
         MartOutput::Workbook(workbook) => {
@@ -174,36 +187,44 @@ fn node(info: &JobInfo, member: &Member, writes: Option<Table>, reads: Vec<Input
     }
 }
 
-fn upstream_of(project: &Project, nodes: &[Node], reader: usize) -> Vec<usize> {
+/// Members whose rows one reads: those that write its tables, and those of the relations that it names, member by member.
+fn inputs_of(nodes: &[Node], reader: usize) -> Vec<usize> {
     let node = &nodes[reader];
-    let after = project.jobs().find(|info| info.name == node.job).and_then(|info| match &info.schedule {
-        Some(schedule) => match &schedule.trigger {
-            Trigger::After(jobs) => Some(jobs.as_slice()),
-            _ => None,
-        },
-        None => None,
-    });
-    let comes_after = |other: &Node| {
-        let read = node.reads.iter().any(|input| match input {
+    let gives = |other: &Node| {
+        node.reads.iter().any(|input| match input {
             Input::Table(table) => other.writes.as_ref() == Some(table),
             Input::Job(kind, job) => {
                 other.kind == *kind && other.job == *job && node.member.agrees_with(&other.member)
             }
-        });
-        let told = after.is_some_and(|jobs| jobs.contains(&other.job));
-        read || (told && node.member.agrees_with(&other.member))
+        })
     };
-    let found = nodes.iter().enumerate().filter(|(_, other)| comes_after(other));
+    let found = nodes.iter().enumerate().filter(|(_, other)| gives(other));
     found.map(|(index, _)| index).collect()
 }
 
+/// Members of the jobs that a schedule names, member by member.
+fn named_by(nodes: &[Node], reader: usize, schedule: Option<&Schedule>) -> Vec<usize> {
+    let Some(Trigger::After(jobs)) = schedule.map(|schedule| &schedule.trigger) else { return vec![] };
+    let member = &nodes[reader].member;
+    let named = |other: &Node| jobs.contains(&other.job) && member.agrees_with(&other.member);
+    let found = nodes.iter().enumerate().filter(|(_, other)| named(other));
+    found.map(|(index, _)| index).collect()
+}
+
+fn upstream_of(project: &Project, nodes: &[Node], reader: usize) -> Vec<usize> {
+    let info = project.jobs().find(|info| info.name == nodes[reader].job);
+    let named = named_by(nodes, reader, info.and_then(|info| info.schedule.as_ref()));
+    let all: BTreeSet<usize> = inputs_of(nodes, reader).into_iter().chain(named).collect();
+    all.into_iter().collect()
+}
+
 /// The table that a sink writes.
-pub(super) fn sink_table(project: &Project, sink: &SinkSpec) -> Table {
+pub(crate) fn sink_table(project: &Project, sink: &SinkSpec) -> Table {
     table(project, &sink.connection, sink.schema.as_deref(), &sink.table)
 }
 
 /// A table by its full name: a schema counts only where the connection has several.
-pub(super) fn table(project: &Project, connection: &str, schema: Option<&str>, table: &str) -> Table {
+pub(crate) fn table(project: &Project, connection: &str, schema: Option<&str>, table: &str) -> Table {
     let schema = project.connections.get(connection).and_then(|config| config.schemas().of(schema));
     Table { connection: connection.to_owned(), schema, table: table.to_owned() }
 }
@@ -219,11 +240,7 @@ fn sql_inputs(project: &Project, sql: &Sql) -> Vec<Input> {
         let tables = native_tables(&sql.text).into_iter();
         return tables.filter_map(|name| input(project, &reference(&name)?)).collect();
     }
-    let statement =
-        DFParserBuilder::new(sql.text.as_str()).build().and_then(|mut parser| parser.parse_statement());
-    let Ok(statement) = statement else { return vec![] };
-    let Ok((tables, _)) = resolve_table_references(&statement, false) else { return vec![] };
-    tables.into_iter().filter_map(|reference| input(project, &reference)).collect()
+    query_tables(&sql.text).iter().filter_map(|name| input(project, &reference(name)?)).collect()
 }
 
 fn reference(name: &TableName) -> Option<TableReference> {

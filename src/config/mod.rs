@@ -25,6 +25,7 @@ mod template;
 mod tests;
 mod toml11;
 mod tree;
+pub mod unit_test;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ use crate::model::problem::{Problem, Severity};
 
 pub use files::read_lock;
 pub use reference::reference;
-pub use resolve::DEFAULT_PROFILE;
+pub use resolve::{DEFAULT_PROFILE, DEFAULT_STATE, TestsOf, columns};
 pub use schema::schemas;
 
 /// What was read of a project: for drawing problems, whatever became of it.
@@ -55,13 +56,27 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// The project, where no problem is an error.
     pub project: Option<project::Project>,
+    /// What is known of outside tables, where it was read.
+    pub lock: Option<lock::Lock>,
 }
 
 /// Reads the project in `root` and resolves one profile, to run it: every variable that it names must be set or have a default, but for those of other profiles.
 /// `env` reads an environment variable.
 pub fn load(root: &Path, profile: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let files = files::read(root, &Environment { read: env, runs: Some(profile) });
-    let (found, project) = resolve::resolve(&files, profile);
+    let (found, project) = resolve::resolve(&files, profile, TestsOf::NoJob);
+    finish(files, found, project)
+}
+
+/// Reads the project in `root` and resolves one profile without running it: variables may be unset, and outside tables are what `schemas.lock` says.
+pub fn load_offline(
+    root: &Path,
+    profile: &str,
+    tests: TestsOf,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Loaded {
+    let files = files::read(root, &Environment { read: env, runs: None });
+    let (found, project) = resolve::resolve(&files, profile, tests);
     finish(files, found, project)
 }
 
@@ -73,7 +88,7 @@ pub fn check(root: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let mut found: IndexMap<String, (Problem, Vec<&str>)> = IndexMap::new();
     let mut default = None;
     for profile in &profiles {
-        let (problems, project) = resolve::resolve(&files, profile);
+        let (problems, project) = resolve::resolve(&files, profile, TestsOf::JobsFirstSeen);
         for problem in problems {
             let key = format!("{problem:?}");
             let (_, seen) = found.entry(key).or_insert_with(|| (problem, vec![]));
@@ -100,7 +115,7 @@ pub fn check(root: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
 pub fn check_live(root: &Path, profile: &str, live: Live, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let mut files = files::read(root, &Environment { read: env, runs: Some(profile) });
     (files.lock, files.failed, files.targets) = (Some(live.lock), live.failed, live.targets);
-    let (found, project) = resolve::resolve(&files, profile);
+    let (found, project) = resolve::resolve(&files, profile, TestsOf::NoJob);
     finish(files, found, project)
 }
 
@@ -115,5 +130,5 @@ fn finish(files: Files, found: Vec<Problem>, project: Option<project::Project>) 
         (order(a), &a.path, a.span.start, a.span.end).cmp(&(order(b), &b.path, b.span.start, b.span.end))
     });
     let good = problems.iter().all(|problem| problem.severity != Severity::Error);
-    Loaded { sources: files.sources, problems, project: project.filter(|_| good) }
+    Loaded { sources: files.sources, problems, project: project.filter(|_| good), lock: files.lock }
 }

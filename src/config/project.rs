@@ -6,6 +6,8 @@ use arrow::datatypes::SchemaRef;
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
+pub use super::raw::check::Severity;
+use super::unit_test::UnitTest;
 use crate::{
     connector::{ConnectionConfig, generate::config::Generate, sink::SinkSpec, source::SourceSpec},
     model::{
@@ -13,6 +15,8 @@ use crate::{
         name::{Facts, JobKind, JobName, Member, Track},
         time::Span,
         unit::SliceLimit,
+        value::Value,
+        window::Windows,
     },
     workbook::spec::{Chart, SheetColumn},
 };
@@ -36,6 +40,10 @@ pub struct Project {
     pub memory: u64,
     /// Runs at once.
     pub parallel: usize,
+    /// How long runs may go on after the daemon was told to stop.
+    pub grace: Duration,
+    /// Where the daemon tells how it is.
+    pub listen: Option<std::net::SocketAddr>,
     /// Matrices by name: members with their facts (`title`).
     pub matrix: IndexMap<String, IndexMap<String, IndexMap<String, String>>>,
     /// Connections of this profile by full name, `{region}` spelled out.
@@ -44,6 +52,8 @@ pub struct Project {
     pub pipelines: IndexMap<JobName, Pipeline>,
     /// Marts of this profile, in order of name.
     pub marts: IndexMap<JobName, Mart>,
+    /// Unit tests, file by file; empty where a profile is resolved to run it.
+    pub tests: Vec<UnitTest>,
     /// `bot.toml` and `reports/`, where there is such a file.
     pub bot: Option<super::bot::Bot>,
 }
@@ -247,6 +257,8 @@ pub enum BadRowPolicy {
 pub struct Mart {
     /// What it has in common with pipelines.
     pub info: JobInfo,
+    /// The age past which it is stale; `None` = any age will do.
+    pub warn_after: Option<Span>,
     /// At least one; exactly one where there is no matrix.
     pub members: Vec<MartMember>,
 }
@@ -262,13 +274,27 @@ pub struct MartMember {
     pub output: MartOutput,
 }
 
+impl MartMember {
+    /// How its table is cut into windows; `None` = it is built whole, or is a workbook.
+    pub fn windows(&self) -> Option<&Windows> {
+        match &self.output {
+            MartOutput::Table { windows, .. } => windows.as_ref(),
+            MartOutput::Workbook(_) => None,
+        }
+    }
+}
+
 /// What a mart makes.
 #[derive(Debug, Clone)]
 pub enum MartOutput {
-    /// A table, by `replace` or `merge`.
+    /// A table, by `replace` or `merge`, or window by window.
     Table {
         /// The query.
         sql: Sql,
+        /// How it is cut into windows; `None` = it is built whole.
+        windows: Option<Windows>,
+        /// What must hold of its new rows.
+        checks: Vec<Check>,
         /// Where its rows go.
         sink: Box<SinkSpec>,
         /// The columns that it writes, where they can be told from the files alone.
@@ -276,6 +302,43 @@ pub enum MartOutput {
     },
     /// An Excel workbook.
     Workbook(Box<Workbook>),
+}
+
+/// What must hold of a mart's new rows, before anyone sees them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// For people; unique in its mart.
+    pub name: String,
+    /// What happens when it does not hold.
+    pub severity: Severity,
+    /// What must hold.
+    pub rule: Rule,
+}
+
+/// What a check asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rule {
+    /// That so many rows were staged.
+    RowCount {
+        /// At least.
+        min: u64,
+        /// At most.
+        max: u64,
+    },
+    /// That a query over `this` gives no row.
+    NoRows {
+        /// The query.
+        sql: Sql,
+        /// What its own parameters stand for.
+        values: IndexMap<String, Value>,
+    },
+    /// That the newest value of a column is not older than this.
+    Newest {
+        /// The column: a date or an instant.
+        column: String,
+        /// The age.
+        within: Span,
+    },
 }
 
 /// An Excel workbook: sheets of queries.

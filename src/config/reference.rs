@@ -51,8 +51,8 @@ fn table(page: &mut String, name: &str, which: &str, schema: &Json) {
     }
     for (key, schema) in properties {
         let inner = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-        // The keys of a pipeline stand on a page of their own.
-        if inner != "defaults.pipeline" && !inner.contains("items.items") && !inner.contains("items].items") {
+        // The keys of a pipeline stand on a page of their own, and a menu's menus have its keys.
+        if inner != "defaults.pipeline" && inner != "[menu].items" {
             inner_tables(page, &inner, schema);
         }
     }

@@ -126,7 +126,8 @@ mod tests {
             ("{ env = \"X\", file = \"x\" }", "unknown-key"),
         ] {
             let (problems, ..) = walked(&format!("password = {bad}\nuser = \"u\"\n"));
-            assert!(problems.iter().any(|problem| problem.code == code), "{bad}: {problems:?}");
+            let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
+            assert_eq!(codes, [code], "{bad}: {problems:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     format,
     tree::{Node, Value},
 };
-use crate::model::secret::SECRET_FORMAT;
+use crate::model::{problem::nearest, secret::SECRET_FORMAT};
 
 /// The sorts of TOML values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,13 @@ pub(crate) fn branches(schema: &Json) -> Option<&[Json]> {
 /// Whether a table has a key that a schema knows.
 pub(crate) fn shares_key(schema: &Json, node: &Node) -> bool {
     node.entries().any(|(key, _)| schema.get("properties").is_some_and(|known| known.get(key).is_some()))
+}
+
+/// Whether a table has a key that was probably meant to be one that a schema knows.
+pub(crate) fn nears_key(schema: &Json, node: &Node) -> bool {
+    let known = schema.get("properties").and_then(Json::as_object);
+    let near = |key| known.is_some_and(|known| nearest(key, known.keys().map(String::as_str)).is_some());
+    node.entries().any(|(key, _)| near(key))
 }
 
 /// Whether a place takes a secret, or a reference to one.

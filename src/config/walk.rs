@@ -96,8 +96,9 @@ impl Walk<'_> {
             [one] => one,
             several => {
                 let fitting = several.iter().find(|branch| fits(node, branch));
-                let meant = || several.iter().find(|branch| shape::shares_key(branch, node));
-                fitting.or_else(meant).unwrap_or(&several[0])
+                let shared = || several.iter().find(|branch| shape::shares_key(branch, node));
+                let meant = || several.iter().find(|branch| shape::nears_key(branch, node));
+                fitting.or_else(shared).or_else(meant).unwrap_or(&several[0])
             }
         };
         let found = shape::with_outer_properties(schema, found);

@@ -19,7 +19,8 @@ pub struct Error {
 }
 
 /// The sorts of failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// No answer, connection refused or lost.
     Unreachable,
@@ -45,6 +46,8 @@ pub enum ErrorKind {
     Conflict,
     /// The rows are bad in a way that no row policy covers (a NULL in a cursor, too many bad rows, failing SQL).
     BadData,
+    /// A check of a mart does not hold.
+    CheckFailed,
     /// A limit of the place or of ours was passed.
     Limit,
     /// What the place cannot do.
@@ -103,6 +106,9 @@ impl ErrorKind {
             }
             Self::Conflict => (true, true, "another process writes this track; the record is read again"),
             Self::BadData => (false, false, "mend the data, or say what to do with bad rows: `bad_rows`"),
+            Self::CheckFailed => {
+                (false, false, "look at the rows that break it: `vitrina checks NAME --sample`")
+            }
             Self::Limit => (false, false, "make the slices smaller"),
             Self::Unsupported => (false, false, "choose another mode or connection"),
             Self::Cancelled => (false, true, "run it again: it goes on where it stopped"),

@@ -70,6 +70,19 @@ pub struct Term {
     pub agrees: Agreement,
 }
 
+/// What a condition may be, besides unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    /// True.
+    True,
+    /// False or unknown.
+    NotTrue,
+    /// False.
+    False,
+    /// True or unknown.
+    NotFalse,
+}
+
 /// A call of an aggregate function.
 #[derive(Debug)]
 pub struct AggregateCall<'a> {
@@ -93,8 +106,39 @@ pub trait Dialect: Send + Sync {
     /// How far values of a type that the place computes itself agree.
     fn agrees(&self, data_type: &DataType) -> Agreement;
 
+    /// A whole statement of the engine's, with what makes it mean there what it means here.
+    fn statement(&self, sql: String) -> String {
+        sql
+    }
+
+    /// A name as it is spelled in SQL.
+    fn quoted(&self, name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
     /// A term where its order counts: in `<`, `max`, ORDER BY.
     fn ordered(&self, term: &Term) -> String;
+
+    /// Whether a condition is this, where it may be unknown.
+    fn truth(&self, condition: &str, truth: Truth) -> String {
+        let is = match truth {
+            Truth::True => "IS TRUE",
+            Truth::NotTrue => "IS NOT TRUE",
+            Truth::False => "IS FALSE",
+            Truth::NotFalse => "IS NOT FALSE",
+        };
+        format!("({condition} {is})")
+    }
+
+    /// Whether two values are equal, or both NULL.
+    fn same(&self, left: &str, right: &str) -> String {
+        format!("({left} IS NOT DISTINCT FROM {right})")
+    }
+
+    /// Whether a value is one of these, none of which is NULL; unknown where the value is.
+    fn listed(&self, term: &Term, items: &[String]) -> String {
+        format!("({} IN ({}))", term.sql, items.join(", "))
+    }
 
     /// `left operator right`, both of one type; comparisons and logic are the same everywhere and not asked for.
     fn arithmetic(&self, left: &Term, operator: Operator, right: &Term, to: &DataType) -> Option<String>;
@@ -117,6 +161,11 @@ pub trait Dialect: Send + Sync {
 
     /// Whether `x IN (SELECT …)` is found faster than EXISTS.
     fn prefers_in(&self) -> bool;
+
+    /// Whether joins may have any condition, and subqueries name columns of the query around; where not, rows match by equal values only.
+    fn joins_by_any(&self) -> bool {
+        true
+    }
 }
 
 /// A table that lies in a place which computes: scanned by `scan`, or a part of a statement.

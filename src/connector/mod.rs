@@ -128,8 +128,8 @@ impl ConnectionConfig {
     /// Whether it runs SQL of its own.
     pub fn runs_sql(&self) -> bool {
         match self {
-            Self::Sqlite(_) | Self::Postgres(_) | Self::Greenplum(_) => true,
-            Self::Delta(_) | Self::Kafka(_) | Self::Clickhouse(_) | Self::Memory(_) => false,
+            Self::Sqlite(_) | Self::Postgres(_) | Self::Greenplum(_) | Self::Clickhouse(_) => true,
+            Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => false,
         }
     }
 

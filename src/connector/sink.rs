@@ -10,12 +10,18 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{clickhouse, delta, error::Result, executor::Statement, greenplum, kafka, postgres};
+use super::{
+    clickhouse, delta,
+    error::{Error, ErrorKind, Result},
+    executor::Statement,
+    greenplum, kafka, postgres,
+};
 use crate::model::{
     column::ColumnType,
     delivery::Mode,
     name::{AttemptId, Track},
     unit::{Record, Unit},
+    window::Grain,
 };
 
 /// Where rows go, as a pipeline or mart says it, with every name resolved.
@@ -41,6 +47,8 @@ pub struct SinkSpec {
     pub columns: IndexMap<String, SinkColumn>,
     /// `column = value` that all rows of this writer share, where several members write one table: what `replace` is limited to.
     pub partition: Vec<(String, String)>,
+    /// By what column and how the table is cut, for mode window: places that lay rows out by partition do so by it.
+    pub window: Option<(String, Grain)>,
     /// Whether staged rows are looked at before the commit, by [`Staged::table`]: a place that would do without a stage then makes one.
     pub checked: bool,
     /// What only one kind of place understands.
@@ -111,7 +119,8 @@ pub struct Claim {
 pub enum Rows {
     /// Batches of exactly [`Claim::schema`]; for a merge, by rising source position.
     Stream(SendableRecordBatchStream),
-    /// A query of this very place, which runs it itself: columns of exactly [`Claim::schema`], by name.
+    /// A query of this very place, which runs it itself: columns of exactly [`Claim::schema`], by name. The place refuses rows outside of their window; those of a
+    /// stream were looked at.
     Sql(Statement),
 }
 
@@ -155,6 +164,12 @@ pub trait Sink: Send + Sync {
 
     /// The track's record, for looking only: disturbs no one, makes nothing.
     async fn peek(&self, track: &Track) -> Result<Option<Record>>;
+
+    /// The records of all tracks whose keys begin with `prefix`, by key, for looking only. A place that takes no windows need not list.
+    async fn records(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
+        let message = format!("the records of `{prefix}…` cannot be listed");
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
 
     /// Called when there is something to write: makes target and record store where they are missing (`schema` = the rows' schema; evolves the target
     /// as `on_schema_change` says), shuts older owners out where compare-and-swap alone cannot, and returns the truth.

@@ -279,7 +279,7 @@ fn unknown_functions(names: &Reads, state: &SessionState) -> Vec<Finding> {
 }
 
 /// Sources of every known table; whether nothing is unknown.
-fn sources(
+pub(super) fn sources(
     names: &Reads,
     known: &dyn Fn(&TableName) -> Known,
     findings: &mut Vec<Finding>,

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use chrono::DateTime;
 use chrono_tz::Tz;
 use datafusion::{
     common::{
@@ -14,12 +15,16 @@ use datafusion::{
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{
-        Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, ScalarUDF, TryCast, expr::InList,
-        expr_rewriter::NamePreserver, utils::merge_schema,
+        Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF, TryCast,
+        expr::InList, expr_rewriter::NamePreserver, utils::merge_schema,
     },
+    scalar::ScalarValue,
 };
 
-use super::functions::{day_start_function, local_date_function};
+use super::{
+    day_range::day_that_begins,
+    functions::{day_start_function, local_date_function},
+};
 
 /// Rewrites every expression of a plan.
 pub(super) fn in_plan(plan: LogicalPlan, zone: Tz) -> Result<LogicalPlan> {
@@ -43,6 +48,7 @@ pub(super) fn in_expression(expr: Expr, schema: &DFSchema, zone: Tz) -> Result<E
 }
 
 struct Rule {
+    zone: Tz,
     day_start: Arc<ScalarUDF>,
     local_date: Arc<ScalarUDF>,
 }
@@ -50,6 +56,7 @@ struct Rule {
 impl Rule {
     fn new(zone: Tz) -> Self {
         Self {
+            zone,
             day_start: Arc::new(day_start_function(zone)),
             local_date: Arc::new(local_date_function(zone)),
         }
@@ -59,6 +66,9 @@ impl Rule {
         expr.transform_up(|expr| {
             Ok(match expr {
                 Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.supports_propagation() => {
+                    if let Some(days) = self.as_days(&left, op, &right, schema) {
+                        return Ok(Transformed::yes(days));
+                    }
                     let (before_left, before_right) = (Kind::of(&left, schema), Kind::of(&right, schema));
                     let left = if before_right == Kind::Instant {
                         self.start(*left, before_left)
@@ -102,6 +112,23 @@ impl Rule {
                 other => no(other),
             })
         })
+    }
+
+    /// A comparison of a date with an instant at which a day begins, as one of dates: places find rows by it (`dt >= :window.from`).
+    fn as_days(&self, left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Option<Expr> {
+        let day = |instant: &Expr| match instant {
+            Expr::Literal(ScalarValue::TimestampMicrosecond(Some(micros), Some(_)), _) => {
+                let day = day_that_begins(self.zone, DateTime::from_timestamp_micros(*micros)?)?;
+                Some(Box::new(Expr::Literal(ScalarValue::Date32(Some(day)), None)))
+            }
+            _ => None,
+        };
+        let (left, right) = match (Kind::of(left, schema), Kind::of(right, schema)) {
+            (Kind::Day, Kind::Instant) => (Box::new(left.clone()), day(right)?),
+            (Kind::Instant, Kind::Day) => (day(left)?, Box::new(right.clone())),
+            _ => return None,
+        };
+        Some(Expr::BinaryExpr(BinaryExpr { left, op, right }))
     }
 
     /// A day as the instant at which it begins; anything else as it is.

@@ -35,6 +35,13 @@ pub(super) fn instants(
     Some((value(from)?, value(until)?))
 }
 
+/// The day whose first instant this is; `None` = it is inside a day, or the zone's clocks go over that midnight twice.
+pub(super) fn day_that_begins(zone: Tz, instant: DateTime<chrono::Utc>) -> Option<i32> {
+    let day = instant.with_timezone(&zone).date_naive().signed_duration_since(chrono::NaiveDate::default());
+    let day = i32::try_from(day.num_days()).ok()?;
+    (clean_start(zone, day) == Some(instant)).then_some(day)
+}
+
 /// The instant at which a day begins, where everything before it is an earlier day and everything after it is not.
 fn clean_start(zone: Tz, day: i32) -> Option<DateTime<chrono::Utc>> {
     const CENTURIES: i32 = 3_650_000;

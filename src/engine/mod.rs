@@ -25,6 +25,7 @@ mod day_range;
 mod functions;
 mod local_time;
 mod native;
+mod origins;
 mod parse;
 mod planner;
 mod probe_source;

@@ -5,6 +5,7 @@
 
 use std::{ops::Range, sync::Arc};
 
+use arrow::datatypes::SchemaRef;
 use datafusion::{catalog::TableProvider, execution::SendableRecordBatchStream, sql::sqlparser::ast};
 
 use super::{
@@ -67,6 +68,21 @@ impl Engine {
         let (executor, statement) = self.native_statement(sql, params).await?;
         let (statement, schema) = executor.described(&statement).await?;
         Ok(executor.rows(&statement, &schema))
+    }
+
+    /// The SQL as one statement of the connection `place`, where it is that place's: columns by name, as it stands.
+    pub async fn native_whole(
+        &self,
+        sql: &str,
+        params: &Params,
+        place: &str,
+    ) -> Result<Option<(Statement, SchemaRef)>> {
+        let (executor, statement) = self.native_statement(sql, params).await?;
+        if executor.place() != place {
+            return Ok(None);
+        }
+        let (_, schema) = executor.described(&statement).await?;
+        Ok(Some((statement, schema)))
     }
 
     /// What is sent for it, for people.

@@ -11,6 +11,7 @@ use crate::model::{
     name::Facts,
     time::Period,
     value::{Tick, Value},
+    window::Window,
 };
 
 /// Parameters by name; they are bound, never pasted into SQL text.
@@ -47,6 +48,14 @@ impl Params {
         }
     }
 
+    /// Adds `window.from` (in) and `window.until` (out) as instants.
+    pub fn set_window(&mut self, window: &Window) {
+        for (end, at) in [("from", window.from), ("until", window.until)] {
+            let at = ScalarValue::TimestampMicrosecond(Some(at.timestamp_micros()), Some("UTC".into()));
+            self.set(format!("{WINDOW}.{end}"), at);
+        }
+    }
+
     /// Their types, as [`check_sql`](super::typing::check_sql) wants them.
     pub fn types(&self) -> ParamTypes {
         self.0.iter().map(|(name, value)| (name.clone(), value.data_type())).collect()
@@ -61,6 +70,14 @@ impl Params {
     pub(super) fn values(&self) -> ParamValues {
         ParamValues::from(self.0.values().cloned().collect::<Vec<_>>())
     }
+}
+
+/// What the parameters of a window begin with.
+pub const WINDOW: &str = "window";
+
+/// The types of what [`Params::set_window`] adds.
+pub fn window_types() -> [(String, DataType); 2] {
+    ["from", "until"].map(|end| (format!("{WINDOW}.{end}"), instant_type()))
 }
 
 /// The types of what [`Params::set_period`] adds.

@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, Range};
 
 use datafusion::sql::sqlparser::{
     ast::{Expr, Query, Select, Spanned, Statement, Visit, Visitor},
-    dialect::{Dialect, GenericDialect, PostgreSqlDialect, SQLiteDialect},
+    dialect::{ClickHouseDialect, Dialect, GenericDialect, PostgreSqlDialect, SQLiteDialect},
     parser::{Parser, ParserError},
     tokenizer::{Span, Token, TokenWithSpan, Tokenizer},
 };
@@ -34,7 +34,10 @@ pub(super) fn query(sql: &str) -> Result<Parsed<Query>, Finding> {
 
 /// Parses a query of some database's own SQL: whichever way of writing it fits.
 pub(super) fn native(sql: &str) -> Result<Parsed<Query>, Finding> {
-    let other = || query_of(&SQLiteDialect {}, sql).or_else(|_| query(sql));
+    let other = || {
+        let clickhouse = || query_of(&ClickHouseDialect {}, sql);
+        query_of(&SQLiteDialect {}, sql).or_else(|_| query(sql)).or_else(|_| clickhouse())
+    };
     query_of(&PostgreSqlDialect {}, sql).or_else(|finding| other().map_err(|_| finding))
 }
 
@@ -214,6 +217,14 @@ fn syntax(error: &ParserError, tokens: &[TokenWithSpan], places: &Places<'_>) ->
     Finding::new(place, "sql-syntax", lowered(message).replace("found: EOF", "found the end of the SQL"))
 }
 
+/// The text without what changes nothing in it: blanks and comments. One that cannot be read is as it stands.
+pub(super) fn normal(sql: &str) -> String {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize();
+    let Ok(tokens) = tokens else { return sql.to_owned() };
+    let tokens = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_) | Token::SemiColon));
+    tokens.map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 /// Where a bare keyword stands first.
 pub(super) fn keyword(sql: &str, word: &str) -> Option<Range<usize>> {
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
@@ -296,6 +307,19 @@ mod tests {
             assert_eq!(sql[place.clone()], format!(":{name}"));
         }
         assert!(parsed.tree.to_string().contains("d >= $period.from"));
+    }
+
+    #[test]
+    fn blanks_and_comments_change_nothing() {
+        let same = [
+            "SELECT a, 'x  y' FROM t",
+            " SELECT a,'x  y' -- all of it\n\tFROM t;",
+            "SELECT a , 'x  y' /* x */ FROM t",
+        ];
+        assert!(same.iter().all(|sql| normal(sql) == normal(same[0])));
+        for other in ["SELECT a, 'x y' FROM t", "SELECT a, 'x  y' FROM T", "SELECT a, 'x  y' FROM \"t\""] {
+            assert_ne!(normal(other), normal(same[0]), "{other}");
+        }
     }
 
     #[test]

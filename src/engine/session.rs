@@ -263,6 +263,11 @@ pub fn tables_read(sql: &str) -> Vec<TableName> {
     names
 }
 
+/// The SQL without what changes nothing in it, for digests.
+pub fn normal(sql: &str) -> String {
+    parse::normal(sql)
+}
+
 pub(super) fn state_at(mut state: SessionState, now: DateTime<Utc>) -> SessionState {
     let options = Arc::clone(state.config_options());
     let properties = state.execution_props_mut();

@@ -1,6 +1,10 @@
 //! SQL judged without running it: names, types and every mistake with its place. Pure: no tables are opened.
 
-use std::{fmt, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use chrono_tz::Tz;
@@ -74,6 +78,33 @@ pub enum Runs {
     No(String),
 }
 
+/// What a query's result is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origins {
+    /// Columns of the result, in order, each with the columns of tables that its value is made of.
+    pub columns: Vec<(String, BTreeMap<ColumnUse, Origin>)>,
+    /// Columns of tables that decide which rows there are: what filters, joins and groups.
+    pub rows: BTreeSet<ColumnUse>,
+}
+
+/// A column of a table, as SQL names that.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ColumnUse {
+    /// The table.
+    pub table: TableName,
+    /// The column.
+    pub column: String,
+}
+
+/// How a column came into a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// As it is, whatever its name.
+    Same,
+    /// As a part of a computation.
+    Computed,
+}
+
 /// Types of parameters by name: `region`, `region.title`, `period.from`.
 pub type ParamTypes = IndexMap<String, DataType>;
 
@@ -92,6 +123,35 @@ impl TableName {
     /// From its parts.
     pub fn new<T: Into<String>>(parts: impl IntoIterator<Item = T>) -> Self {
         Self { parts: parts.into_iter().map(Into::into).collect() }
+    }
+
+    /// Reads a name as SQL writes it, of a column too; `None` where it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = vec![];
+        let mut rest = text.trim();
+        loop {
+            let (part, after) = match rest.strip_prefix('"') {
+                Some(quoted) => {
+                    // A quote inside is written twice.
+                    let pairs = quoted.replace("\"\"", "\0\0");
+                    let end = pairs.find('"')?;
+                    (quoted[..end].replace("\"\"", "\""), &quoted[end + 1..])
+                }
+                None => {
+                    let end = rest.find('.').unwrap_or(rest.len());
+                    (rest[..end].to_owned(), &rest[end..])
+                }
+            };
+            if part.is_empty() {
+                return None;
+            }
+            parts.push(part);
+            match after.strip_prefix('.') {
+                Some(next) => rest = next,
+                None if after.is_empty() && parts.len() <= 4 => return Some(Self { parts }),
+                None => return None,
+            }
+        }
     }
 }
 
@@ -143,6 +203,21 @@ pub fn check_condition(sql: &str, schema: Option<&SchemaRef>, params: &ParamType
 /// Judges SQL that is sent as it stands: syntax, parameters, and that all its tables lie in one place that runs it. Its columns are the place's to tell.
 pub fn check_native(sql: &str, place: &dyn Fn(&TableName) -> Runs, params: &ParamTypes) -> Typed {
     super::native::check(sql, place, params)
+}
+
+/// The tables that a query names, in the order they stand, each once; empty where it does not parse.
+pub fn query_tables(sql: &str) -> Vec<TableName> {
+    super::session::tables_read(sql)
+}
+
+/// Where the columns of a query come from; `None` where it is wrong, or the columns of a table are not known.
+pub fn column_origins(
+    sql: &str,
+    tables: &dyn Fn(&TableName) -> Known,
+    params: &ParamTypes,
+    zone: Tz,
+) -> Option<Origins> {
+    super::origins::of_query(sql, tables, params, zone)
 }
 
 /// The tables that such SQL names, each once; empty where it does not parse.

@@ -7,6 +7,8 @@ pub mod name;
 pub mod position;
 pub mod problem;
 pub mod secret;
+pub mod text_rows;
 pub mod time;
 pub mod unit;
 pub mod value;
+pub mod window;

@@ -30,7 +30,7 @@ impl fmt::Display for JobName {
 }
 
 /// What a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobKind {
     /// One source, optional SQL, one sink.
@@ -85,7 +85,7 @@ impl Member {
     }
 }
 
-/// What moves on by itself and is remembered in the sink: a member of a pipeline or mart.
+/// What moves on by itself and is remembered in the sink: a member of a pipeline or mart, or one window of a mart.
 /// Its key begins with the project's name, so two projects may share a database.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Track {
@@ -95,24 +95,45 @@ pub struct Track {
     pub job: JobName,
     /// The member's key; empty where the job has no matrix.
     pub member: String,
+    /// The window's key, of a mart that is built window by window.
+    pub window: Option<String>,
 }
 
 impl Track {
     /// A track of one member.
     pub fn new(project: &str, job: &JobName, member: &Member) -> Self {
-        Self { project: project.to_owned(), job: job.clone(), member: member.key() }
+        Self { project: project.to_owned(), job: job.clone(), member: member.key(), window: None }
     }
 
-    /// The key under which sinks keep its record: `vitrina:actions_to_stream/mrf1`.
+    /// The track of one window of this member.
+    #[must_use]
+    pub fn of_window(&self, key: &str) -> Self {
+        Self { window: Some(key.to_owned()), ..self.clone() }
+    }
+
+    /// What the keys of all windows of this member begin with.
+    pub fn windows_prefix(&self) -> String {
+        format!("{}{WINDOW}", Self { window: None, ..self.clone() }.key())
+    }
+
+    /// The key under which sinks keep its record: `vitrina:actions_to_stream/mrf1`, `vitrina:views@2026-01-31`.
     pub fn key(&self) -> String {
         format!("{}:{}", self.project, self.name())
     }
 
     /// The name that users write: `actions_to_stream/mrf1`.
     pub fn name(&self) -> String {
-        if self.member.is_empty() { self.job.to_string() } else { format!("{}/{}", self.job, self.member) }
+        let window = self.window.as_ref().map_or(String::new(), |window| format!("{WINDOW}{window}"));
+        if self.member.is_empty() {
+            format!("{}{window}", self.job)
+        } else {
+            format!("{}/{}{window}", self.job, self.member)
+        }
     }
 }
+
+/// Stands between a member and a window of it.
+const WINDOW: char = '@';
 
 impl fmt::Display for Track {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -160,7 +160,7 @@ pub fn change(now: Option<f64>, before: Option<f64>, language: Language) -> Stri
     match (now, before) {
         (Some(now), Some(before)) if before != 0.0 => {
             let share = (now - before) / before.abs();
-            let text = percent(share, if share.abs() < 1.0 { 1 } else { 0 }, language);
+            let text = percent(share, u8::from(share.abs() < 1.0), language);
             if share > 0.0 && text.contains(|c: char| ('1'..='9').contains(&c)) {
                 format!("+{text}")
             } else {

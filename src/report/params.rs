@@ -60,7 +60,7 @@ pub fn bind(
 /// The same, one range earlier: as long, ending where it begins. Other ranges stay.
 pub fn previous(asked: &Asked, name: &str) -> Option<Asked> {
     let period = asked.periods.get(name)?;
-    let before = before(period)?;
+    let before = before(*period)?;
     let mut earlier = asked.clone();
     earlier.params.set_period(name, &before);
     earlier.periods.insert(name.to_owned(), before);
@@ -68,7 +68,7 @@ pub fn previous(asked: &Asked, name: &str) -> Option<Asked> {
 }
 
 /// Whole months move by months, anything else by its length.
-fn before(period: &Period) -> Option<Period> {
+fn before(period: Period) -> Option<Period> {
     use chrono::{Datelike, Months};
     let months = i64::from(period.until.year() - period.from.year()) * 12 + i64::from(period.until.month())
         - i64::from(period.from.month());
@@ -92,13 +92,13 @@ impl Asked {
         match &ask.kind {
             AskKind::DateRange(dates) => {
                 let period = period(dates, given, today)?;
-                bounds(dates, &period)?;
+                bounds(dates, period)?;
                 self.params.set_period(name, &period);
                 self.periods.insert(name.to_owned(), period);
             }
             AskKind::Date(dates) => {
                 let period = period(dates, given, today)?;
-                bounds(dates, &period)?;
+                bounds(dates, period)?;
                 if dates.last.is_some_and(|last| period.last() > last) {
                     return Err("the day is later than may be chosen".to_owned());
                 }
@@ -141,7 +141,7 @@ fn period(dates: &Dates, given: Option<&Given>, today: NaiveDate) -> Result<Peri
     Period::parse(text, today).ok_or_else(|| format!("`{text}` is no date and no range of days"))
 }
 
-fn bounds(dates: &Dates, period: &Period) -> Result<(), String> {
+fn bounds(dates: &Dates, period: Period) -> Result<(), String> {
     if dates.first.is_some_and(|first| period.from < first) {
         return Err("it begins before the first day that may be chosen".to_owned());
     }
@@ -271,7 +271,7 @@ mod tests {
     fn the_range_before_is_as_long() {
         let before = |from: &str, until: &str| {
             let period = Period { from: from.parse().unwrap(), until: until.parse().unwrap() };
-            let before = before(&period).unwrap();
+            let before = before(period).unwrap();
             (before.from.to_string(), before.until.to_string())
         };
         assert_eq!(before("2026-03-08", "2026-03-15"), ("2026-03-01".into(), "2026-03-08".into()));

@@ -13,7 +13,8 @@ pub trait Observer: Send + Sync {
 }
 
 /// What happens in a run.
-#[derive(Debug)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The run began.
     Started,
@@ -21,6 +22,13 @@ pub enum Event {
     Planned {
         /// Source rows of this unit.
         rows: Option<u64>,
+    },
+    /// Of a mart's windows that this run builds, so many are done.
+    Windows {
+        /// Built so far.
+        done: u64,
+        /// All that this run builds.
+        total: u64,
     },
     /// Rows were read since the last such event.
     Read {

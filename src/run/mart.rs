@@ -1,11 +1,12 @@
-//! A mart run, as one story: query → claim → fit → stage → commit. The whole table is one snapshot; readers see the old rows or the new.
+//! A mart run, as one story: query → claim → fit → stage → check → commit. The whole table is one snapshot, or one window of it is replaced; readers see the
+//! old rows or the new. `windows.rs` says which windows a run builds.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow::datatypes::{FieldRef, SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::{
-    error::DataFusionError, execution::SendableRecordBatchStream,
+    catalog::TableProvider, error::DataFusionError, execution::SendableRecordBatchStream,
     physical_plan::stream::RecordBatchStreamAdapter,
 };
 use futures::{StreamExt, future};
@@ -13,107 +14,198 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Runtime,
     ask::ask,
+    blocking,
+    checks::{self, Question},
     event::{Event, Observer},
     fit::fit,
     judge::Seen,
     retry::Tries,
     tally::Tally,
     unit::unless_cancelled,
+    windows::Inside,
 };
 use crate::{
-    config::project::{JobInfo, Sql},
+    config::project::{Check, JobInfo, MartMember, Sql},
     connector::{
         error::{Error, ErrorKind, Result},
         executor::Statement,
         sink::{Attempt, Claim, Rows, Sink},
     },
-    engine::{params::Params, session::Engine},
+    engine::{
+        params::Params,
+        session::{Engine, normal},
+    },
     failpoint,
     model::{
         name::{AttemptId, Track},
         time::Clock,
-        unit::{Build, Progress, Scope, Unit},
+        unit::{Build, Progress, Record, Scope, Unit},
+        window::{Window, Windows},
     },
 };
 
-/// One build of one member of a mart.
+/// One run of one member of a mart.
 pub(super) struct MartRun<'a> {
+    pub runtime: &'a Runtime,
+    /// Its id in the history.
+    pub run: String,
     pub info: &'a JobInfo,
+    pub member: &'a MartMember,
     pub sql: &'a Sql,
+    pub windows: Option<&'a Windows>,
+    pub checks: &'a [Check],
     pub track: Track,
     pub sink: Arc<dyn Sink>,
     /// The sink's connection, where a query that it computes whole may fill the table without its rows leaving it.
     pub there: Option<&'a str>,
-    pub engine: &'a Engine,
-    pub params: Params,
-    /// Sequence numbers of the tracks that it reads, by track key.
-    pub inputs: BTreeMap<String, u64>,
+    /// How long it may go on once it is cancelled.
+    pub grace: Duration,
+    /// Tries that failed in a process that died.
+    pub failed: u32,
     pub clock: Arc<dyn Clock>,
     pub observer: Arc<dyn Observer>,
     pub cancel: CancellationToken,
 }
 
+/// What one build writes.
+pub(super) struct Goal {
+    /// The member's track, or that of one of its windows.
+    pub track: Track,
+    /// `None` = the whole table.
+    pub window: Option<Window>,
+    /// Of the SQL.
+    pub params: Params,
+    /// Of the SQL and its parameters, those of the window left out.
+    pub fingerprint: String,
+    /// Sequence numbers of the tracks that it reads, by track key.
+    pub inputs: BTreeMap<String, u64>,
+}
+
 impl MartRun<'_> {
-    /// Builds the table anew; retries what the world fails.
-    pub(super) async fn run(&self, tally: &mut Tally) -> Result<()> {
-        let mut tries = Tries::new(self.info.retry, &self.track, &self.observer, &self.cancel);
+    /// Builds the whole table anew.
+    pub(super) async fn run(&self, inputs: BTreeMap<String, u64>, tally: &mut Tally) -> Result<()> {
+        self.observer.event(&self.track, &Event::Planned { rows: None });
+        let params = Params::of_facts(&self.member.facts);
+        let fingerprint = fingerprint(&self.sql.text, &params);
+        let goal = Goal { track: self.track.clone(), window: None, params, fingerprint, inputs };
+        let built = self.build(&goal).await?;
+        self.count(&goal, &built, tally);
+        Ok(())
+    }
+
+    /// Counts a build that was committed.
+    pub(super) fn count(&self, goal: &Goal, built: &Built, tally: &mut Tally) {
+        let record = &built.record;
+        tally.committed(record, Seen { rows: tally.read + record.rows, bad: 0 });
+        for warning in &built.warnings {
+            let window = goal.window.map_or(String::new(), |window| format!("window {window}: "));
+            let note = format!("{window}{warning}");
+            if tally.note(&note) {
+                self.observer.event(&self.track, &Event::Note(note));
+            }
+        }
+        self.observer.event(&self.track, &Event::Committed { seq: record.seq, rows: record.rows });
+    }
+
+    /// Builds; retries what the world fails.
+    pub(super) async fn build(&self, goal: &Goal) -> Result<Built> {
+        let mut tries = Tries::new(self.info.retry, self.failed, &goal.track, &self.observer, &self.cancel);
         loop {
-            let units = tally.units;
-            let Err(error) = self.build(tally).await else { return Ok(()) };
-            tries.failed(error, tally.units > units).await?;
+            match self.try_build(goal).await {
+                Ok(built) => return Ok(built),
+                Err(error) => tries.failed(error, false).await?,
+            }
         }
     }
 
-    async fn build(&self, tally: &mut Tally) -> Result<()> {
-        self.observer.event(&self.track, &Event::Planned { rows: None });
+    async fn try_build(&self, goal: &Goal) -> Result<Built> {
         let attempt = Attempt { id: AttemptId::fresh(), at: self.clock.now() };
-        let (rows, schema) = match self.whole(attempt.at).await? {
+        let (rows, schema) = match self.whole(goal, attempt.at).await? {
             Some((statement, schema)) => (Rows::Sql(statement), schema),
             None => {
-                let query = ask(self.engine, self.sql, &self.params, attempt.at).await?;
+                let query = ask(&self.runtime.engine, self.sql, &goal.params, attempt.at).await?;
                 let schema = query.schema();
                 (Rows::Stream(query), schema)
             }
         };
-        let claim = self.sink.claim(&self.track, &schema).await?;
+        let claim = self.sink.claim(&goal.track, &schema).await?;
+        let inside = match (self.windows, &goal.window) {
+            (Some(windows), Some(window)) => Some(Inside::of(windows, window, &claim.schema)?),
+            _ => None,
+        };
         let rows = match rows {
             Rows::Sql(statement) if fits(&schema, &claim) => Rows::Sql(statement),
             Rows::Sql(_) => {
-                let query = ask(self.engine, self.sql, &self.params, attempt.at).await?;
-                Rows::Stream(self.fitted(query, &claim.schema))
+                let query = ask(&self.runtime.engine, self.sql, &goal.params, attempt.at).await?;
+                Rows::Stream(self.fitted(query, &claim.schema, inside.clone()))
             }
-            Rows::Stream(query) => Rows::Stream(self.fitted(query, &claim.schema)),
+            Rows::Stream(query) => Rows::Stream(self.fitted(query, &claim.schema, inside.clone())),
         };
-        let unit = Unit {
-            scope: Scope::Snapshot,
-            after: Progress::Build(Build {
-                fingerprint: fingerprint(&self.sql.text, &self.params),
-                inputs: self.inputs.clone(),
-            }),
-            schema,
-            rows: None,
-        };
-        let stage = self.sink.stage(&self.track, &claim, &unit, &attempt, rows);
-        let staged = unless_cancelled(&self.cancel, std::time::Duration::ZERO, stage).await?;
+        let scope = inside.map_or(Scope::Snapshot, Inside::into_scope);
+        let unit = Unit { scope, after: goal.progress(), schema, rows: None };
+        let stage = self.sink.stage(&goal.track, &claim, &unit, &attempt, rows);
+        let staged = unless_cancelled(&self.cancel, self.grace, stage).await?;
         failpoint::pass("run.mart.staged");
-        let committed = staged.commit().await?;
-        let record = committed.record();
-        tally.committed(record, Seen { rows: record.rows, bad: 0 });
-        self.observer.event(&self.track, &Event::Committed { seq: record.seq, rows: record.rows });
-        Ok(())
+        let this = if self.checks.is_empty() { None } else { staged.table() };
+        let warnings = self.check(goal, staged.rows(), this, attempt.at).await?;
+        failpoint::pass("run.mart.checked");
+        let record = staged.commit().await?.record().clone();
+        failpoint::pass("run.mart.committed");
+        self.remember(goal, &record).await;
+        Ok(Built { record, warnings })
     }
 
-    /// The query as one statement of the sink's own place, where that computes it whole.
-    async fn whole(&self, now: DateTime<Utc>) -> Result<Option<(Statement, SchemaRef)>> {
-        match self.there.filter(|_| !self.sql.native) {
-            Some(place) => self.engine.whole(&self.sql.text, &self.params, now, place).await,
-            None => Ok(None),
+    /// Asks the checks of what is staged; those that only warn are given back, as they are told.
+    async fn check(
+        &self,
+        goal: &Goal,
+        rows: u64,
+        this: Option<Arc<dyn TableProvider>>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<String>> {
+        if self.checks.is_empty() {
+            return Ok(vec![]);
+        }
+        let engine = &self.runtime.engine;
+        let question = Question { engine, params: &goal.params, window: goal.window.as_ref(), now };
+        let asked = question.ask(self.checks, rows, this.as_ref());
+        let results = unless_cancelled(&self.cancel, Duration::ZERO, asked).await?;
+        let (history, track) = (Arc::clone(&self.runtime.history), goal.track.clone());
+        let (run, kept) = (self.run.clone(), results.clone());
+        // The history may be lost, so a failing one never stops rows.
+        if let Err(error) = blocking(move || history.put_checks(&run, &track, now, &kept)).await {
+            tracing::warn!("the results of checks could not be written: {error}");
+        }
+        match checks::blocked(&goal.track, &results) {
+            Some(error) => Err(error),
+            None => Ok(results.iter().filter(|result| result.broken > 0).map(checks::told).collect()),
         }
     }
 
-    /// The query's rows with the target's types; one that does not fit fails the build.
-    fn fitted(&self, query: SendableRecordBatchStream, target: &SchemaRef) -> SendableRecordBatchStream {
+    /// Copies the record into the history, which may be lost.
+    async fn remember(&self, goal: &Goal, record: &Record) {
+        let (history, name) = (Arc::clone(&self.runtime.history), self.track.name());
+        let (window, record) = (goal.track.window.clone().unwrap_or_default(), record.clone());
+        if let Err(error) = blocking(move || history.put_build(&name, &window, &record)).await {
+            tracing::warn!("the copy of the ledger could not be written: {error}");
+        }
+    }
+
+    /// The query as one statement of the sink's own place, where that computes it whole.
+    async fn whole(&self, goal: &Goal, now: DateTime<Utc>) -> Result<Option<(Statement, SchemaRef)>> {
+        let Some(place) = self.there else { return Ok(None) };
+        whole(&self.runtime.engine, self.sql, &goal.params, now, place).await
+    }
+
+    /// The query's rows with the target's types; one that does not fit, or lies outside its window, fails the build.
+    fn fitted(
+        &self,
+        query: SendableRecordBatchStream,
+        target: &SchemaRef,
+        inside: Option<Inside>,
+    ) -> SendableRecordBatchStream {
         let goal = Arc::clone(target);
         let (observer, track) = (Arc::clone(&self.observer), self.track.clone());
         let rows = query.map(move |batch| {
@@ -124,11 +216,41 @@ impl MartRun<'_> {
                 let what = format!("mart `{}`: column `{}` {}", track.name(), misfit.column, misfit.reason);
                 return Err(DataFusionError::from(Error::new(ErrorKind::BadData, what)));
             }
+            if let Some(inside) = &inside {
+                inside.check(&fitted.batch, &track)?;
+            }
             observer.event(&track, &Event::Read { rows, bad: 0 });
             Ok(fitted.batch)
         });
         let nonempty = rows.filter(|batch| future::ready(batch.as_ref().map_or(true, |b| b.num_rows() > 0)));
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(target), nonempty))
+    }
+}
+
+/// A mart's query as one statement of a place, where that computes it whole.
+pub(super) async fn whole(
+    engine: &Engine,
+    sql: &Sql,
+    params: &Params,
+    now: DateTime<Utc>,
+    place: &str,
+) -> Result<Option<(Statement, SchemaRef)>> {
+    if sql.native {
+        return engine.native_whole(&sql.text, params, place).await;
+    }
+    engine.whole(&sql.text, params, now, place).await
+}
+
+/// What a build left.
+pub(super) struct Built {
+    pub record: Record,
+    /// Checks that do not hold and only warn.
+    pub warnings: Vec<String>,
+}
+
+impl Goal {
+    fn progress(&self) -> Progress {
+        Progress::Build(Build { fingerprint: self.fingerprint.clone(), inputs: self.inputs.clone() })
     }
 }
 
@@ -141,10 +263,10 @@ fn fits(rows: &SchemaRef, claim: &Claim) -> bool {
     claim.left_out.is_empty() && target.len() == rows.fields().len() && target.iter().all(same)
 }
 
-/// Digest of a query and its parameters.
+/// Digest of a query and its parameters; blanks and comments do not count.
 pub(super) fn fingerprint(sql: &str, params: &Params) -> String {
     let mut digest = Sha256::new();
-    digest.update(sql.as_bytes());
+    digest.update(normal(sql).as_bytes());
     for (name, value) in params.iter() {
         digest.update([0]);
         digest.update(name.as_bytes());

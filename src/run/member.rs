@@ -1,19 +1,22 @@
 //! One member's run from its begin in the history to its end: opens source and sink, picks the story, counts.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use chrono::NaiveDate;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     RunOptions, Runtime,
     event::{Event, Observer, Outcome, RunState},
+    gate::Turn,
+    log::Logged,
     mart::MartRun,
     params,
-    pipeline::PipelineRun,
+    pipeline::{CANCEL_GRACE, PipelineRun},
     replay,
     tally::Tally,
-    unit::Shape,
+    unit::{Shape, unless_cancelled},
     workbook::WorkbookRun,
 };
 use crate::{
@@ -30,7 +33,10 @@ use crate::{
         delivery::Mode,
         name::{JobName, Member, Track},
     },
-    state::history::{Ending, RunCounts, RunStatus},
+    state::{
+        history::{Ending, RunCounts, RunStatus},
+        logs::RunLog,
+    },
 };
 use arrow::datatypes::SchemaRef;
 
@@ -52,6 +58,7 @@ impl Found<'_> {
 /// What one member's run is given.
 #[derive(Clone)]
 struct Order {
+    run: String,
     track: Track,
     options: RunOptions,
     observer: Arc<dyn Observer>,
@@ -69,18 +76,26 @@ impl Runtime {
         cancel: &CancellationToken,
     ) -> Outcome {
         let track = self.project.track(job, member);
+        let turn = self.turn(&track, options, cancel).await;
         let started = self.clock.now();
         // The history may be lost, so a failing one never stops rows.
         let run = self.history.begin(&track, started).unwrap_or_default();
-        observer.event(&track, &Event::Started);
+        let span = tracing::info_span!("run", id = %run, track = %track.name());
+        let log = RunLog::begin(&self.project.state, &run);
+        let logged = Arc::new(Logged::new(observer, &self.clock, log, span.clone()));
+        logged.event(&track, &Event::Started);
         let order = Order {
+            run: run.clone(),
             track: track.clone(),
             options: options.clone(),
-            observer: Arc::clone(observer),
+            observer: Arc::clone(&logged) as Arc<dyn Observer>,
             cancel: cancel.clone(),
         };
         let mut tally = Tally::default();
-        let result = self.tell(job, member, order, &mut tally).await;
+        let result = match &turn {
+            Ok(_) => self.tell(job, member, order, &mut tally).instrument(span).await,
+            Err(_) => Err(Error::new(ErrorKind::Cancelled, "cancelled before it began")),
+        };
         let state = match &result {
             Ok(()) => RunState::Done,
             Err(error) if error.kind == ErrorKind::Cancelled || cancel.is_cancelled() => RunState::Cancelled,
@@ -100,13 +115,22 @@ impl Runtime {
             notes: tally.notes,
             track,
         };
+        logged.ended(&outcome);
         self.remember(&outcome, outcome.error.as_ref().map(ToString::to_string));
         observer.event(&outcome.track, &Event::Finished);
         outcome
     }
 
+    /// Waits until the track may run. What follows its source takes no place from others, since it never ends.
+    async fn turn(&self, track: &Track, options: &RunOptions, cancel: &CancellationToken) -> Result<Turn> {
+        let turn = async {
+            Ok(if options.follow { self.gate.alone(track).await } else { self.gate.turn(track).await })
+        };
+        unless_cancelled(cancel, Duration::ZERO, turn).await
+    }
+
     /// A member that was not started, because one that it reads from did not end well.
-    pub(super) fn blocked(&self, job: &JobName, member: &Member, by: &Track) -> Outcome {
+    pub fn blocked(&self, job: &JobName, member: &Member, by: &Track) -> Outcome {
         let now = self.clock.now();
         let track = self.project.track(job, member);
         let why = format!("blocked by `{}`", by.name());
@@ -155,14 +179,15 @@ impl Runtime {
         let found = self.find(job, member)?;
         let timeout = found.info().retry.timeout;
         let follow = order.options.follow;
+        let found_windows = matches!(&found, Found::Mart(_, member) if member.windows().is_some());
         let story = async {
             match found {
                 Found::Pipeline(pipeline, member) => self.tell_pipeline(pipeline, member, order, tally).await,
                 Found::Mart(mart, member) => self.tell_mart(mart, member, order, tally).await,
             }
         };
-        if follow {
-            // It is meant to go on for ever.
+        if follow || found_windows {
+            // It is meant to go on for ever, or as long as there are windows, each of which has this time.
             return story.await;
         }
         tokio::time::timeout(timeout.get(), story).await.unwrap_or_else(|_| {
@@ -234,6 +259,8 @@ impl Runtime {
             sink,
             refresh: order.options.full_refresh,
             follow: order.options.follow,
+            failed: order.options.failed,
+            grace: order.options.grace.unwrap_or(CANCEL_GRACE),
             engine: &self.engine,
             params: Params::of_facts(&member.facts),
             records: Arc::clone(&self.records),
@@ -251,23 +278,34 @@ impl Runtime {
         tally: &mut Tally,
     ) -> Result<()> {
         match &member.output {
-            MartOutput::Table { sql, sink, .. } => {
-                let there = self.project.connections.get(&sink.connection);
-                let there = there.filter(|config| sink.mode == Mode::Replace && config.runs_sql());
+            MartOutput::Table { sql, sink, windows, checks, .. } => {
+                let inputs = self.inputs(&mart.info.name, &member.member).await;
                 let run = MartRun {
+                    runtime: self,
+                    run: order.run,
                     info: &mart.info,
+                    member,
                     sql,
-                    inputs: self.inputs(&mart.info.name, &member.member).await,
+                    windows: windows.as_ref(),
+                    checks,
                     track: order.track,
                     sink: self.sink(sink).await?,
-                    there: there.map(|_| sink.connection.as_str()),
-                    engine: &self.engine,
-                    params: Params::of_facts(&member.facts),
+                    there: self.there(sink),
+                    grace: order.options.grace.unwrap_or_default(),
+                    failed: order.options.failed,
                     clock: Arc::clone(&self.clock),
                     observer: order.observer,
                     cancel: order.cancel,
                 };
-                run.run(tally).await
+                let options = &order.options;
+                match windows {
+                    Some(windows) => {
+                        let asked = options.backfill.as_ref();
+                        run.run_windows(windows, &inputs, asked, options.full_refresh, tally).await
+                    }
+                    None if options.backfill.is_some() => Err(not_in_windows(&mart.info.name)),
+                    None => run.run(inputs.whole(), tally).await,
+                }
             }
             MartOutput::Workbook(workbook) => {
                 let (params, period) =
@@ -275,13 +313,14 @@ impl Runtime {
                 let run = WorkbookRun {
                     info: &mart.info,
                     workbook,
-                    inputs: self.inputs(&mart.info.name, &member.member).await,
+                    inputs: self.inputs(&mart.info.name, &member.member).await.whole(),
                     track: order.track,
                     engine: &self.engine,
                     params,
                     period,
                     project: &self.project,
                     scratch: self.scratch.path(),
+                    failed: order.options.failed,
                     clock: Arc::clone(&self.clock),
                     observer: order.observer,
                     cancel: order.cancel,
@@ -326,6 +365,13 @@ impl Runtime {
         }
     }
 
+    /// The connection of a mart's sink, where it may fill the table by SQL of its own.
+    pub(super) fn there<'s>(&self, sink: &'s SinkSpec) -> Option<&'s str> {
+        let config = self.project.connections.get(&sink.connection)?;
+        let takes = matches!(sink.mode, Mode::Replace | Mode::Window);
+        (takes && config.runs_sql()).then_some(sink.connection.as_str())
+    }
+
     pub(super) async fn sink(&self, spec: &SinkSpec) -> Result<Arc<dyn Sink>> {
         self.connection(&spec.connection)?.sink(spec).await
     }
@@ -333,19 +379,6 @@ impl Runtime {
     /// Today in the project's zone.
     pub(super) fn today(&self) -> NaiveDate {
         self.clock.now().with_timezone(&self.project.zone).date_naive()
-    }
-
-    /// Where each track that a member reads from stands; those that never ran are left out.
-    async fn inputs(&self, job: &JobName, member: &Member) -> BTreeMap<String, u64> {
-        let mut inputs = BTreeMap::new();
-        let Some(node) = self.lineage.find(job, member) else { return inputs };
-        for &before in &self.lineage.nodes[node].upstream {
-            let before = &self.lineage.nodes[before];
-            if let Ok(Some(record)) = self.record_of(&before.job, &before.member).await {
-                inputs.insert(self.project.track(&before.job, &before.member).key(), record.seq);
-            }
-        }
-        inputs
     }
 
     /// Where a member's rows lie, for people.
@@ -394,6 +427,11 @@ impl Runtime {
         }
         Ok(())
     }
+}
+
+fn not_in_windows(job: &JobName) -> Error {
+    let message = format!("`{job}` is not built window by window");
+    Error::new(ErrorKind::Unsupported, message).hint("`run` builds it whole; [window] cuts it into windows")
 }
 
 /// How rows of a source schema become rows of the sink: the pipeline's SQL and its condition for deletions, compiled.

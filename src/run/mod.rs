@@ -1,16 +1,22 @@
 //! A pipeline run and a mart run, told as one story each; what both need around them is [`Runtime`].
 
 mod ask;
+mod checks;
 pub mod event;
 mod fit;
+pub mod freshness;
+pub mod gate;
 mod judge;
+pub mod ledger;
 mod letters;
+mod log;
 mod mart;
 mod member;
 mod order;
 pub mod outside;
 mod params;
 mod pipeline;
+pub mod plan;
 pub mod position;
 pub mod preview;
 mod reader;
@@ -18,16 +24,20 @@ mod refresh;
 mod relations;
 mod replay;
 mod retry;
+pub mod sample;
 mod scratch;
 mod tally;
 mod targets;
 mod unit;
+pub mod unit_test;
 pub mod versions;
+pub mod windows;
 mod workbook;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -53,6 +63,7 @@ use crate::{
     workbook as workbook_file,
 };
 use event::{Observer, Outcome};
+use gate::Gate;
 use scratch::Scratch;
 
 /// A project with everything opened that its runs need. Nothing is connected to before it is needed.
@@ -65,10 +76,11 @@ pub struct Runtime {
     history: Arc<History>,
     records: Arc<Records>,
     scratch: Scratch,
+    gate: Arc<Gate>,
 }
 
 /// How a run is asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RunOptions {
     /// Reads everything again and replaces the target at once.
     pub full_refresh: bool,
@@ -76,13 +88,27 @@ pub struct RunOptions {
     pub with: IndexMap<String, String>,
     /// Reads dead letters again instead of the source.
     pub replay: bool,
+    /// Windows of marts that are built, whatever they are; those that are due unless told.
+    pub backfill: Option<windows::Backfill>,
     /// Pipelines go on when their source has more, until they are cancelled.
     pub follow: bool,
+    /// Tries that failed already, in a process that died.
+    #[serde(skip)]
+    pub failed: u32,
+    /// How long a run may go on once it is cancelled; unless told five seconds for pipelines, no time for marts.
+    #[serde(skip)]
+    pub grace: Option<Duration>,
 }
 
 impl Runtime {
     /// Opens a checked project.
     pub fn open(project: Arc<Project>, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        let gate = Gate::new(project.parallel);
+        Self::open_behind(gate, project, clock)
+    }
+
+    /// Opens a checked project whose runs share a gate with those of others.
+    pub fn open_behind(gate: Arc<Gate>, project: Arc<Project>, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         let scratch = Scratch::make(&project.state.join("scratch"))?;
         let mut engine = Engine::new(&Settings {
             memory: project.memory,
@@ -115,6 +141,7 @@ impl Runtime {
             connections,
             engine: Arc::new(engine),
             scratch,
+            gate,
         }))
     }
 

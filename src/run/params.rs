@@ -1,13 +1,19 @@
 //! What `:region`, `:region.title` and `:period.from` stand for in a member's SQL.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use indexmap::IndexMap;
 
 use crate::{
     config::project::With,
     connector::error::{Error, ErrorKind, Result},
     engine::params::Params,
-    model::{name::Facts, problem::nearest, time::Period, value::Value},
+    model::{
+        name::Facts,
+        problem::nearest,
+        time::Period,
+        value::Value,
+        window::{Window, Windows},
+    },
 };
 
 /// The parameters of a workbook's SQL: the member's facts, and those of `[with]`, by hand or by default, as of `today`; and the first period, for a workbook's header.
@@ -39,6 +45,20 @@ pub(super) fn of_workbook(
         }
     }
     Ok((params, shown))
+}
+
+/// The parameters of a table's SQL: the member's facts, and the bounds of a window; of the one that is going on, where none is meant.
+pub(super) fn of_table(
+    facts: &Facts,
+    windows: Option<&Windows>,
+    window: Option<&Window>,
+    now: DateTime<Utc>,
+) -> Params {
+    let mut params = Params::of_facts(facts);
+    if let Some(windows) = windows {
+        params.set_window(&window.copied().unwrap_or_else(|| windows.at(now)));
+    }
+    params
 }
 
 fn unknown_parameter(name: &str, with: &IndexMap<String, With>) -> Error {

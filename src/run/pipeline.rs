@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tracing::Instrument;
 
 use super::{
     event::{Event, Observer},
@@ -37,8 +38,8 @@ use crate::{
     state::records::Records,
 };
 
-/// How long a cancelled run may take to end its slice.
-const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// How long a cancelled run may take to end its slice, unless told.
+pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// How often a run that follows looks whether its source is there by now.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Commits of a track between two rounds of its sink's maintenance, and how long a round may take.
@@ -56,6 +57,10 @@ pub(super) struct PipelineRun<'a> {
     pub refresh: bool,
     /// Goes on when the source has more, until it is cancelled.
     pub follow: bool,
+    /// Tries that failed in a process that died.
+    pub failed: u32,
+    /// How long it may take to end its slice once it is cancelled.
+    pub grace: Duration,
     pub engine: &'a Arc<Engine>,
     pub params: Params,
     pub records: Arc<Records>,
@@ -97,7 +102,8 @@ impl PipelineRun<'_> {
     /// Moves everything up to the head that is seen first, and, where it follows, up to every later one; retries what the world fails.
     pub(super) async fn run(&self, tally: &mut Tally) -> Result<()> {
         let (mut head, mut standing) = (None, None);
-        let mut tries = Tries::new(self.pipeline.info.retry, &self.track, &self.observer, &self.cancel);
+        let mut tries =
+            Tries::new(self.pipeline.info.retry, self.failed, &self.track, &self.observer, &self.cancel);
         loop {
             let (units, began) = (tally.units, Instant::now());
             match self.until_head(&mut head, &mut standing, tally).await {
@@ -257,12 +263,13 @@ impl PipelineRun<'_> {
         let Slice { staged, record, way } = self.stage(ready, unit, chunks, standing.judged).await?;
         self.settle(standing, tally).await?;
         let seen = way.judge.seen();
-        let commit = AbortOnDropHandle::new(tokio::spawn(async move {
+        let commit = async move {
             let committed = staged.commit().await?;
             failpoint::pass("run.commit.after");
             way.letters.confirm().await?;
             Ok(committed)
-        }));
+        };
+        let commit = AbortOnDropHandle::new(tokio::spawn(commit.in_current_span()));
         standing.judged = seen;
         standing.underway = Some(Underway { commit, seen });
         if let Some(ready) = &mut standing.ready {
@@ -286,7 +293,7 @@ impl PipelineRun<'_> {
         });
         let rows = Rows::Stream(way.rows(&ready.claim, chunks).await?);
         let stage = self.sink.stage(&self.track, &ready.claim, &unit, &attempt, rows);
-        let staged = unless_cancelled(&self.cancel, CANCEL_GRACE, stage).await?;
+        let staged = unless_cancelled(&self.cancel, self.grace, stage).await?;
         way.put_letters(1).await?;
         failpoint::pass("run.letters.after");
         let record = attempt.record(&ready.claim, &unit, staged.rows());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Runtime, member::Found};
+use super::{Runtime, ledger::ADOPTED, member::Found};
 use crate::{
     config::project::MartOutput,
     connector::{
@@ -14,6 +14,7 @@ use crate::{
         position::{Bound, Position},
         unit::{Build, Progress, Record, SliceLimit, Unit},
         value::Value,
+        window::{Window, Windows},
     },
 };
 
@@ -29,7 +30,8 @@ pub struct Standing {
 }
 
 /// A deliberate change of a position.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Everything up to and including this cursor value (or offset) counts as moved.
     Set(String),
@@ -76,6 +78,9 @@ impl Runtime {
         match self.find(job, member)? {
             Found::Pipeline(_, member) => self.sink(&member.sink).await?.peek(&track).await,
             Found::Mart(_, member) => match &member.output {
+                MartOutput::Table { windows: Some(_), .. } => {
+                    self.record_of_windows(job, &member.member).await
+                }
                 MartOutput::Table { sink, .. } => self.sink(sink).await?.peek(&track).await,
                 MartOutput::Workbook(workbook) => super::workbook::record(&workbook.file),
             },
@@ -84,6 +89,11 @@ impl Runtime {
 
     /// Changes a member's position, by compare-and-swap; gives the new record.
     pub async fn change_position(&self, job: &JobName, member: &Member, change: &Change) -> Result<Record> {
+        if let Found::Mart(_, mart) = self.find(job, member)?
+            && let Some(windows) = mart.windows()
+        {
+            return self.change_windows(job, member, windows, change).await;
+        }
         let sink = self.sink(self.sink_spec(job, member)?).await?;
         let track = self.project.track(job, member);
         sink.recover(&track).await?;
@@ -98,6 +108,45 @@ impl Runtime {
         };
         sink.set_record(&track, old.as_ref().map(|record| record.seq), &record).await?;
         Ok(record)
+    }
+
+    /// Of a mart that is built window by window: forgets what was built, or takes all windows up to now for built.
+    async fn change_windows(
+        &self,
+        job: &JobName,
+        member: &Member,
+        windows: &Windows,
+        change: &Change,
+    ) -> Result<Record> {
+        let sink = self.sink(self.sink_spec(job, member)?).await?;
+        let track = self.project.track(job, member);
+        let prefix = track.windows_prefix();
+        let known: BTreeMap<String, Record> = sink.records(&prefix).await?.into_iter().collect();
+        let progress = mart_progress(job, change)?;
+        let keys: Vec<String> = match change {
+            Change::Reset => {
+                known.keys().filter_map(|key| Some(key.strip_prefix(&prefix)?.to_owned())).collect()
+            }
+            _ => windows.all(self.clock.now()).iter().map(Window::key).collect(),
+        };
+        let mut last = None;
+        for key in keys {
+            let track = track.of_window(&key);
+            let old = known.get(&track.key());
+            let record = Record {
+                seq: Record::next_seq(old),
+                progress: progress.clone(),
+                attempt: AttemptId::fresh(),
+                at: self.clock.now(),
+                rows: 0,
+            };
+            sink.set_record(&track, old.map(|record| record.seq), &record).await?;
+            last = Some(record);
+        }
+        last.ok_or_else(|| {
+            let message = format!("mart `{job}` has no window whose record could be changed");
+            Error::new(ErrorKind::NotFound, message).hint("`vitrina run` builds its windows")
+        })
     }
 
     async fn changed_progress(&self, job: &JobName, member: &Member, change: &Change) -> Result<Progress> {
@@ -135,7 +184,7 @@ impl Runtime {
 fn mart_progress(job: &JobName, change: &Change) -> Result<Progress> {
     match change {
         Change::Adopt => {
-            Ok(Progress::Build(Build { fingerprint: "adopted".to_owned(), inputs: BTreeMap::default() }))
+            Ok(Progress::Build(Build { fingerprint: ADOPTED.to_owned(), inputs: BTreeMap::default() }))
         }
         Change::Reset => Ok(Progress::Start),
         Change::Set(_) => Err(Error::new(

@@ -118,7 +118,10 @@ impl Runtime {
         by_hand: &indexmap::IndexMap<String, String>,
     ) -> Result<Vec<Preview>> {
         let (params, queries): (Params, Vec<(String, &Sql)>) = match &member.output {
-            MartOutput::Table { sql, .. } => (Params::of_facts(&member.facts), vec![(String::new(), sql)]),
+            MartOutput::Table { sql, windows, .. } => {
+                let params = params::of_table(&member.facts, windows.as_ref(), None, self.clock.now());
+                (params, vec![(String::new(), sql)])
+            }
             MartOutput::Workbook(workbook) => {
                 let (params, _) = params::of_workbook(&member.facts, &workbook.with, by_hand, self.today())?;
                 (params, workbook.sheets.iter().map(|sheet| (sheet.name.clone(), &sheet.sql)).collect())

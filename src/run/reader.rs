@@ -13,6 +13,7 @@ use tokio::{
     sync::{Mutex, mpsc},
     task::JoinHandle,
 };
+use tracing::Instrument;
 
 use crate::{
     connector::{
@@ -60,12 +61,13 @@ impl Reader {
         limit: SliceLimit,
     ) -> Self {
         let (outbox, inbox) = mpsc::channel(CHUNKS_AHEAD);
-        let task = tokio::spawn(async move {
+        let work = async move {
             if let Err(error) = read_all(&*source, from, &head, limit, &outbox).await {
                 // Nobody listens any more: the run has ended, with an error of its own.
                 let _ = outbox.send(Err(error)).await;
             }
-        });
+        };
+        let task = tokio::spawn(work.in_current_span());
         Self { inbox: Arc::new(Mutex::new(inbox)), task }
     }
 

@@ -25,14 +25,15 @@ pub(super) struct Tries<'a> {
 }
 
 impl<'a> Tries<'a> {
-    /// None failed yet.
+    /// `failed` tries of it had failed before, in a process that died: they count.
     pub(super) fn new(
         policy: Retry,
+        failed: u32,
         track: &'a Track,
         observer: &'a Arc<dyn Observer>,
         cancel: &'a CancellationToken,
     ) -> Self {
-        Self { policy, track, observer, cancel, failed: 0 }
+        Self { policy, track, observer, cancel, failed }
     }
 
     /// A try failed: waits until the next one is due, or gives the error back where there is none.

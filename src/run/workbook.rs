@@ -42,6 +42,8 @@ pub(super) struct WorkbookRun<'a> {
     pub inputs: BTreeMap<String, u64>,
     pub project: &'a Project,
     pub scratch: &'a Path,
+    /// Tries that failed in a process that died.
+    pub failed: u32,
     pub clock: Arc<dyn Clock>,
     pub observer: Arc<dyn Observer>,
     pub cancel: CancellationToken,
@@ -58,7 +60,7 @@ enum Step {
 impl WorkbookRun<'_> {
     /// Writes the file anew; retries what the world fails.
     pub(super) async fn run(&self, tally: &mut Tally) -> Result<()> {
-        let mut tries = Tries::new(self.info.retry, &self.track, &self.observer, &self.cancel);
+        let mut tries = Tries::new(self.info.retry, self.failed, &self.track, &self.observer, &self.cancel);
         loop {
             let units = tally.units;
             let Err(error) = self.write(tally).await else { return Ok(()) };

@@ -64,6 +64,11 @@ impl Cron {
         })
     }
 
+    /// Whether the wall-clock time of an instant is one that it names.
+    pub fn matches(&self, zone: Tz, at: DateTime<Utc>) -> bool {
+        self.pattern.is_time_matching(&at.with_timezone(&zone)).unwrap_or(false)
+    }
+
     /// In words, in English: `at 06:00`.
     pub fn describe(&self) -> String {
         let text = self.pattern.describe();

@@ -1,12 +1,16 @@
 //! When jobs are due: pure functions of a schedule, a zone and an instant. Nothing here reads a clock.
 
 pub mod cron;
+pub mod due;
+mod why;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::{config::project::Trigger, model::time::Span};
 use cron::{Cron, parse_cron};
+
+pub use why::why;
 
 /// A schedule that depends on time alone.
 #[derive(Debug, Clone)]

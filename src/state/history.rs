@@ -1,22 +1,22 @@
-//! `history.db`: which runs there were. May be deleted at any time.
+//! `history.db`: which runs there were, copies of what sinks remember of marts (`builds.rs`), and where schedules stand ([`standing`](super::standing)). May be deleted at any time.
 
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     database::{Database, Format, instant_text, parse_instant},
     error::Result,
-    lock, process,
+    lock, process, standing,
 };
 use crate::model::name::{JobName, Track};
 
 /// The runs of a project, newest first.
 pub struct History {
     folder: PathBuf,
-    database: Database,
+    pub(super) database: Database,
 }
 
 /// One run of one track, as history tells it.
@@ -64,7 +64,7 @@ pub struct RunCounts {
 }
 
 /// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// It goes.
@@ -97,7 +97,7 @@ impl RunStatus {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
@@ -126,7 +126,8 @@ pub struct RunFilter {
 
 const FORMAT: Format = Format {
     file: "history.db",
-    migrations: &["CREATE TABLE runs (
+    migrations: &[
+        "CREATE TABLE runs (
         id TEXT PRIMARY KEY,
         job TEXT NOT NULL,
         member TEXT NOT NULL,
@@ -142,7 +143,10 @@ const FORMAT: Format = Format {
         error TEXT,
         target TEXT NOT NULL DEFAULT ''
     ) WITHOUT ROWID;
-    CREATE INDEX runs_by_name ON runs (name, id);"],
+    CREATE INDEX runs_by_name ON runs (name, id);",
+        super::builds::TABLES,
+        standing::MIGRATION,
+    ],
     synchronous: "NORMAL",
 };
 
@@ -345,6 +349,20 @@ mod tests {
         history.database.with(|c| c.execute(steal, params![theirs, other])).unwrap();
         assert_eq!(history.get(&ours).unwrap().unwrap().state, RunStatus::Running);
         assert_eq!(history.get(&theirs).unwrap().unwrap().state, RunStatus::Interrupted);
+    }
+
+    #[test]
+    fn the_first_format_is_brought_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/history-1.sql");
+        let old = rusqlite::Connection::open(folder.path().join("history.db")).unwrap();
+        old.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
+        drop(old);
+        let history = History::open(folder.path()).unwrap();
+        let runs = history.list(&RunFilter::default(), 10).unwrap();
+        assert_eq!(runs.iter().map(Run::name).collect::<Vec<_>>(), ["actions_to_stream/mrf2", "revenue"]);
+        assert_eq!(history.builds("revenue").unwrap(), vec![]);
+        assert_eq!(history.standings().unwrap(), vec![]);
     }
 
     #[test]

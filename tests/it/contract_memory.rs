@@ -32,7 +32,8 @@ impl Memory {
     fn connect(&self, log: bool) -> Arc<dyn Connection> {
         let root: PathBuf = self.root.path().to_owned();
         let context = OpenContext { name: "place".to_owned(), scratch: root.join("scratch"), root };
-        vitrina::connector::open(&ConnectionConfig::Memory(memory::Config { log }), context).unwrap()
+        let config = memory::Config { log, schema: None };
+        vitrina::connector::open(&ConnectionConfig::Memory(config), context).unwrap()
     }
 }
 

@@ -10,10 +10,7 @@ use arrow::{
 };
 use async_trait::async_trait;
 use rusqlite::{params_from_iter, types::Value};
-use vitrina::{
-    connector::{ConnectionConfig, OpenContext, connection::Connection, sqlite::config::Config},
-    model::delivery::Mode,
-};
+use vitrina::connector::{ConnectionConfig, OpenContext, connection::Connection, sqlite::config::Config};
 
 use crate::contract::{Abilities, Harness, Reading, contract};
 
@@ -81,7 +78,6 @@ fn cell(column: &dyn Array, row: usize) -> Value {
 impl Harness for Sqlite {
     fn abilities(&self) -> Abilities {
         let mut abilities = Abilities::all();
-        abilities.modes.retain(|mode| *mode != Mode::Window);
         // Text of unequal length does not sort as numbers: refused, and tested beside this suite.
         abilities.cursors.retain(|name| !name.starts_with("decimal"));
         abilities

@@ -7,8 +7,14 @@ mod fake;
 
 use super::{context::Context, failure::Result};
 
+const EXAMPLES: &str = "\
+Examples:
+  vitrina bot chat
+  vitrina bot chat --as regional --user region=mrf1";
+
 /// Options of `bot`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -6,13 +6,19 @@ use serde::Deserialize;
 
 use super::{
     MatrixUse, Retry, Schedule, SqlText,
+    check::Check,
     pipeline::{Scalar, SinkColumn},
+    test::Test,
 };
 use crate::{
     connector::{
         clickhouse::config::SinkOptions as ClickHouseOptions, delta::config::SinkOptions as DeltaOptions,
         greenplum::config::SinkOptions as GreenplumOptions, postgres::config::SinkOptions as PostgresOptions,
         sink::OnSchemaChange,
+    },
+    model::{
+        time::Span,
+        window::{Grain, OnChange},
     },
     workbook::spec::{Chart, SheetColumn},
 };
@@ -45,8 +51,15 @@ pub(crate) struct MartFile {
     /// (`warehouse.orders`), parameters are bound. Its columns are known to `check` only where `[sink.columns]` gives them all with their types.
     #[serde(default)]
     pub(crate) native: bool,
+    /// Builds the table window by window instead of whole: each build replaces the rows of one hour, day, week or month.
+    pub(crate) window: Option<Window>,
     /// Where the table lies.
     pub(crate) sink: Option<MartSink>,
+    /// What must hold of its rows before anyone sees them.
+    #[serde(default)]
+    pub(crate) check: Vec<Check>,
+    /// How old it may become.
+    pub(crate) freshness: Option<Freshness>,
     /// The workbook's file, relative to the project's folder: `"data/dashboards/actions_{region}.xlsx"`.
     pub(crate) excel: Option<String>,
     /// Parameters of a workbook's queries with their defaults. A range of days (`period = "last_month"`, `"2026-01"`) gives
@@ -56,6 +69,37 @@ pub(crate) struct MartFile {
     /// The sheets of a workbook, in order.
     #[serde(default)]
     pub(crate) sheet: Vec<Sheet>,
+    /// Unit tests.
+    #[serde(default)]
+    pub(crate) test: Vec<Test>,
+}
+
+/// `[window]`: the mart is built window by window. Its SQL bounds what it reads by `:window.from` (in) and `:window.until` (out), which are instants; a comparison
+/// with a date takes them as days of the project's zone. A row outside its window fails the build.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Window {
+    /// The column of the mart by which a row belongs to a window: a date or a timestamp.
+    pub(crate) column: String,
+    /// How long a window is; hours, days, weeks (from Monday) and months of the project's zone.
+    pub(crate) grain: Grain,
+    /// The first day (or, for hours, instant) that is built: `start = 2026-01-01`.
+    pub(crate) start: Scalar,
+    /// How far back a run builds again what is built already, for rows that show up late: `"3d"` = the windows of the last three days. `"0s"` unless told.
+    pub(crate) lookback: Option<Span>,
+    /// Whether the window that has not ended yet is built too, again at each run until it has; `true` unless told.
+    pub(crate) current: Option<bool>,
+    /// What becomes of built windows when the query changes, or a window of a mart that they were built from is built again; `"mark"` unless told.
+    #[serde(default)]
+    pub(crate) on_change: OnChange,
+}
+
+/// `[freshness]`: how old a mart may become.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Freshness {
+    /// The age past which it is stale: of the newest complete window, counted from its end; without `[window]`, of the last build. `"26h"`.
+    pub(crate) warn_after: Span,
 }
 
 /// `[sink]` of a mart.
@@ -68,7 +112,7 @@ pub(crate) struct MartSink {
     pub(crate) schema: Option<String>,
     /// The table; the mart's name unless told.
     pub(crate) table: Option<String>,
-    /// How rows are taken; `"replace"` unless told.
+    /// How rows are taken; `"replace"` unless told. Not with `[window]`, which replaces windows.
     #[serde(default)]
     pub(crate) mode: MartMode,
     /// Columns that tell rows apart, for `merge`.

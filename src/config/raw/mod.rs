@@ -4,9 +4,11 @@
 //! Invariant: no struct here checks anything; `walk` has done it when serde gets to see a file.
 
 pub(crate) mod bot;
+pub(crate) mod check;
 pub(crate) mod mart;
 pub(crate) mod pipeline;
 pub(crate) mod project;
+pub(crate) mod test;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -43,10 +45,10 @@ pub(crate) struct Schedule {
     pub(crate) after: Option<After>,
     /// All the time: as soon as the source has something new.
     pub(crate) continuous: Option<bool>,
-    /// What to do with runs that were missed while the daemon was down.
+    /// What to do with instants that were missed while the daemon was down: run once for all of them, leave them out, or run each (100 at most).
     #[serde(default)]
     pub(crate) misfire: Misfire,
-    /// What to do when a run is due while the last one still goes.
+    /// What to do when a run is due while the last one still goes: leave it out, and count it, or run it afterwards.
     #[serde(default)]
     pub(crate) concurrency: Concurrency,
 }

@@ -10,7 +10,7 @@ use serde::{
 };
 use toml::value::Datetime;
 
-use super::{MatrixUse, Retry, Schedule, SqlText};
+use super::{MatrixUse, Retry, Schedule, SqlText, test::Test};
 use crate::{
     config::project::BadRowPolicy,
     connector::{
@@ -59,6 +59,9 @@ pub(crate) struct PipelineFile {
     pub(crate) transform: Option<Transform>,
     /// Where rows go.
     pub(crate) sink: Sink,
+    /// Unit tests.
+    #[serde(default)]
+    pub(crate) test: Vec<Test>,
 }
 
 /// How much one commit writes; soft, because rows of one cursor value are never split.

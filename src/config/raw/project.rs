@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, de::IgnoredAny};
 
-use crate::{config::project::Language, connector::ConnectionConfig};
+use crate::{config::project::Language, connector::ConnectionConfig, model::time::Span};
 
 /// `vitrina.toml`: what all files of a project share. Any single value in it may be
 /// `{ env = "NAME", default = … }`.
@@ -69,6 +69,11 @@ pub(crate) struct Daemon {
     /// Runs at once; 4 unless told.
     #[schemars(range(min = 1, max = 1000))]
     pub(crate) parallel: Option<usize>,
+    /// How long runs may go on after `serve` was told to stop: what is not committed by then is rolled back; `"30s"` unless told.
+    pub(crate) grace: Option<Span>,
+    /// Where `serve` tells over HTTP how it is (`/health`, `/ready`): `"127.0.0.1:8090"`. Nowhere unless told.
+    #[schemars(extend("format" = "listen"))]
+    pub(crate) listen: Option<String>,
 }
 
 /// `[defaults]`.

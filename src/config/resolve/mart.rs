@@ -6,14 +6,14 @@ use chrono::NaiveDate;
 use indexmap::{IndexMap, IndexSet};
 
 use super::{
-    Context,
+    Context, checks,
     job::{self, Common},
     matrix::{Filler, How, members, used},
     options::check_sink_options,
     pipeline::{check_key, check_modes, place, sink_columns, unused_matrices},
     report::Report,
     typing::Unmade,
-    value,
+    value, windows,
 };
 use crate::{
     config::{
@@ -76,7 +76,8 @@ pub(crate) fn mart(
         }
     }
     unused_matrices(&file.tree, used.keys(), &named, report);
-    Mart { info, members: resolved }
+    let warn_after = file.raw.freshness.as_ref().map(|freshness| freshness.warn_after);
+    Mart { info, warn_after, members: resolved }
 }
 
 /// What a mart says that it is: one of them, where it is right.
@@ -126,6 +127,12 @@ fn kind(file: &JobFile<MartFile>, report: &mut Report<'_>) -> Kind {
                     "",
                 );
             }
+            for (key, shown) in [("window", "[window]"), ("check", "[[check]]")] {
+                if let Some(node) = tree.find(&[key]) {
+                    let message = format!("{shown} goes with `sql` and [sink]");
+                    report.key(node, "conflicting-keys", message, "a workbook is written whole");
+                }
+            }
         }
     }
     Kind { table, workbook }
@@ -141,12 +148,15 @@ fn table(
     let node = file.tree.at(&["sink"]);
     let sql = file.raw.sql.as_ref().and_then(|sql| job::sql(sql, file.tree.at(&["sql"]), report));
     let sql = sql.map(|sql| Sql { native: file.raw.native, ..sql });
+    let windows = file.raw.window.as_ref().and_then(|raw| windows::windows(raw, file, context, report));
+    let checks = checks::checks(file, report);
     let place = place(node, Some(file.name.as_str()), filler, context, report);
     let spec = SinkSpec {
         connection: place.connection,
         schema: place.schema,
         table: place.table,
         mode: match raw.mode {
+            _ if file.raw.window.is_some() => Mode::Window,
             MartMode::Replace => Mode::Replace,
             MartMode::Merge => Mode::Merge,
         },
@@ -156,7 +166,8 @@ fn table(
         on_schema_change: raw.on_schema_change,
         columns: sink_columns(&raw.columns),
         partition: vec![],
-        checked: false,
+        window: windows.as_ref().map(|windows| (windows.column.clone(), windows.grain)),
+        checked: !checks.is_empty(),
         options: SinkOptions {
             delta: raw.delta.clone(),
             postgres: raw.postgres.clone(),
@@ -167,9 +178,13 @@ fn table(
     };
     check_key(&spec, node, report);
     let config = place.found?.config;
-    check_modes(&spec, &config, &config.sink_facts(&spec).modes, node.at(&["mode"]), report);
+    let mode = if spec.mode == Mode::Window { file.tree.at(&["window"]) } else { node.at(&["mode"]) };
+    check_modes(&spec, &config, &config.sink_facts(&spec).modes, mode, report);
     check_sink_options(&spec, Some(&config), context.root, node, report);
-    Some(MartOutput::Table { sql: sql?, sink: Box::new(spec), output: None })
+    if file.raw.window.is_some() && windows.is_none() {
+        return None;
+    }
+    Some(MartOutput::Table { sql: sql?, windows, checks, sink: Box::new(spec), output: None })
 }
 
 fn workbook(

@@ -1,6 +1,9 @@
 //! Raw files → one profile's [`Project`], every name resolved, everything proved that needs no I/O.
 
 mod bot;
+mod check_typing;
+mod checks;
+pub mod columns;
 mod connections;
 mod generators;
 mod graph;
@@ -15,10 +18,12 @@ mod report;
 mod targets;
 mod trees;
 mod typing;
+mod unit_tests;
 mod value;
+mod windows;
 mod writers;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use chrono_tz::Tz;
 use indexmap::IndexSet;
@@ -37,10 +42,28 @@ use super::{
 use crate::model::{
     name::JobName,
     problem::{Problem, Severity, nearest},
+    time::Span,
 };
 
 /// The profile without a name.
 pub const DEFAULT_PROFILE: &str = "default";
+
+/// How long runs may go on after the daemon was told to stop, unless told.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Where the state files lie, unless told.
+pub const DEFAULT_STATE: &str = "data/state";
+
+/// Whose unit tests are resolved with a profile. Tests are the same in every profile, so that one is enough to prove them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestsOf {
+    /// Nobody's: it is resolved to be run.
+    NoJob,
+    /// Those of jobs that no earlier profile has.
+    JobsFirstSeen,
+    /// Everybody's.
+    EveryJob,
+}
 
 /// What jobs are resolved against.
 pub(super) struct Context<'a> {
@@ -58,7 +81,7 @@ pub(crate) fn profiles(files: &Files) -> Vec<String> {
 }
 
 /// Resolves and proves one profile. Where there are errors, the project is what could be made of it.
-pub(crate) fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Project>) {
+pub(crate) fn resolve(files: &Files, profile: &str, tests: TestsOf) -> (Vec<Problem>, Option<Project>) {
     let Some(project) = &files.project else { return (vec![], None) };
     let mut report = Report::new(&files.sources);
     let zone: Tz =
@@ -96,10 +119,22 @@ pub(crate) fn resolve(files: &Files, profile: &str) -> (Vec<Problem>, Option<Pro
         written: bot::written(files),
         tree: files.bot.as_ref().map(|file| &file.tree),
     };
-    typing::check(&mut project, &lineage, known, &trees, of_bot, &mut report);
+    typing::check(&mut project, &lineage, &known, &trees, of_bot, &mut report);
     targets::check(&project, &files.targets, &trees, &mut report);
+    if tests != TestsOf::NoJob {
+        let earlier: &[String] =
+            if tests == TestsOf::JobsFirstSeen { before(&profiles, profile) } else { &[] };
+        let found = unit_tests::resolve(files, &project, &lineage, &known, (earlier, &profiles), &mut report);
+        project.tests = found;
+    }
     project.bot = made;
     (report.problems, Some(project))
+}
+
+/// The profiles that come before one.
+fn before<'p>(profiles: &'p [String], profile: &str) -> &'p [String] {
+    let at = profiles.iter().position(|known| known == profile).unwrap_or(0);
+    &profiles[..at]
 }
 
 struct Settings<'a> {
@@ -118,7 +153,7 @@ fn assemble(
 ) -> Project {
     let Settings { files, file, profile, zone } = settings;
     let raw = &file.raw;
-    let state = raw.daemon.state.as_deref().unwrap_or("data/state");
+    let state = raw.daemon.state.as_deref().unwrap_or(DEFAULT_STATE);
     let memory = raw.daemon.memory.as_deref().and_then(format::size);
     pipelines.sort_by(|a, b| a.info.name.cmp(&b.info.name));
     marts.sort_by(|a, b| a.info.name.cmp(&b.info.name));
@@ -131,6 +166,8 @@ fn assemble(
         state: files.root.join(state),
         memory: memory.unwrap_or(256 << 20),
         parallel: raw.daemon.parallel.unwrap_or(4),
+        grace: raw.daemon.grace.map_or(GRACE, Span::get),
+        listen: raw.daemon.listen.as_deref().and_then(|listen| listen.parse().ok()),
         matrix: matrices.clone(),
         connections: connections
             .iter()
@@ -138,6 +175,7 @@ fn assemble(
             .collect(),
         pipelines: pipelines.into_iter().map(|pipeline| (pipeline.info.name.clone(), pipeline)).collect(),
         marts: marts.into_iter().map(|mart| (mart.info.name.clone(), mart)).collect(),
+        tests: vec![],
         bot: None,
     }
 }

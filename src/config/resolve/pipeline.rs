@@ -241,6 +241,7 @@ impl Resolve<'_, '_, '_, '_> {
             on_schema_change: raw.on_schema_change,
             columns: sink_columns(&raw.columns),
             partition: vec![],
+            window: None,
             checked: false,
             options: SinkOptions {
                 delta: raw.delta.clone(),

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use indexmap::{IndexMap, IndexSet};
 
-use super::{bot::Written, matrix::meant, relations::Relations, report::Report, trees::Trees};
+use super::{bot::Written, matrix::meant, relations::Relations, report::Report, trees::Trees, windows};
 use crate::{
     config::{
         bot::Bot,
@@ -20,7 +20,7 @@ use crate::{
         source::SourceSpec,
     },
     engine::{
-        params::{period_types, value_type},
+        params::{period_types, value_type, window_types},
         typing::{Known, ParamTypes, Typed, check_condition, check_native, check_row_wise, check_sql},
     },
     model::{
@@ -71,7 +71,7 @@ pub(super) struct BotFiles<'a> {
 pub(crate) fn check(
     project: &mut Project,
     lineage: &Lineage,
-    known: KnownBefore<'_>,
+    known: &KnownBefore<'_>,
     trees: &Trees<'_>,
     mut bot: BotFiles<'_>,
     report: &mut Report<'_>,
@@ -79,8 +79,10 @@ pub(crate) fn check(
     // Where there is a circle, which was reported, what is not known yet stays unknown.
     let order = lineage.order().unwrap_or_else(|_| (0..lineage.nodes.len()).collect());
     let first = report.problems.len();
-    let mut judge =
-        Judge { project, relations: Relations::new(project, lineage, known.wrong, known.lock, known.failed) };
+    let mut judge = Judge {
+        project,
+        relations: Relations::new(project, lineage, known.wrong.clone(), known.lock, known.failed),
+    };
     for at in order {
         let node = &lineage.nodes[at];
         let tree = trees.get(node.kind, &node.job);
@@ -127,7 +129,7 @@ fn tell(project: &mut Project, node: &lineage::Node, schema: SchemaRef) {
 
 /// What judges SQL: the project, and what is known of tables by now.
 pub(super) struct Judge<'a> {
-    project: &'a Project,
+    pub(super) project: &'a Project,
     pub(super) relations: Relations<'a>,
 }
 
@@ -138,8 +140,12 @@ impl Judge<'_> {
                 self.pipeline(member, trees.get(JobKind::Pipeline, job), report);
             }
             Unmade::Mart(job, facts, Some(sql)) => {
-                let node = trees.get(JobKind::Mart, job).at(&["sql"]);
-                self.query(sql, node, &params(facts), report);
+                let tree = trees.get(JobKind::Mart, job);
+                let mut params = params(facts);
+                if tree.find(&["window"]).is_some() {
+                    params.extend(window_types());
+                }
+                self.query(sql, tree.at(&["sql"]), &params, report);
             }
             Unmade::Mart(_, _, None) => {}
         }
@@ -207,10 +213,22 @@ impl Judge<'_> {
         let mart = self.project.marts.get(&node.job)?;
         let member = mart.members.iter().find(|member| member.member == node.member)?;
         match &member.output {
-            MartOutput::Table { sql, sink, .. } => {
-                let typed = self.query(sql, tree.at(&["sql"]), &params(&member.facts), report);
+            MartOutput::Table { sql, sink, windows, checks, .. } => {
+                let mut params = params(&member.facts);
+                if windows.is_some() {
+                    params.extend(window_types());
+                }
+                let typed = self.query(sql, tree.at(&["sql"]), &params, report);
+                if windows.is_some() {
+                    windows::check_sql(sql, &typed, tree.at(&["sql"]), report);
+                }
                 let rows = if sql.native { told_columns(sink) } else { typed.schema };
-                self.sink(rows?, sink, tree.at(&["sink"]), report)
+                let target = rows.and_then(|rows| self.sink(rows, sink, tree.at(&["sink"]), report));
+                if let (Some(windows), Some(target)) = (windows, &target) {
+                    windows::check_column(windows, target, tree.at(&["window"]), report);
+                }
+                self.checks(checks, target.as_ref(), &params, tree.at(&["check"]), report);
+                target
             }
             MartOutput::Workbook(workbook) => {
                 self.workbook(workbook, &member.facts, tree, report);
@@ -220,18 +238,7 @@ impl Judge<'_> {
     }
 
     fn workbook(&self, workbook: &Workbook, facts: &Facts, tree: &Node, report: &mut Report<'_>) {
-        let mut params = params(facts);
-        for (name, with) in &workbook.with {
-            if params.contains_key(name) {
-                continue; // A matrix of the same name, which was reported.
-            }
-            match with {
-                With::Period(_) => params.extend(period_types(name)),
-                With::Value(value) => {
-                    params.insert(name.clone(), value_type(value));
-                }
-            }
-        }
+        let params = workbook_params(workbook, facts);
         for (sheet, node) in workbook.sheets.iter().zip(tree.at(&["sheet"]).items()) {
             let typed = self.query(&sheet.sql, node.at(&["sql"]), &params, report);
             let Some(schema) = typed.schema else { continue };
@@ -414,7 +421,25 @@ fn told_columns(sink: &SinkSpec) -> Option<SchemaRef> {
     Some(Arc::new(Schema::new(fields)))
 }
 
-fn params(facts: &Facts) -> ParamTypes {
+/// Types of the parameters of a workbook's queries.
+pub(super) fn workbook_params(workbook: &Workbook, facts: &Facts) -> ParamTypes {
+    let mut params = params(facts);
+    for (name, with) in &workbook.with {
+        if params.contains_key(name) {
+            continue; // A matrix of the same name, which was reported.
+        }
+        match with {
+            With::Period(_) => params.extend(period_types(name)),
+            With::Value(value) => {
+                params.insert(name.clone(), value_type(value));
+            }
+        }
+    }
+    params
+}
+
+/// Types of the parameters that every query of a member has.
+pub(super) fn params(facts: &Facts) -> ParamTypes {
     facts.keys().map(|name| (name.clone(), DataType::Utf8)).collect()
 }
 

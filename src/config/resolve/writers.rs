@@ -44,6 +44,9 @@ pub(crate) fn check(
     for (info, sinks) in of_pipelines.chain(of_marts) {
         let tables = sinks.iter().map(|sink| lineage::sink_table(project, sink)).collect::<Vec<_>>();
         one_writer(info, trees.of_job(info), &tables, &mut written, report);
+        if sinks.iter().any(|sink| sink.mode == Mode::Window) {
+            windows_apart(trees.of_job(info), &tables, report);
+        }
         shared.push((info.name.clone(), tables));
     }
     for (name, tables) in shared {
@@ -71,6 +74,17 @@ fn one_writer(
         report.member(first, |report| report.value(place, "two-writers", message, hint));
     }
     written.extend(tables.iter().map(|table| (table.clone(), info.name.clone())));
+}
+
+/// A window is replaced with all rows in it, so that members need a table each.
+fn windows_apart(tree: &Node, tables: &[Table], report: &mut Report<'_>) {
+    if (1..tables.len()).any(|at| tables[..at].contains(&tables[at])) {
+        let sink = tree.at(&["sink"]);
+        let message = "members share this table, and a window of one would replace the others' rows";
+        let hint =
+            "give each member a table of its own: `table = \"daily_{region}\"`; `mart.NAME` unites them";
+        report.value(sink.get("table").unwrap_or(sink), "shared-window", message, hint);
+    }
 }
 
 /// Members that share a table replace only their own rows of it.

@@ -1,6 +1,7 @@
 //! Whole projects in, problems out: every message as it is drawn.
 
 mod bot;
+mod columns;
 mod files;
 mod jobs;
 mod locked;
@@ -10,6 +11,7 @@ mod places;
 mod project;
 mod robust;
 mod sql;
+mod unit_tests;
 
 use std::{fmt::Write as _, path::Path};
 

@@ -27,6 +27,7 @@ mod batch;
 mod column;
 mod json;
 mod spelling;
+mod text;
 
 use arrow::{
     array::{ArrayRef, BooleanArray, UInt64Array},
@@ -42,6 +43,7 @@ pub use self::{
     batch::{BatchDecoder, raw_rows, takes},
     json::{OwnedCell, cell_as_json, cells_from_json},
     spelling::{Zoned, parse_date, parse_timestamp},
+    text::{TextMisfit, from_text},
 };
 use super::{
     error::Result,

@@ -8,7 +8,7 @@ use datafusion::{
     error::Result as SqlResult,
 };
 
-use super::{client::Server, name::is_reserved, scan::LiveTable, table::Table};
+use super::{client::Server, executor::remote, name::is_reserved, table::Table};
 use crate::connector::error::{Error, ErrorKind, Result};
 
 /// The databases of a server.
@@ -56,7 +56,7 @@ impl SchemaProvider for Tables {
             return Ok(None);
         }
         let found = Table::find(&self.server, &self.database, name).await?;
-        Ok(found.map(|table| Arc::new(LiveTable::new(self.server.clone(), table)) as _))
+        Ok(found.map(|table| Arc::new(remote(&self.server, table)) as _))
     }
 
     fn table_exist(&self, name: &str) -> bool {

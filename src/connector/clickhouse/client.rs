@@ -234,16 +234,44 @@ impl Server {
         self.begin(&reached.clients, shown, sql, "ArrowStream", &AS_ARROW).await
     }
 
+    /// The same, with values of parameters.
+    pub(super) async fn arrow_with(
+        &self,
+        shown: &str,
+        sql: &str,
+        values: &[(String, String)],
+    ) -> Result<Answer> {
+        let reached = self.reached().await?;
+        self.begin(&reached.clients, shown, sql, "ArrowStream", &and(&AS_ARROW, values)).await
+    }
+
     /// Runs a statement to its end.
     pub(super) async fn run(&self, shown: &str, sql: &str) -> Result<()> {
+        self.run_with(shown, sql, &[]).await
+    }
+
+    /// The same, with values of parameters.
+    pub(super) async fn run_with(&self, shown: &str, sql: &str, values: &[(String, String)]) -> Result<()> {
         let reached = self.reached().await?;
-        whole(self.begin(&reached.clients, shown, sql, "TSV", &SETTINGS).await?).await.map(|_| ())
+        let answer = self.begin(&reached.clients, shown, sql, "TSV", &and(&SETTINGS, values)).await?;
+        whole(answer).await.map(|_| ())
     }
 
     /// All rows of a small query.
     pub(super) async fn rows(&self, shown: &str, sql: &str) -> Result<Vec<Row>> {
+        self.rows_with(shown, sql, &[]).await
+    }
+
+    /// The same, with values of parameters.
+    pub(super) async fn rows_with(
+        &self,
+        shown: &str,
+        sql: &str,
+        values: &[(String, String)],
+    ) -> Result<Vec<Row>> {
         let reached = self.reached().await?;
         let settings = [("output_format_json_quote_64bit_integers", "0")];
+        let settings = and(&settings, values);
         let answer = self.begin(&reached.clients, shown, sql, "JSONCompactEachRow", &settings).await?;
         let bytes = whole(answer).await?;
         let text = String::from_utf8_lossy(&bytes);
@@ -273,6 +301,12 @@ impl Server {
         }
         Ok(insert)
     }
+}
+
+/// Settings, and values of parameters, which travel as settings do.
+fn and<'a>(settings: &[(&'a str, &'a str)], values: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+    let values = values.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    settings.iter().copied().chain(values).collect()
 }
 
 fn client(tls: &rustls::ClientConfig, connect_timeout: Duration) -> Client {

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::{
     client::Server,
-    key::Key,
     name::{literal, qualified, quote, quote_all},
     note::{Clear, Note, Way, units_of},
     record::Records,
+    stage::window,
     table::{Table, missing, text},
 };
 use crate::{
@@ -133,6 +133,13 @@ impl Finisher<'_> {
                 failpoint::pass("clickhouse.cleared.noted");
                 self.move_parts(unit).await
             }
+            Way::Partition(id) => {
+                let (target, unit) = (self.sql(self.target), self.sql(unit));
+                self.run(&format!("ALTER TABLE {target} REPLACE PARTITION ID {} FROM {unit}", literal(id)))
+                    .await?;
+                failpoint::pass("clickhouse.replaced");
+                Ok(())
+            }
             Way::Exchange => self.exchange(note, unit).await,
         }
     }
@@ -166,13 +173,7 @@ impl Finisher<'_> {
                 });
                 equal.collect::<Result<Vec<_>>>()?.join(" AND ")
             }
-            Clear::Window { column, from, until } => {
-                let column = of(column)?;
-                let key = Key::of(column, self.shown)?;
-                let (from, until) = (key.literal(from)?, key.literal(until)?);
-                let name = quote(&column.name);
-                format!("{name} >= {from} AND {name} < {until}")
-            }
+            Clear::Window { column, from, until } => window(of(column)?, from, until, self.shown)?,
         };
         self.run(&format!("DELETE FROM {} WHERE {condition} /* {unit} */", target.sql())).await
     }

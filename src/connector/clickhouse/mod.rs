@@ -2,7 +2,9 @@
 
 mod catalog;
 mod client;
+mod dialect;
 mod error;
+mod executor;
 mod filter;
 mod finish;
 mod ipc;

@@ -44,6 +44,8 @@ pub(super) enum Way {
     Move,
     /// Rows of the target go first, then parts are moved.
     ClearAndMove(Clear),
+    /// The stage's one partition takes the place of the target's.
+    Partition(String),
     /// The stage takes the target's place.
     Exchange,
 }

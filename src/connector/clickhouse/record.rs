@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    client::{Row, Server},
+    client::Server,
     name::{literal, qualified},
 };
 use crate::{
@@ -52,10 +52,26 @@ impl Records<'_> {
             literal(track)
         );
         let Some(row) = self.server.row(self.shown, &sql).await? else { return Ok(None) };
-        parse(row).map(Some).map_err(|cause| {
-            let message = format!("the record of {track} in table \"{RECORDS}\" cannot be read");
-            Error::new(ErrorKind::Corrupt, message).caused_by(cause)
-        })
+        parse(&row).map(Some).map_err(|cause| unreadable(track, cause))
+    }
+
+    /// The last records of all tracks whose keys begin with `prefix`. The table must be there.
+    pub(super) async fn with_prefix(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
+        let sql = format!(
+            "SELECT track, seq, progress, attempt, at, rows FROM {} WHERE target = {} AND startsWith(track, {}) \
+             ORDER BY track, seq DESC LIMIT 1 BY track",
+            self.table(),
+            literal(self.target),
+            literal(prefix)
+        );
+        let parsed = self.server.rows(self.shown, &sql).await?.into_iter().map(|row| {
+            let track = row.first().cloned().flatten().unwrap_or_default();
+            match parse(&row[1..]) {
+                Ok(record) => Ok((track, record)),
+                Err(cause) => Err(unreadable(&track, cause)),
+            }
+        });
+        parsed.collect()
     }
 
     /// Adds the record of a track.
@@ -87,8 +103,13 @@ impl Records<'_> {
     }
 }
 
-fn parse(row: Row) -> Result<Record, Box<dyn std::error::Error + Send + Sync>> {
-    let [Some(seq), Some(progress), Some(attempt), Some(at), Some(rows)] = row.as_slice() else {
+fn unreadable(track: &str, cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    let message = format!("the record of {track} in table \"{RECORDS}\" cannot be read");
+    Error::new(ErrorKind::Corrupt, message).caused_by(cause)
+}
+
+fn parse(row: &[Option<String>]) -> Result<Record, Box<dyn std::error::Error + Send + Sync>> {
+    let [Some(seq), Some(progress), Some(attempt), Some(at), Some(rows)] = row else {
         return Err("a cell is missing".into());
     };
     Ok(Record {

@@ -14,7 +14,9 @@ use futures::StreamExt;
 use super::{
     client::Server,
     error::failed,
+    executor::bound,
     ipc::Encoder,
+    key::Key,
     name::{literal, qualified, quote, quote_all},
     note::{KEYS, Note, STAGE, fresh},
     table::{Table, TableColumn, missing},
@@ -22,9 +24,14 @@ use super::{
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
+        executor::Statement,
         sink::SinkSpec,
     },
-    model::{delivery::Mode, unit::DELETED},
+    model::{
+        delivery::Mode,
+        unit::{DELETED, Scope},
+        value::Value,
+    },
 };
 
 /// Numbers a merge's rows as they come.
@@ -149,6 +156,33 @@ impl Stage {
         Ok(count)
     }
 
+    /// Fills the stage by a query of this very server: its rows never leave it. Gives their number.
+    pub(super) async fn fill_inside(
+        &self,
+        target: &Table,
+        scope: &Scope,
+        schema: &SchemaRef,
+        query: &Statement,
+    ) -> Result<u64> {
+        let name = self.sql(&self.name);
+        let columns = quote_all(schema.fields().iter().map(|field| field.name().as_str()));
+        let sql = format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM (\n{}\n)", query.sql);
+        self.server.run_with(&self.shown, &sql, &bound(&query.values)?).await?;
+        if let Scope::Window { column, from, until } = scope {
+            let column = target.column(column).ok_or_else(|| missing(&self.shown, target, column))?;
+            let inside = window(column, from, until, &self.shown)?;
+            let sql = format!("SELECT 1 FROM {name} WHERE NOT coalesce({inside}, false) LIMIT 1");
+            if self.server.row(&self.shown, &sql).await?.is_some() {
+                let message =
+                    format!("{}: a row lies outside of its window by `{}`", self.shown, column.name);
+                return Err(Error::new(ErrorKind::BadData, message)
+                    .hint("mend the SQL: a build replaces its own rows only"));
+            }
+        }
+        let count = self.server.cell(&self.shown, &format!("SELECT toString(count()) FROM {name}")).await?;
+        Ok(count.and_then(|count| count.parse().ok()).unwrap_or_default())
+    }
+
     /// What the server answers for and what was sent are the same.
     async fn check_count(&self, table: &str, sent: u64) -> Result<()> {
         let sql = format!("SELECT toString(count()) FROM {}", self.sql(table));
@@ -179,6 +213,13 @@ impl Stage {
         );
         self.server.run(&self.shown, &sql).await
     }
+}
+
+/// The condition that holds for the rows of a window.
+pub(super) fn window(column: &TableColumn, from: &Value, until: &Value, shown: &str) -> Result<String> {
+    let key = Key::of(column, shown)?;
+    let (from, until, name) = (key.literal(from)?, key.literal(until)?, quote(&column.name));
+    Ok(format!("({name} >= {from} AND {name} < {until})"))
 }
 
 fn numbered(schema: &SchemaRef) -> SchemaRef {

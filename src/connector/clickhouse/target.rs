@@ -21,6 +21,7 @@ use crate::{
         delivery::Mode,
         name::Track,
         unit::{DELETED, Progress},
+        window::Grain,
     },
 };
 
@@ -30,6 +31,17 @@ pub(super) struct Target<'a> {
     pub(super) spec: &'a SinkSpec,
     pub(super) database: &'a str,
     pub(super) shown: &'a str,
+}
+
+/// What a table of windows is partitioned by. Hours lie in days, since a server bears thousands of partitions and not tens of thousands.
+pub(super) fn by_grain(column: &str, grain: Grain, is_date: bool) -> Option<String> {
+    let name = quote(column);
+    Some(match grain {
+        Grain::Month => format!("toYYYYMM({name})"),
+        Grain::Week => format!("toMonday({name})"),
+        Grain::Hour | Grain::Day if is_date => name,
+        Grain::Hour | Grain::Day => format!("toDate({name})"),
+    })
 }
 
 /// A column that the rows have.
@@ -186,7 +198,8 @@ impl Target<'_> {
     }
 
     async fn create(&self, wanted: &[Wanted]) -> Result<Vec<Field>> {
-        let options = self.options();
+        let mut options = self.options();
+        options.partition_by = options.partition_by.or_else(|| self.by_grain(wanted));
         let order = if options.order_by.is_empty() { &self.spec.key } else { &options.order_by };
         let sorts = |name: &str| order.iter().chain(&self.spec.key).any(|column| column == name);
         let columns: Vec<String> =
@@ -215,6 +228,13 @@ impl Target<'_> {
         let made = Table::must(self.server, self.database, &self.spec.table).await?;
         self.check_engine(&made)?;
         self.fit(&made, wanted, &mut vec![]).await
+    }
+
+    /// The windows of a mart as partitions.
+    fn by_grain(&self, wanted: &[Wanted]) -> Option<String> {
+        let (name, grain) = self.spec.window.as_ref()?;
+        let column = wanted.iter().find(|column| column.name == *name)?;
+        by_grain(name, *grain, column.data_type == DataType::Date32)
     }
 
     fn declared(&self, column: &Wanted, nullable: bool, options: &SinkOptions) -> String {

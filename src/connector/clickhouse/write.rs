@@ -13,11 +13,14 @@
 //! 2. *move*: `MOVE PARTITION` takes parts out of the unit and puts them into the target in one step of the server. Done again, it moves what is left. Only a server that
 //!    dies inside the step may have a part in both tables when it is started again; parts are numbered (`assign_part_uuids`), and those that the target has are dropped from the
 //!    unit first. (A server keeps merged parts for eight minutes: who finishes later than that after such a death of the server, and only then, could move a merged part twice.)
-//! 3. Or *exchange* (replace): the unit takes the target's place in one step; the comment, which goes along, tells whether it has.
-//! 4. *record*: a row is added; a row that is there twice is the same row.
-//! 5. *drop*: a unit whose number is recorded is dropped, and nothing else is ever done with it.
+//! 3. Or *replace a partition* (a window, where the table is partitioned by what windows are): the unit's one partition takes the place of the target's, in one step of the server.
+//!    Done again, it does the same.
+//! 4. Or *exchange* (replace): the unit takes the target's place in one step; the comment, which goes along, tells whether it has.
+//! 5. *record*: a row is added; a row that is there twice is the same row.
+//! 6. *drop*: a unit whose number is recorded is dropped, and nothing else is ever done with it.
 //!
-//! Readers see a unit's partitions one after another, shortly before its record; a replaced table at once; what a merge or a window clears is missing until it is moved in.
+//! Readers see a unit's partitions one after another, shortly before its record; a replaced table or partition at once; what a merge, or a window of a table
+//! that is partitioned otherwise, clears is missing until it is moved in.
 //!
 //! Deduplication tokens of inserts are not what this rests on: a server writes its log of tokens before the part that it is about, so that one which dies between the two drops the
 //! repeated insert as known, and the rows are lost in silence. They are also forgotten after as many inserts as the table's window is long.
@@ -27,7 +30,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 
@@ -40,7 +43,7 @@ use super::{
     scan::LiveTable,
     stage::Stage,
     table::{Table, text},
-    target::{Target, has_records},
+    target::{Target, by_grain, has_records},
 };
 use crate::{
     connector::{
@@ -52,6 +55,7 @@ use crate::{
         delivery::Mode,
         name::Track,
         unit::{Record, Scope, Unit},
+        window::Grain,
     },
 };
 
@@ -125,6 +129,31 @@ impl Inner {
         Ok(())
     }
 
+    /// The partition that a staged window is, where the target's partitions are its windows: then one step of the server replaces it.
+    async fn partition(&self, target: &Table, stage: &Stage) -> Result<Option<String>> {
+        let Some((column, grain)) = &self.spec.window else { return Ok(None) };
+        let is_date =
+            target.column(column).is_some_and(|column| column.kind.arrow() == Some(DataType::Date32));
+        let own = by_grain(column, *grain, is_date).filter(|_| is_date && *grain != Grain::Hour);
+        let sql = format!(
+            "SELECT partition_key FROM system.tables WHERE database = {} AND name = {}",
+            literal(&self.database),
+            literal(&self.spec.table)
+        );
+        let key = self.server.cell(&self.shown, &sql).await?.unwrap_or_default();
+        if own.is_none_or(|own| own.replace('`', "") != key.replace('`', "")) {
+            return Ok(None);
+        }
+        let sql = format!(
+            "SELECT DISTINCT partition_id FROM system.parts WHERE active AND rows > 0 AND database = {} AND table = {}",
+            literal(&self.database),
+            literal(&stage.name)
+        );
+        let found = self.server.rows(&self.shown, &sql).await?;
+        // Without rows there is nothing that could take the old ones' place: they go by themselves.
+        Ok(found.first().filter(|_| found.len() == 1).map(|row| text(row, 0).to_owned()))
+    }
+
     /// How the rows of a unit get from their stage into the target.
     fn way(&self, unit: &Unit, keys: Option<&String>) -> Way {
         match (self.spec.mode, &unit.scope, keys) {
@@ -161,6 +190,14 @@ impl Sink for TableSink {
         inner.records().of(&track.key()).await
     }
 
+    async fn records(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
+        let inner = &self.inner;
+        if !has_records(&inner.server, &inner.database, &inner.shown).await? {
+            return Ok(vec![]);
+        }
+        inner.records().with_prefix(prefix).await
+    }
+
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
         let (inner, target) = (&self.inner, self.inner.target());
         target.prepare(Some(schema)).await?;
@@ -178,16 +215,23 @@ impl Sink for TableSink {
         rows: Rows,
     ) -> Result<Box<dyn Staged>> {
         let inner = &self.inner;
-        let Rows::Stream(rows) = rows else {
-            let message = format!("{} takes rows, and no statements", inner.shown);
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        };
         let target = inner.table().await?;
         let note = Note::begun(&inner.spec.table, track, claim, unit, attempt, Way::Move);
         let stage = Stage::make(&inner.server, &target, &inner.spec, &note, &inner.shown).await?;
-        let count = stage.fill(&target, &inner.spec, &claim.schema, rows).await?;
+        let count = match rows {
+            Rows::Stream(rows) => stage.fill(&target, &inner.spec, &claim.schema, rows).await?,
+            Rows::Sql(query) => stage.fill_inside(&target, &unit.scope, &claim.schema, &query).await?,
+        };
         failpoint::pass("clickhouse.stage.after");
-        let way = inner.way(unit, stage.keys.as_ref());
+        let way = match inner.way(unit, stage.keys.as_ref()) {
+            Way::ClearAndMove(Clear::Window { column, from, until }) => {
+                match inner.partition(&target, &stage).await? {
+                    Some(id) => Way::Partition(id),
+                    None => Way::ClearAndMove(Clear::Window { column, from, until }),
+                }
+            }
+            way => way,
+        };
         let record = attempt.record(claim, unit, count);
         let note = Note::new(&inner.spec.table, track, record, way);
         let staged = Table { name: stage.name.clone(), ..target };

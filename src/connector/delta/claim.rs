@@ -20,7 +20,7 @@ use super::{
     table::{Location, Table},
     types,
 };
-use crate::model::{delivery::Mode, name::Track, unit::DELETED};
+use crate::model::{delivery::Mode, name::Track, unit::DELETED, window::Grain};
 
 /// Races for a version that are run before the table is called busy.
 pub(super) const RACES: usize = 100;
@@ -126,13 +126,14 @@ fn no_such_type(location: &Location, field: &Field) -> Error {
     ))
 }
 
-/// The columns that part a new table's files: those that are asked for; else those that a member replaces by.
+/// The columns that part a new table's files: those that are asked for; else those that a member replaces by, or the day that a window is.
 fn partition_columns(location: &Location, spec: &SinkSpec, wanted: &[Wanted]) -> Result<Vec<String>> {
     let asked = spec.options.delta.as_ref().map(|options| options.partition_by.clone()).unwrap_or_default();
-    let columns = if asked.is_empty() && spec.mode == Mode::Replace {
-        spec.partition.iter().map(|(column, _)| column.clone()).collect()
-    } else {
-        asked
+    let columns = match (spec.mode, &spec.window) {
+        _ if !asked.is_empty() => asked,
+        (Mode::Replace, _) => spec.partition.iter().map(|(column, _)| column.clone()).collect(),
+        (Mode::Window, Some((column, Grain::Day))) if is_day(wanted, column) => vec![column.clone()],
+        _ => asked,
     };
     for column in &columns {
         let known = wanted.iter().find(|wanted| wanted.name == *column);
@@ -148,6 +149,12 @@ fn partition_columns(location: &Location, spec: &SinkSpec, wanted: &[Wanted]) ->
         }
     }
     Ok(columns)
+}
+
+/// Whether rows of a day share one value of a column, and a window's files are a folder: those of other days are never written anew with it.
+fn is_day(wanted: &[Wanted], column: &str) -> bool {
+    wanted.len() > 1
+        && wanted.iter().any(|wanted| wanted.name == column && wanted.data_type == DataType::Date32)
 }
 
 fn struct_type(location: &Location, columns: impl IntoIterator<Item = StructField>) -> Result<StructType> {

@@ -82,9 +82,8 @@ impl Erase {
             Self::Equal(values) => values
                 .iter()
                 .any(|(column, value)| spared(column, &Bounds { least: value.clone(), most: value.clone() })),
-            // `until` itself is out, which costs at most a look into a file.
             Self::Window { column, from, until } => {
-                spared(column, &Bounds { least: from.clone(), most: until.clone() })
+                spared(column, &Bounds { least: from.clone(), most: before(until) })
             }
             Self::Keys { columns, keys, bounds } => {
                 keys.is_empty()
@@ -131,6 +130,18 @@ impl Erase {
                 digests.iter().map(|digest| Some(keys.contains(digest))).collect()
             }
         })
+    }
+}
+
+/// The last value that is less; where there is no such one the value itself, which costs at most a look into a file.
+fn before(until: &Value) -> Value {
+    match until {
+        Value::Int(value) => Value::Int(value.saturating_sub(1)),
+        Value::Date(days) => Value::Date(days.saturating_sub(1)),
+        Value::Timestamp { ticks, unit, utc } => {
+            Value::Timestamp { ticks: ticks.saturating_sub(1), unit: *unit, utc: *utc }
+        }
+        other => other.clone(),
     }
 }
 

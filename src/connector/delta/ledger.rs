@@ -22,6 +22,7 @@ use super::{
     super::error::{ErrorKind, Result},
     durable::write_file,
     table::{Location, Table},
+    transactions,
 };
 use crate::model::{
     name::{AttemptId, Track},
@@ -44,6 +45,9 @@ pub(super) struct Mark {
     tag: u64,
 }
 
+const SEQ: &str = "vitrina:";
+const TAG: &str = "vitrina-attempt:";
+
 impl Mark {
     /// The mark that a record leaves.
     pub(super) fn of(record: &Record) -> Self {
@@ -62,11 +66,11 @@ impl Mark {
 }
 
 fn seq_id(track: &Track) -> String {
-    format!("vitrina:{}", track.key())
+    format!("{SEQ}{}", track.key())
 }
 
 fn tag_id(track: &Track) -> String {
-    format!("vitrina-attempt:{}", track.key())
+    format!("{TAG}{}", track.key())
 }
 
 /// 63 bits of a digest.
@@ -122,7 +126,18 @@ impl Ledger {
     /// The track's record in a snapshot.
     pub(super) async fn record(&self, table: &Table, track: &Track) -> Result<Option<Record>> {
         let Some(mark) = self.mark(table, track).await? else { return Ok(None) };
-        read(&table.location, track, mark).map(Some)
+        read(&table.location, &track.key(), mark).map(Some)
+    }
+
+    /// The records of all tracks whose keys begin with `prefix`, in a snapshot: the log is replayed once.
+    pub(super) fn with_prefix(&self, table: &Table, prefix: &str) -> Result<Vec<(String, Record)>> {
+        let numbers = transactions::all(&table.location, table.version())?;
+        let wanted = numbers.iter().filter_map(|(application, seq)| {
+            let key = application.strip_prefix(SEQ).filter(|key| key.starts_with(prefix))?;
+            let tag = numbers.get(&format!("{TAG}{key}"))?;
+            Some((key, Mark { seq: u64::try_from(*seq).ok()?, tag: u64::try_from(*tag).ok()? }))
+        });
+        wanted.map(|(key, mark)| Ok((key.to_owned(), read(&table.location, key, mark)?))).collect()
     }
 }
 
@@ -144,15 +159,15 @@ pub(super) fn write(location: &Location, track: &Track, record: &Record) -> Resu
     let text = serde_json::to_vec(&written).map_err(|error| {
         location.error(ErrorKind::Internal, "a record cannot be written down").caused_by(error)
     })?;
-    write_file(&path(location, track, Mark::of(record)), [text.as_slice()], false)
+    write_file(&path(location, &track.key(), Mark::of(record)), [text.as_slice()], false)
         .map_err(|error| location.io_failed("its record cannot be written", error))
 }
 
-fn read(location: &Location, track: &Track, mark: Mark) -> Result<Record> {
-    let path = path(location, track, mark);
+fn read(location: &Location, key: &str, mark: Mark) -> Result<Record> {
+    let path = path(location, key, mark);
     let lost = |why: &str| {
         location
-            .error(ErrorKind::Corrupt, format!("the record file of `{}` at {} {why}", track.name(), mark.seq))
+            .error(ErrorKind::Corrupt, format!("the record file of `{key}` at {} {why}", mark.seq))
             .hint(format!("restore {} from a backup, or say where to go on: `position set`", path.display()))
     };
     let text = match fs::read(&path) {
@@ -162,14 +177,14 @@ fn read(location: &Location, track: &Track, mark: Mark) -> Result<Record> {
     };
     let written: Written =
         serde_json::from_slice(&text).map_err(|error| lost("cannot be understood").caused_by(error))?;
-    if written.track != track.key() || Mark::of(&written.record) != mark {
+    if written.track != key || Mark::of(&written.record) != mark {
         return Err(lost("belongs to another record"));
     }
     Ok(written.record)
 }
 
-fn path(location: &Location, track: &Track, mark: Mark) -> PathBuf {
-    track_folder(location, &track.key()).join(format!("{:020}-{:016x}.json", mark.seq, mark.tag))
+fn path(location: &Location, key: &str, mark: Mark) -> PathBuf {
+    track_folder(location, key).join(format!("{:020}-{:016x}.json", mark.seq, mark.tag))
 }
 
 fn track_folder(location: &Location, key: &str) -> PathBuf {

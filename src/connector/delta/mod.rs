@@ -34,6 +34,7 @@ mod sink;
 mod source;
 mod stage;
 mod table;
+mod transactions;
 mod types;
 mod versions;
 

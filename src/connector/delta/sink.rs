@@ -106,6 +106,13 @@ impl Sink for DeltaSink {
         }
     }
 
+    async fn records(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
+        match self.newest().await? {
+            Some(table) => self.ledger.with_prefix(&table, prefix),
+            None => Ok(vec![]),
+        }
+    }
+
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
         let known = self.newest().await?;
         let ready = make_ready(&self.location, &self.spec, schema, (&self.ledger, track), known).await?;

@@ -36,6 +36,7 @@ struct Maker {
     data_type: DataType,
     when: Option<Condition>,
     missing: f64,
+    anew: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +51,7 @@ enum Way {
     Lookup { by: usize, places: HashMap<String, u32>, values: ArrayRef },
     Pick { by: usize, texts: Vec<String> },
     Step(Vec<String>),
+    Nth(i64),
 }
 
 impl Columns {
@@ -64,6 +66,7 @@ impl Columns {
                 data_type: shape::data_type(column),
                 when: column.when.as_deref().and_then(|text| Condition::parse(text).ok()),
                 missing: column.missing.unwrap_or(0.0),
+                anew: column.anew == Some(true),
             }
         });
         Self { inherited, makers: makers.collect(), schema }
@@ -146,7 +149,7 @@ impl Columns {
         }
         let lost_key = below(maker.key, 1);
         let empty: BooleanArray = (0..rows)
-            .map(|row| !filled(row) || unit(mix(block.keys[row] ^ lost_key)) < maker.missing)
+            .map(|row| !filled(row) || unit(mix(maker.row_key(block, row) ^ lost_key)) < maker.missing)
             .map(Some)
             .collect();
         nullif(&array, &empty)
@@ -154,9 +157,17 @@ impl Columns {
 }
 
 impl Maker {
+    /// What this column's cell of a row is drawn from: the same in all rows of one parent, unless they are drawn anew.
+    fn row_key(&self, block: &Block, row: usize) -> u64 {
+        match block.steps[row] {
+            step @ 1.. if self.anew => below(block.keys[row], u64::from(step)),
+            _ => block.keys[row],
+        }
+    }
+
     /// What each row draws for this column.
     fn cells(&self, block: &Block) -> impl Iterator<Item = u64> {
-        block.keys.iter().map(|key| mix(key ^ self.key))
+        (0..block.len()).map(|row| mix(self.row_key(block, row) ^ self.key))
     }
 
     fn values(&self, way: &Way, block: &Block, arrays: &[Option<ArrayRef>]) -> Result<ArrayRef, ArrowError> {
@@ -187,6 +198,10 @@ impl Maker {
                 rows,
                 block.steps.iter().map(|step| texts[usize::from(*step).min(texts.len() - 1)].as_str()),
             ),
+            Way::Nth(first) => {
+                let numbers = block.steps.iter().map(|step| first.wrapping_add(i64::from(*step)));
+                Arc::new(Int64Array::from_iter_values(numbers))
+            }
         })
     }
 
@@ -231,6 +246,8 @@ fn way(column: &Column, schema: &SchemaRef, key: u64) -> Way {
         Way::Pick { by: index(&pick.by), texts: shuffled(&pick.from, key) }
     } else if let Some(steps) = &column.step {
         Way::Step(steps.clone())
+    } else if let Some(first) = column.nth {
+        Way::Nth(first)
     } else {
         Way::EventTime
     }
@@ -241,7 +258,7 @@ fn lookup_values(lookup: &Lookup) -> ArrayRef {
     plain_values(&values, &shape::lookup_type(lookup))
 }
 
-fn plain_values(values: &[&Scalar], data_type: &DataType) -> ArrayRef {
+pub(super) fn plain_values(values: &[&Scalar], data_type: &DataType) -> ArrayRef {
     let number = |value: &&Scalar| match value {
         Scalar::Int(number) => *number as f64,
         Scalar::Float(number) => *number,
@@ -291,9 +308,12 @@ fn gapped_sequence(block: &Block, first: i64, counts: impl Fn(usize) -> bool) ->
     Arc::new(Int64Array::from_iter_values(numbers))
 }
 
-/// Milliseconds, rising within each minute.
+/// Milliseconds, rising within each minute; as they are told where rows are.
 fn event_times(block: &Block) -> ArrayRef {
     const TIME: u64 = 0x7469_6D65;
+    if !block.times.is_empty() {
+        return Arc::new(TimestampMillisecondArray::from(block.times.clone()).with_timezone("UTC"));
+    }
     let offset =
         |row: usize| pick(below(mix(block.keys[row] ^ TIME), u64::from(block.steps[row])), 60_000) as i64;
     let mut times: Vec<i64> = (0..block.len()).map(|row| block.minutes[row] * 60_000 + offset(row)).collect();

@@ -27,6 +27,9 @@ pub struct Generate {
     /// Another generator whose rows give rise to these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// These rows and no others, instead of `start` and `per_day`: `{ at = 2026-01-01, id = 1, title = "…" }`. Their keys are columns, which stand before the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<ListedRow>>,
     /// Columns in order; each has one way to be made (`sequence`, `choice` …).
     pub columns: IndexMap<String, Column>,
 }
@@ -80,10 +83,9 @@ pub struct Parent {
     /// The share of those that do have one, from 0 to 1; all unless told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chance: Option<f64>,
-    /// How much later the child appears on average: many soon, some late, none later than four times this
-    /// (or up to ten days more where `curve` moves it into working hours).
-    pub delay: Span,
-    /// Child rows that are followed by a second one, told apart by a `step` column.
+    /// How much later the child appears.
+    pub delay: Delay,
+    /// Child rows that are followed by further ones, told apart by a `step` or `nth` column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Follow>,
     /// Columns that the child takes from its parent: `{ lead_id = "id" }` = its `lead_id` is the parent's `id`. They stand before the others.
@@ -91,14 +93,56 @@ pub struct Parent {
     pub columns: IndexMap<String, String>,
 }
 
-/// A second row after a child's first: the cancellation of a service. It has the same values, but for sequences, times and steps.
+/// Further rows after a child's first: the cancellation of a service, the renewals of a subscription. They have the same values, but for
+/// sequences, times, steps and what is drawn `anew`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Follow {
-    /// The share of rows that are followed, from 0 to 1.
+    /// The share of rows that are followed by another one, from 0 to 1.
     pub chance: f64,
-    /// How much later on average.
-    pub delay: Span,
+    /// How much later than the row before.
+    pub delay: Delay,
+    /// How many may follow the first row, one after the other, until chance ends it; one unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<u8>,
+}
+
+/// How much later a row appears than the one that gives rise to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Delay {
+    /// `"3d"`: on average; many soon, some late, none later than four times this (or up to ten days more where `curve` moves it into working hours).
+    Around(Span),
+    /// `{ exactly = "30d" }`: always this much, whatever `curve` says.
+    Exactly(ExactDelay),
+    /// `{ days = "period_days" }`: as many whole days as this column of the parent says; no row where it is NULL, below 0 or above 366.
+    Days(DelayInDays),
+}
+
+/// Always the same delay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExactDelay {
+    /// The delay.
+    pub exactly: Span,
+}
+
+/// A delay that the parent's row knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DelayInDays {
+    /// A column of the parent: whole days.
+    pub days: String,
+}
+
+/// One row that is told: when it appears, and its values by column. A column that some rows leave out is NULL there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ListedRow {
+    /// When it appears: a day (from midnight in the project's zone) or a time.
+    pub at: Start,
+    /// Its values.
+    #[serde(flatten)]
+    pub values: IndexMap<String, Scalar>,
 }
 
 /// One column: exactly one way to be made, and when it is NULL.
@@ -111,6 +155,9 @@ pub struct Column {
     /// The share of rows that have NULL here though they should not, from 0 to 1: dirt, as real data has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<f64>,
+    /// `true`: drawn anew in each row of one parent, where the others repeat the first (see `parent.follow`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anew: Option<bool>,
     /// Rising whole numbers from this one on: without gaps, or, with `when`, with gaps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<i64>,
@@ -138,9 +185,12 @@ pub struct Column {
     /// One text out of a list for each value of another column, always the same: a name to a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pick: Option<Pick>,
-    /// `["connected", "cancelled"]`: the first in a child's first row, the second in the one that follows (see `parent.follow`).
+    /// `["connected", "cancelled"]`: the first in a child's first row, the second in the one that follows (see `parent.follow`), the last in all further ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Vec<String>>,
+    /// The number of a child's row among those of its parent, from this one on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<i64>,
 }
 
 /// Whole numbers of which the first are frequent and the last are rare: the n-th has the weight `1 / n^exponent`.

@@ -86,15 +86,23 @@ impl Rate {
     }
 }
 
-/// When a child appears: a while after its parent, in working hours where there are some.
+/// The most days that a parent's row may say of a delay.
+pub(super) const MOST_DAYS: i64 = 366;
+
+/// When a child appears: a while after its parent.
 #[derive(Debug, Clone)]
-pub(super) struct Placing {
-    mean: i64,
-    working: Option<Working>,
+pub(super) enum Placing {
+    /// Many minutes on average, in working hours where there are some.
+    Around { mean: i64, working: Option<Working> },
+    /// Always as many minutes.
+    Exactly(i64),
+    /// As many days as this column of the parent says.
+    Days(usize),
 }
 
+/// When in the day and week children appear.
 #[derive(Debug, Clone)]
-struct Working {
+pub(super) struct Working {
     zone: Tz,
     hours: Cumulative,
     weekdays: [f64; 7],
@@ -102,34 +110,58 @@ struct Working {
 
 impl Placing {
     /// `mean` in minutes.
-    pub(super) fn new(mean: i64, curve: Option<&Curve>, zone: Tz) -> Self {
+    pub(super) fn around(mean: i64, curve: Option<&Curve>, zone: Tz) -> Self {
         let working = curve.map(|curve| Working {
             zone,
             hours: Cumulative::new(hour_weights(curve)),
             weekdays: weekday_factors(curve),
         });
-        Self { mean, working }
+        Self::Around { mean, working }
+    }
+
+    /// The column of the parent that says how late a child is.
+    pub(super) fn days_column(&self) -> Option<usize> {
+        if let Self::Days(column) = self { Some(*column) } else { None }
     }
 
     /// The longest wait, in minutes.
     pub(super) fn reach(&self) -> i64 {
-        (4 * self.mean).max(1) + if self.working.is_some() { PLACING_DAYS * DAY } else { 0 }
+        match self {
+            Self::Around { mean, working } => {
+                (4 * mean).max(1) + if working.is_some() { PLACING_DAYS * DAY } else { 0 }
+            }
+            Self::Exactly(minutes) => (*minutes).max(1),
+            Self::Days(_) => MOST_DAYS * DAY,
+        }
     }
 
-    /// The minute, always after `parent`.
-    pub(super) fn place(&self, parent: i64, key: u64) -> i64 {
-        let due = parent + delay(self.mean, below(key, 0));
-        let Some(working) = &self.working else {
-            return due;
-        };
-        let day = local_time(working.zone, due).date();
-        let busiest = working.weekdays.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    /// The minute, always after `parent`, whose row says `days`; `None` where that is no delay.
+    pub(super) fn place(&self, parent: i64, days: Option<i64>, key: u64) -> Option<i64> {
+        match self {
+            Self::Around { mean, working } => {
+                let due = parent + delay(*mean, below(key, 0));
+                Some(working.as_ref().map_or(due, |working| working.place(parent, due, key)))
+            }
+            Self::Exactly(minutes) => Some(parent + (*minutes).max(1)),
+            Self::Days(_) => {
+                let days = days.filter(|days| (0..=MOST_DAYS).contains(days))?;
+                Some(parent + (days * DAY).max(1))
+            }
+        }
+    }
+}
+
+impl Working {
+    /// A minute after `parent`, on the day of `due` or soon after it.
+    fn place(&self, parent: i64, due: i64, key: u64) -> i64 {
+        let day = local_time(self.zone, due).date();
+        let busiest = self.weekdays.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
         for later in 0..8_u32 {
             let day = day.checked_add_days(Days::new(u64::from(later))).unwrap_or(day);
-            let weekday = working.weekdays[day.weekday().num_days_from_monday() as usize];
+            let weekday = self.weekdays[day.weekday().num_days_from_monday() as usize];
             let key = below(key, 1 + u64::from(later));
             let taken = unit(below(key, 0)) < weekday / busiest || later == 7;
-            let minute = working.minute(day, below(key, 1));
+            let minute = self.minute(day, below(key, 1));
             if taken && minute > parent {
                 return minute;
             }
@@ -137,9 +169,7 @@ impl Placing {
         // Seven days after the day of `due` every minute is later than the parent's: not reached but by odd calendars.
         due
     }
-}
 
-impl Working {
     /// A minute of this day, by the hours' weights.
     fn minute(&self, day: NaiveDate, key: u64) -> i64 {
         let u = unit(key);
@@ -238,10 +268,10 @@ mod tests {
     #[test]
     fn children_are_placed_in_working_hours_and_never_before_their_parent() {
         let curve = office(Some(vec![1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]), None);
-        let placing = Placing::new(3 * DAY, Some(&curve), MOSCOW);
+        let placing = Placing::around(3 * DAY, Some(&curve), MOSCOW);
         let parent = minute("2026-05-08T17:45:00+03:00");
         for key in 0..3_000 {
-            let child = placing.place(parent, key);
+            let child = placing.place(parent, None, key).unwrap();
             assert!(child > parent && child <= parent + placing.reach());
             let local = local_time(MOSCOW, child);
             assert!(local.weekday().num_days_from_monday() < 5, "{local}");
@@ -254,9 +284,9 @@ mod tests {
         let mut hours = vec![0.0; 24];
         hours[2] = 1.0;
         let curve = Curve { hours: Some(Hours::Weights(hours)), ..Curve::default() };
-        let placing = Placing::new(60, Some(&curve), BERLIN);
+        let placing = Placing::around(60, Some(&curve), BERLIN);
         let parent = minute("2026-03-28T12:00:00+01:00");
-        let places: Vec<_> = (0..200).map(|key| placing.place(parent, key)).collect();
+        let places: Vec<_> = (0..200).filter_map(|key| placing.place(parent, None, key)).collect();
         assert!(places.iter().all(|minute| *minute > parent));
         assert!(places.contains(&minute("2026-03-29T03:00:00+02:00")));
     }

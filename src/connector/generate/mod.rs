@@ -6,6 +6,7 @@ mod condition;
 pub mod config;
 mod curve;
 mod draw;
+mod listed;
 mod problems;
 mod read;
 mod shape;
@@ -25,14 +26,15 @@ use crate::model::{
     delivery::{Order, Reading, SourceFacts},
     name::{JobName, Member},
     position::SourceIdentity,
-    time::{Clock, instant},
+    time::{Clock, Span, instant},
 };
 use columns::Columns;
 use condition::Condition;
-use config::{Generate, Start};
+use config::{Delay, Generate, Start};
 use curve::{Placing, Rate, local_time};
 use draw::{below, mix, name_key};
-use walk::{Flow, Lineage, Maker};
+use listed::Listed;
+use walk::{Flow, Following, Lineage, Maker};
 
 /// Opens a generator as the source of one member of a pipeline. `parents` are the specifications of the generators that its rows come from, by
 /// pipeline name; each is taken with the same member.
@@ -86,8 +88,13 @@ fn maker(
         return Err(unfit(format!("{}: {}", finding.path.join("."), finding.message)));
     }
     let key = below(below(mix(spec.seed), name_key(pipeline)), name_key(&member.key()));
-    let (origin, flow) = match &spec.parent {
-        None => {
+    let schema = spec.schema(parents);
+    let (origin, flow) = match (&spec.parent, &spec.rows) {
+        (_, Some(rows)) => {
+            let listed = Listed::new(rows, &schema, zone).map_err(walk::broken)?;
+            (listed.origin(), Flow::Listed(listed))
+        }
+        (None, None) => {
             let start = match spec.start {
                 Some(Start::Local(local)) => instant(zone, local),
                 Some(Start::Instant(instant)) => instant,
@@ -99,7 +106,7 @@ fn maker(
             let rate = Rate::new(&curve, spec.per_day.unwrap_or(0.0), key, zone, first_day);
             (origin, Flow::Own(rate))
         }
-        Some(parent) => {
+        (Some(parent), None) => {
             let mut others = parents.clone();
             let theirs = others
                 .shift_remove(&parent.pipeline)
@@ -109,22 +116,29 @@ fn maker(
             (theirs.origin, Flow::Born(lineage(spec, parent, theirs, zone)))
         }
     };
-    let columns = Columns::new(spec, spec.schema(parents), key);
+    let columns = Columns::new(spec, schema, key);
     Ok(Arc::new(Maker { key, origin, flow, columns, days: Mutex::default() }))
 }
 
 fn lineage(spec: &Generate, parent: &config::Parent, maker: Arc<Maker>, zone: Tz) -> Lineage {
     let curve = spec.curve.as_ref();
-    let placing = |delay: crate::model::time::Span| {
-        let minutes = delay.get().as_secs().div_ceil(60);
-        Placing::new(minutes as i64, curve, zone)
-    };
     let schema = maker.columns.schema.clone();
+    let minutes = |span: Span| span.get().as_secs().div_ceil(60) as i64;
+    let placing = |delay: &Delay| match delay {
+        Delay::Around(mean) => Placing::around(minutes(*mean), curve, zone),
+        Delay::Exactly(delay) => Placing::Exactly(minutes(delay.exactly)),
+        Delay::Days(delay) => Placing::Days(schema.index_of(&delay.days).unwrap_or_default()),
+    };
+    let following = |follow: &config::Follow| Following {
+        chance: follow.chance,
+        placing: placing(&follow.delay),
+        most: follow.most.unwrap_or(1),
+    };
     Lineage {
         when: parent.when.as_deref().and_then(|text| Condition::parse(text).ok()),
         chance: parent.chance.unwrap_or(1.0),
-        placing: placing(parent.delay),
-        follow: parent.follow.as_ref().map(|follow| (follow.chance, placing(follow.delay))),
+        placing: placing(&parent.delay),
+        follow: parent.follow.as_ref().map(following),
         inherited: parent.columns.values().filter_map(|name| schema.index_of(name).ok()).collect(),
         parent: maker,
     }

@@ -69,7 +69,7 @@ k = {{ sequence = 1, missing = 0.5 }}
 "#
     );
     insta::assert_snapshot!(found(&text, &[]).join("\n"), @r"
-    columns.a: column `a` does not say how it is made (one of sequence, event_time, zipf, uniform, normal, choice, constant, lookup, pick, step)
+    columns.a: column `a` does not say how it is made (one of sequence, event_time, zipf, uniform, normal, choice, constant, lookup, pick, step, nth)
     columns.b.constant: column `b` is made in 2 ways: sequence, constant
     columns.c.zipf: column `c` needs `to` from `from` on, and at most a million values
     columns.d.normal: column `d` cannot be drawn (an `sd` above 0, and a `min` below `max`, both near the mean)
@@ -82,7 +82,7 @@ k = {{ sequence = 1, missing = 0.5 }}
     columns.h.lookup.values.leed: column `action` never has this value (did you mean `lead`?)
     columns.i.pick.by: column `d` is neither text nor a whole number
     columns.i.pick: column `i` has nothing to pick from
-    columns.j.step: column `j` has 2 steps instead of 1 (a first row, and a second one where `parent.follow` makes it)
+    columns.j.step: column `j` has 2 steps instead of 1 (a first row, and further ones where `parent.follow` makes them)
     columns.k.missing: column `k` is never missing: leave `missing` out, or use `when`
     ");
 }
@@ -137,8 +137,57 @@ event = { step = ["one"] }
     parent.columns.id: column `id` is made below as well
     parent.when: unknown column `acton` [acton] (did you mean `action`?)
     parent.columns.x: unknown column `idd` (did you mean `id`?)
-    columns.event.step: column `event` has 1 steps instead of 2 (a first row, and a second one where `parent.follow` makes it)
+    columns.event.step: column `event` has 1 steps instead of 2 (a first row, and further ones where `parent.follow` makes them)
     ");
+}
+
+#[test]
+fn delays_that_the_parent_says_and_rows_that_follow() {
+    let parent = format!(
+        "{ROOT}[columns]\nid = {{ sequence = 1 }}\nkind = {{ choice = {{ month = 1, year = 2 }} }}\n"
+    );
+    let child = r#"
+seed = 1
+[parent]
+pipeline = "p"
+delay = { days = "trial" }
+follow = { chance = 0.9, delay = { days = "kind" }, most = 0 }
+[columns]
+id = { sequence = 1, anew = true }
+event = { step = ["first"] }
+n = { nth = 1 }
+"#;
+    insta::assert_snapshot!(found(child, &[("p", &parent)]).join("\n"), @r"
+    parent.follow.most: `most` must be at least 1
+    parent.delay.days: unknown column `trial` (only columns that stand above can be used)
+    parent.follow.delay.days: column `kind` is no whole number of days
+    columns.id.anew: column `id` is never the same: leave `anew` out
+    ");
+    let renewals = child.replace("most = 0", "most = 5").replace(r#""trial""#, r#""id""#);
+    let renewals = renewals.replace(r#"{ days = "kind" }"#, r#"{ exactly = "400d" }"#);
+    insta::assert_snapshot!(found(&renewals, &[("p", &parent)]).join("\n"), @r"
+    parent.follow.delay: `delay` must be at most 366d
+    columns.id.anew: column `id` is never the same: leave `anew` out
+    columns.event.step: column `event` has 1 steps instead of 2 (a first row, and further ones where `parent.follow` makes them)
+    ");
+}
+
+#[test]
+fn rows_that_are_told() {
+    let text = r#"
+seed = 1
+start = 2026-01-01
+rows = [{ at = 2026-01-01, id = 1, title = "a" }, { at = 2026-01-02, id = "b" }]
+[columns]
+title = { constant = 1 }
+"#;
+    insta::assert_snapshot!(found(text, &[]).join("\n"), @r"
+    start: `start` means nothing beside `rows`
+    rows: column `id` has values of several types
+    ");
+    let text = text.replace("start = 2026-01-01\n", "").replace("id = \"b\"", "id = 2.5");
+    insta::assert_snapshot!(found(&text, &[]).join("\n"), @"columns.title: column `title` stands in `rows` as well");
+    assert_eq!(found("seed = 1\nrows = []\n[columns]", &[]), ["rows: `rows` must have one row at least"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::{
     condition::{Condition, Flaw},
-    config::{Column, Curve, Generate, Hours, Lookup, Normal, Parent},
+    config::{Column, Curve, Delay, ExactDelay, Generate, Hours, ListedRow, Lookup, Normal, Parent},
     shape,
 };
 use crate::model::problem::nearest;
@@ -41,7 +41,9 @@ impl Generate {
         if let Some(parent) = &self.parent {
             self.parent_problems(parent, parents, &mut findings);
         }
-        if self.columns.is_empty() {
+        if let Some(rows) = &self.rows {
+            self.rows_problems(rows, &mut findings);
+        } else if self.columns.is_empty() {
             findings.add(&["columns"], "a generator needs at least one column");
         }
         let schema = self.schema(parents);
@@ -55,12 +57,18 @@ impl Generate {
     }
 
     fn flow(&self, findings: &mut Findings) {
-        if self.parent.is_some() {
-            for (key, given) in [("start", self.start.is_some()), ("per_day", self.per_day.is_some())] {
-                if given {
-                    findings.add(&[key], format!("`{key}` is decided by the parent"));
-                }
+        let given = [("start", self.start.is_some()), ("per_day", self.per_day.is_some())];
+        let given = given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key);
+        if self.rows.is_some() {
+            let others = [("curve", self.curve.is_some()), ("parent", self.parent.is_some())];
+            let others = others.into_iter().filter(|(_, given)| *given).map(|(key, _)| key);
+            for key in given.chain(others) {
+                findings.add(&[key], format!("`{key}` means nothing beside `rows`"));
             }
+            return;
+        }
+        if self.parent.is_some() {
+            given.for_each(|key| findings.add(&[key], format!("`{key}` is decided by the parent")));
             return;
         }
         if self.start.is_none() {
@@ -77,13 +85,19 @@ impl Generate {
 
     fn parent_problems(&self, parent: &Parent, parents: &IndexMap<String, Self>, findings: &mut Findings) {
         share(parent.chance, &["parent", "chance"], findings);
-        let mut delays = vec![(&["parent", "delay"][..], parent.delay)];
+        let mut delays = vec![(&["parent", "delay"][..], &parent.delay)];
         if let Some(follow) = &parent.follow {
             share(Some(follow.chance), &["parent", "follow", "chance"], findings);
-            delays.push((&["parent", "follow", "delay"], follow.delay));
+            delays.push((&["parent", "follow", "delay"], &follow.delay));
+            if follow.most == Some(0) {
+                findings.add(&["parent", "follow", "most"], "`most` must be at least 1");
+            }
         }
-        for (path, delay) in delays {
-            if delay.get().as_secs() > LONGEST_DELAY_DAYS * 86_400 {
+        for (path, delay) in &delays {
+            let (Delay::Around(span) | Delay::Exactly(ExactDelay { exactly: span })) = delay else {
+                continue;
+            };
+            if span.get().as_secs() > LONGEST_DELAY_DAYS * 86_400 {
                 findings.add(path, format!("`delay` must be at most {LONGEST_DELAY_DAYS}d"));
             }
         }
@@ -103,10 +117,33 @@ impl Generate {
         if let Some(when) = &parent.when {
             condition_problems(when, &["parent", "when"], &fields, findings);
         }
+        for (path, delay) in delays {
+            if let Delay::Days(delay) = delay {
+                findings.days(&[path, &["days"]].concat(), &delay.days, &fields);
+            }
+        }
         for (name, taken) in &parent.columns {
             if !fields.iter().any(|field| field.name() == taken) {
                 findings.unknown_column(&["parent", "columns", name], taken, &fields, None);
             }
+        }
+    }
+
+    fn rows_problems(&self, rows: &[ListedRow], findings: &mut Findings) {
+        if rows.is_empty() {
+            findings.add(&["rows"], "`rows` must have one row at least");
+        }
+        let mut kinds: IndexMap<&str, DataType> = IndexMap::new();
+        for (name, value) in rows.iter().flat_map(|row| &row.values) {
+            let kind = shape::scalar_type(value);
+            let first = kinds.entry(name).or_insert_with(|| kind.clone());
+            if *first != kind && !(first.is_numeric() && kind.is_numeric()) {
+                findings.add(&["rows"], format!("column `{name}` has values of several types"));
+                return;
+            }
+        }
+        for name in kinds.keys().filter(|name| self.columns.contains_key(**name)) {
+            findings.add(&["columns", name], format!("column `{name}` stands in `rows` as well"));
         }
     }
 
@@ -137,6 +174,9 @@ impl Generate {
         if column.event_time == Some(false) {
             place.add(Some("event_time"), "is not made: `event_time` can only be true", None);
         }
+        if column.anew.is_some() && (column.sequence.is_some() || column.event_time.is_some()) {
+            place.add(Some("anew"), "is never the same: leave `anew` out", None);
+        }
         value_problems(column, place);
         if let Some(lookup) = &column.lookup {
             lookup_problems(lookup, &self.columns, place);
@@ -148,17 +188,30 @@ impl Generate {
             }
         }
         if let Some(steps) = &column.step {
-            let due = 1 + usize::from(self.parent.as_ref().is_some_and(|parent| parent.follow.is_some()));
-            if steps.len() != due {
-                let hint = "a first row, and a second one where `parent.follow` makes it";
+            let follow = self.parent.as_ref().and_then(|parent| parent.follow.as_ref());
+            let most = 1 + follow.map_or(0, |follow| usize::from(follow.most.unwrap_or(1)));
+            let due = most.min(2);
+            if !(due..=most).contains(&steps.len()) {
+                let hint = "a first row, and further ones where `parent.follow` makes them";
                 place.add(Some("step"), &format!("has {} steps instead of {due}", steps.len()), Some(hint));
             }
         }
     }
 }
 
-const WAYS: [&str; 10] =
-    ["sequence", "event_time", "zipf", "uniform", "normal", "choice", "constant", "lookup", "pick", "step"];
+const WAYS: [&str; 11] = [
+    "sequence",
+    "event_time",
+    "zipf",
+    "uniform",
+    "normal",
+    "choice",
+    "constant",
+    "lookup",
+    "pick",
+    "step",
+    "nth",
+];
 
 fn ways(column: &Column) -> Vec<&'static str> {
     let given = [
@@ -172,6 +225,7 @@ fn ways(column: &Column) -> Vec<&'static str> {
         column.lookup.is_some(),
         column.pick.is_some(),
         column.step.is_some(),
+        column.nth.is_some(),
     ];
     WAYS.iter().zip(given).filter(|(_, given)| *given).map(|(way, _)| *way).collect()
 }
@@ -332,6 +386,17 @@ impl Findings {
 
     fn flaw(&mut self, path: &[&str], flaw: Flaw) {
         self.push(path, Some(flaw.at), flaw.message, None);
+    }
+
+    /// Checks the parent's column that says how late children are.
+    fn days(&mut self, path: &[&str], name: &str, fields: &[&Field]) {
+        match fields.iter().find(|field| field.name() == name) {
+            None => self.unknown_column(path, name, fields, None),
+            Some(field) if *field.data_type() != DataType::Int64 => {
+                self.add(path, format!("column `{name}` is no whole number of days"));
+            }
+            Some(_) => {}
+        }
     }
 
     fn unknown_column(&mut self, path: &[&str], name: &str, known: &[&Field], within: Option<Range<usize>>) {

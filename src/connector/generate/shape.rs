@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use indexmap::IndexMap;
 
-use super::config::{Column, Generate, Lookup, Scalar};
+use super::config::{Column, Generate, ListedRow, Lookup, Scalar};
 
 /// Precision of every made-up decimal.
 pub(super) const PRECISION: u8 = 18;
@@ -20,7 +20,7 @@ impl Generate {
 
 /// `depth` bounds a chain of parents that bites its own tail.
 fn fields(spec: &Generate, parents: &IndexMap<String, Generate>, depth: usize) -> Vec<Field> {
-    let mut fields: Vec<Field> = vec![];
+    let mut fields: Vec<Field> = spec.rows.as_deref().map(listed_fields).unwrap_or_default();
     if let Some(parent) = &spec.parent {
         let theirs = match parents.get(&parent.pipeline) {
             Some(spec) if depth > 0 => fields_of_parent(spec, parents, depth),
@@ -39,13 +39,28 @@ fn fields(spec: &Generate, parents: &IndexMap<String, Generate>, depth: usize) -
     fields
 }
 
+/// The columns of rows that are told, in the order in which they first appear.
+fn listed_fields(rows: &[ListedRow]) -> Vec<Field> {
+    let mut fields: Vec<Field> = vec![];
+    for name in rows.iter().flat_map(|row| row.values.keys()) {
+        if fields.iter().any(|field| field.name() == name) {
+            continue;
+        }
+        let values: Vec<&Scalar> = rows.iter().filter_map(|row| row.values.get(name)).collect();
+        fields.push(Field::new(name, shared_type(values.iter().copied()), values.len() < rows.len()));
+    }
+    fields
+}
+
 fn fields_of_parent(spec: &Generate, parents: &IndexMap<String, Generate>, depth: usize) -> Vec<Field> {
     fields(spec, parents, depth - 1)
 }
 
 /// The type that a column's way of making gives.
 pub(super) fn data_type(column: &Column) -> DataType {
-    if column.sequence.is_some() || column.zipf.is_some() || column.uniform.is_some() {
+    let whole =
+        [column.sequence.is_some(), column.zipf.is_some(), column.uniform.is_some(), column.nth.is_some()];
+    if whole.contains(&true) {
         DataType::Int64
     } else if column.event_time.is_some() {
         DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
@@ -74,13 +89,18 @@ pub(super) fn scalar_type(value: &Scalar) -> DataType {
     }
 }
 
-/// The type that all values of a lookup share: whole numbers beside others are `float64`.
-pub(super) fn lookup_type(lookup: &Lookup) -> DataType {
-    let mut types = lookup.values.values().map(scalar_type);
+/// The type that all values share: whole numbers beside others are `float64`.
+fn shared_type<'a>(values: impl Iterator<Item = &'a Scalar>) -> DataType {
+    let mut types = values.map(scalar_type);
     let Some(first) = types.next() else {
         return DataType::Utf8;
     };
-    let shared = types.fold(first, |shared, next| if shared == next { shared } else { DataType::Float64 });
+    types.fold(first, |shared, next| if shared == next { shared } else { DataType::Float64 })
+}
+
+/// The type of a lookup's values.
+pub(super) fn lookup_type(lookup: &Lookup) -> DataType {
+    let shared = shared_type(lookup.values.values());
     if lookup.decimals.is_some() && shared.is_numeric() { number(lookup.decimals) } else { shared }
 }
 

@@ -64,6 +64,46 @@ n = { sequence = 0 }
 at = { event_time = true }
 "#;
 
+const SUBSCRIPTIONS: &str = r#"
+seed = 3
+start = 2026-01-01
+per_day = 40
+[columns]
+id = { sequence = 1 }
+started_at = { event_time = true }
+kind = { choice = { month = 3, week = 1 } }
+days = { lookup = { by = "kind", values = { month = 30, week = 7 } } }
+trial = { when = "kind = 'month'", constant = 2 }
+"#;
+
+const RENEWALS: &str = r#"
+seed = 3
+[parent]
+pipeline = "subscriptions"
+delay = { days = "trial" }
+follow = { chance = 0.5, delay = { days = "days" }, most = 3 }
+columns = { subscription_id = "id", started_at = "started_at", days = "days" }
+[columns]
+id = { sequence = 1 }
+at = { event_time = true }
+nth = { nth = 1 }
+event = { step = ["first", "renewal"] }
+card = { choice = { visa = 1, mir = 1 } }
+mood = { choice = { good = 1, bad = 1 }, anew = true }
+"#;
+
+const TITLES: &str = r#"
+seed = 1
+rows = [
+    { at = 2026-01-09T00:00:30, id = 1, title = "Маяк" },
+    { at = 2026-01-02, id = 1, title = "Огни", genre = "драма", share = 1 },
+    { at = 2026-01-02T10:00:00Z, id = 2, title = "Лес", share = 0.5 },
+]
+[columns]
+version = { sequence = 1 }
+at = { event_time = true }
+"#;
+
 fn spec(text: &str) -> Generate {
     toml::from_str(text).unwrap()
 }
@@ -73,7 +113,8 @@ fn time(text: &str) -> DateTime<Utc> {
 }
 
 fn parents() -> IndexMap<String, Generate> {
-    IndexMap::from([("actions".to_owned(), spec(PARENT)), ("services".to_owned(), spec(CHILD))])
+    let parents = [("actions", PARENT), ("services", CHILD), ("subscriptions", SUBSCRIPTIONS)];
+    parents.into_iter().map(|(name, text)| (name.to_owned(), spec(text))).collect()
 }
 
 /// A generator whose clock stands at `now`.
@@ -253,6 +294,62 @@ async fn children_have_children() {
 }
 
 #[tokio::test]
+async fn subscriptions_are_renewed_when_their_period_is_over() {
+    let payments = all(&at("renewals", RENEWALS, "mrf1", "2026-06-30T00:00:00Z")).await;
+    let column = |name: &str| ints(&payments, name).into_iter().map(Option::unwrap);
+    let (started_at, at) = (times(&payments, "started_at"), times(&payments, "at"));
+    let minute = |millis: i64| millis.div_euclid(60_000);
+    let (cards, moods) = (texts(&payments, "card"), texts(&payments, "mood"));
+    let events = texts(&payments, "event");
+    let mut last: HashMap<i64, (i64, i64, usize)> = HashMap::new();
+    let mut moods_changed = 0;
+    for (row, (subscription, (days, nth))) in
+        column("subscription_id").zip(column("days").zip(column("nth"))).enumerate()
+    {
+        assert_eq!(days, 30, "where the parent says nothing of the delay, nothing follows");
+        if nth == 1 {
+            assert_eq!(minute(at[row]), minute(started_at[row]) + 2 * 1440);
+        } else {
+            let (before, minute_before, first) = last[&subscription];
+            assert_eq!((nth, minute(at[row])), (before + 1, minute_before + 30 * 1440));
+            assert_eq!(cards[row], cards[first]);
+            moods_changed += u32::from(moods[row] != moods[first]);
+        }
+        assert_eq!(events[row].as_deref(), Some(if nth == 1 { "first" } else { "renewal" }));
+        last.entry(subscription).or_insert((0, 0, row));
+        last.entry(subscription).and_modify(|entry| (entry.0, entry.1) = (nth, minute(at[row])));
+    }
+    let ended_at = |nth: i64| last.values().filter(|entry| entry.0 == nth).count();
+    assert_eq!(ended_at(5), 0);
+    assert!(ended_at(1) > ended_at(2) && ended_at(2) > 300 && ended_at(4) > 100);
+    let followed = payments.num_rows() - last.len();
+    assert!((0.45..0.55).contains(&(f64::from(moods_changed) / followed as f64)));
+}
+
+#[tokio::test]
+async fn told_rows_appear_when_they_are_told_to() {
+    let titles = |now: &str| {
+        let source = at("titles", TITLES, "", now);
+        async move { all(&source).await }
+    };
+    let rows = titles("2026-02-01T00:00:00Z").await;
+    let cell = |array: &arrow::array::ArrayRef, row| array_value_to_string(array, row).unwrap();
+    let lines: Vec<String> = (0..rows.num_rows())
+        .map(|row| rows.columns().iter().map(|array| cell(array, row)).collect::<Vec<_>>().join("|"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "1|Огни|драма|1.0|1|2026-01-01T21:00:00Z",
+            "2|Лес||0.5|2|2026-01-02T10:00:00Z",
+            "1|Маяк|||3|2026-01-08T21:00:30Z",
+        ]
+    );
+    assert_eq!(titles("2026-01-05T00:00:00Z").await.num_rows(), 2);
+    assert_eq!(titles("2026-01-01T00:00:00Z").await.num_rows(), 0);
+}
+
+#[tokio::test]
 async fn only_whole_minutes_that_are_over() {
     let spec = PARENT.replace("2026-01-01", "2026-01-12").replace("per_day = 2000", "per_day = 2000000");
     let source = at("actions", &spec, "mrf1", "2026-01-12T09:00:30Z");
@@ -322,10 +419,15 @@ proptest! {
     fn cut_anywhere(
         sizes in proptest::collection::vec(1_u64..4_000, 1..6),
         stops in proptest::collection::vec(0_i64..30 * 1440, 0..4),
-        child in 0..3_usize,
+        child in 0..5_usize,
     ) {
-        let (pipeline, text) =
-            [("actions", PARENT), ("services", CHILD), ("visits", GRANDCHILD)][child];
+        let (pipeline, text) = [
+            ("actions", PARENT),
+            ("services", CHILD),
+            ("visits", GRANDCHILD),
+            ("renewals", RENEWALS),
+            ("titles", TITLES),
+        ][child];
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let end = time("2026-01-31T10:17:00Z");

@@ -6,12 +6,14 @@
 use std::{
     collections::{BTreeMap, HashMap},
     mem,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use arrow::{
-    array::{Array, ArrayRef, UInt32Array},
+    array::{Array, ArrayRef, AsArray, UInt32Array},
     compute::{interleave, take},
+    datatypes::Int64Type,
 };
 
 use super::{
@@ -19,6 +21,7 @@ use super::{
     condition::Condition,
     curve::{DAY, Placing, Rate},
     draw::{below, unit},
+    listed::Listed,
 };
 use crate::connector::error::{Error, ErrorKind, Result};
 
@@ -45,6 +48,8 @@ pub(super) enum Flow {
     Own(Rate),
     /// From another generator's rows.
     Born(Lineage),
+    /// As they are told.
+    Listed(Listed),
 }
 
 /// How rows of a parent give rise to children.
@@ -54,16 +59,47 @@ pub(super) struct Lineage {
     pub(super) when: Option<Condition>,
     pub(super) chance: f64,
     pub(super) placing: Placing,
-    /// The share of rows that are followed by a second one, and when.
-    pub(super) follow: Option<(f64, Placing)>,
+    pub(super) follow: Option<Following>,
     /// Columns of the parent that the child takes.
     pub(super) inherited: Vec<usize>,
+}
+
+/// Rows that follow a child's first one.
+#[derive(Debug)]
+pub(super) struct Following {
+    /// The share of rows that are followed by another one.
+    pub(super) chance: f64,
+    pub(super) placing: Placing,
+    pub(super) most: u8,
 }
 
 impl Lineage {
     /// How long after its parent a row may appear at most, in minutes.
     fn reach(&self) -> i64 {
-        self.placing.reach() + self.follow.as_ref().map_or(0, |(_, placing)| placing.reach())
+        let following = |follow: &Following| follow.placing.reach() * i64::from(follow.most);
+        self.placing.reach() + self.follow.as_ref().map_or(0, following)
+    }
+
+    /// The minutes of a parent's children before `until`, from what the first one is drawn from. `days` are what the parent's row says of delays.
+    fn minutes(&self, parent: i64, until: i64, key: u64, days: impl Fn(&Placing) -> Option<i64>) -> Vec<i64> {
+        let mut minutes = vec![];
+        let mut next = self.placing.place(parent, days(&self.placing), below(key, 1));
+        while let Some(minute) = next.filter(|minute| *minute < until) {
+            minutes.push(minute);
+            let nth = minutes.len() as u64;
+            let follow = self.follow.as_ref().filter(|follow| nth <= u64::from(follow.most));
+            let follow = follow.filter(|follow| unit(below(key, 2 * nth)) < follow.chance);
+            next = follow.and_then(|follow| {
+                follow.placing.place(minute, days(&follow.placing), below(key, 2 * nth + 1))
+            });
+        }
+        minutes
+    }
+
+    /// Columns of the parent that say how late children are.
+    fn delays(&self) -> impl Iterator<Item = usize> {
+        let follow = self.follow.as_ref().map(|follow| &follow.placing);
+        [Some(&self.placing), follow].into_iter().flatten().filter_map(Placing::days_column)
     }
 }
 
@@ -74,9 +110,11 @@ pub(super) struct Block {
     pub(super) minutes: Vec<i64>,
     /// What its cells are drawn from.
     pub(super) keys: Vec<u64>,
-    /// 0, or 1 in a child's second row.
+    /// 0, or a child's number among those of its parent, from 0 on.
     pub(super) steps: Vec<u8>,
-    /// Columns taken from the parent, where they are needed.
+    /// To the millisecond, where rows are told.
+    pub(super) times: Vec<i64>,
+    /// Columns taken from the parent, where they are needed, or told.
     pub(super) inherited: Vec<ArrayRef>,
     /// Rows before the first one, since the origin (where somebody counts).
     pub(super) before: u64,
@@ -104,7 +142,7 @@ impl Maker {
         needed: &[bool],
     ) -> Result<Walk> {
         let births = match &self.flow {
-            Flow::Own(_) => None,
+            Flow::Own(_) | Flow::Listed(_) => None,
             Flow::Born(lineage) => Some(Births::new(lineage, from, until, needed)?),
         };
         Ok(Walk { maker: self.clone(), next: from.max(self.origin), until, before, births })
@@ -112,10 +150,14 @@ impl Maker {
 
     /// Rows before a minute, since the origin.
     pub(super) fn rows_before(self: &Arc<Self>, minute: i64) -> Result<u64> {
-        let Flow::Own(rate) = &self.flow else {
-            let mut walk = self.walk(self.origin, minute, 0, &self.columns.needed(&[]))?;
-            while walk.next_block()?.is_some() {}
-            return Ok(walk.before);
+        let rate = match &self.flow {
+            Flow::Own(rate) => rate,
+            Flow::Listed(listed) => return Ok(listed.range(self.origin, minute).len() as u64),
+            Flow::Born(_) => {
+                let mut walk = self.walk(self.origin, minute, 0, &self.columns.needed(&[]))?;
+                while walk.next_block()?.is_some() {}
+                return Ok(walk.before);
+            }
         };
         let whole_days = usize::try_from((minute - self.origin).max(0) / DAY).unwrap_or(0);
         let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +179,7 @@ impl Maker {
             Flow::Own(rate) => {
                 rate.each_minute(from.max(self.origin), until, |minute, rows| cut.takes(minute, rows));
             }
-            Flow::Born(_) => {
+            Flow::Born(_) | Flow::Listed(_) => {
                 let mut walk = self.walk(from, until, 0, &self.columns.needed(&[]))?;
                 'blocks: while let Some(block) = walk.next_block()? {
                     for minute in block.minutes.chunk_by(|a, b| a == b) {
@@ -201,6 +243,11 @@ impl Walk {
                 self.next = births.done;
                 block
             }
+            (Flow::Listed(listed), _) => {
+                let rows = listed.range(self.next, self.until);
+                self.next = self.until;
+                listed_block(listed, rows, self.maker.key)
+            }
             (Flow::Born(_), None) => Block::default(),
         };
         block.before = self.before;
@@ -240,6 +287,7 @@ impl Births {
         let parent = &lineage.parent;
         let inherits = needed.iter().take(lineage.inherited.len()).any(|needed| *needed);
         let mut wanted = lineage.when.as_ref().map(|when| parent.columns.used_by(when)).unwrap_or_default();
+        wanted.extend(lineage.delays());
         if inherits {
             wanted.extend(&lineage.inherited);
         }
@@ -284,12 +332,9 @@ impl Births {
             if !may || unit(below(key, 0)) >= lineage.chance {
                 continue;
             }
-            let first = lineage.placing.place(minute, below(key, 1));
-            let follow = lineage.follow.as_ref().filter(|(chance, _)| unit(below(key, 2)) < *chance);
-            let second = follow.map(|(_, placing)| placing.place(first, below(key, 3)));
-            let appearances = [Some(first), second].into_iter().zip(0_u8..);
-            for (at, step) in appearances.filter_map(|(at, step)| Some((at?, step))) {
-                if (self.from..until).contains(&at) {
+            let days = |placing: &Placing| days_of(placing, &arrays, row);
+            for (at, step) in lineage.minutes(minute, until, key, days).into_iter().zip(0_u8..) {
+                if at >= self.from {
                     born.push(((at, minute, rank, step), key, chosen.len()));
                 }
             }
@@ -316,6 +361,23 @@ impl Births {
         let inherited = lineage.inherited.iter().filter_map(|index| arrays[*index].as_ref());
         inherited.map(|array| take(array, &rows, None).map_err(broken)).collect()
     }
+}
+
+/// What a parent's row says of a delay, in days.
+fn days_of(placing: &Placing, arrays: &[Option<ArrayRef>], row: usize) -> Option<i64> {
+    let array = arrays.get(placing.days_column()?)?.as_ref()?;
+    let days = array.as_primitive_opt::<Int64Type>()?;
+    days.is_valid(row).then(|| days.value(row))
+}
+
+/// Told rows, all of them at once: nobody tells many.
+fn listed_block(listed: &Listed, rows: Range<usize>, key: u64) -> Block {
+    let mut block = Block { inherited: listed.slice(&rows), ..Block::default() };
+    for row in rows {
+        block.push(listed.minute(row), below(key, row as u64), 0);
+        block.times.push(listed.times[row]);
+    }
+    block
 }
 
 fn block_of(ready: &BTreeMap<Appearance, Child>, lineage: &Lineage, inherits: bool) -> Result<Block> {

@@ -9,7 +9,7 @@ use datafusion::{
     error::Result as SqlResult,
 };
 
-use super::{Store, TableName, read::MemorySource, write::MemorySink};
+use super::{Config, Store, TableName, read::MemorySource, write::MemorySink};
 use crate::{
     connector::{
         connection::{Connection, Health, TableInfo},
@@ -26,11 +26,13 @@ pub(super) struct MemoryConnection {
     store: Arc<Store>,
     name: String,
     log: bool,
+    schema: String,
 }
 
 impl MemoryConnection {
-    pub(super) fn new(store: Arc<Store>, name: String, log: bool) -> Self {
-        Self { store, name, log }
+    pub(super) fn new(store: Arc<Store>, name: String, config: &Config) -> Self {
+        let schema = config.schema.clone().unwrap_or_else(|| TableName::DEFAULT_SCHEMA.to_owned());
+        Self { store, name, log: config.log, schema }
     }
 
     fn table(&self, schema: Option<&str>, table: &str) -> Result<TableName> {
@@ -39,7 +41,7 @@ impl MemoryConnection {
                 format!("table \"{table}\" of connection \"{}\": such names are Vitrina's own", self.name);
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        Ok(TableName::new(schema, table))
+        Ok(TableName::new(Some(schema.unwrap_or(&self.schema)), table))
     }
 }
 
@@ -56,11 +58,11 @@ impl Connection for MemoryConnection {
     }
 
     fn catalog(&self) -> Arc<dyn CatalogProvider> {
-        Arc::new(Catalog { store: self.store.clone() })
+        Arc::new(Catalog { store: self.store.clone(), schema: self.schema.clone() })
     }
 
     fn default_schema(&self) -> String {
-        TableName::DEFAULT_SCHEMA.to_owned()
+        self.schema.clone()
     }
 
     async fn probe(&self) -> Result<Health> {
@@ -90,11 +92,12 @@ impl Connection for MemoryConnection {
 #[derive(Debug)]
 struct Catalog {
     store: Arc<Store>,
+    schema: String,
 }
 
 impl CatalogProvider for Catalog {
     fn schema_names(&self) -> Vec<String> {
-        let mut names = vec![TableName::DEFAULT_SCHEMA.to_owned()];
+        let mut names = vec![self.schema.clone()];
         names.extend(self.store.lock().tables.keys().map(|name| name.schema.clone()));
         names.sort();
         names.dedup();

@@ -32,6 +32,8 @@ pub struct Config {
     /// Its tables are logs: appended only, read by offset.
     #[serde(default)]
     pub log: bool,
+    /// The schema of tables that name none; `main` unless told.
+    pub schema: Option<String>,
 }
 
 impl Config {
@@ -59,5 +61,5 @@ impl Config {
 /// Opens the store of this folder and name, made empty where nobody holds it yet.
 pub fn open(config: &Config, context: OpenContext) -> Arc<dyn Connection> {
     let store = Store::named(&context.root, &context.name);
-    Arc::new(connection::MemoryConnection::new(store, context.name, config.log))
+    Arc::new(connection::MemoryConnection::new(store, context.name, config))
 }

@@ -93,6 +93,13 @@ impl Sink for MemorySink {
         Ok(self.store.lock().record(&self.table, track).cloned())
     }
 
+    async fn records(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
+        let state = self.store.lock();
+        let own =
+            state.records.iter().filter(|((table, key), _)| *table == self.table && key.starts_with(prefix));
+        Ok(own.map(|((_, key), record)| (key.clone(), record.clone())).collect())
+    }
+
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
         self.store.trip(Step::Claim)?;
         self.store.change(|state| self.claim_in(state, track, schema))

@@ -116,26 +116,11 @@ impl Move<'_> {
     }
 
     fn clear_window(&self, table: &Table) -> Result<String> {
-        let refuse = |why: &str| {
-            let message = format!("{}: {why}", self.inner.shown());
+        let window = self.window.ok_or_else(|| {
+            let message = format!("{}: the unit is no window", self.inner.shown());
             Error::new(ErrorKind::Unsupported, message)
-        };
-        let (column, from, until) = self.window.ok_or_else(|| refuse("the unit is no window"))?;
-        let found = table.column(column).ok_or_else(|| refuse("the window's column is not in the target"))?;
-        let bound = |value: &Value| {
-            let text = match value {
-                Value::Timestamp { ticks, unit, .. } => format_ticks(*ticks, *unit, false),
-                other => other.to_string(),
-            };
-            format!("{}::{}", literal(&text), found.declared)
-        };
-        let column = quote(column);
-        Ok(format!(
-            "DELETE FROM {} WHERE {column} >= {} AND {column} < {}",
-            table.sql(),
-            bound(from),
-            bound(until)
-        ))
+        })?;
+        Ok(format!("DELETE FROM {} WHERE {}", table.sql(), self.inner.inside(table, window)?))
     }
 
     /// The last staged row of a key counts.
@@ -178,6 +163,27 @@ impl Move<'_> {
 
     async fn run(&self, sql: &str) -> Result<()> {
         self.lease.run(sql).await.map(|_| ()).map_err(|error| self.inner.failed(error))
+    }
+}
+
+impl Inner {
+    /// The condition that holds for the rows of a window.
+    pub(crate) fn inside(&self, table: &Table, window: (&str, &Value, &Value)) -> Result<String> {
+        let (column, from, until) = window;
+        let found = table.column(column).ok_or_else(|| {
+            let message = format!("{}: the window's column is not in the target", self.shown());
+            Error::new(ErrorKind::Unsupported, message)
+        })?;
+        let bound = |value: &Value| {
+            let text = match value {
+                // An instant is spelled with its zone: the session may have another one.
+                Value::Timestamp { ticks, unit, utc } => format_ticks(*ticks, *unit, *utc),
+                other => other.to_string(),
+            };
+            format!("{}::{}", literal(&text), found.declared)
+        };
+        let column = quote(column);
+        Ok(format!("{column} >= {} AND {column} < {}", bound(from), bound(until)))
     }
 }
 

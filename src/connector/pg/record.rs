@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    client::{Lease, Row},
+    client::Lease,
     dialect::{RecordRow, Swap},
     error::failed,
     name::literal,
@@ -90,10 +90,31 @@ impl Records<'_> {
         let Some(row) = self.session.row(&sql).await.map_err(|error| self.failed(error))? else {
             return Ok(None);
         };
-        parse(row).map(Some).map_err(|cause| {
-            let message = format!("the record of {track} in table \"{RECORDS}\" cannot be read");
-            Error::new(ErrorKind::Corrupt, message).caused_by(cause)
-        })
+        parse(&row).map(Some).map_err(|cause| unreadable(&track.key(), cause))
+    }
+
+    /// The last records of all tracks whose keys begin with `prefix`.
+    pub(crate) async fn with_prefix(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
+        if !self.exist().await? {
+            return Ok(vec![]);
+        }
+        let sql = format!(
+            "SELECT DISTINCT ON (track) track, seq, progress, attempt, \"at\", \"rows\" FROM {} \
+             WHERE target = {} AND substr(track, 1, {}) = {} ORDER BY track, seq DESC",
+            self.table(),
+            literal(self.target),
+            prefix.chars().count(),
+            literal(prefix),
+        );
+        let rows = self.session.rows(&sql).await.map_err(|error| self.failed(error))?;
+        let parsed = rows.into_iter().map(|row| {
+            let track = row.first().cloned().flatten().unwrap_or_default();
+            match parse(&row[1..]) {
+                Ok(record) => Ok((track, record)),
+                Err(cause) => Err(unreadable(&track, cause)),
+            }
+        });
+        parsed.collect()
     }
 
     /// Writes the record of a track over the one that is expected, in the caller's transaction; false = another one is there. From then on no other
@@ -138,8 +159,13 @@ impl Records<'_> {
     }
 }
 
-fn parse(row: Row) -> Result<Record, Box<dyn std::error::Error + Send + Sync>> {
-    let [Some(seq), Some(progress), Some(attempt), Some(at), Some(rows)] = row.as_slice() else {
+fn unreadable(track: &str, cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    let message = format!("the record of {track} in table \"{RECORDS}\" cannot be read");
+    Error::new(ErrorKind::Corrupt, message).caused_by(cause)
+}
+
+fn parse(row: &[Option<String>]) -> Result<Record, Box<dyn std::error::Error + Send + Sync>> {
+    let [Some(seq), Some(progress), Some(attempt), Some(at), Some(rows)] = row else {
         return Err("a cell is missing".into());
     };
     Ok(Record {

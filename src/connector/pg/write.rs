@@ -127,7 +127,7 @@ impl Inner {
     }
 
     /// Puts a unit's rows into a transaction; how many they are.
-    async fn fill(&self, track: &Track, claim: &Claim, rows: Rows) -> Result<(Open, u64)> {
+    async fn fill(&self, track: &Track, claim: &Claim, unit: &Unit, rows: Rows) -> Result<(Open, u64)> {
         match rows {
             Rows::Stream(rows) => {
                 let open = self.begin(&claim.schema, self.extras.load.copies()).await?;
@@ -141,6 +141,7 @@ impl Inner {
                     format!("INSERT INTO {STAGE} ({columns}) SELECT {columns} FROM ({}) AS rows", query.sql);
                 let count = executor::run(&open.lease, &insert, &query.values, &self.shown()).await?;
                 self.refuse_endless(&open.lease, &claim.schema).await?;
+                self.refuse_outside(&open.lease, &unit.scope).await?;
                 Ok((open, count))
             }
         }
@@ -169,6 +170,19 @@ impl Inner {
 
     pub(crate) fn dropped(&self) -> Error {
         Error::new(ErrorKind::NotFound, format!("{} was dropped meanwhile", self.shown()))
+    }
+
+    /// A row that does not lie in its window would be there twice after the next build.
+    async fn refuse_outside(&self, lease: &Lease, scope: &Scope) -> Result<()> {
+        let Scope::Window { column, from, until } = scope else { return Ok(()) };
+        let table = self.table(lease).await?.ok_or_else(|| self.dropped())?;
+        let inside = self.inside(&table, (column, from, until))?;
+        let sql = format!("SELECT 1 FROM {STAGE} WHERE ({inside}) IS NOT TRUE LIMIT 1");
+        if lease.row(&sql).await.map_err(|error| self.failed(error))?.is_none() {
+            return Ok(());
+        }
+        let message = format!("{}: a row lies outside of its window by `{column}`", self.shown());
+        Err(Error::new(ErrorKind::BadData, message).hint("mend the SQL: a build replaces its own rows only"))
     }
 
     /// Refuses what no row that passes through us has: infinite dates, numbers that are none.
@@ -214,6 +228,14 @@ impl Sink for TableSink {
         Ok(record)
     }
 
+    async fn records(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
+        let (inner, shown) = (&self.inner, self.inner.shown());
+        let lease = inner.server.lease().await?;
+        let records = inner.records(&lease, &shown).with_prefix(prefix).await?;
+        lease.give_back();
+        Ok(records)
+    }
+
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
         let inner = &self.inner;
         let lease = inner.server.lease().await?;
@@ -234,7 +256,7 @@ impl Sink for TableSink {
     ) -> Result<Box<dyn Staged>> {
         let inner = &self.inner;
         let slot = inner.slot().await;
-        let (open, rows) = match inner.fill(track, claim, rows).await {
+        let (open, rows) = match inner.fill(track, claim, unit, rows).await {
             Ok(filled) => filled,
             Err(error) => return Err(inner.blame(track, claim, error).await),
         };

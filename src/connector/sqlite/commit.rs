@@ -9,6 +9,7 @@ use super::{
     stage::Stage,
     table::Table,
     types::Affinity,
+    window::Inside,
 };
 use crate::{
     connector::{
@@ -19,7 +20,7 @@ use crate::{
     model::{
         delivery::Mode,
         name::Track,
-        unit::{DELETED, Progress, Record},
+        unit::{DELETED, Record, Scope, Unit},
     },
 };
 
@@ -37,9 +38,9 @@ pub(super) struct Move<'a> {
 }
 
 impl Move<'_> {
-    pub(super) fn commit(&self, after: &Progress) -> Result<Committed> {
+    pub(super) fn commit(&self, unit: &Unit) -> Result<Committed> {
         failpoint::pass("sqlite.commit.before");
-        let committed = self.transaction(after);
+        let committed = self.transaction(unit);
         if committed.is_err() && !self.stage.connection().is_autocommit() {
             // What failed is told; that the transaction is gone is certain when the connection is.
             let _ = self.stage.connection().execute_batch("ROLLBACK");
@@ -48,7 +49,7 @@ impl Move<'_> {
         committed
     }
 
-    fn transaction(&self, after: &Progress) -> Result<Committed> {
+    fn transaction(&self, unit: &Unit) -> Result<Committed> {
         let connection = self.stage.connection();
         self.run("BEGIN IMMEDIATE", &[])?;
         let found = self.inner.record(connection, self.track)?;
@@ -69,12 +70,12 @@ impl Move<'_> {
             let shown = self.inner.database.table_shown(&self.inner.spec.table);
             return Err(Error::new(ErrorKind::NotFound, format!("{shown} was dropped meanwhile")));
         };
-        for (sql, parameters) in self.statements(&table) {
+        for (sql, parameters) in self.statements(&table, &unit.scope)? {
             self.run(&sql, &parameters)?;
         }
         let record = Record {
             seq: next,
-            progress: after.clone(),
+            progress: unit.after.clone(),
             attempt: self.attempt.id.clone(),
             at: self.attempt.at,
             rows: self.stage.rows(),
@@ -85,13 +86,36 @@ impl Move<'_> {
         Ok(Committed::Now(record))
     }
 
-    fn statements(&self, table: &Table) -> Vec<(String, Vec<Raw>)> {
-        match self.inner.spec.mode {
+    fn statements(&self, table: &Table, scope: &Scope) -> Result<Vec<(String, Vec<Raw>)>> {
+        Ok(match self.inner.spec.mode {
             Mode::Merge if self.inner.spec.anew => [vec![self.clear(table)], self.merge(table)].concat(),
             Mode::Merge => self.merge(table),
             Mode::Replace => vec![self.clear(table), (self.insert(table, ""), vec![])],
-            Mode::Append | Mode::Window => vec![(self.insert(table, ""), vec![])],
+            Mode::Append => vec![(self.insert(table, ""), vec![])],
+            Mode::Window => {
+                let inside = Inside::of(scope).ok_or_else(|| self.refuse("the unit is no window"))?;
+                self.refuse_outside(&inside)?;
+                vec![inside.clear(&quote(&table.name)), (self.insert(table, ""), vec![])]
+            }
+        })
+    }
+
+    fn refuse(&self, why: &str) -> Error {
+        let shown = self.inner.database.table_shown(&self.inner.spec.table);
+        Error::new(ErrorKind::Unsupported, format!("{shown}: {why}"))
+    }
+
+    /// A row that does not lie in its window would be there twice after the next build.
+    fn refuse_outside(&self, inside: &Inside) -> Result<()> {
+        let (sql, values) = inside.outside(self.stage.table());
+        let found = self.stage.connection().prepare_cached(&sql);
+        let found = found.and_then(|mut found| found.exists(params_from_iter(&values)));
+        if !found.map_err(|error| self.inner.failed(error))? {
+            return Ok(());
         }
+        let shown = self.inner.database.table_shown(&self.inner.spec.table);
+        let message = format!("{shown}: a row lies outside of its window by `{}`", inside.column);
+        Err(Error::new(ErrorKind::BadData, message).hint("mend the SQL: a build replaces its own rows only"))
     }
 
     fn insert(&self, table: &Table, condition: &str) -> String {

@@ -53,8 +53,11 @@ impl Config {
 
     /// What a table of this connection can promise as a sink.
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
-        let modes =
-            if self.log { vec![Mode::Append] } else { vec![Mode::Append, Mode::Merge, Mode::Replace] };
+        let modes = if self.log {
+            vec![Mode::Append]
+        } else {
+            vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window]
+        };
         SinkFacts { weak: None, assuming: vec![], modes, slice: SLICE, linger: LINGER }
     }
 

@@ -22,6 +22,7 @@ mod stage;
 mod table;
 mod target;
 mod types;
+mod window;
 mod witness;
 
 pub mod config;
@@ -114,10 +115,8 @@ impl Connection for Sqlite {
     async fn sink(&self, spec: &SinkSpec) -> Result<Arc<dyn Sink>> {
         check_table(&spec.table)?;
         let database = self.database(spec.schema.as_deref())?;
-        let can = if self.log { spec.mode == Mode::Append } else { spec.mode != Mode::Window };
-        if !can {
-            let what = if self.log { "a log is only appended to" } else { "SQLite has no mode window" };
-            let message = format!("{}: {what}", database.table_shown(&spec.table));
+        if self.log && spec.mode != Mode::Append {
+            let message = format!("{}: a log is only appended to", database.table_shown(&spec.table));
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         Ok(Arc::new(TableSink::new(database, spec.clone(), self.log)))

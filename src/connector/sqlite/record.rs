@@ -65,10 +65,33 @@ impl Records<'_> {
         let Some(fields): Option<Fields> = read().map_err(self.failed)? else {
             return Ok(None);
         };
-        parse(fields).map(Some).map_err(|cause| {
-            let message = format!("the record of {track} in table \"{RECORDS}\" cannot be read");
-            Error::new(ErrorKind::Corrupt, message).caused_by(cause)
-        })
+        parse(fields).map(Some).map_err(|cause| unreadable(&track.key(), cause))
+    }
+
+    /// The records of all tracks whose keys begin with `prefix`.
+    pub(super) fn with_prefix(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
+        if !self.exist()? {
+            return Ok(vec![]);
+        }
+        let sql = format!(
+            "SELECT track, seq, progress, attempt, at, rows FROM {} \
+             WHERE target = ?1 AND substr(track, 1, length(?2)) = ?2 ORDER BY track",
+            quote(RECORDS)
+        );
+        let read = || {
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let fields = |row: &rusqlite::Row<'_>| {
+                let fields: Fields = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
+                Ok((row.get::<_, String>(0)?, fields))
+            };
+            statement.query_map([self.target, prefix], fields)?.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let found = read().map_err(self.failed)?;
+        let parsed = found.into_iter().map(|(track, fields)| match parse(fields) {
+            Ok(record) => Ok((track, record)),
+            Err(cause) => Err(unreadable(&track, cause)),
+        });
+        parsed.collect()
     }
 
     /// Writes the record of a track, in the caller's transaction.
@@ -98,6 +121,11 @@ impl Records<'_> {
 }
 
 type Fields = (i64, String, String, String, i64);
+
+fn unreadable(track: &str, cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    let message = format!("the record of {track} in table \"{RECORDS}\" cannot be read");
+    Error::new(ErrorKind::Corrupt, message).caused_by(cause)
+}
 
 fn parse(fields: Fields) -> Result<Record, Box<dyn std::error::Error + Send + Sync>> {
     let (seq, progress, attempt, at, rows) = fields;

@@ -36,7 +36,7 @@ use crate::{
     model::{
         delivery::Mode,
         name::Track,
-        unit::{Progress, Record, Unit},
+        unit::{Record, Unit},
     },
 };
 
@@ -119,6 +119,19 @@ impl Sink for TableSink {
         .await
     }
 
+    async fn records(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
+        let (inner, prefix) = (self.inner.clone(), prefix.to_owned());
+        blocking(move || {
+            if !inner.database.exists() {
+                return Ok(vec![]);
+            }
+            let lease = inner.database.reader()?;
+            let failed = |error| inner.failed(error);
+            Records { connection: &lease, target: &inner.spec.table, failed: &failed }.with_prefix(&prefix)
+        })
+        .await
+    }
+
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
         let (inner, wanted, schema) = (self.inner.clone(), track.clone(), schema.clone());
         let look = move || {
@@ -186,7 +199,7 @@ impl Sink for TableSink {
             track: track.clone(),
             expected: claim.record.as_ref().map(|record| record.seq),
             attempt: attempt.clone(),
-            after: unit.after.clone(),
+            unit: unit.clone(),
             rows: stage.rows(),
             stage: Shared(Arc::new(Mutex::new(stage))),
         }))
@@ -256,7 +269,7 @@ struct StagedRows {
     track: Track,
     expected: Option<u64>,
     attempt: Attempt,
-    after: Progress,
+    unit: Unit,
     rows: u64,
     stage: Shared,
 }
@@ -283,7 +296,7 @@ impl Staged for StagedRows {
                 attempt: &self.attempt,
                 stage: &stage,
             };
-            step.commit(&self.after)
+            step.commit(&self.unit)
         })
         .await
     }

@@ -9,7 +9,7 @@ use super::{
     scalar::{Scalars, Scope, compared},
     select::{Select, Writer},
 };
-use crate::connector::executor::{Agreement, Term};
+use crate::connector::executor::{Agreement, Term, Truth};
 
 /// A join's rows.
 pub(super) fn join(writer: &mut Writer, join: &Join) -> Option<Select> {
@@ -94,14 +94,22 @@ fn rows(writer: &mut Writer, sides: &Sides<'_>, inner: bool, swapped: bool) -> O
         second = writer.wrapped(&second);
     }
     let keys = sides.keys(writer, &first, &second)?;
-    let on = sides.matching(writer, &first, &second, &keys)?;
+    let mut on = sides.matching(writer, &first, &second, &keys)?;
+    let mut further = vec![];
+    if !writer.executor()?.dialect().joins_by_any() {
+        // Of what matches, an inner join may as well leave out afterwards.
+        further = on.split_off(keys.len());
+        if keys.is_empty() || !(inner || further.is_empty()) {
+            return None;
+        }
+    }
     let how = if inner { "JOIN" } else { "LEFT JOIN" };
     let from = format!("{} {how} {} ON {}", first.from, second.from, on.join(" AND "));
     let (one, other) = if swapped { (&second, &first) } else { (&first, &second) };
     let outputs = one.outputs.iter().chain(&other.outputs).cloned().collect();
     let mut select = Select::over(from, outputs);
     select.single = false;
-    select.filters = first.filters.into_iter().chain(second.filters).collect();
+    select.filters = first.filters.into_iter().chain(second.filters).chain(further).collect();
     Some(select)
 }
 
@@ -119,9 +127,10 @@ fn kept(writer: &mut Writer, sides: &Sides<'_>, having: bool) -> Option<Select> 
             let listed = format!("SELECT {} FROM {}", other.sql, second.from);
             let listed = format!("{listed} WHERE {}", second.filters.join(" AND "));
             // A NULL that is looked for is not in the list, and not unknown.
-            let truth = if having { "" } else { " IS NOT TRUE" };
-            format!("(({} IN ({listed})){truth})", one.sql)
+            let within = format!("({} IN ({listed}))", one.sql);
+            if having { within } else { writer.executor()?.dialect().truth(&within, Truth::NotTrue) }
         }
+        _ if !writer.executor()?.dialect().joins_by_any() => return None,
         _ => {
             let matching = sides.matching(writer, &first, &second, &keys)?;
             second.filters.extend(matching);

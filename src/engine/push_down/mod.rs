@@ -62,7 +62,7 @@ pub(super) fn whole(plan: &LogicalPlan) -> Option<(Arc<dyn Executor>, Statement)
     }
     let named = fields.iter().enumerate();
     let named =
-        named.map(|(at, field)| format!("sent.c{} AS \"{}\"", at + 1, field.name().replace('"', "\"\"")));
+        named.map(|(at, field)| format!("sent.c{} AS {}", at + 1, executor.dialect().quoted(field.name())));
     let sql = format!("SELECT {} FROM ({}) AS sent", named.collect::<Vec<_>>().join(", "), statement.sql);
     Some((executor, Statement { sql, ..statement }))
 }

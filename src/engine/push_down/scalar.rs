@@ -9,7 +9,7 @@ use datafusion::{
 };
 
 use super::select::Writer;
-use crate::connector::executor::{Agreement, Executor, Term};
+use crate::connector::executor::{Agreement, Executor, Term, Truth};
 
 /// Columns that expressions may name, and what they are in the statement.
 pub(super) struct Scope<'a> {
@@ -56,10 +56,10 @@ impl<'a, 'w> Scalars<'a, 'w> {
             }
             Expr::IsNull(inner) | Expr::IsUnknown(inner) => self.suffixed(inner, "IS NULL"),
             Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => self.suffixed(inner, "IS NOT NULL"),
-            Expr::IsTrue(inner) => self.suffixed(inner, "IS TRUE"),
-            Expr::IsNotTrue(inner) => self.suffixed(inner, "IS NOT TRUE"),
-            Expr::IsFalse(inner) => self.suffixed(inner, "IS FALSE"),
-            Expr::IsNotFalse(inner) => self.suffixed(inner, "IS NOT FALSE"),
+            Expr::IsTrue(inner) => self.judged(inner, Truth::True),
+            Expr::IsNotTrue(inner) => self.judged(inner, Truth::NotTrue),
+            Expr::IsFalse(inner) => self.judged(inner, Truth::False),
+            Expr::IsNotFalse(inner) => self.judged(inner, Truth::NotFalse),
             Expr::Between(between) => {
                 let (low, high) = (Operator::GtEq, Operator::LtEq);
                 let low = self.compared(&between.expr, low, &between.low)?;
@@ -89,11 +89,12 @@ impl<'a, 'w> Scalars<'a, 'w> {
 
     fn suffixed(&mut self, inner: &Expr, suffix: &str) -> Option<Term> {
         let inner = self.term(inner)?;
-        let of_truth = suffix.ends_with("TRUE") || suffix.ends_with("FALSE");
-        if of_truth && inner.data_type != DataType::Boolean {
-            return None;
-        }
         self.truth(format!("({} {suffix})", inner.sql))
+    }
+
+    fn judged(&mut self, inner: &Expr, truth: Truth) -> Option<Term> {
+        let inner = self.condition(inner)?;
+        self.truth(self.executor.dialect().truth(&inner, truth))
     }
 
     fn binary(&mut self, binary: &BinaryExpr) -> Option<Term> {
@@ -136,8 +137,8 @@ impl<'a, 'w> Scalars<'a, 'w> {
         if items.is_empty() || term.agrees < Agreement::Equality {
             return None;
         }
-        let not = if list.negated { "NOT " } else { "" };
-        self.truth(format!("({} {not}IN ({}))", term.sql, items.join(", ")))
+        let listed = self.executor.dialect().listed(&term, &items);
+        self.truth(if list.negated { format!("(NOT {listed})") } else { listed })
     }
 
     fn like(&mut self, like: &Like) -> Option<Term> {
@@ -218,8 +219,7 @@ pub(super) fn compared(
     let (needed, sign) = match op {
         Operator::Eq => (Agreement::Equality, "="),
         Operator::NotEq => (Agreement::Equality, "<>"),
-        Operator::IsDistinctFrom => (Agreement::Equality, "IS DISTINCT FROM"),
-        Operator::IsNotDistinctFrom => (Agreement::Equality, "IS NOT DISTINCT FROM"),
+        Operator::IsDistinctFrom | Operator::IsNotDistinctFrom => (Agreement::Equality, ""),
         Operator::Lt => (Agreement::Order, "<"),
         Operator::LtEq => (Agreement::Order, "<="),
         Operator::Gt => (Agreement::Order, ">"),
@@ -228,6 +228,13 @@ pub(super) fn compared(
     };
     if left.data_type != right.data_type || left.agrees.min(right.agrees) < needed {
         return None;
+    }
+    match op {
+        Operator::IsNotDistinctFrom => return Some(executor.dialect().same(&left.sql, &right.sql)),
+        Operator::IsDistinctFrom => {
+            return Some(format!("(NOT {})", executor.dialect().same(&left.sql, &right.sql)));
+        }
+        _ => {}
     }
     let spelled = |term: &Term| match needed {
         Agreement::Order => executor.dialect().ordered(term),

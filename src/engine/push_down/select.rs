@@ -111,7 +111,8 @@ impl Writer {
             }
             output.term.sql = executor.dialect().result(&output.term)?;
         }
-        Some((executor, Statement { sql: select.sql(), values: self.values }))
+        let sql = executor.dialect().statement(select.sql());
+        Some((executor, Statement { sql, values: self.values }))
     }
 }
 

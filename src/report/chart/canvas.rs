@@ -242,9 +242,10 @@ impl Text {
             Anchor::End => "end",
         };
         // One weight of the font is built in: a hair line around the letters makes them stronger.
-        let weight = match self.strong {
-            true => format!(" stroke=\"{fill}\" stroke-width=\"{:.2}\"", size * 0.028),
-            false => String::new(),
+        let weight = if self.strong {
+            format!(" stroke=\"{fill}\" stroke-width=\"{:.2}\"", size * 0.028)
+        } else {
+            String::new()
         };
         write!(
             svg,
@@ -259,18 +260,16 @@ fn listed(points: &[(f64, f64)]) -> String {
 }
 
 /// The outline of a ring's part; a whole ring is two halves.
-fn ring((x, y): (f64, f64), (inner, outer): (f64, f64), (from, to): (f64, f64)) -> String {
+fn ring(center: (f64, f64), (inner, outer): (f64, f64), (from, to): (f64, f64)) -> String {
     let point = |radius: f64, turn: f64| {
         let angle = turn * std::f64::consts::TAU;
-        (x + radius * angle.sin(), y - radius * angle.cos())
+        format!("{:.2} {:.2}", center.0 + radius * angle.sin(), center.1 - radius * angle.cos())
     };
     let part = |from: f64, to: f64| {
         let large = u8::from(to - from > 0.5);
-        let [(a, b), (c, d)] = [point(outer, from), point(outer, to)];
-        let [(e, f), (g, h)] = [point(inner, to), point(inner, from)];
-        format!(
-            "M{a:.2} {b:.2}A{outer:.2} {outer:.2} 0 {large} 1 {c:.2} {d:.2}L{e:.2} {f:.2}A{inner:.2} {inner:.2} 0 {large} 0 {g:.2} {h:.2}Z"
-        )
+        let there = format!("M{}A{outer:.2} {outer:.2} 0 {large} 1 {}", point(outer, from), point(outer, to));
+        let back = format!("L{}A{inner:.2} {inner:.2} 0 {large} 0 {}Z", point(inner, to), point(inner, from));
+        there + &back
     };
     if to - from > 0.999 { part(from, from + 0.5) + &part(from + 0.5, from + 1.0) } else { part(from, to) }
 }

@@ -77,7 +77,7 @@ fn upon_each_other(plot: &Plot, count: usize) -> Vec<Bar> {
             bars.push(Bar { at, series, share: (0.0, 1.0), from, to: *end, said: None });
         }
         // The whole is said once, upon the highest part.
-        let highest = bars[first..].iter_mut().filter(|bar| bar.to >= bar.from).next_back();
+        let highest = bars[first..].iter_mut().rfind(|bar| bar.to >= bar.from);
         if let Some(bar) = highest.filter(|_| down == 0.0) {
             bar.said = Some(up);
         }

@@ -15,6 +15,10 @@ pub(super) const LABEL: f64 = 26.0;
 /// Letters of notes; nothing is smaller.
 pub(super) const NOTE: f64 = 22.0;
 const TITLE: f64 = 40.0;
+/// A colour of the legend.
+const MARK: f64 = 22.0;
+/// Room between its names.
+const GAP: f64 = 34.0;
 
 /// The head of a picture, as far as it was measured: the sheet is cut when its height is known.
 pub(super) struct Frame {
@@ -45,8 +49,6 @@ impl Frame {
         if series < 2 {
             return;
         }
-        const MARK: f64 = 22.0;
-        const GAP: f64 = 34.0;
         let room = WIDTH - 2.0 * MARGIN;
         let mut left = MARGIN;
         let mut base = self.top + LABEL * 0.9;

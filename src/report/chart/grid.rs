@@ -117,7 +117,9 @@ fn widths(table: &Grid, size: f64) -> Vec<f64> {
     let left = WIDTH - 2.0 * MARGIN - sum;
     if left > 0.0 {
         let share = left / widths.len().max(1) as f64;
-        widths.iter_mut().for_each(|width| *width += share);
+        for width in &mut widths {
+            *width += share;
+        }
     }
     widths
 }

@@ -67,7 +67,9 @@ pub(super) fn line(plot: &Plot) -> Drawing {
                 frame.drawing.line(points.clone(), 5.0, colour);
             }
             if dotted {
-                points.iter().for_each(|point| frame.drawing.dot(*point, 8.0, colour));
+                for point in &points {
+                    frame.drawing.dot(*point, 8.0, colour);
+                }
             }
         }
     }

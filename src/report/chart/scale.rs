@@ -34,10 +34,10 @@ impl Scale {
             (low, high) = (0.0, 1.0);
         }
         let near = |one: f64, other: f64| one.abs() < 0.6 * other.abs();
-        if from_zero || low == high || near(low, high) || near(high, low) {
+        if from_zero || low >= high || near(low, high) || near(high, low) {
             (low, high) = (low.min(0.0), high.max(0.0));
         }
-        if low == high {
+        if low >= high {
             (low, high) = (0.0, 1.0);
         }
         let mut step = round((high - low) / steps);
@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn every_range_has_marks() {
-        for values in [&[][..], &[0.0], &[5.0], &[-5.0], &[1e-12], &[1e15, 2e15], &[1e300], &[3.0, 3.0000001]]
+        for values in
+            [&[][..], &[0.0], &[5.0], &[-5.0], &[1e-12], &[1e15, 2e15], &[1e300], &[3.0, 3.000_000_1]]
         {
             let measure = Measure::default();
             let scale = Scale::over(values.iter().copied(), false, 5.0, &measure);

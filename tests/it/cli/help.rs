@@ -2,11 +2,14 @@
 
 use crate::support::project::Sandbox;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 21] = [
     "init",
     "demo",
     "check",
     "run",
+    "backfill",
+    "plan",
+    "checks",
     "preview",
     "explain",
     "query",
@@ -17,6 +20,9 @@ const COMMANDS: [&str; 15] = [
     "graph",
     "schema",
     "connections",
+    "test",
+    "report",
+    "bot",
     "users",
 ];
 

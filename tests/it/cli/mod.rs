@@ -7,6 +7,7 @@ mod locked;
 mod moving;
 mod project;
 mod terminal;
+mod testing;
 mod users;
 mod wrong;
 

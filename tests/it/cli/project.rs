@@ -68,6 +68,45 @@ orders  pipeline → warehouse.orders
 }
 
 #[test]
+fn programs_get_the_graph_as_nodes_and_edges() {
+    let shop = shop();
+    let graph = shop.vitrina(&["graph", "--format", "json"]).done().json();
+    let names: Vec<&str> =
+        graph["nodes"].as_array().unwrap().iter().filter_map(|node| node["name"].as_str()).collect();
+    for name in ["shop.orders", "orders", "по_городам", "data/отчёт.xlsx", "data/отчёт.xlsx: По городам"]
+    {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    let dot = shop.must(&["graph", "--format", "dot"]);
+    assert!(dot.starts_with("digraph vitrina {\n") && dot.contains("shape=cylinder"), "{dot}");
+}
+
+#[test]
+fn a_column_is_followed_both_ways() {
+    let shop = shop();
+    let up = shop.must(&["graph", "--column", "mart.отчёт.\"По городам\".total"]);
+    let expected = "\
+mart.отчёт.\"По городам\".total
+└─ mart.по_городам.total
+   ├─ pipeline.orders.amount  computed
+   │  └─ shop.main.orders.amount
+   └─ which rows: pipeline.orders.Город
+";
+    assert_eq!(up, expected);
+    let down = shop.must(&["graph", "--column", "shop.orders.Город", "--downstream"]);
+    assert!(
+        down.starts_with("shop.main.orders.Город\n└─ pipeline.orders.Город\n")
+            && down.contains("└─ which rows: mart.по_городам"),
+        "{down}"
+    );
+    let json =
+        shop.vitrina(&["graph", "--column", "mart.по_городам.total", "--format", "json"]).done().json();
+    assert!(json["edges"].as_array().unwrap().iter().any(|edge| edge["how"] == "rows"), "{json:#}");
+    let wrong = shop.vitrina(&["graph", "--column", "mart.по_городам.totl"]).ended(2);
+    assert!(wrong.stderr.contains("did you mean `mart.по_городам.total`?"), "{wrong:#?}");
+}
+
+#[test]
 fn schemas_are_json_schemas() {
     let here = Sandbox::new(&[]);
     let all = here.vitrina(&["schema"]).done().json();

@@ -384,3 +384,35 @@ pub(crate) async fn racing_tracks_lose_nothing(harness: &dyn Harness) {
     let expected = (1..=4).flat_map(|region| (0..5).map(move |at| region * 100 + at));
     assert_eq!(target(harness, "crowded").await, Some(sorted_text(&people(expected))));
 }
+
+/// The records of all tracks that begin alike are listed, each its last one; those of other tracks and of other tables are not.
+pub(crate) async fn records_are_listed_by_prefix(harness: &dyn Harness) {
+    if !has(harness, Mode::Window) {
+        return;
+    }
+    let (spec, other) = (specs::sink("windowed", Mode::Window), specs::sink("elsewhere", Mode::Window));
+    let member = track("mrf'1_%");
+    let prefix = member.windows_prefix();
+    let listed = async || {
+        let sink = harness.open().sink(&spec).await.unwrap();
+        let mut found = sink.records(&prefix).await.unwrap();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found.into_iter().map(|(key, record)| (key, record.seq, record.rows)).collect::<Vec<_>>()
+    };
+    assert_eq!(listed().await, [], "nothing is there yet");
+    let window = |at: i64| member.of_window(&format!("2026-01-{at:02}"));
+    for at in [10, 20, 10, 30] {
+        write(harness, &spec, &window(at), at, &people(at..at + 3)).await;
+    }
+    write(harness, &spec, &track("mrf'1_"), 40, &people([40])).await;
+    write(harness, &spec, &track("mrf'1_x").of_window("2026-01-50"), 50, &people([50])).await;
+    write(harness, &other, &window(60), 60, &people([60])).await;
+    let key = |at: i64| window(at).key();
+    let expected = [(key(10), 2, 3), (key(20), 1, 3), (key(30), 1, 3)];
+    assert_eq!(listed().await, expected);
+    let sink = harness.open().sink(&spec).await.unwrap();
+    let record = sink.peek(&window(20)).await.unwrap().unwrap();
+    sink.set_record(&window(20), Some(1), &Record { seq: 2, rows: 0, ..record }).await.unwrap();
+    sink.maintain(std::time::Duration::from_secs(60)).await.unwrap();
+    assert_eq!(listed().await, [(key(10), 2, 3), (key(20), 2, 0), (key(30), 1, 3)]);
+}

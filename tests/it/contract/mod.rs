@@ -69,6 +69,7 @@ macro_rules! contract {
             many_commits_and_maintenance_keep_everything,
             a_new_connection_goes_on,
             racing_tracks_lose_nothing,
+            records_are_listed_by_prefix,
         }
         crate::contract::promises! { $harness, modes:
             modes_that_cannot_be_are_refused,

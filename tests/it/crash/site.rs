@@ -141,6 +141,7 @@ impl Site {
             ("pipelines/renewed.toml", &renewed),
             ("pipelines/merged.toml", &merged),
             ("marts/totals.toml", &totals),
+            ("marts/daily.toml", &daily(events, marts)),
             ("marts/book.toml", WORKBOOK),
         ]);
         if pair.from != Place::Sqlite {
@@ -197,6 +198,8 @@ impl Site {
             (totals[0]["events"].as_i64(), totals[0]["amount"].as_str()),
             (Some(good.len() as i64), Some(total.as_str()))
         );
+        let by_day = format!("SELECT CAST(coalesce(sum(events), 0) AS BIGINT) AS n FROM {marts}.daily");
+        assert_eq!(self.sandbox.number(&by_day), good.len() as i64, "every window once");
         let mut book: Xlsx<_> = calamine::open_workbook(self.sandbox.path("book.xlsx")).unwrap();
         let sheet = book.worksheet_range("Итоги").unwrap();
         let mut numbers = sheet.used_cells().filter_map(|(_, _, cell)| cell.as_f64());
@@ -354,6 +357,36 @@ sql = '''SELECT count(*) AS events, CAST(coalesce(sum(amount), 0) AS DECIMAL(18,
 [sink]
 connection = "MARTS"
 mode = "replace"
+"#;
+
+/// The events over four days, window by window, all of them again with each run; with a check.
+fn daily(events: &str, marts: &str) -> String {
+    let day = |ago: u64| (chrono::Utc::now().date_naive() - chrono::Days::new(ago)).to_string();
+    let days: Vec<String> = (0..4).map(|at| format!("WHEN id % 4 = {at} THEN DATE '{}'", day(at))).collect();
+    DAILY
+        .replace("DAYS", &days.join(" "))
+        .replace("START", &day(3))
+        .replace("EVENTS", events)
+        .replace("MARTS", marts)
+}
+
+const DAILY: &str = r#"
+sql = '''
+SELECT dt, count(*) AS events FROM (SELECT CASE DAYS END AS dt FROM EVENTS) AS e
+WHERE dt >= :window.from AND dt < :window.until GROUP BY dt
+'''
+
+[window]
+column = "dt"
+grain = "day"
+start = START
+lookback = "9d"
+
+[sink]
+connection = "MARTS"
+
+[[check]]
+unique = ["dt"]
 "#;
 
 const WORKBOOK: &str = r#"

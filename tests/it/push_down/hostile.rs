@@ -9,7 +9,7 @@ use super::{
     places::{self, Kept},
     texts,
 };
-use crate::support::specs::now;
+use crate::support::{clickhouse, specs::now};
 
 const VALUES: [&str; 16] = [
     "' OR 1=1 --",
@@ -95,6 +95,23 @@ async fn nothing_becomes_sql_in_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_becomes_sql_in_postgres() {
     let (kept, connection) = places::postgres(&statements()).await;
+    nothing_becomes_sql(&kept, &connection).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_becomes_sql_in_clickhouse() {
+    const END: &str = "ENGINE = MergeTree ORDER BY tuple()";
+    let mut statements = vec![format!("CREATE TABLE victims (v Nullable(String), n Int64) {END}")];
+    for (at, value) in VALUES.iter().enumerate().filter(|(_, value)| !value.contains('\0')) {
+        let row = serde_json::json!({ "v": value, "n": at });
+        statements.push(format!("INSERT INTO victims FORMAT JSONEachRow {row}"));
+    }
+    for name in NAMES {
+        let (table, column) = (clickhouse::quote(&format!("{name} table")), clickhouse::quote(name));
+        statements.push(format!("CREATE TABLE {table} ({column} Nullable(String), n Int64) {END}"));
+        statements.push(format!("INSERT INTO {table} VALUES ('a', 1), ('a', 2), (NULL, 3)"));
+    }
+    let (kept, connection) = places::clickhouse(&statements);
     nothing_becomes_sql(&kept, &connection).await;
 }
 

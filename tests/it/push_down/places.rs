@@ -4,12 +4,13 @@ use std::{fmt::Write as _, sync::Arc};
 
 use vitrina::connector::{ConnectionConfig, OpenContext, connection::Connection, sqlite::config::Config};
 
-use crate::support::postgres;
+use crate::support::{clickhouse, postgres};
 
 /// Where a place keeps its tables until it is dropped.
 pub(super) enum Kept {
     Sqlite(tempfile::TempDir),
     Postgres(postgres::Place),
+    Clickhouse(Box<clickhouse::Place>),
 }
 
 /// A place with tables of these statements.
@@ -35,6 +36,16 @@ pub(super) async fn postgres(sql: &str) -> (Kept, Arc<dyn Connection>) {
     (Kept::Postgres(place), connection)
 }
 
+/// A place with tables of these statements.
+pub(super) fn clickhouse(statements: &[String]) -> (Kept, Arc<dyn Connection>) {
+    let place = clickhouse::Place::new();
+    for statement in statements.iter().filter(|statement| !statement.trim().is_empty()) {
+        place.inside(statement);
+    }
+    let connection = place.open();
+    (Kept::Clickhouse(Box::new(place)), connection)
+}
+
 impl Kept {
     /// One cell, as another program reads it.
     pub(super) async fn count(&self, table: &str) -> i64 {
@@ -44,6 +55,7 @@ impl Kept {
                 let file = rusqlite::Connection::open(root.path().join("данные.db")).unwrap();
                 file.query_row(&sql, [], |row| row.get(0)).unwrap()
             }
+            Self::Clickhouse(place) => place.inside(&sql).trim().parse().unwrap(),
             Self::Postgres(place) => place.stranger().await.query_one(&sql, &[]).await.unwrap().get(0),
         }
     }
@@ -51,6 +63,7 @@ impl Kept {
 
 /// How a kind of place declares columns.
 pub(super) struct Types {
+    pub(super) key: &'static str,
     pub(super) int: &'static str,
     pub(super) text: &'static str,
     pub(super) decimal: &'static str,
@@ -58,9 +71,12 @@ pub(super) struct Types {
     pub(super) bool: &'static str,
     pub(super) date: &'static str,
     pub(super) instant: &'static str,
+    /// What stands behind the columns of a table; `{key}` is a column whose values are there once.
+    pub(super) end: &'static str,
 }
 
 pub(super) const SQLITE: Types = Types {
+    key: "INTEGER PRIMARY KEY",
     int: "INTEGER",
     text: "TEXT",
     decimal: "TEXT",
@@ -68,9 +84,11 @@ pub(super) const SQLITE: Types = Types {
     bool: "BOOLEAN",
     date: "TEXT",
     instant: "TEXT",
+    end: "",
 };
 
 pub(super) const POSTGRES: Types = Types {
+    key: "bigint PRIMARY KEY",
     int: "bigint",
     text: "text",
     decimal: "numeric(12,2)",
@@ -78,6 +96,29 @@ pub(super) const POSTGRES: Types = Types {
     bool: "boolean",
     date: "date",
     instant: "timestamptz",
+    end: "",
+};
+
+pub(super) const CLICKHOUSE: Types = Types {
+    key: "Int64",
+    int: "Nullable(Int64)",
+    text: "Nullable(String)",
+    decimal: "Nullable(Decimal(12, 2))",
+    real: "Nullable(Float64)",
+    bool: "Nullable(Bool)",
+    date: "Nullable(Date32)",
+    instant: "Nullable(DateTime64(6, 'UTC'))",
+    end: "ENGINE = MergeTree ORDER BY tuple()",
+};
+
+/// The same tables of types that take no NULL where there is none, that keep texts and times in other ways, and that replace rows when they merge.
+pub(super) const CLICKHOUSE_PLAIN: Types = Types {
+    text: "LowCardinality(Nullable(String))",
+    decimal: "Nullable(Decimal(18, 2))",
+    date: "Nullable(Date)",
+    instant: "Nullable(DateTime64(6, 'Asia/Omsk'))",
+    end: "ENGINE = ReplacingMergeTree ORDER BY {key} SETTINGS allow_nullable_key = 1",
+    ..CLICKHOUSE
 };
 
 const NOTES: [&str; 14] =
@@ -126,8 +167,10 @@ fn deals(types: &Types) -> String {
 /// Statements that make the tables.
 pub(super) fn tables(types: &Types) -> String {
     let columns = format!(
-        r#"(id {int} PRIMARY KEY, "Регион" {text}, "Сумма" {int}, "Price.x" {decimal}, weight {real}, flag {bool},
-            "day" {date}, at {instant}, "note ""n""" {text})"#,
+        r#"(id {key}, "Регион" {text}, "Сумма" {int}, "Price.x" {decimal}, weight {real}, flag {bool},
+            "day" {date}, at {instant}, "note ""n""" {text}) {end}"#,
+        end = types.end.replace("{key}", "id"),
+        key = types.key,
         int = types.int,
         text = types.text,
         decimal = types.decimal,
@@ -139,10 +182,11 @@ pub(super) fn tables(types: &Types) -> String {
     format!(
         r#"CREATE TABLE "Сделки.""Q1""" {columns}; INSERT INTO "Сделки.""Q1""" VALUES {rows};
            CREATE TABLE empty {columns};
-           CREATE TABLE "Regions" (code {text}, "Name" {text}, rank {int});
+           CREATE TABLE "Regions" (code {text}, "Name" {text}, rank {int}) {end};
            INSERT INTO "Regions" VALUES ('mrf1', 'Первый', 1), ('mrf2', 'Второй', 2), ('MRF1', 'First', 3), ('сибирь', NULL, 4),
              (NULL, 'nobody', 5), ('mrf2', 'Ещё один', 6);"#,
         rows = deals(types),
+        end = types.end.replace("{key}", "rank"),
         text = types.text,
         int = types.int,
     )

@@ -127,3 +127,13 @@ async fn postgres_answers_as_the_engine_does() {
     let (sent, all) = compare(&Pair::over(&connection)).await;
     assert!(all > 300 && sent * 10 > all * 8, "only {sent} of {all} queries were computed by PostgreSQL");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clickhouse_answers_as_the_engine_does() {
+    for types in [&places::CLICKHOUSE, &places::CLICKHOUSE_PLAIN] {
+        let statements: Vec<String> = places::tables(types).split(';').map(str::to_owned).collect();
+        let (_kept, connection) = places::clickhouse(&statements);
+        let (sent, all) = compare(&Pair::over(&connection)).await;
+        assert!(all > 300 && sent * 10 > all * 6, "only {sent} of {all} queries were computed by ClickHouse");
+    }
+}

@@ -40,7 +40,7 @@ const HOSTILE: [&str; 24] = [
     "SELECT id FROM {deals} UNION ALL SELECT -id FROM {deals}",
     "SELECT id FROM {deals} EXCEPT SELECT id + 1 FROM {deals}",
     "SELECT id FROM {deals} INTERSECT SELECT id + 7 FROM {deals}",
-    r#"SELECT id, row_number() OVER (PARTITION BY "Регион" ORDER BY id) AS n, sum("Сумма") OVER () AS s FROM {deals}"#,
+    r#"SELECT id, row_number() OVER (PARTITION BY "Регион" ORDER BY id) AS n, sum("Сумма") OVER () AS s FROM {deals} /* any order */"#,
     "SELECT id FROM {deals} ORDER BY id DESC LIMIT 4",
     "SELECT id FROM (SELECT id FROM {deals} ORDER BY id LIMIT 20) ORDER BY id LIMIT 5 OFFSET 2",
     "SELECT id FROM (VALUES (1), (2), (3), (4)) AS v (n) JOIN {deals} d ON d.id = v.n",

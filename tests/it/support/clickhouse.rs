@@ -42,19 +42,32 @@ pub(crate) fn open(config: Config) -> Arc<dyn Connection> {
 
 /// Sends a statement as another program would; its answer, or what went wrong.
 pub(crate) fn send(config: &Config, sql: &str) -> Result<String, String> {
+    send_into(config, None, sql)
+}
+
+/// Sends a statement whose tables lie in a database unless it says otherwise.
+fn send_into(config: &Config, database: Option<&str>, sql: &str) -> Result<String, String> {
     let Urls::One(url) = &config.url else { panic!("one url") };
     let password = match &config.password {
         Some(Secret::Literal(password)) => password.clone(),
         _ => String::new(),
     };
-    let (url, user, sql) =
-        (format!("{url}/?async_insert=0&mutations_sync=2"), config.user.clone(), sql.to_owned());
+    let (url, user, sql) = (
+        format!("{url}/?async_insert=0&mutations_sync=2&date_time_input_format=best_effort"),
+        config.user.clone(),
+        sql.to_owned(),
+    );
+    let database = database.map(str::to_owned);
     // Where nobody may wait: on a thread of its own.
     let sent = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let request = reqwest::Client::new().post(url).body(sql);
             let request = request.header("X-ClickHouse-User", user).header("X-ClickHouse-Key", password);
+            let request = match database {
+                Some(database) => request.header("X-ClickHouse-Database", database),
+                None => request,
+            };
             let answer = request.send().await.map_err(|error| error.to_string())?;
             let good = answer.status().is_success();
             let text = answer.text().await.map_err(|error| error.to_string())?;
@@ -89,6 +102,12 @@ impl Place {
     /// A table's name in SQL.
     pub(crate) fn table(&self, name: &str) -> String {
         format!("{}.{}", quote(&self.config.database), quote(name))
+    }
+
+    /// Runs a statement about tables of this database, as another program.
+    pub(crate) fn inside(&self, sql: &str) -> String {
+        let sent = send_into(&self.config, Some(&self.config.database), sql);
+        sent.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
     /// Runs a statement as another program.

@@ -63,6 +63,7 @@ pub(crate) fn sink(table: &str, mode: Mode) -> SinkSpec {
         on_schema_change: OnSchemaChange::Fail,
         columns: IndexMap::new(),
         partition: vec![],
+        window: None,
         checked: false,
         options: SinkOptions::default(),
     }

@@ -22,6 +22,7 @@ fn spec(mode: Mode, options: &str) -> SinkSpec {
         on_schema_change: OnSchemaChange::Evolve,
         columns: IndexMap::new(),
         partition: vec![],
+        window: None,
         checked: false,
         options: Options { greenplum: Some(options), ..Options::default() },
     }

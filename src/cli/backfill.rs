@@ -1,0 +1,81 @@
+//! `backfill`: builds windows of marts that are there already, or were never built.
+
+use chrono::NaiveDate;
+
+use super::{
+    context::Context,
+    failure::{Failure, Result},
+    runner,
+    selection::{self, Selection},
+};
+use crate::{
+    config::project::Project,
+    model::name::{JobName, Member},
+    run::{RunOptions, windows::Backfill},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  vitrina backfill views --from 2026-01-01                         up to today
+  vitrina backfill views --from 2026-01-01 --last 2026-01-31       January; the last day is in
+  vitrina backfill views --from 2026-01-01 --stale                 only what is missing or stale, see `vitrina plan`
+
+Each window is a commit of its own, several at once (`daemon.parallel`). One that was stopped goes on where it stopped when it
+is asked for again with the same days.";
+
+/// Options of `backfill`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{}\n\n{EXAMPLES}", selection::HELP))]
+pub(super) struct Args {
+    /// Marts with [window]
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+
+    /// The first day
+    #[arg(long, value_name = "DAY")]
+    from: NaiveDate,
+
+    /// The last day, which is in; today unless told
+    #[arg(long, value_name = "DAY", default_value = "9999-12-31", hide_default_value = true)]
+    last: NaiveDate,
+
+    /// Only windows that are missing or stale
+    #[arg(long)]
+    stale: bool,
+
+    /// How the result is told
+    #[arg(long, value_enum, default_value_t)]
+    format: super::Format,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: &Args, context: &Context) -> Result {
+    let project = context.project()?;
+    let selection = Selection::named(&project, &args.names)?;
+    let members = selection.members();
+    refuse_others(&project, &members)?;
+    let backfill = Backfill { from: args.from, last: args.last, stale: args.stale };
+    let options = RunOptions { backfill: Some(backfill), ..RunOptions::default() };
+    let outcomes = runner::run_members(context, &project, &members, &options).await?;
+    match args.format {
+        super::Format::Text => runner::print_table(&outcomes, context.output)?,
+        super::Format::Json => runner::print_json(&outcomes)?,
+    }
+    runner::conclude(&outcomes, context.output)
+}
+
+/// Only marts that are built window by window have windows.
+fn refuse_others(project: &Project, members: &[(JobName, Member)]) -> Result {
+    let cut = |job: &JobName| {
+        project
+            .marts
+            .get(job)
+            .is_some_and(|mart| mart.members.iter().any(|member| member.windows().is_some()))
+    };
+    match members.iter().find(|(job, _)| !cut(job)) {
+        None => Ok(()),
+        Some((job, _)) => Err(Failure::usage(format!("`{job}` is not built window by window")).hint(
+            "`run --full-refresh` does a pipeline anew, `run` a mart; [window] cuts a mart into windows",
+        )),
+    }
+}

@@ -1,0 +1,105 @@
+//! Statements of the SQL engine, and queries that users wrote in the server's own SQL, run by the server itself: values go beside them as the server's own
+//! parameters (`{v1:String}`), rows come as Arrow.
+
+use std::{fmt, sync::Arc};
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::{
+    catalog::TableProvider, error::DataFusionError, execution::SendableRecordBatchStream,
+    physical_plan::stream::RecordBatchStreamAdapter, scalar::ScalarValue,
+};
+use futures::TryStreamExt;
+
+use super::{
+    client::Server,
+    dialect::{ClickHouseDialect, columns, source, spelled},
+    ipc::{Batches, not_utf8, typed},
+    scan::LiveTable,
+    table::{Table, text},
+    types::Kind,
+};
+use crate::connector::{
+    error::{Error, ErrorKind, Result},
+    executor::{Dialect, Executor, RemoteTable, Statement},
+};
+
+/// A server that runs statements.
+pub(super) struct ClickHouseExecutor {
+    server: Arc<Server>,
+}
+
+/// A table for the engine: scanned, or a part of a statement.
+pub(super) fn remote(server: &Arc<Server>, table: Table) -> RemoteTable {
+    RemoteTable {
+        name: source(&table),
+        columns: columns(&table),
+        executor: Arc::new(ClickHouseExecutor { server: server.clone() }),
+        scan: Arc::new(LiveTable::new(server.clone(), table)) as Arc<dyn TableProvider>,
+    }
+}
+
+impl fmt::Debug for ClickHouseExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.server.name)
+    }
+}
+
+#[async_trait]
+impl Executor for ClickHouseExecutor {
+    fn place(&self) -> &str {
+        &self.server.name
+    }
+
+    fn dialect(&self) -> &dyn Dialect {
+        &ClickHouseDialect
+    }
+
+    fn rows(&self, statement: &Statement, schema: &SchemaRef) -> SendableRecordBatchStream {
+        let shown = format!("a query of {}", self.server.shown());
+        let (server, statement, columns) = (self.server.clone(), statement.clone(), schema.clone());
+        let begun = async move {
+            let answer = server.arrow_with(&shown, &statement.sql, &bound(&statement.values)?).await?;
+            let state = (Batches::new(answer, &shown), columns, shown);
+            Ok::<_, Error>(futures::stream::try_unfold(state, |(mut batches, columns, shown)| async move {
+                let Some(batch) = batches.next().await? else { return Ok(None) };
+                let typed = typed(&batch, &columns)?;
+                if let Some((_, column)) = typed.broken.first() {
+                    return Err(not_utf8(&shown, column));
+                }
+                Ok::<_, Error>(Some((typed.batch, (batches, columns, shown))))
+            }))
+        };
+        let batches = futures::stream::once(begun).try_flatten().map_err(DataFusionError::from);
+        Box::pin(RecordBatchStreamAdapter::new(schema.clone(), batches))
+    }
+
+    async fn described(&self, statement: &Statement) -> Result<(Statement, SchemaRef)> {
+        let shown = format!("a query of {}", self.server.shown());
+        let asked = format!("DESCRIBE TABLE (\n{}\n)", statement.sql);
+        let rows = self.server.rows_with(&shown, &asked, &bound(&statement.values)?).await?;
+        let (mut fields, mut selected) = (vec![], vec![]);
+        for row in &rows {
+            let (name, declared) = (text(row, 0), text(row, 1));
+            let kind = Kind::of(declared, "");
+            let data_type = kind.arrow().ok_or_else(|| {
+                let message = format!("{shown}: column `{name}` is {declared}, which cannot be read");
+                Error::new(ErrorKind::Unsupported, message).hint("convert it in the SQL")
+            })?;
+            fields.push(Field::new(name, data_type, kind.nullable));
+            selected.push(kind.selected(name));
+        }
+        let sql = format!("SELECT {} FROM (\n{}\n)", selected.join(", "), statement.sql);
+        Ok((Statement { sql, values: statement.values.clone() }, Arc::new(Schema::new(fields))))
+    }
+}
+
+/// Settings that give parameters their values.
+pub(super) fn bound(values: &[ScalarValue]) -> Result<Vec<(String, String)>> {
+    let parameter = |(at, value): (usize, &ScalarValue)| {
+        let text = spelled(value);
+        let text = text.ok_or_else(|| Error::new(ErrorKind::Internal, "a value was sent that cannot be"))?;
+        Ok((format!("param_v{}", at + 1), text))
+    };
+    values.iter().enumerate().map(parameter).collect()
+}

@@ -1,0 +1,243 @@
+//! Who is due, who runs, who waits for whom: the daemon's one state, pure. It is told what happened and says what to begin;
+//! it reads no clock and starts nothing.
+//!
+//! - A schedule of time owes a run at its instants ([`due`]). While a run is owed or going, another one is left out and counted, or
+//!   queued, as `concurrency` says.
+//! - `after`: each upstream run that ends well owes a run; `after = "inputs"` only one that moved something. It begins once no upstream run that was going or owed at that moment
+//!   still is, so two that end together are followed once, and a busy upstream starves nobody. What ends well while it runs owes one more.
+//! - An upstream whose last run failed blocks who comes after it, at any distance, until one of its runs ends well.
+//! - `continuous` runs always; one that failed begins again after a wait that doubles.
+//! - A run stays owed until it has ended, so one that a crash or a stop cut short is begun again by the next daemon.
+
+mod rule;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+
+use self::rule::Rule;
+pub(super) use self::slot::{Doing, Slot};
+pub use self::view::{SlotState, SlotView};
+use crate::{
+    config::{lineage::Lineage, project::Project},
+    run::event::{Outcome, RunState},
+    schedule::due::due,
+    state::{history::RunStatus, standing::Standing},
+};
+
+/// Runs of one member that may wait, one behind the other.
+const LONGEST_QUEUE: u32 = 100;
+
+/// All members of a project.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    slots: Vec<Slot>,
+    /// Each slot after those that it comes after.
+    order: Vec<usize>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    /// Done, failed, cancelled.
+    pub state: RunState,
+    /// Whether it committed something.
+    pub moved: bool,
+}
+
+impl Ended {
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        Self { state: outcome.state, moved: outcome.units > 0 }
+    }
+}
+
+/// What somebody must be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Blocked {
+    /// Who waits.
+    pub slot: usize,
+    /// For whom.
+    pub by: usize,
+}
+
+impl Board {
+    /// A project's members, as the last daemon left them.
+    pub(super) fn new(
+        project: &Project,
+        lineage: &Lineage,
+        known: Vec<Standing>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let mut known: HashMap<String, Standing> =
+            known.into_iter().map(|standing| (standing.name.clone(), standing)).collect();
+        let slots = lineage.nodes.iter().map(|node| {
+            let rule = Rule::of(project, lineage, node);
+            Slot::new(node, rule, |name| known.remove(name), now)
+        });
+        let order = lineage.order().unwrap_or_else(|cycle| cycle);
+        let mut board = Self { slots: slots.collect(), order };
+        board.find_blocked();
+        board
+    }
+
+    /// The members of an edited project; what runs goes on.
+    pub(super) fn reloaded(&self, project: &Project, lineage: &Lineage, now: DateTime<Utc>) -> Self {
+        let known = self.slots.iter().map(|slot| slot.keep.clone()).collect();
+        let mut board = Self::new(project, lineage, known, now);
+        for slot in &mut board.slots {
+            if let Some(old) = self.slots.iter().find(|old| old.name == slot.name) {
+                (slot.doing, slot.held) = (old.doing, old.held);
+            }
+        }
+        board
+    }
+
+    /// A member.
+    pub(super) fn slot(&self, slot: usize) -> &Slot {
+        &self.slots[slot]
+    }
+
+    /// All members, in the project's order.
+    pub(super) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// A member by the name that users write.
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.name == name)
+    }
+
+    /// What is to begin at `now`, in order of dependency; it counts as begun.
+    pub(super) fn tick(&mut self, now: DateTime<Utc>) -> Vec<usize> {
+        for slot in &mut self.slots {
+            slot.look(now);
+        }
+        let ready: Vec<usize> = self.order.iter().copied().filter(|slot| self.is_ready(*slot, now)).collect();
+        for slot in &ready {
+            self.begin(*slot);
+        }
+        ready
+    }
+
+    /// When to look again, unless something happens before.
+    pub(super) fn next(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.slots.iter().filter_map(|slot| slot.wakes(now)).min()
+    }
+
+    /// A run that this board had begun has ended. Who is blocked by that, and was not before?
+    pub(super) fn ended(&mut self, slot: usize, run: Ended, now: DateTime<Utc>) -> Vec<Blocked> {
+        self.slots[slot].ended(run.state, now);
+        self.told_of(slot, run)
+    }
+
+    /// A run that somebody asked for has ended, which counts for those that come after it as any other.
+    pub(super) fn ended_by_hand(&mut self, slot: usize, run: Ended) -> Vec<Blocked> {
+        self.slots[slot].ended_by_hand(run.state);
+        self.told_of(slot, run)
+    }
+
+    /// A run that never ends has written something.
+    pub(super) fn committed(&mut self, slot: usize) {
+        if self.slots[slot].rule.is_continuous() {
+            self.slots[slot].works();
+            self.owe_followers(slot, true);
+        }
+    }
+
+    /// A try of the run at hand failed, and the next one comes at an instant.
+    pub(super) fn retrying(&mut self, slot: usize, failed: u32, at: DateTime<Utc>) {
+        self.slots[slot].retrying(failed, at);
+    }
+
+    /// Nothing is begun of these until they are released as often.
+    pub(super) fn hold(&mut self, slot: usize) {
+        self.slots[slot].held += 1;
+    }
+
+    /// See [`hold`](Self::hold).
+    pub(super) fn release(&mut self, slot: usize) {
+        self.slots[slot].held = self.slots[slot].held.saturating_sub(1);
+    }
+
+    /// What has changed since it was last asked, to be kept.
+    pub(super) fn take_changed(&mut self) -> Vec<Standing> {
+        let changed = self.slots.iter_mut().filter(|slot| slot.changed);
+        changed
+            .map(|slot| {
+                slot.changed = false;
+                slot.keep.clone()
+            })
+            .collect()
+    }
+
+    /// Keeping failed: it is tried again with the next change.
+    pub(super) fn keep_again(&mut self, standings: &[Standing]) {
+        for standing in standings {
+            if let Some(slot) = self.find(&standing.name) {
+                self.slots[slot].changed = true;
+            }
+        }
+    }
+
+    fn is_ready(&self, index: usize, now: DateTime<Utc>) -> bool {
+        let slot = &self.slots[index];
+        slot.is_free(now) && slot.waits.is_empty() && slot.blocked_by.is_none()
+    }
+
+    fn begin(&mut self, slot: usize) {
+        self.slots[slot].begin();
+        if self.slots[slot].rule.is_continuous() {
+            self.find_blocked();
+        }
+    }
+
+    fn told_of(&mut self, slot: usize, run: Ended) -> Vec<Blocked> {
+        for other in &mut self.slots {
+            other.waits.remove(&slot);
+        }
+        let blocked = self.find_blocked();
+        let moved = self.slots[slot].has_moved(run.state, run.moved);
+        if run.state == RunState::Done && !self.slots[slot].rule.is_continuous() {
+            self.owe_followers(slot, moved);
+        }
+        blocked
+    }
+
+    fn owe_followers(&mut self, upstream: usize, moved: bool) {
+        for follower in 0..self.slots.len() {
+            let rule = &self.slots[follower].rule;
+            if !rule.upstream().contains(&upstream) || !(moved || rule.follows_always()) {
+                continue;
+            }
+            let waits: BTreeSet<usize> = self.slots[follower]
+                .rule
+                .upstream()
+                .iter()
+                .copied()
+                .filter(|other| *other != upstream && self.slots[*other].is_busy())
+                .collect();
+            self.slots[follower].follow(waits);
+        }
+    }
+
+    /// Who stands behind a failure, and did not before.
+    fn find_blocked(&mut self) -> Vec<Blocked> {
+        let mut newly = vec![];
+        for &slot in &self.order {
+            let stands = |other: &usize| {
+                self.slots[*other].keep.ended == Some(RunStatus::Failed)
+                    || self.slots[*other].blocked_by.is_some()
+            };
+            let by = self.slots[slot].rule.upstream().iter().copied().find(stands);
+            if let (None, Some(by)) = (self.slots[slot].blocked_by, by) {
+                newly.push(Blocked { slot, by });
+            }
+            self.slots[slot].blocked_by = by;
+        }
+        newly
+    }
+}

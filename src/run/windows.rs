@@ -1,0 +1,287 @@
+//! The windows that one run of a mart builds: those that are missing, not ended when they were built, within the lookback, stale where the policy says so, or
+//! asked for. Each is a commit of its own on a track of its own, so that a run which was stopped goes on where it stopped.
+
+use std::{sync::Arc, time::Duration};
+
+use arrow::{
+    array::{Array, BooleanArray, RecordBatch},
+    compute::kernels::cmp::{gt_eq, lt},
+    datatypes::SchemaRef,
+};
+use chrono::{DateTime, NaiveDate, Utc};
+use futures::{StreamExt, stream::FuturesUnordered};
+
+use super::{
+    blocking,
+    event::Event,
+    ledger::{Inputs, Ledger, WindowState, query_digest},
+    mart::{Built, Goal, MartRun},
+    params,
+    tally::Tally,
+};
+use crate::{
+    connector::error::{Error, ErrorKind, Result},
+    engine::params::scalar,
+    failpoint,
+    model::{
+        name::{AttemptId, Track},
+        time::day_start,
+        unit::{Progress, Record, Scope},
+        value::Value,
+        window::{Window, Windows},
+    },
+};
+
+/// Builds between two rounds of maintenance, as slices have them.
+const MAINTAIN_EVERY: u64 = 50;
+/// How long one round may take.
+const MAINTAIN_BUDGET: Duration = Duration::from_secs(30);
+
+/// The windows that `backfill` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backfill {
+    /// The first day.
+    pub from: NaiveDate,
+    /// The last day, which is in.
+    pub last: NaiveDate,
+    /// Only windows of them that a run would build, or that are stale.
+    pub stale: bool,
+}
+
+impl MartRun<'_> {
+    /// Builds what is due, or what was asked for, several windows at once.
+    pub(super) async fn run_windows(
+        &self,
+        windows: &Windows,
+        inputs: &Inputs,
+        asked: Option<&Backfill>,
+        everything: bool,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let digest = query_digest(self.sql, self.member, windows);
+        let ledger = self.runtime.read_ledger(&self.track, windows, &digest, inputs, &self.sink).await?;
+        if ledger.vanished {
+            self.forget(windows, tally).await?;
+        }
+        let due = match asked {
+            Some(asked) => self.asked(&ledger, asked).await?,
+            None if everything => ledger.states.iter().map(|state| state.window).collect(),
+            None => ledger.due().map(|state| state.window).collect(),
+        };
+        failpoint::pass("run.windows.planned");
+        let goal = |window: Window| Goal {
+            track: self.track.of_window(&window.key()),
+            window: Some(window),
+            params: params::of_table(&self.member.facts, Some(windows), Some(&window), self.clock.now()),
+            fingerprint: digest.clone(),
+            inputs: inputs.of(&window),
+        };
+        let goals: Vec<Goal> = due.into_iter().map(goal).collect();
+        let before = ledger.built().filter_map(|state| Some(state.record.as_ref()?.seq)).sum();
+        self.build_all(&goals, before, tally).await?;
+        if let Some(asked) = asked.filter(|asked| !asked.stale) {
+            let (history, name, asked) = (Arc::clone(&self.runtime.history), self.track.name(), *asked);
+            blocking(move || history.end_backfill(&name, asked.from, asked.last)).await?;
+        }
+        Ok(())
+    }
+
+    /// Builds windows, some at once. One whose checks block it does not hold up the others; after any other failure no new ones are begun.
+    /// `before` = builds that the table has seen, which maintenance goes by.
+    async fn build_all(&self, goals: &[Goal], before: u64, tally: &mut Tally) -> Result<()> {
+        let total = goals.len() as u64;
+        self.observer.event(&self.track, &Event::Windows { done: 0, total });
+        let at_once = self.runtime.project.parallel.max(1);
+        let (mut waiting, mut running) = (goals.iter(), FuturesUnordered::new());
+        let (mut done, mut failed) = (0, Failed::default());
+        loop {
+            while running.len() < at_once
+                && failed.world.is_none()
+                && let Some(goal) = waiting.next()
+            {
+                running.push(self.build_one(goal));
+            }
+            let Some((goal, built)) = running.next().await else { break };
+            match built {
+                Ok(built) => self.count(goal, &built, tally),
+                Err(error) => failed.take(of_window(goal, error)),
+            }
+            done += 1;
+            self.observer.event(&self.track, &Event::Windows { done, total });
+            if (before + done).is_multiple_of(MAINTAIN_EVERY)
+                && let Err(error) = self.sink.maintain(MAINTAIN_BUDGET).await
+            {
+                tally.note(&format!("maintenance did not succeed: {error}"));
+            }
+        }
+        failed.into_result()
+    }
+
+    async fn build_one<'g>(&self, goal: &'g Goal) -> (&'g Goal, Result<Built>) {
+        (goal, self.build_in_time(goal).await)
+    }
+
+    /// One window has the time that a run of a whole table has.
+    async fn build_in_time(&self, goal: &Goal) -> Result<Built> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "cancelled; windows that are built stay"));
+        }
+        let timeout = self.info.retry.timeout;
+        tokio::time::timeout(timeout.get(), self.build(goal)).await.unwrap_or_else(|_| {
+            let message = format!("the window took longer than the timeout of {timeout}");
+            Err(Error::new(ErrorKind::Timeout, message)
+                .hint("raise `retry.timeout`, or choose a shorter grain"))
+        })
+    }
+
+    /// The windows that a backfill still has to build: one that was stopped goes on.
+    async fn asked(&self, ledger: &Ledger, asked: &Backfill) -> Result<Vec<Window>> {
+        let range = range(&ledger.windows, asked, self.clock.now())?;
+        let inside = ledger.states.iter().filter(|state| range.contains(&state.window));
+        if asked.stale {
+            return Ok(inside.filter(|state| state.why.is_some()).map(|state| state.window).collect());
+        }
+        let (history, name) = (Arc::clone(&self.runtime.history), self.track.name());
+        let (from, last, now) = (asked.from, asked.last, self.clock.now());
+        let begun = blocking(move || history.begin_backfill(&name, from, last, now)).await?;
+        let built = |state: &&WindowState| state.record.as_ref().is_some_and(|record| record.at >= begun);
+        Ok(inside.filter(|state| !built(state)).map(|state| state.window).collect())
+    }
+
+    /// The table is gone: what records say of its rows is no longer so.
+    async fn forget(&self, windows: &Windows, tally: &mut Tally) -> Result<()> {
+        let note = "the table is gone: all windows are built again";
+        tally.note(note);
+        self.observer.event(&self.track, &Event::Note(note.to_owned()));
+        let prefix = self.track.windows_prefix();
+        for (key, old) in self.sink.records(&prefix).await? {
+            let Some(window) = key.strip_prefix(&prefix).filter(|_| old.progress != Progress::Start) else {
+                continue;
+            };
+            if windows.parse(window).is_some() {
+                let track = self.track.of_window(window);
+                self.sink.set_record(&track, Some(old.seq), &unbuilt(old.seq, self.clock.now())).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The record of a window that counts as not built, after the one of this number.
+pub(super) fn unbuilt(seq: u64, at: DateTime<Utc>) -> Record {
+    Record { seq: seq + 1, progress: Progress::Start, attempt: AttemptId::fresh(), at, rows: 0 }
+}
+
+/// What went wrong with windows.
+#[derive(Default)]
+struct Failed {
+    /// The first that a check blocked, and how many were blocked.
+    blocked: Option<Error>,
+    others: u64,
+    /// The first other failure.
+    world: Option<Error>,
+}
+
+impl Failed {
+    fn take(&mut self, error: Error) {
+        match (error.kind, &self.blocked, &self.world) {
+            (ErrorKind::CheckFailed, None, _) => self.blocked = Some(error),
+            (ErrorKind::CheckFailed, Some(_), _) => self.others += 1,
+            (_, _, None) => self.world = Some(error),
+            (_, _, Some(_)) => {}
+        }
+    }
+
+    fn into_result(self) -> Result<()> {
+        let Some(error) = self.world.or(self.blocked) else { return Ok(()) };
+        if self.others == 0 || error.kind != ErrorKind::CheckFailed {
+            return Err(error);
+        }
+        let message = format!("{} (and checks block {} more windows)", error.message, self.others);
+        Err(Error { message, ..error })
+    }
+}
+
+fn of_window(goal: &Goal, error: Error) -> Error {
+    let Some(window) = goal.window else { return error };
+    // What a check says names its window.
+    if matches!(error.kind, ErrorKind::Cancelled | ErrorKind::CheckFailed) {
+        return error;
+    }
+    Error { message: format!("window {window}: {}", error.message), ..error }
+}
+
+/// The windows that a backfill means; refused where there can be none.
+pub(super) fn range(windows: &Windows, asked: &Backfill, now: DateTime<Utc>) -> Result<Vec<Window>> {
+    let wrong = |message: String, hint: String| Err(Error::new(ErrorKind::Unsupported, message).hint(hint));
+    let (from, until) = (
+        day_start(windows.zone, asked.from),
+        day_start(windows.zone, asked.last.succ_opt().unwrap_or(asked.last)),
+    );
+    let first = windows.at(windows.start).first_day();
+    if asked.last < asked.from {
+        return wrong(
+            format!("the range ends on {} and begins on {}", asked.last, asked.from),
+            "`--last` is the last day that is in".to_owned(),
+        );
+    }
+    if windows.at(from).until <= windows.start {
+        let message = format!("{} lies before the mart's first window, {first}", asked.from);
+        return wrong(message, format!("begin with {first}, or move `window.start`"));
+    }
+    if from > now {
+        return wrong(format!("{} has not begun yet", asked.from), String::new());
+    }
+    Ok(windows.between(from, until.min(now)))
+}
+
+/// Which rows lie in a window.
+#[derive(Clone)]
+pub(super) struct Inside {
+    column: String,
+    from: Value,
+    until: Value,
+}
+
+impl Inside {
+    /// By the target's column.
+    pub(super) fn of(windows: &Windows, window: &Window, target: &SchemaRef) -> Result<Self> {
+        let column = &windows.column;
+        let field = target.field_with_name(column).map_err(|_| {
+            let message = format!("the rows have no column `{column}`, by which they lie in windows");
+            Error::new(ErrorKind::SchemaChanged, message)
+                .hint("add it to the query, or name another one in [window]")
+        })?;
+        let (from, until) = window.bounds(field.data_type()).ok_or_else(|| {
+            let message =
+                format!("column `{column}` is {}: no row lies in a window by it", field.data_type());
+            Error::new(ErrorKind::SchemaChanged, message).hint("a date or a timestamp is needed")
+        })?;
+        Ok(Self { column: column.clone(), from, until })
+    }
+
+    pub(super) fn into_scope(self) -> Scope {
+        Scope::Window { column: self.column, from: self.from, until: self.until }
+    }
+
+    /// Fails where a row lies outside: it would be there twice after the next build.
+    pub(super) fn check(&self, batch: &RecordBatch, track: &Track) -> Result<()> {
+        let column = batch.column_by_name(&self.column).ok_or_else(|| {
+            Error::new(ErrorKind::SchemaChanged, format!("the rows have no column `{}`", self.column))
+        })?;
+        let kind = column.data_type();
+        let bound = |value: &Value| {
+            scalar(value).cast_to(kind).and_then(|value| value.to_scalar()).map_err(Error::from)
+        };
+        let after = gt_eq(column, &bound(&self.from)?).map_err(Error::from)?;
+        let before = lt(column, &bound(&self.until)?).map_err(Error::from)?;
+        let holds = |found: &BooleanArray, row| found.is_valid(row) && found.value(row);
+        if (0..batch.num_rows()).all(|row| holds(&after, row) && holds(&before, row)) {
+            return Ok(());
+        }
+        let message =
+            format!("mart `{}`: a row lies outside of its window by `{}`", track.name(), self.column);
+        Err(Error::new(ErrorKind::BadData, message)
+            .hint("bound the query by `:window.from` and `:window.until` on what `window.column` is made of"))
+    }
+}

@@ -1,0 +1,8 @@
+//! `serve`: a project by itself, from the outside.
+
+mod firing;
+mod health;
+mod reload;
+mod serving;
+mod socket;
+mod stopping;

@@ -1,0 +1,99 @@
+//! SIGTERM, and a death without one.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::serving::{CALLS, PATIENCE, PROJECT, Serving, arrived, project, runs};
+use crate::support::project::Sandbox;
+
+/// Somebody writes to the target, so that a commit waits.
+fn hold(sandbox: &Sandbox) -> Connection {
+    let held = Connection::open(sandbox.path("store.db")).unwrap();
+    held.busy_timeout(PATIENCE).unwrap();
+    held.execute_batch("BEGIN IMMEDIATE").unwrap();
+    held
+}
+
+/// A daemon that has moved one row, and waits with another one for whoever holds the target.
+fn waiting(sandbox: &Sandbox) -> (Serving<'_>, Connection) {
+    let serving = Serving::start(sandbox);
+    sandbox.sqlite("bot.db", "INSERT INTO calls (seconds) VALUES (7)");
+    serving.until("a row arrives", || arrived(sandbox) == 1);
+    let held = hold(sandbox);
+    sandbox.sqlite("bot.db", "INSERT INTO calls (seconds) VALUES (8)");
+    // Whoever finds nothing new ends at once, whoever holds the target.
+    let going = || serving.member("calls")["state"] == "runs";
+    let still = || {
+        std::thread::sleep(Duration::from_millis(300));
+        going()
+    };
+    serving.until("a run waits", || going() && still() && still());
+    (serving, held)
+}
+
+#[test]
+fn a_slice_that_is_being_written_may_finish() {
+    let sandbox = project();
+    let (serving, held) = waiting(&sandbox);
+    serving.signal("-TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    held.execute_batch("ROLLBACK").unwrap();
+    let ran = serving.ended().done();
+    assert_eq!(arrived(&sandbox), 2, "{ran:#?}");
+    assert_eq!(runs(&sandbox, "calls", "running"), 0);
+}
+
+#[test]
+fn what_takes_longer_than_the_grace_is_rolled_back_and_begun_again() {
+    let sandbox = project();
+    sandbox.write("vitrina.toml", &format!("{PROJECT}\n[daemon]\ngrace = \"100ms\"\n"));
+    let (serving, held) = waiting(&sandbox);
+    serving.stop().done();
+    held.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(arrived(&sandbox), 1);
+    let serving = Serving::start(&sandbox);
+    serving.until("the row arrives", || arrived(&sandbox) == 2);
+    serving.stop().done();
+}
+
+#[test]
+fn what_a_kill_cut_short_or_missed_is_run_once() {
+    let sandbox = project();
+    sandbox.write("pipelines/calls.toml", &CALLS.replace("every = \"1s\"", "every = \"2s\""));
+    let serving = Serving::start(&sandbox);
+    sandbox.sqlite("bot.db", "INSERT INTO calls (seconds) VALUES (7)");
+    serving.until("a row arrives", || arrived(&sandbox) == 1);
+    serving.kill();
+    // From here on it is due each hour: were it not for what was missed, it would wait.
+    let seen = "UPDATE schedules SET rule = 'every 1h', owed = 0, left_out = 0, seen = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-5 hours') WHERE name = 'calls'";
+    sandbox.sqlite("data/state/history.db", seen);
+    sandbox.write("pipelines/calls.toml", &CALLS.replace("every = \"1s\"", "every = \"1h\""));
+    let before = runs(&sandbox, "calls", "done");
+    sandbox.sqlite("bot.db", "INSERT INTO calls (seconds) VALUES (8)");
+    let serving = Serving::start(&sandbox);
+    serving.until("what was missed is run", || arrived(&sandbox) == 2);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(runs(&sandbox, "calls", "done") - before, 1, "five instants were missed, and are one run");
+    assert_eq!(serving.member("calls")["left_out"], 4);
+    serving.stop().done();
+}
+
+#[test]
+fn a_run_that_a_kill_cut_short_goes_on_in_the_next_daemon() {
+    let sandbox = project();
+    sandbox.sqlite("bot.db", "INSERT INTO calls (seconds) VALUES (7)");
+    let serving = Serving::spawn(&sandbox, &[("VITRINA_FAILPOINT", "run.commit.after")]);
+    let ran = serving.ended();
+    assert_eq!(ran.code, None, "the failpoint did not kill it: {ran:#?}");
+    assert_eq!(arrived(&sandbox), 1);
+    // Its schedule is hours away by now; the run is owed all the same, and the mart behind it.
+    sandbox.sqlite("data/state/history.db", "UPDATE schedules SET rule = 'every 100d' WHERE name = 'calls'");
+    sandbox.write("pipelines/calls.toml", &CALLS.replace("every = \"1s\"", "every = \"100d\""));
+    let serving = Serving::start(&sandbox);
+    serving.until("the run goes on", || runs(&sandbox, "calls", "done") == 1);
+    serving.until("the mart follows", || runs(&sandbox, "busy", "done") == 1);
+    assert_eq!(arrived(&sandbox), 1);
+    assert_eq!(runs(&sandbox, "calls", "interrupted") + runs(&sandbox, "calls", "running"), 1);
+    serving.stop().done();
+}

@@ -18,7 +18,7 @@ pub(super) async fn serve(daemon: Arc<Daemon>, stop: CancellationToken) -> Resul
     let Some(token) = project.bot.as_ref().and_then(|bot| bot.token.as_ref()) else { return Ok(()) };
     let token = match secret::read(token, "the bot's token", &project.root).await {
         Ok(token) => token,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+        Err(error) if error.kind == ErrorKind::NotFound => {
             tracing::info!("the bot is not served: {error}");
             return Ok(());
         }

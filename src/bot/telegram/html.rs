@@ -164,6 +164,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         #[test]
         fn no_message_is_too_long_and_no_word_is_lost(
             texts in proptest::collection::vec(("[a-zа-я<&🙂 \n]{0,6000}", 0..3_u8), 1..4),

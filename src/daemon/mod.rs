@@ -10,6 +10,7 @@
 
 mod alarm;
 mod board;
+mod bot;
 mod by_hand;
 pub mod client;
 mod conductor;
@@ -110,6 +111,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
     tasks.spawn("socket", socket.task(&daemon));
     tasks.spawn("reload", daemon.task(reload::reload));
     tasks.spawn("manager", daemon.task(manager::beat));
+    tasks.spawn("bot", daemon.task(bot::serve));
     if let Some(health) = health {
         tasks.spawn("health", health::task(&daemon, health));
     }

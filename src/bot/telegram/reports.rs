@@ -74,6 +74,24 @@ impl Answers for ProjectReports {
         }
     }
 
+    async fn stale(&self, report: &str) -> Vec<String> {
+        let (runtime, _) = self.reports();
+        let project = runtime.project();
+        let Some(report) = project.bot.as_ref().and_then(|bot| bot.reports.get(report)) else {
+            return vec![];
+        };
+        let mut stale = vec![];
+        for mart in runtime.versions(&report.reads).await.marts {
+            // One that cannot be asked fails the report itself, which is told.
+            if let Ok(Some(freshness)) = runtime.freshness(&mart).await
+                && freshness.is_stale()
+            {
+                stale.push(mart.to_string());
+            }
+        }
+        stale
+    }
+
     async fn failing(&self) -> BTreeMap<String, String> {
         let (runtime, _) = self.reports();
         let runs = runtime.history().list(&RunFilter { names: None }, RUNS).unwrap_or_else(|error| {

@@ -78,7 +78,9 @@ const RULES: &[(&str, &[&str])] = &[
         "daemon/",
         &[
             "model",
+            "bot::telegram",
             "connector::error",
+            "connector::secret",
             "state",
             "run",
             "schedule",

@@ -36,6 +36,7 @@ const RULES: &[(&str, &[&str])] = &[
             "run::Runtime",
         ],
     ),
+    ("bot/dialog/tests/", &["model", "config"]),
     ("bot/access.rs", &["config::bot", "config::project", "state::bot"]),
     ("bot/due.rs", &["model", "config::bot", "schedule", "state::bot"]),
     ("bot/users_csv.rs", &["state::bot"]),

@@ -290,7 +290,7 @@ mod tests {
             assert!(sent.is_sorted_by_key(|(_, id)| *id), "chat {chat} lost its order");
             for (i, (at, _)) in sent.iter().enumerate() {
                 for (n, (later, _)) in sent[i..].iter().enumerate() {
-                    let refilled = (*later - *at).as_secs() + u64::from(TELEGRAM.chat_burst);
+                    let refilled = later.saturating_sub(*at).as_secs() + u64::from(TELEGRAM.chat_burst);
                     assert!(n as u64 <= refilled, "chat {chat} was flooded");
                 }
                 let minute = sent[i..].iter().take_while(|(later, _)| *later < *at + MINUTE).count();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use arrow::datatypes::SchemaRef;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use indexmap::IndexMap;
 
 use super::lineage::{Input, Table};
@@ -29,6 +29,8 @@ pub struct UnitTest {
     pub line: usize,
     /// What is there before it runs; everything that the member reads is in it.
     pub given: Vec<Given>,
+    /// The day whose windows are built; `None` = the member has none.
+    pub window: Option<NaiveDate>,
     /// What the clock says.
     pub now: DateTime<Utc>,
     /// Parameters of a workbook, by hand.

@@ -28,7 +28,7 @@ use crate::{
         screen::Block,
     },
     config::{
-        bot::{AskKind, Bot, FileKind, Report, Show},
+        bot::{AskKind, FileKind, Report, Show},
         project::Language,
     },
     connector::error::{Error, ErrorKind},
@@ -105,7 +105,6 @@ impl From<Error> for Failure {
 /// One report that is being answered.
 pub(super) struct Work<'a> {
     pub(super) runtime: &'a Runtime,
-    pub(super) bot: &'a Bot,
     pub(super) report: &'a Report,
     pub(super) rules: RowRules,
     pub(super) asked: Asked,
@@ -151,7 +150,6 @@ impl Reports {
             let _slot = self.slots.acquire().await;
             let work = Work {
                 runtime: &self.runtime,
-                bot,
                 report,
                 rules,
                 asked,

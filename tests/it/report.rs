@@ -105,10 +105,9 @@ fn shop() -> Sandbox {
         for (region, manager, money) in
             [("mrf1", "Анна", 1_000), ("mrf2", "Пётр", 500), ("mrf2", "=cmd <b>", 7)]
         {
-            sql += &format!(
-                "INSERT INTO sales (day, region, manager, money) VALUES ('2026-01-0{day}', '{region}', '{manager}', {});",
-                money * day
-            );
+            let money = money * day;
+            let values = format!("('2026-01-0{day}', '{region}', '{manager}', {money})");
+            sql += &["INSERT INTO sales (day, region, manager, money) VALUES ", &values, ";"].concat();
         }
     }
     sql += "INSERT INTO sales (day, region, manager, money) VALUES ('2026-01-05', NULL, 'никто', 999999);";

@@ -21,7 +21,9 @@ pub(crate) struct Test {
     /// `given."mart.revenue"` and `given."pipeline.orders"` are tables as SQL names them. Columns that are left out are NULL; tables that are left out are empty.
     #[serde(default)]
     pub(crate) given: IndexMap<String, GivenRows>,
-    /// What `now()` says, and what day relative periods are counted from; midnight of 2000-01-01 unless told. Without zone it is in the project's.
+    /// The day whose windows are built, of a mart with `[window]`: `2026-01-01`; of a longer grain the window that it lies in.
+    pub(crate) window: Option<Scalar>,
+    /// What `now()` says, and what day relative periods are counted from; the end of the tested window, or midnight of 2000-01-01, unless told. Without zone it is in the project's.
     pub(crate) now: Option<Scalar>,
     /// Parameters of a workbook, in place of the defaults in its `[with]`.
     #[serde(default)]

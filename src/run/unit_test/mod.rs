@@ -13,6 +13,7 @@ use self::diff::{Diff, compare};
 use super::{
     RunOptions, Runtime,
     event::{Event, Observer, Outcome, RunState},
+    windows::Backfill,
 };
 use crate::{
     config::{
@@ -100,7 +101,8 @@ async fn judge(sandbox: &Sandbox, test: &UnitTest) -> Result<Vec<Failure>> {
     let clock: Arc<dyn Clock> = Arc::new(FixedClock::at(test.now));
     let runtime = Runtime::open(Arc::clone(&sandbox.project), clock)?;
     sandbox.remember_target(&runtime, test).await?;
-    let options = RunOptions { with: test.with.clone(), ..RunOptions::default() };
+    let backfill = test.window.map(|day| Backfill { from: day, last: day, stale: false });
+    let options = RunOptions { with: test.with.clone(), backfill, ..RunOptions::default() };
     let members = [(test.job.clone(), test.member.clone())];
     let silent: Arc<dyn Observer> = Arc::new(Silent);
     let outcomes = runtime.run(&members, &options, &silent, &CancellationToken::new()).await;

@@ -25,6 +25,7 @@ use crate::{
         delivery::Mode,
         name::{AttemptId, Facts, JobKind, Member},
         position::Position,
+        time::day_start,
         unit::{Build, Progress, Record},
     },
 };
@@ -200,6 +201,12 @@ fn prepare(own: &mut Project, project: &Project, test: &UnitTest) {
                 let file = workbook.file.strip_prefix(&project.root).map(|file| own.root.join(file));
                 // One that lies outside the project's folder must not be touched either.
                 workbook.file = file.unwrap_or_else(|_| own.root.join("workbook.xlsx"));
+            }
+            // A test holds wherever the project begins its windows.
+            if let MartOutput::Table { windows: Some(windows), .. } = &mut member.output
+                && let Some(day) = test.window
+            {
+                windows.start = windows.start.min(windows.at(day_start(windows.zone, day)).from);
             }
         }
     }

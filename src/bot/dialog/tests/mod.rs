@@ -69,13 +69,20 @@ ask.period = { kind = "date_range", default = "yesterday" }
 ask.region = { kind = "choice", title = "Регион", from = "matrix.region", many = true, user = "region" }
 "#;
 
+const REPORT: &str = r#"
+[report.rNUMBER]
+title = "Отчёт NUMBER"
+roles = ["executive"]
+sql = "SELECT 1 AS one"
+"#;
+
 /// The bot of these tests.
 pub(crate) fn bot() -> Bot {
     let folder = tempfile::tempdir().unwrap();
     let project = "[project]\nname = \"t\"\n[matrix.region]\nmrf1 = { title = \"Центр\" }\nmrf2 = { title = \"Северо-Запад\" }\nmrf3 = { title = \"Волга\" }\n";
     let mut text = BOT.to_owned();
     for number in 1..=10 {
-        text.push_str(&format!("[report.r{number}]\ntitle = \"Отчёт {number}\"\nroles = [\"executive\"]\nsql = \"SELECT 1 AS one\"\n"));
+        text += &REPORT.replace("NUMBER", &number.to_string());
     }
     std::fs::write(folder.path().join("vitrina.toml"), project).unwrap();
     std::fs::write(folder.path().join("bot.toml"), text).unwrap();

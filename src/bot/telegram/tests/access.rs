@@ -114,9 +114,9 @@ async fn users_are_listed_found_and_exported() {
     rig.write(BOSS, "/users");
     rig.press(BOSS, BOSS, "Выгрузить").await;
     let file = rig.fake.wait_for(super::rig::SOON, |fake| {
-        let documents =
+        let mut documents =
             fake.messages(BOSS).into_iter().filter_map(|message| message.get("document").cloned());
-        documents.last().and_then(|document| fake.upload(document["file_id"].as_str()?))
+        documents.next_back().and_then(|document| fake.upload(document["file_id"].as_str()?))
     });
     let csv = String::from_utf8(file.await.unwrap().to_vec()).unwrap();
     assert!(csv.starts_with("id,name,") && csv.contains("7,Анна <i>,user_7,member,regional"), "{csv}");

@@ -22,6 +22,7 @@ use crate::{
         text_rows::TextRows,
         time::{Period, date_from_days, day_start, instant},
         value::Value,
+        window::Windows,
     },
 };
 
@@ -101,6 +102,13 @@ impl<'a> Subject<'a> {
         }
     }
 
+    fn windows(self) -> Option<&'a Windows> {
+        match self {
+            Self::Mart(member) => member.windows(),
+            Self::Pipeline(_) => None,
+        }
+    }
+
     fn is_native(self) -> bool {
         matches!(self, Self::Mart(MartMember { output: MartOutput::Table { sql, .. }, .. }) if sql.native)
     }
@@ -155,7 +163,11 @@ impl<'a> Judge<'a> {
         let Case { raw, node, .. } = case;
         let text = report.sources().files.get(node.file.as_ref());
         let line = text.map_or(1, |text| text[..node.span.start].matches('\n').count() + 1);
-        let now = self.now(raw.now.as_ref(), node.at(&["now"]), report);
+        let window = window(case, report);
+        let now = match window {
+            Some(window) if raw.now.is_none() => window.ends,
+            _ => self.now(raw.now.as_ref(), node.at(&["now"]), report),
+        };
         let with = self.with(case, now, report);
         let given = self.given(case, report);
         let expect = self.expect(case, report);
@@ -167,6 +179,7 @@ impl<'a> Judge<'a> {
             path: node.file.to_path_buf(),
             line,
             given,
+            window: window.map(|window| window.day),
             now,
             with,
             expect: expect?,
@@ -247,6 +260,41 @@ impl<'a> Judge<'a> {
                 }
             }
             Err(error) => report.value(node, "bad-cell", error.to_string(), ""),
+        }
+    }
+}
+
+/// The day whose windows are built.
+#[derive(Clone, Copy)]
+struct TestedDay {
+    day: NaiveDate,
+    /// When the last of them ends.
+    ends: DateTime<Utc>,
+}
+
+fn window(case: &Case<'_>, report: &mut Report<'_>) -> Option<TestedDay> {
+    let node = case.node.at(&["window"]);
+    match (case.subject.windows(), case.raw.window.as_ref().map(value::value)) {
+        (None, None) => None,
+        (None, Some(_)) => {
+            let message = "`window` goes with a mart that has [window]";
+            report.value(node, "conflicting-keys", message, "leave it out");
+            None
+        }
+        (Some(_), None) => {
+            let message = "which window is tested?";
+            report.value(case.node.at(&["name"]), "missing-key", message, "window = 2026-01-31");
+            None
+        }
+        (Some(windows), Some(Value::Date(days))) => {
+            let day = date_from_days(days);
+            let next = day_start(windows.zone, day.succ_opt().unwrap_or(day));
+            let ends = windows.at(day_start(windows.zone, day)).until.max(next);
+            Some(TestedDay { day, ends })
+        }
+        (Some(_), Some(_)) => {
+            report.value(node, "bad-date", "`window` is no date", "2026-01-31");
+            None
         }
     }
 }

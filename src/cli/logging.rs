@@ -13,7 +13,10 @@ const VARIABLE: &str = "VITRINA_LOG";
 pub(super) fn start(verbose: u8, quiet: bool, color: bool) {
     let level = match verbose {
         _ if quiet => "off",
-        0 => "warn,datafusion=error,deltalake=error,deltalake_core=error,buoyant_kernel=error",
+        // What a run tells is drawn by whoever asked for it.
+        0 => {
+            "warn,vitrina::run::log=off,datafusion=error,deltalake=error,deltalake_core=error,buoyant_kernel=error"
+        }
         1 => "vitrina=info,warn",
         2 => "vitrina=debug,info",
         _ => "trace",

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Daemon, lock};
@@ -66,7 +66,8 @@ impl Daemon {
                 self.wake.notify_one();
             }
             Event::Retrying { wait, attempt, .. } => {
-                let at = self.clock.now() + TimeDelta::from_std(*wait).unwrap_or_default();
+                // As it is kept.
+                let at = (self.clock.now() + TimeDelta::from_std(*wait).unwrap_or_default()).trunc_subsecs(6);
                 let mut board = self.board();
                 if let Some(slot) = board.find(name) {
                     board.retrying(slot, *attempt, at);

@@ -18,6 +18,7 @@ use crate::{
         lock::Lock,
         project::{MartOutput, PipelineMember, Project, SourceKind, Sql},
     },
+    engine::params::window_types,
     engine::typing::{ColumnUse, Known, Origin, ParamTypes, TableName, column_origins, quoted},
     model::{
         column::Unlisted,
@@ -148,8 +149,12 @@ impl Follow<'_> {
         let mart = self.project.marts.get(&node.job);
         let member = mart.and_then(|mart| mart.members.iter().find(|member| member.member == node.member));
         match member.map(|member| (&member.output, &member.facts)) {
-            Some((MartOutput::Table { sql, .. }, facts)) => {
-                self.query(sql, None, &params(facts), Place::Job(node.kind, node.job.clone()));
+            Some((MartOutput::Table { sql, windows, .. }, facts)) => {
+                let mut params = params(facts);
+                if windows.is_some() {
+                    params.extend(window_types());
+                }
+                self.query(sql, None, &params, Place::Job(node.kind, node.job.clone()));
             }
             Some((MartOutput::Workbook(workbook), facts)) => {
                 let params = workbook_params(workbook, facts);

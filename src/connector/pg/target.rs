@@ -65,7 +65,7 @@ impl Target<'_> {
         let mut left_out = vec![];
         let mut fields = match &found {
             Some(table) => {
-                self.check_record(table, records.any().await?).await?;
+                self.check_record(table, &records).await?;
                 self.fit(table, &wanted, &mut make, &mut left_out)?
             }
             None => {
@@ -137,13 +137,12 @@ impl Target<'_> {
         Ok(wanted)
     }
 
-    /// Rows that no record explains could be doubled or wiped: their owner has to say what they are.
-    async fn check_record(&self, table: &Table, recorded: bool) -> Result<()> {
-        if recorded {
-            return Ok(());
-        }
+    /// Rows that no record explains could be doubled or wiped: their owner has to say what they are. Rows are looked for first: another track
+    /// that commits its first unit at this moment shows its record together with them.
+    async fn check_record(&self, table: &Table, records: &Records<'_>) -> Result<()> {
         let sql = format!("SELECT 1 FROM {} LIMIT 1", table.sql());
-        if self.session.row(&sql).await.map_err(|error| self.failed(error))?.is_some() {
+        let filled = self.session.row(&sql).await.map_err(|error| self.failed(error))?.is_some();
+        if filled && !records.any().await? {
             let message = format!("{} holds rows, and no record says where they came from", self.shown());
             return Err(Error::new(ErrorKind::NoRecord, message));
         }

@@ -54,7 +54,7 @@ impl Target<'_> {
         let mut left_out = vec![];
         let mut fields = match &found {
             Some(table) => {
-                self.check_record(table, records.any()?)?;
+                self.check_record(table, &records)?;
                 self.fit(table, &wanted, &mut make, &mut left_out)?
             }
             None => {
@@ -127,14 +127,12 @@ impl Target<'_> {
         Ok(wanted)
     }
 
-    /// Rows that no record explains could be doubled or wiped: their owner has to say what they are.
-    fn check_record(&self, table: &Table, recorded: bool) -> Result<()> {
-        if recorded {
-            return Ok(());
-        }
+    /// Rows that no record explains could be doubled or wiped: their owner has to say what they are. Rows are looked for first: another track
+    /// that commits its first unit at this moment shows its record together with them.
+    fn check_record(&self, table: &Table, records: &Records<'_>) -> Result<()> {
         let sql = format!("SELECT 1 FROM {} LIMIT 1", quote(&table.name));
         let filled = self.connection.prepare(&sql).and_then(|mut statement| statement.exists([]));
-        if filled.map_err(|error| self.failed(error))? {
+        if filled.map_err(|error| self.failed(error))? && !records.any()? {
             let message = format!("{} holds rows, and no record says where they came from", self.shown());
             return Err(Error::new(ErrorKind::NoRecord, message));
         }

@@ -64,7 +64,7 @@ fn clickhouse_keeps_windows() {
         &format!("{PROJECT}{}", CLICKHOUSE.replace("DATABASE", &place.config.database)),
     );
     plays(&project, || drop(place.run(&format!("DROP TABLE {}", place.table("daily")))));
-    let parts = place.run("SELECT count(DISTINCT partition) FROM system.parts WHERE active AND table = 'daily' AND database = currentDatabase()");
+    let parts = place.inside("SELECT count(DISTINCT partition) FROM system.parts WHERE active AND table = 'daily' AND database = currentDatabase()");
     assert_eq!(parts.trim(), "5", "a partition for each day");
 }
 
@@ -102,13 +102,13 @@ fn a_mart_inside_postgres_is_cut_too() {
 #[test]
 fn a_mart_inside_clickhouse_is_cut_too() {
     let place = clickhouse::Place::new();
-    place.run("CREATE TABLE events (at DateTime64(6, 'UTC'), amount Int64, name String) ENGINE = MergeTree ORDER BY at");
+    place.inside("CREATE TABLE events (at DateTime64(6, 'UTC'), amount Int64, name String) ENGINE = MergeTree ORDER BY at");
     for ago in 0..=3 {
         let noon = format!("{} 20:00:00", day(ago) - chrono::Days::new(1));
         let insert = format!(
             "INSERT INTO events SELECT toDateTime64('{noon}', 6, 'UTC') + INTERVAL 2 HOUR, {ago}, 'о\\'Нил' FROM numbers(3)"
         );
-        place.run(&insert);
+        place.inside(&insert);
     }
     let region = "[matrix.region]\nmrf1 = { title = \"о'Нил\\\\\" }\n";
     let project = Sandbox::new(&[(
@@ -129,7 +129,7 @@ fn a_mart_inside_clickhouse_is_cut_too() {
     let row = |amount: i64| serde_json::json!({ "amount": amount, "region": "о'Нил\\", "names": 1 });
     assert_eq!(rows, [9, 6, 3, 0].map(row));
     assert!(project.must(&["explain", "daily"]).contains("stay where they are"));
-    place.run("ALTER TABLE events UPDATE amount = -1 WHERE 1 SETTINGS mutations_sync = 2");
+    place.inside("ALTER TABLE events UPDATE amount = -1 WHERE 1 SETTINGS mutations_sync = 2");
     project.vitrina(&["run", "daily"]).says(1, &["check \"знак\" does not hold"]);
     let outside = mart
         .replace("SELECT at,", "SELECT addYears(at, -1) AS early,")

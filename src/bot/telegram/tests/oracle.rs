@@ -1,4 +1,4 @@
-//! Every call of a long evening, judged by typed models of the Bot API that others wrote (PyPI's aiogram), where they are installed.
+//! Every call of a long evening, judged by typed models of the Bot API that others wrote (PyPI's aiogram).
 
 use std::process::Command;
 
@@ -39,10 +39,7 @@ async fn every_call_is_one_that_telegram_knows() {
     for kind in kinds {
         assert!(calls.iter().any(|call| call.method.eq_ignore_ascii_case(kind)), "{kind} was not called");
     }
-    let Ok(python) = std::env::var(PYTHON) else {
-        // Without the judge nothing is claimed; the calls themselves were looked at above.
-        return;
-    };
+    let python = std::env::var(PYTHON).unwrap_or_else(|_| panic!("{PYTHON} is not set: run scripts/test"));
     let judged: Vec<_> = calls
         .iter()
         .map(|call| {

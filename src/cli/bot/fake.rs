@@ -19,7 +19,7 @@ Examples:
   vitrina bot fake
   vitrina bot fake --port 8081 --user 7=Анна --user 8=Иван --group=-100500=Продажи";
 
-/// Who is there unless told: the file's first admin, or else this id.
+/// Who is the admin where the file names none.
 const SOMEONE: i64 = 1;
 
 /// Options of `bot fake`.
@@ -46,17 +46,21 @@ fn person(text: &str) -> std::result::Result<(i64, String), String> {
 
 /// Runs the command, until Ctrl-C.
 pub(super) async fn run(args: &Args, context: &Context) -> Result {
-    let project = context.project()?;
-    let bot = project.bot.clone().ok_or_else(|| {
+    let mut project = (*context.project()?).clone();
+    let bot = project.bot.as_mut().ok_or_else(|| {
         Failure::usage("the project has no bot.toml").hint("the bot is described there: see docs/bot.md")
     })?;
+    if bot.admins.is_empty() {
+        bot.admins.push(SOMEONE);
+    }
+    let bot = bot.clone();
+    let project = Arc::new(project);
     let fake = Fake::start(args.port, TOKEN).await.map_err(|error| Failure {
         exit: Exit::World,
         ..Failure::problem(format!("cannot listen: {error}"))
     })?;
     let language = if project.language == crate::config::project::Language::Ru { "ru" } else { "en" };
-    let admins = if bot.admins.is_empty() { vec![SOMEONE] } else { bot.admins.clone() };
-    for admin in &admins {
+    for admin in &bot.admins {
         fake.user(*admin, &format!("Admin {admin}"), language);
     }
     args.user.iter().for_each(|(id, name)| fake.user(*id, name, language));

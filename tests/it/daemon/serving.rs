@@ -111,7 +111,9 @@ impl<'a> Serving<'a> {
     /// Its log's lines that hold a text.
     pub(super) fn lines(&self, part: &str) -> Vec<Json> {
         let log = self.log();
-        let lines = log.lines().filter(|line| line.contains(part));
+        // The last one may be half written.
+        let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+        let lines = whole.lines().filter(|line| line.contains(part));
         lines
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
             .collect()

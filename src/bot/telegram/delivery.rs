@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     bot::outbox::{Limits, Next, Pacer, Sent},
-    failpoint,
     model::time::Clock,
     state::{
         bot::{BotRecords, outbox::Waiting},
@@ -148,7 +147,6 @@ impl Delivery {
         let sent = match done {
             None => Sent::Settled, // It was taken out of the outbox meanwhile: its chat is gone.
             Some((_, parcel, Verdict::Arrived(shown))) => {
-                failpoint::pass("telegram.arrived");
                 let text = serde_json::to_string(&shown).unwrap_or_default();
                 let user = parcel.and_then(|parcel| parcel.user);
                 self.records.arrived(id, user.map(|user| (user, chat, text.as_str())))?;

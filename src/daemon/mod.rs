@@ -109,7 +109,9 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let tasks = daemon.tasks.clone();
     tasks.spawn("conductor", daemon.task(conductor::conduct));
     tasks.spawn("socket", socket.task(&daemon));
-    tasks.spawn("reload", daemon.task(reload::reload));
+    // What is edited from here on is noticed, also before the files are watched.
+    let begun = reload::digest(&(daemon.load)().sources);
+    tasks.spawn("reload", daemon.task(move |daemon, stop| reload::reload(daemon, stop, begun)));
     tasks.spawn("manager", daemon.task(manager::beat));
     tasks.spawn("bot", daemon.task(bot::serve));
     if let Some(health) = health {

@@ -20,12 +20,13 @@ use crate::{
 };
 
 /// Until the daemon stops: at each SIGHUP, and each time a file was edited.
-pub(super) async fn reload(daemon: Arc<Daemon>, stop: CancellationToken) -> std::io::Result<()> {
+pub(super) async fn reload(daemon: Arc<Daemon>, stop: CancellationToken, begun: u64) -> std::io::Result<()> {
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut watch = Watch::start(&daemon.root)
         .inspect_err(|error| tracing::warn!("files are not watched: {error}; SIGHUP reloads"))
         .ok();
-    let mut known = digest(&(daemon.load)().sources);
+    let mut known = begun;
+    let mut first = true;
     loop {
         let edited = async {
             match &mut watch {
@@ -36,6 +37,7 @@ pub(super) async fn reload(daemon: Arc<Daemon>, stop: CancellationToken) -> std:
         let asked = tokio::select! {
             () = stop.cancelled() => return Ok(()),
             _ = hang_up.recv() => true,
+            () = std::future::ready(()), if std::mem::take(&mut first) => false,
             () = edited => false,
         };
         let loaded = (daemon.load)();
@@ -136,7 +138,7 @@ fn changed(old: &Project, new: &Project) -> String {
     if told.is_empty() { "pipelines and marts are as they were".to_owned() } else { told.join(", ") }
 }
 
-fn digest(sources: &Sources) -> u64 {
+pub(super) fn digest(sources: &Sources) -> u64 {
     let mut hasher = DefaultHasher::new();
     for (path, text) in &sources.files {
         (path, text).hash(&mut hasher);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::{self, TestsOf, draw, lock::Lock, project::Project},
+    config::{self, Sources, TestsOf, draw, lock::Lock, project::Project},
     daemon::client::{self, Client},
     model::{problem::Severity, time::Clock},
     state::lock::ProjectLock,
@@ -52,13 +52,19 @@ impl Context {
 
     /// The checked project of a folder.
     pub(super) fn project_at(&self, root: &Path) -> Result<Arc<Project>> {
+        Ok(self.project_and_files(root)?.0)
+    }
+
+    /// The checked project of a folder, and the files that it was made of.
+    pub(super) fn project_and_files(&self, root: &Path) -> Result<(Arc<Project>, Sources)> {
         let loaded = config::load(root, &self.global.profile, &variable);
         if loaded.project.is_none() || !self.global.quiet {
             for problem in &loaded.problems {
                 output::complain(&draw::text(problem, &loaded.sources, self.output.messages.color, width()));
             }
         }
-        loaded.project.map(Arc::new).ok_or_else(|| Failure::told(Exit::Problems))
+        let project = loaded.project.map(Arc::new).ok_or_else(|| Failure::told(Exit::Problems))?;
+        Ok((project, loaded.sources))
     }
 
     /// The daemon that serves the project, where one does: what changes something goes through it.

@@ -30,9 +30,10 @@ pub(super) struct Args {}
 
 /// Runs the command.
 pub(super) async fn run(_: &Args, context: &Context) -> Result {
-    let project = context.project()?;
+    let root = context.root()?;
+    let (project, files) = context.project_and_files(&root)?;
     let _lock = context::lock(&project)?;
-    let (root, profile) = (project.root.clone(), context.global.profile.clone());
+    let profile = context.global.profile.clone();
     let load = Box::new(move || config::load(&root, &profile, &variable));
-    Ok(daemon::serve(Settings { project, load, clock: Arc::new(SystemClock) }).await?)
+    Ok(daemon::serve(Settings { project, files, load, clock: Arc::new(SystemClock) }).await?)
 }

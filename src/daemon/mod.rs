@@ -51,7 +51,7 @@ pub use self::{
     watching::Going,
 };
 use crate::{
-    config::{Loaded, project::Project},
+    config::{Loaded, Sources, project::Project},
     connector::error::{Error, ErrorKind, Result},
     model::time::Clock,
     run::{Runtime, gate::Gate},
@@ -70,6 +70,8 @@ const HANGS: TimeDelta = TimeDelta::minutes(1);
 pub struct Settings {
     /// The checked project.
     pub project: Arc<Project>,
+    /// What it was made of.
+    pub files: Sources,
     /// Reads the project's files anew.
     pub load: Box<dyn Fn() -> Loaded + Send + Sync>,
     /// The time.
@@ -102,15 +104,17 @@ pub struct Daemon {
 
 /// Runs a project until it is told to stop.
 pub async fn serve(settings: Settings) -> Result<()> {
+    // First of all: who is told to stop while still starting ends in order too.
+    let told_to_stop = stop_signal()?;
     let listen = settings.project.listen;
+    // What is edited from here on is noticed, also before the files are watched.
+    let begun = reload::digest(&settings.files);
     let daemon = Daemon::build(settings)?;
     let health = listen.map(bind).transpose()?;
     let socket = socket::bind(&daemon.runtime().project().state)?;
     let tasks = daemon.tasks.clone();
     tasks.spawn("conductor", daemon.task(conductor::conduct));
     tasks.spawn("socket", socket.task(&daemon));
-    // What is edited from here on is noticed, also before the files are watched.
-    let begun = reload::digest(&(daemon.load)().sources);
     tasks.spawn("reload", daemon.task(move |daemon, stop| reload::reload(daemon, stop, begun)));
     tasks.spawn("manager", daemon.task(manager::beat));
     tasks.spawn("bot", daemon.task(bot::serve));
@@ -119,14 +123,14 @@ pub async fn serve(settings: Settings) -> Result<()> {
     }
     daemon.announce(listen);
     manager::ready(&daemon);
-    stop_signal().await?;
+    told_to_stop.await;
     daemon.end().await;
     Ok(())
 }
 
 impl Daemon {
     fn build(settings: Settings) -> Result<Arc<Self>> {
-        let Settings { project, load, clock } = settings;
+        let Settings { project, load, clock, .. } = settings;
         let (now, gate) = (clock.now(), Gate::new(project.parallel));
         let runtime = Runtime::open_behind(Arc::clone(&gate), Arc::clone(&project), Arc::clone(&clock))?;
         // What is lost with the history is only what was missed while nobody looked.
@@ -233,26 +237,29 @@ impl Daemon {
     }
 }
 
-/// The first SIGTERM or Ctrl-C; a second one ends the process at once.
-async fn stop_signal() -> Result<()> {
+/// Listens from now on, and resolves at the first SIGTERM or Ctrl-C; a second one ends the process at once.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
     let failed =
         |error: std::io::Error| Error::new(ErrorKind::Io, "cannot listen to signals").caused_by(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    // One that comes before the reload listens must not end the process; what was edited by then is seen all the same.
+    drop(signal(SignalKind::hangup()).map_err(failed)?);
     let mut next = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    next().await;
-    tokio::spawn(async move {
+    Ok(async move {
         next().await;
-        tracing::warn!("stopped at once: what was not committed is rolled back");
-        // What is staged was never visible.
-        std::process::exit(130);
-    });
-    Ok(())
+        tokio::spawn(async move {
+            next().await;
+            tracing::warn!("stopped at once: what was not committed is rolled back");
+            // What is staged was never visible.
+            std::process::exit(130);
+        });
+    })
 }
 
 fn bind(listen: SocketAddr) -> Result<std::net::TcpListener> {

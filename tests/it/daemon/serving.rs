@@ -204,6 +204,7 @@ fn rows_move_and_marts_follow_by_themselves() {
             number(&sandbox, "store.db", "SELECT n FROM busy") == Some(round * 3)
         });
     }
+    serving.until("the mart's run is written down", || runs(&sandbox, "busy", "running") == 0);
     // A run that finds nothing new is not followed: the mart rests.
     let built = runs(&sandbox, "busy", "done");
     let moved = runs(&sandbox, "calls", "done");

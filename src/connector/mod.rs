@@ -1,7 +1,8 @@
 //! Places where rows come from and go to: the three traits, and the one registry of connectors.
 //!
 //! Invariant: only the `match` in [`open`] and in [`ConnectionConfig`] list the connectors.
-//! Invariant: a connector imports only `model`, `failpoint`, the traits and what it shares with others (`cells`, `pg`); never another connector.
+//! Invariant: a connector imports only `model`, `failpoint`, the traits and what it shares with others (`cells`, `feed`, `filter`, `fitting`, `pg`,
+//! `records`, `scan`, `sent`); never another connector.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,12 +15,17 @@ pub mod connection;
 pub mod delta;
 pub mod error;
 pub mod executor;
+pub mod feed;
+pub mod filter;
+pub mod fitting;
 pub mod generate;
 pub mod greenplum;
 pub mod kafka;
 pub mod memory;
 pub mod pg;
 pub mod postgres;
+pub mod records;
+pub mod scan;
 pub mod secret;
 pub mod sent;
 pub mod sink;

@@ -133,14 +133,32 @@ pub struct Attempt {
     pub at: DateTime<Utc>,
 }
 
-impl Attempt {
-    /// The record that this attempt leaves once it has committed `rows` rows of a unit.
-    pub fn record(&self, claim: &Claim, unit: &Unit, rows: u64) -> Record {
+/// What is staged.
+#[derive(Debug, Clone, Copy)]
+pub struct Staging<'a> {
+    /// Whose rows they are.
+    pub track: &'a Track,
+    /// What the track was told when it was [claimed](Sink::claim).
+    pub claim: &'a Claim,
+    /// Which rows.
+    pub unit: &'a Unit,
+    /// By whom.
+    pub attempt: &'a Attempt,
+}
+
+impl Staging<'_> {
+    /// The sequence number of the record that must still be there at the commit; `None` = none may be.
+    pub fn expected(&self) -> Option<u64> {
+        self.claim.record.as_ref().map(|record| record.seq)
+    }
+
+    /// The record that is left once `rows` rows are committed.
+    pub fn record(&self, rows: u64) -> Record {
         Record {
-            seq: Record::next_seq(claim.record.as_ref()),
-            progress: unit.after.clone(),
-            attempt: self.id.clone(),
-            at: self.at,
+            seq: Record::next_seq(self.claim.record.as_ref()),
+            progress: self.unit.after.clone(),
+            attempt: self.attempt.id.clone(),
+            at: self.attempt.at,
             rows,
         }
     }
@@ -176,14 +194,7 @@ pub trait Sink: Send + Sync {
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim>;
 
     /// Puts the unit's rows where no reader sees them.
-    async fn stage(
-        &self,
-        track: &Track,
-        claim: &Claim,
-        unit: &Unit,
-        attempt: &Attempt,
-        rows: Rows,
-    ) -> Result<Box<dyn Staged>>;
+    async fn stage(&self, staging: Staging<'_>, rows: Rows) -> Result<Box<dyn Staged>>;
 
     /// Sets the record without writing rows, by compare-and-swap on the sequence number of the one that is there (`None` = none):
     /// for `position set|reset|adopt` and renames. Makes the record store where it is missing.

@@ -31,7 +31,7 @@ use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
         executor::Statement,
-        sink::{Attempt, Claim, Rows, Sink},
+        sink::{Attempt, Claim, Rows, Sink, Staging},
     },
     engine::{
         params::Params,
@@ -145,7 +145,8 @@ impl MartRun<'_> {
         };
         let scope = inside.map_or(Scope::Snapshot, Inside::into_scope);
         let unit = Unit { scope, after: goal.progress(), schema, rows: None };
-        let stage = self.sink.stage(&goal.track, &claim, &unit, &attempt, rows);
+        let staging = Staging { track: &goal.track, claim: &claim, unit: &unit, attempt: &attempt };
+        let stage = self.sink.stage(staging, rows);
         let staged = unless_cancelled(&self.cancel, self.grace, stage).await?;
         failpoint::pass("run.mart.staged");
         let this = if self.checks.is_empty() { None } else { staged.table() };

@@ -24,7 +24,7 @@ use crate::{
     config::project::{Pipeline, PipelineMember},
     connector::{
         error::{Error, ErrorKind, Result},
-        sink::{Attempt, Claim, Committed, Rows, Sink, Staged},
+        sink::{Attempt, Claim, Committed, Rows, Sink, Staged, Staging},
         source::Source,
     },
     engine::{params::Params, session::Engine},
@@ -292,11 +292,12 @@ impl PipelineRun<'_> {
             now: attempt.at,
         });
         let rows = Rows::Stream(way.rows(&ready.claim, chunks).await?);
-        let stage = self.sink.stage(&self.track, &ready.claim, &unit, &attempt, rows);
+        let staging = Staging { track: &self.track, claim: &ready.claim, unit: &unit, attempt: &attempt };
+        let stage = self.sink.stage(staging, rows);
         let staged = unless_cancelled(&self.cancel, self.grace, stage).await?;
         way.put_letters(1).await?;
         failpoint::pass("run.letters.after");
-        let record = attempt.record(&ready.claim, &unit, staged.rows());
+        let record = staging.record(staged.rows());
         Ok(Slice { staged, record, way })
     }
 

@@ -18,7 +18,7 @@ use vitrina::{
         connection::Connection,
         delta::config::{Config, SinkOptions},
         error::{ErrorKind, Result},
-        sink::{OnSchemaChange, Rows, Sink, SinkSpec, Staged},
+        sink::{OnSchemaChange, Rows, Sink, SinkSpec, Staged, Staging},
         source::SourceSpec,
     },
     model::{
@@ -67,7 +67,16 @@ impl Place {
         let sink = self.open().sink(spec).await?;
         let claim = sink.claim(&track(member), &claimed_schema(rows)).await?;
         let stream = Rows::Stream(stream_of(&cast_to(rows, &claim.schema)));
-        sink.stage(&track(member), &claim, &unit(spec.mode, at, rows), &attempt(), stream).await
+        sink.stage(
+            Staging {
+                track: &track(member),
+                claim: &claim,
+                unit: &unit(spec.mode, at, rows),
+                attempt: &attempt(),
+            },
+            stream,
+        )
+        .await
     }
 
     async fn write(&self, spec: &SinkSpec, member: &str, at: i64, rows: &RecordBatch) -> Result<()> {

@@ -5,23 +5,19 @@ use std::{fmt, sync::Arc};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::{
-    catalog::TableProvider, error::DataFusionError, execution::SendableRecordBatchStream,
-    physical_plan::stream::RecordBatchStreamAdapter, scalar::ScalarValue,
-};
-use futures::TryStreamExt;
+use datafusion::{execution::SendableRecordBatchStream, scalar::ScalarValue};
 
 use super::{
     client::Server,
     dialect::{ClickHouseDialect, columns, source, spelled},
-    ipc::{Batches, not_utf8, typed},
-    scan::LiveTable,
+    scan::{LiveTable, rows},
     table::{Table, text},
     types::Kind,
 };
 use crate::connector::{
     error::{Error, ErrorKind, Result},
     executor::{Dialect, Executor, RemoteTable, Statement},
+    scan::Scanned,
 };
 
 /// A server that runs statements.
@@ -35,7 +31,7 @@ pub(super) fn remote(server: &Arc<Server>, table: Table) -> RemoteTable {
         name: source(&table),
         columns: columns(&table),
         executor: Arc::new(ClickHouseExecutor { server: server.clone() }),
-        scan: Arc::new(LiveTable::new(server.clone(), table)) as Arc<dyn TableProvider>,
+        scan: Arc::new(Scanned(LiveTable::new(server.clone(), table))),
     }
 }
 
@@ -58,20 +54,10 @@ impl Executor for ClickHouseExecutor {
     fn rows(&self, statement: &Statement, schema: &SchemaRef) -> SendableRecordBatchStream {
         let shown = format!("a query of {}", self.server.shown());
         let (server, statement, columns) = (self.server.clone(), statement.clone(), schema.clone());
-        let begun = async move {
-            let answer = server.arrow_with(&shown, &statement.sql, &bound(&statement.values)?).await?;
-            let state = (Batches::new(answer, &shown), columns, shown);
-            Ok::<_, Error>(futures::stream::try_unfold(state, |(mut batches, columns, shown)| async move {
-                let Some(batch) = batches.next().await? else { return Ok(None) };
-                let typed = typed(&batch, &columns)?;
-                if let Some((_, column)) = typed.broken.first() {
-                    return Err(not_utf8(&shown, column));
-                }
-                Ok::<_, Error>(Some((typed.batch, (batches, columns, shown))))
-            }))
-        };
-        let batches = futures::stream::once(begun).try_flatten().map_err(DataFusionError::from);
-        Box::pin(RecordBatchStreamAdapter::new(schema.clone(), batches))
+        let named = shown.clone();
+        rows(columns, shown, async move {
+            server.arrow_with(&named, &statement.sql, &bound(&statement.values)?).await
+        })
     }
 
     async fn described(&self, statement: &Statement) -> Result<(Statement, SchemaRef)> {

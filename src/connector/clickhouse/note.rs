@@ -9,13 +9,10 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    connector::sink::{Attempt, Claim},
-    model::{
-        name::{AttemptId, Track},
-        unit::{Record, Unit},
-        value::Value,
-    },
+use crate::model::{
+    name::{AttemptId, Track},
+    unit::Record,
+    value::Value,
 };
 
 pub(super) const STAGE: &str = "_vitrina_stage_";
@@ -77,18 +74,6 @@ pub(super) enum Clear {
 impl Note {
     pub(super) fn new(target: &str, track: &Track, record: Record, way: Way) -> Self {
         Self { target: target.to_owned(), track: track.key(), record, way }
-    }
-
-    /// A stage whose rows are not all there yet.
-    pub(super) fn begun(
-        target: &str,
-        track: &Track,
-        claim: &Claim,
-        unit: &Unit,
-        attempt: &Attempt,
-        way: Way,
-    ) -> Self {
-        Self::new(target, track, attempt.record(claim, unit, 0), way)
     }
 
     /// What a comment says; `None` = it is none of ours.

@@ -1,19 +1,17 @@
 //! What sinks remember of tracks: a table in the target's own database. Rows are added to it, one for a sequence number; older ones are taken away by
 //! maintenance. A row may be there twice, when two finished the same unit; it is the same row then.
 
-use chrono::{DateTime, Utc};
-
 use super::{
     client::Server,
     name::{literal, qualified},
 };
 use crate::{
-    connector::error::{Error, ErrorKind, Result},
-    model::{name::AttemptId, unit::Record},
+    connector::{
+        error::Result,
+        records::{RECORDS, parse, parse_all, progress},
+    },
+    model::unit::Record,
 };
-
-/// The record table.
-pub(super) const RECORDS: &str = "_vitrina_records";
 
 /// The records of one target.
 pub(super) struct Records<'a> {
@@ -52,7 +50,7 @@ impl Records<'_> {
             literal(track)
         );
         let Some(row) = self.server.row(self.shown, &sql).await? else { return Ok(None) };
-        parse(&row).map(Some).map_err(|cause| unreadable(track, cause))
+        parse(track, &row).map(Some)
     }
 
     /// The last records of all tracks whose keys begin with `prefix`. The table must be there.
@@ -64,29 +62,18 @@ impl Records<'_> {
             literal(self.target),
             literal(prefix)
         );
-        let parsed = self.server.rows(self.shown, &sql).await?.into_iter().map(|row| {
-            let track = row.first().cloned().flatten().unwrap_or_default();
-            match parse(&row[1..]) {
-                Ok(record) => Ok((track, record)),
-                Err(cause) => Err(unreadable(&track, cause)),
-            }
-        });
-        parsed.collect()
+        parse_all(self.server.rows(self.shown, &sql).await?)
     }
 
     /// Adds the record of a track.
     pub(super) async fn add(&self, track: &str, record: &Record) -> Result<()> {
-        let progress = serde_json::to_string(&record.progress).map_err(|cause| {
-            Error::new(ErrorKind::Internal, format!("the record of {track} cannot be written"))
-                .caused_by(cause)
-        })?;
         let sql = format!(
             "INSERT INTO {} (target, track, seq, progress, attempt, at, rows) VALUES ({}, {}, {}, {}, {}, {}, {})",
             self.table(),
             literal(self.target),
             literal(track),
             record.seq,
-            literal(&progress),
+            literal(&progress(track, record)?),
             literal(record.attempt.as_str()),
             literal(&record.at.to_rfc3339()),
             record.rows,
@@ -101,22 +88,4 @@ impl Records<'_> {
         let sql = format!("DELETE FROM {table} WHERE target = {target} AND (track, seq) NOT IN ({last})");
         self.server.run(self.shown, &sql).await
     }
-}
-
-fn unreadable(track: &str, cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
-    let message = format!("the record of {track} in table \"{RECORDS}\" cannot be read");
-    Error::new(ErrorKind::Corrupt, message).caused_by(cause)
-}
-
-fn parse(row: &[Option<String>]) -> Result<Record, Box<dyn std::error::Error + Send + Sync>> {
-    let [Some(seq), Some(progress), Some(attempt), Some(at), Some(rows)] = row else {
-        return Err("a cell is missing".into());
-    };
-    Ok(Record {
-        seq: seq.parse()?,
-        progress: serde_json::from_str(progress)?,
-        attempt: AttemptId::parse(attempt.clone()),
-        at: DateTime::parse_from_rfc3339(at)?.with_timezone(&Utc),
-        rows: rows.parse()?,
-    })
 }

@@ -1,28 +1,24 @@
 //! What a claim finds in the target, and what it makes first: the table, columns, the table of records.
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 
 use super::{
     client::Server,
     config::SinkOptions,
     name::{check_name, check_table, literal, qualified, quote, quote_all},
     note::{Note, UNIT},
-    record::{RECORDS, Records},
+    record::Records,
     table::{Table, TableColumn, text},
     types,
 };
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
-        sink::{Claim, DeleteHow, OnSchemaChange, SinkSpec},
+        fitting::{Fitting, Has, Place, Wanted},
+        records::RECORDS,
+        sink::{Claim, OnSchemaChange, SinkSpec},
     },
-    model::{
-        column::ColumnType,
-        delivery::Mode,
-        name::Track,
-        unit::{DELETED, Progress},
-        window::Grain,
-    },
+    model::{name::Track, window::Grain},
 };
 
 /// A target as a pipeline or mart wants it.
@@ -44,15 +40,13 @@ pub(super) fn by_grain(column: &str, grain: Grain, is_date: bool) -> Option<Stri
     })
 }
 
-/// A column that the rows have.
-struct Wanted {
-    name: String,
-    data_type: DataType,
-}
-
 impl Target<'_> {
     fn records(&self) -> Records<'_> {
         Records { server: self.server, database: self.database, target: &self.spec.table, shown: self.shown }
+    }
+
+    fn fitting(&self) -> Fitting<'_> {
+        Fitting { spec: self.spec, shown: self.shown }
     }
 
     fn options(&self) -> SinkOptions {
@@ -84,7 +78,7 @@ impl Target<'_> {
         let wanted = self.wanted(rows)?;
         let found = Table::find(self.server, self.database, &self.spec.table).await?;
         let mut left_out = vec![];
-        let mut fields = match &found {
+        let fields = match &found {
             Some(table) => {
                 self.check_engine(table)?;
                 self.check_explained(table).await?;
@@ -92,61 +86,28 @@ impl Target<'_> {
             }
             None => {
                 let record = self.records().of(&track.key()).await?;
-                let fills = self.spec.mode != Mode::Replace && !self.spec.anew;
-                if fills && record.is_some_and(|record| record.progress != Progress::Start) {
-                    return Err(self.vanished(track));
-                }
+                self.fitting().check_vanished(track, record.as_ref())?;
                 self.create(&wanted).await?
             }
         };
-        if self.spec.delete == Some(DeleteHow::Hard) {
-            fields.push(Field::new(DELETED, DataType::Boolean, true));
-        }
         let record = self.records().of(&track.key()).await?;
-        Ok(Claim { record, pending: None, schema: Schema::new(fields).into(), left_out })
+        Ok(Claim { record, pending: None, schema: self.fitting().claimed(fields), left_out })
     }
 
     fn sql(&self) -> String {
         qualified(self.database, &self.spec.table)
     }
 
-    /// The rows' columns with the types that the target is to have, the deletion mark last where it is kept.
+    /// The rows' columns with the types that the target is to have.
     fn wanted(&self, rows: &SchemaRef) -> Result<Vec<Wanted>> {
-        let rows = rows.fields().iter().filter(|field| self.spec.delete.is_none() || field.name() != DELETED);
-        let mut wanted: Vec<Wanted> = rows
-            .map(|field| {
-                let told = self.spec.columns.get(field.name()).and_then(|column| column.kind.as_ref());
-                let kind = told.cloned().unwrap_or_else(|| ColumnType::of(field.data_type()));
-                Wanted { name: field.name().clone(), data_type: kind.arrow().clone() }
-            })
-            .collect();
-        if self.spec.delete == Some(DeleteHow::Soft) {
-            wanted.push(Wanted { name: DELETED.to_owned(), data_type: DataType::Boolean });
-        }
+        let fitting = self.fitting();
+        let wanted = fitting.wanted(rows);
         for column in &wanted {
             check_name("column", &column.name)?;
-            if types::keeping(&column.data_type).is_none() {
-                let kind = ColumnType::of(&column.data_type);
-                let message =
-                    format!("column \"{}\" of {}: ClickHouse cannot keep {kind}", column.name, self.shown);
-                return Err(Error::new(ErrorKind::Unsupported, message)
-                    .hint("name another type for it in the sink's `columns`"));
-            }
+            types::keeping(&column.data_type).ok_or_else(|| fitting.not_kept(column, "ClickHouse"))?;
         }
-        let options = self.options();
-        for (what, name) in self
-            .spec
-            .key
-            .iter()
-            .map(|name| ("the key", name))
-            .chain(options.order_by.iter().map(|name| ("`order_by`", name)))
-        {
-            if !wanted.iter().any(|column| column.name == *name) {
-                let message =
-                    format!("{}: the rows have no column \"{name}\", which is in {what}", self.shown);
-                return Err(Error::new(ErrorKind::BadData, message));
-            }
-        }
+        fitting.check_brought(&wanted, &self.spec.key, "the key")?;
+        fitting.check_brought(&wanted, &self.options().order_by, "`order_by`")?;
         Ok(wanted)
     }
 
@@ -187,17 +148,10 @@ impl Target<'_> {
         if units.iter().any(own) || self.records().any().await? {
             return Ok(());
         }
-        let message = format!("{} holds rows, and no record says where they came from", self.shown);
-        Err(Error::new(ErrorKind::NoRecord, message))
+        Err(self.fitting().unexplained())
     }
 
-    fn vanished(&self, track: &Track) -> Error {
-        let message = format!("{} is gone, though {} was written into it", self.shown, track.name());
-        Error::new(ErrorKind::NotFound, message)
-            .hint("restore it, or fill it again from the beginning: `vitrina position reset`")
-    }
-
-    async fn create(&self, wanted: &[Wanted]) -> Result<Vec<Field>> {
+    async fn create(&self, wanted: &[Wanted]) -> Result<Vec<(Place, Field)>> {
         let mut options = self.options();
         options.partition_by = options.partition_by.or_else(|| self.by_grain(wanted));
         let order = if options.order_by.is_empty() { &self.spec.key } else { &options.order_by };
@@ -248,53 +202,39 @@ impl Target<'_> {
     }
 
     /// The target's columns that the rows fill, after what `on_schema_change` makes of the differences.
-    async fn fit(&self, table: &Table, wanted: &[Wanted], left_out: &mut Vec<String>) -> Result<Vec<Field>> {
-        let mut fields: Vec<(usize, Field)> = vec![];
-        for column in wanted {
-            let place = table.columns.iter().position(|found| found.name == column.name);
-            match (place, self.spec.on_schema_change) {
-                (Some(place), _) => {
-                    fields.push((place, self.fit_column(&table.columns[place], column).await?));
-                }
-                (None, OnSchemaChange::Evolve) => {
+    async fn fit(
+        &self,
+        table: &Table,
+        wanted: &[Wanted],
+        left_out: &mut Vec<String>,
+    ) -> Result<Vec<(Place, Field)>> {
+        let has = table.columns.iter().map(|column| Has {
+            name: &column.name,
+            not_null: !column.kind.nullable,
+            fills_itself: column.fills_itself,
+        });
+        let places = self.fitting().places(&has.collect::<Vec<_>>(), wanted, |a, b| a == b)?;
+        let mut fields = vec![];
+        for (column, place) in wanted.iter().zip(places) {
+            match place {
+                Place::At(at) => fields.push((place, self.fit_column(&table.columns[at], column).await?)),
+                Place::Added => {
                     let declared = self.declared(column, true, &self.options());
                     self.run(&format!("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {declared}", self.sql()))
                         .await?;
-                    fields.push((usize::MAX, Field::new(&column.name, column.data_type.clone(), true)));
+                    fields.push((place, Field::new(&column.name, column.data_type.clone(), true)));
                 }
-                (None, OnSchemaChange::Ignore) => left_out.push(column.name.clone()),
-                (None, OnSchemaChange::Fail) => {
-                    return Err(
-                        self.changed(&format!("has no column \"{}\", which the rows have", column.name))
-                    );
-                }
+                Place::LeftOut => left_out.push(column.name.clone()),
             }
         }
-        let filled = |name: &str| wanted.iter().any(|column| column.name == name);
-        for column in table.columns.iter().filter(|column| !filled(&column.name) && !column.fills_itself) {
-            let kept = self.spec.on_schema_change != OnSchemaChange::Fail || column.name == DELETED;
-            if !kept || !column.kind.nullable {
-                return Err(
-                    self.changed(&format!("has a column \"{}\", which the rows have not", column.name))
-                );
-            }
-        }
-        fields.sort_by_key(|(place, _)| *place);
-        Ok(fields.into_iter().map(|(_, field)| field).collect())
+        Ok(fields)
     }
 
     async fn fit_column(&self, found: &TableColumn, column: &Wanted) -> Result<Field> {
         if found.computed {
-            let message = format!("{} computes its column \"{}\" by itself", self.shown, found.name);
-            return Err(Error::new(ErrorKind::Unsupported, message).hint("leave it out of the rows"));
+            return Err(self.fitting().computed(&found.name));
         }
-        let differs = || {
-            let comes = ColumnType::of(&column.data_type);
-            self.changed(&format!(
-                "has {} in column \"{}\", and the rows have {comes}",
-                found.declared, found.name
-            ))
-        };
+        let differs = || self.fitting().differs(&found.name, &found.declared, &column.data_type);
         let has = found.kind.arrow().filter(|_| found.kind.is_written()).ok_or_else(differs)?;
         let wide = types::widened(&has, &column.data_type).ok_or_else(differs)?;
         let named = |data_type| Field::new(&found.name, data_type, found.kind.nullable);
@@ -312,10 +252,6 @@ impl Target<'_> {
         self.run(&format!("ALTER TABLE {} MODIFY COLUMN {} {kind}{comment}", self.sql(), quote(&found.name)))
             .await?;
         Ok(named(wide))
-    }
-
-    fn changed(&self, what: &str) -> Error {
-        Error::new(ErrorKind::SchemaChanged, format!("{} {what}", self.shown))
     }
 }
 

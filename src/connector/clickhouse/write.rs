@@ -47,8 +47,10 @@ use super::{
 };
 use crate::{
     connector::{
-        error::{Error, ErrorKind, Result},
-        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged},
+        error::{ErrorKind, Result},
+        records::conflict,
+        scan::Scanned,
+        sink::{Claim, Committed, Rows, Sink, SinkSpec, Staged, Staging},
     },
     failpoint,
     model::{
@@ -206,17 +208,11 @@ impl Sink for TableSink {
         target.settle(track, schema).await
     }
 
-    async fn stage(
-        &self,
-        track: &Track,
-        claim: &Claim,
-        unit: &Unit,
-        attempt: &Attempt,
-        rows: Rows,
-    ) -> Result<Box<dyn Staged>> {
+    async fn stage(&self, staging: Staging<'_>, rows: Rows) -> Result<Box<dyn Staged>> {
         let inner = &self.inner;
         let target = inner.table().await?;
-        let note = Note::begun(&inner.spec.table, track, claim, unit, attempt, Way::Move);
+        let Staging { track, claim, unit, .. } = staging;
+        let note = Note::new(&inner.spec.table, track, staging.record(0), Way::Move);
         let stage = Stage::make(&inner.server, &target, &inner.spec, &note, &inner.shown).await?;
         let count = match rows {
             Rows::Stream(rows) => stage.fill(&target, &inner.spec, &claim.schema, rows).await?,
@@ -232,10 +228,9 @@ impl Sink for TableSink {
             }
             way => way,
         };
-        let record = attempt.record(claim, unit, count);
-        let note = Note::new(&inner.spec.table, track, record, way);
+        let note = Note::new(&inner.spec.table, track, staging.record(count), way);
         let staged = Table { name: stage.name.clone(), ..target };
-        let expected = claim.record.as_ref().map(|record| record.seq);
+        let expected = staging.expected();
         Ok(Box::new(StagedRows { inner: inner.clone(), track: track.clone(), expected, note, stage, staged }))
     }
 
@@ -326,7 +321,8 @@ impl Staged for StagedRows {
 
     fn table(&self) -> Option<Arc<dyn TableProvider>> {
         let (server, shown) = (self.inner.server.clone(), self.inner.shown.clone());
-        Some(Arc::new(LiveTable::staged(server, self.staged.clone(), self.staged.arrow(), shown)))
+        let staged = LiveTable::staged(server, self.staged.clone(), self.staged.arrow(), shown);
+        Some(Arc::new(Scanned(staged)))
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Committed> {
@@ -371,9 +367,4 @@ impl StagedRows {
             _ => Err(conflict(&self.track)),
         }
     }
-}
-
-/// The error of a record that is not the one that was claimed.
-fn conflict(track: &Track) -> Error {
-    Error::new(ErrorKind::Conflict, format!("the record of {} was moved by somebody else", track.name()))
 }

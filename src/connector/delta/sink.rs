@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::{
     super::{
         error::{ErrorKind, Result},
-        sink::{Attempt, Claim, Rows, Sink, SinkSpec, Staged},
+        sink::{Claim, Rows, Sink, SinkSpec, Staged, Staging},
     },
     claim::{self, RACES, make_ready},
     commit::StagedFiles,
@@ -26,7 +26,7 @@ use crate::{
     model::{
         delivery::Mode,
         name::Track,
-        unit::{DELETED, Record, Unit},
+        unit::{DELETED, Record},
     },
 };
 
@@ -121,31 +121,23 @@ impl Sink for DeltaSink {
         Ok(Claim { record, pending: None, schema: ready.schema, left_out: ready.left_out })
     }
 
-    async fn stage(
-        &self,
-        track: &Track,
-        claim: &Claim,
-        unit: &Unit,
-        attempt: &Attempt,
-        rows: Rows,
-    ) -> Result<Box<dyn Staged>> {
+    async fn stage(&self, staging: Staging<'_>, rows: Rows) -> Result<Box<dyn Staged>> {
         let table = self.newest().await?;
         let table = table.ok_or_else(|| self.location.error(ErrorKind::NotFound, "its folder is gone"))?;
-        let (schema, other) = self.written_schema(&table, claim)?;
+        let (schema, other) = self.written_schema(&table, staging.claim)?;
         let columns = if other { claim::other_columns(&table, &self.spec, &schema)? } else { vec![] };
-        let written = write_rows(&table, &schema, &self.spec, unit, &self.scratch, rows).await?;
+        let written = write_rows(&table, &schema, &self.spec, staging.unit, &self.scratch, rows).await?;
         let mut unnamed = Unnamed::default();
         unnamed.add(&table, &written.adds);
         let mut erased = Erased::default();
         erased.catch_up(&written.erase, &table).await?;
         failpoint::pass("delta.stage.after");
-        let record = attempt.record(claim, unit, written.rows);
         Ok(Box::new(StagedFiles {
             table,
             ledger: self.ledger.clone(),
-            track: track.clone(),
-            expected: claim.record.as_ref().map(|record| record.seq),
-            record,
+            track: staging.track.clone(),
+            expected: staging.expected(),
+            record: staging.record(written.rows),
             schema,
             adds: written.adds,
             unnamed,

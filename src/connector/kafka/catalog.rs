@@ -11,16 +11,10 @@ use arrow::{
 };
 use async_trait::async_trait;
 use datafusion::{
-    catalog::{CatalogProvider, SchemaProvider, Session, TableProvider},
-    datasource::TableType,
+    catalog::{CatalogProvider, SchemaProvider, TableProvider},
     error::Result as SqlResult,
-    execution::{SendableRecordBatchStream, TaskContext},
-    logical_expr::Expr,
-    physical_plan::{
-        ExecutionPlan,
-        stream::RecordBatchReceiverStreamBuilder,
-        streaming::{PartitionStream, StreamingTableExec},
-    },
+    execution::SendableRecordBatchStream,
+    physical_plan::{ExecutionPlan, stream::RecordBatchReceiverStreamBuilder},
 };
 
 use super::{
@@ -34,6 +28,7 @@ use super::{
 use crate::connector::{
     cells::Rules,
     error::{Error, ErrorKind, Result},
+    scan::{Scan, Scanned, Wanted, rows},
     source::Chunk,
 };
 
@@ -89,7 +84,7 @@ impl SchemaProvider for Topics {
             let found = columns::look(&cluster, &table, &ends, None, None)?;
             Ok(Some(TopicTable { cluster, table, schema: found.schema, body: found.body }))
         });
-        Ok(found.await?.map(|table| Arc::new(table) as _))
+        Ok(found.await?.map(|table| Arc::new(Scanned(table)) as _))
     }
 
     fn table_exist(&self, name: &str) -> bool {
@@ -111,41 +106,26 @@ impl fmt::Debug for TopicTable {
     }
 }
 
-#[async_trait]
-impl TableProvider for TopicTable {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+impl Scan for TopicTable {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _: &[Expr],
-        limit: Option<usize>,
-    ) -> SqlResult<Arc<dyn ExecutionPlan>> {
-        let schema = match projection {
-            Some(columns) => Arc::new(self.schema.project(columns)?),
-            None => self.schema.clone(),
-        };
-        let scan = Scan {
+    fn plan(&self, wanted: Wanted<'_>) -> SqlResult<Arc<dyn ExecutionPlan>> {
+        let reading = Reading {
             cluster: self.cluster.clone(),
             table: self.table.clone(),
             whole: self.schema.clone(),
             body: self.body.clone(),
-            schema: schema.clone(),
-            limit,
+            schema: wanted.schema.clone(),
+            limit: wanted.limit,
         };
-        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![Arc::new(scan)], None, [], false, limit)?))
+        rows(wanted.schema, wanted.limit, move || reading.clone().begin())
     }
 }
 
 #[derive(Clone)]
-struct Scan {
+struct Reading {
     cluster: Arc<Cluster>,
     table: String,
     /// All columns: a field that is none of them is no mistake of a message that merely is not asked for it.
@@ -155,22 +135,12 @@ struct Scan {
     limit: Option<usize>,
 }
 
-impl fmt::Debug for Scan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.cluster.topic_shown(&self.table))
-    }
-}
-
-impl PartitionStream for Scan {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+impl Reading {
+    fn begin(self) -> SendableRecordBatchStream {
         let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
-        let (sender, scan) = (builder.tx(), self.clone());
+        let sender = builder.tx();
         builder.spawn_blocking(move || {
-            let read = scan.read(|batch| sender.blocking_send(Ok(batch)).is_ok());
+            let read = self.read(|batch| sender.blocking_send(Ok(batch)).is_ok());
             if let Err(error) = read {
                 let _ = sender.blocking_send(Err(error.into()));
             }
@@ -178,9 +148,7 @@ impl PartitionStream for Scan {
         });
         builder.build()
     }
-}
 
-impl Scan {
     fn read(&self, mut give: impl FnMut(RecordBatch) -> bool) -> Result<()> {
         let topic = self.cluster.topic(&self.table);
         let ends = topic::ends(&self.cluster, &topic)?.unwrap_or_default();

@@ -17,12 +17,11 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
-use futures::StreamExt;
 use rdkafka::{
     message::{Header, OwnedHeaders},
     producer::BaseRecord,
 };
-use tokio::sync::{OwnedMutexGuard, mpsc};
+use tokio::sync::OwnedMutexGuard;
 
 use super::{
     client::{Cluster, blocking, lock},
@@ -39,17 +38,16 @@ use super::{
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
-        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged},
+        feed::feed,
+        records::conflict,
+        sink::{Claim, Committed, Rows, Sink, SinkSpec, Staged, Staging},
     },
     failpoint,
     model::{
         name::Track,
-        unit::{Progress, Record, Unit},
+        unit::{Progress, Record},
     },
 };
-
-/// Batches that wait to be spelled.
-const WAITING: usize = 2;
 
 /// A topic that is written.
 pub(super) struct TopicSink {
@@ -241,11 +239,6 @@ fn headers(names: &[String], spooled: &Spooled) -> OwnedHeaders {
     })
 }
 
-fn conflict(track: &Track) -> Error {
-    let message = format!("the record of {} is another one by now", track.name());
-    Error::new(ErrorKind::Conflict, message)
-}
-
 #[async_trait]
 impl Sink for TopicSink {
     async fn peek(&self, track: &Track) -> Result<Option<Record>> {
@@ -259,46 +252,30 @@ impl Sink for TopicSink {
         blocking(move || inner.claim(&mut slot, &track, &schema)).await
     }
 
-    async fn stage(
-        &self,
-        track: &Track,
-        claim: &Claim,
-        unit: &Unit,
-        attempt: &Attempt,
-        rows: Rows,
-    ) -> Result<Box<dyn Staged>> {
-        let Rows::Stream(mut rows) = rows else {
+    async fn stage(&self, staging: Staging<'_>, rows: Rows) -> Result<Box<dyn Staged>> {
+        let Rows::Stream(rows) = rows else {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("{}: Kafka runs no SQL", self.inner.shown()),
             ));
         };
         let inner = self.inner.clone();
-        let (sender, mut receiver) = mpsc::channel(WAITING);
-        let columns = claim.schema.clone();
-        let worker = tokio::spawn(blocking(move || {
+        let columns = staging.claim.schema.clone();
+        let spool = feed(rows, move |batches| {
             let mut spool = Spool::new(&inner.cluster.scratch)?;
             let speller = inner.speller(None, &columns)?;
-            while let Some(batch) = receiver.blocking_recv() {
+            for batch in batches {
                 spool.add(&batch, &inner.options, &speller)?;
             }
             Ok(spool)
-        }));
-        while let Some(batch) = rows.next().await {
-            // A worker that is gone has an error to tell.
-            if sender.send(batch.map_err(Error::from)?).await.is_err() {
-                break;
-            }
-        }
-        drop(sender);
-        let stopped = |error| Error::new(ErrorKind::Internal, "staging stopped").caused_by(error);
-        let spool = worker.await.map_err(stopped)??;
+        });
+        let spool = spool.await?;
         failpoint::pass("kafka.stage.after");
         Ok(Box::new(StagedRows {
             inner: self.inner.clone(),
-            track: track.clone(),
-            expected: claim.record.as_ref().map(|record| record.seq),
-            record: attempt.record(claim, unit, spool.rows()),
+            track: staging.track.clone(),
+            expected: staging.expected(),
+            record: staging.record(spool.rows()),
             spool,
         }))
     }

@@ -14,12 +14,13 @@ use super::{Step, Store, TableName, columns, modes, store::State};
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
-        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged},
+        records::conflict,
+        sink::{Claim, Committed, Rows, Sink, SinkSpec, Staged, Staging},
     },
     model::{
         delivery::Mode,
         name::Track,
-        unit::{Record, Scope, Unit},
+        unit::{Record, Scope},
     },
 };
 
@@ -105,15 +106,9 @@ impl Sink for MemorySink {
         self.store.change(|state| self.claim_in(state, track, schema))
     }
 
-    async fn stage(
-        &self,
-        track: &Track,
-        claim: &Claim,
-        unit: &Unit,
-        attempt: &Attempt,
-        rows: Rows,
-    ) -> Result<Box<dyn Staged>> {
+    async fn stage(&self, staging: Staging<'_>, rows: Rows) -> Result<Box<dyn Staged>> {
         self.store.trip(Step::Stage)?;
+        let Staging { claim, unit, .. } = staging;
         self.check_scope(&unit.scope)?;
         let Rows::Stream(mut stream) = rows else {
             return Err(self.error(ErrorKind::Unsupported, "tables in memory run no SQL of their own"));
@@ -124,12 +119,12 @@ impl Sink for MemorySink {
             batches.push(batch);
         }
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-        let record = attempt.record(claim, unit, rows);
+        let record = staging.record(rows);
         Ok(Box::new(MemoryStaged {
             store: self.store.clone(),
             table: self.table.clone(),
             spec: self.spec.clone(),
-            track: track.clone(),
+            track: staging.track.clone(),
             scope: unit.scope.clone(),
             schema: claim.schema.clone(),
             batches,
@@ -174,8 +169,7 @@ impl MemoryStaged {
             return Ok(Committed::Already(found.clone()));
         }
         if Record::next_seq(found) != self.record.seq {
-            let message = format!("the record of {} was moved by somebody else", self.track);
-            return Err(Error::new(ErrorKind::Conflict, message));
+            return Err(conflict(&self.track));
         }
         let Some(table) = state.tables.get(&self.table) else {
             let message = format!("table \"{}\" is gone since it was claimed", self.spec.table);

@@ -6,7 +6,6 @@ use super::{
     client::Lease,
     dialect::{Merge, STAGE, StagedColumn, insert},
     name::{literal, quote},
-    record::conflict,
     stage::Place,
     table::{Table, TableColumn},
     this,
@@ -15,6 +14,7 @@ use super::{
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
+        records::conflict,
         sink::{Committed, DeleteHow},
     },
     failpoint,

@@ -7,10 +7,7 @@ use std::{fmt, pin::Pin, sync::Arc};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use bytes::BytesMut;
-use datafusion::{
-    catalog::TableProvider, execution::SendableRecordBatchStream,
-    physical_plan::stream::RecordBatchStreamAdapter, scalar::ScalarValue,
-};
+use datafusion::{execution::SendableRecordBatchStream, scalar::ScalarValue};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use tokio_postgres::{
     RowStream,
@@ -22,7 +19,7 @@ use super::{
     client::{Lease, Server},
     decode::{cell, spelling},
     error::failed,
-    scan::{LiveTable, whole},
+    scan::LiveTable,
     table::Table,
     types::Kind,
 };
@@ -30,6 +27,7 @@ use crate::connector::{
     cells::{RowDecoder, Rules},
     error::{Error, ErrorKind, Result},
     executor::{Dialect, Executor, RemoteTable, Statement},
+    scan::{self, Scanned},
     source::Chunk,
 };
 
@@ -50,7 +48,7 @@ pub(super) fn remote(server: &Arc<Server>, table: Table) -> RemoteTable {
         name: table.sql(),
         columns: columns(&table, &dialect),
         executor: Arc::new(PostgresExecutor { server: server.clone(), dialect }),
-        scan: Arc::new(LiveTable::new(server.clone(), table)) as Arc<dyn TableProvider>,
+        scan: Arc::new(Scanned(LiveTable::new(server.clone(), table))),
     }
 }
 
@@ -75,9 +73,7 @@ impl Executor for PostgresExecutor {
         let (server, statement, columns) = (self.server.clone(), statement.clone(), schema.clone());
         let named = shown.clone();
         let chunks = futures::stream::once(async move { begin(&server, &statement, columns, named).await });
-        let batches =
-            chunks.try_flatten().map(move |chunk| Ok(chunk.and_then(|chunk| whole(chunk, &shown))?.batch));
-        Box::pin(RecordBatchStreamAdapter::new(schema.clone(), batches))
+        scan::chunks(schema.clone(), shown, chunks.try_flatten())
     }
 
     async fn described(&self, statement: &Statement) -> Result<(Statement, SchemaRef)> {

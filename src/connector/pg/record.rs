@@ -1,7 +1,5 @@
 //! What sinks remember of tracks: a table in the target's own schema, so that rows and record become visible in one transaction.
 
-use chrono::{DateTime, Utc};
-
 use super::{
     client::Lease,
     dialect::{RecordRow, Swap},
@@ -10,15 +8,12 @@ use super::{
     table::qualified,
 };
 use crate::{
-    connector::error::{Error, ErrorKind, Result},
-    model::{
-        name::{AttemptId, Track},
-        unit::Record,
+    connector::{
+        error::{Error, ErrorKind, Result},
+        records::{RECORDS, parse, parse_all, progress},
     },
+    model::{name::Track, unit::Record},
 };
-
-/// The record table.
-pub(crate) const RECORDS: &str = "_vitrina_records";
 
 /// The records of one target.
 pub(crate) struct Records<'a> {
@@ -90,7 +85,7 @@ impl Records<'_> {
         let Some(row) = self.session.row(&sql).await.map_err(|error| self.failed(error))? else {
             return Ok(None);
         };
-        parse(&row).map(Some).map_err(|cause| unreadable(&track.key(), cause))
+        parse(&track.key(), &row).map(Some)
     }
 
     /// The last records of all tracks whose keys begin with `prefix`.
@@ -106,29 +101,17 @@ impl Records<'_> {
             prefix.chars().count(),
             literal(prefix),
         );
-        let rows = self.session.rows(&sql).await.map_err(|error| self.failed(error))?;
-        let parsed = rows.into_iter().map(|row| {
-            let track = row.first().cloned().flatten().unwrap_or_default();
-            match parse(&row[1..]) {
-                Ok(record) => Ok((track, record)),
-                Err(cause) => Err(unreadable(&track, cause)),
-            }
-        });
-        parsed.collect()
+        parse_all(self.session.rows(&sql).await.map_err(|error| self.failed(error))?)
     }
 
     /// Writes the record of a track over the one that is expected, in the caller's transaction; false = another one is there. From then on no other
     /// transaction can write it before this one ends.
     pub(crate) async fn swap(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<bool> {
-        let progress = serde_json::to_string(&record.progress).map_err(|cause| {
-            Error::new(ErrorKind::Internal, format!("the record of {track} cannot be written"))
-                .caused_by(cause)
-        })?;
         let row = RecordRow {
             target: literal(self.target),
             track: literal(&track.key()),
             seq: record.seq,
-            progress: literal(&progress),
+            progress: literal(&progress(&track.key(), record)?),
             attempt: literal(record.attempt.as_str()),
             at: literal(&record.at.to_rfc3339()),
             rows: record.rows,
@@ -157,27 +140,4 @@ impl Records<'_> {
     async fn run(&self, sql: &str) -> Result<u64> {
         self.session.run(sql).await.map_err(|error| self.failed(error))
     }
-}
-
-fn unreadable(track: &str, cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
-    let message = format!("the record of {track} in table \"{RECORDS}\" cannot be read");
-    Error::new(ErrorKind::Corrupt, message).caused_by(cause)
-}
-
-fn parse(row: &[Option<String>]) -> Result<Record, Box<dyn std::error::Error + Send + Sync>> {
-    let [Some(seq), Some(progress), Some(attempt), Some(at), Some(rows)] = row else {
-        return Err("a cell is missing".into());
-    };
-    Ok(Record {
-        seq: seq.parse()?,
-        progress: serde_json::from_str(progress)?,
-        attempt: AttemptId::parse(attempt.clone()),
-        at: DateTime::parse_from_rfc3339(at)?.with_timezone(&Utc),
-        rows: rows.parse()?,
-    })
-}
-
-/// The error of a record that is not the one that was claimed.
-pub(crate) fn conflict(track: &Track) -> Error {
-    Error::new(ErrorKind::Conflict, format!("the record of {} was moved by somebody else", track.name()))
 }

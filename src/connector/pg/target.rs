@@ -1,6 +1,6 @@
 //! What a claim finds in the target, and what it has to make first: tables, columns, an index over the key.
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, SchemaRef};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -14,15 +14,11 @@ use super::{
 };
 use crate::{
     connector::{
-        error::{Error, ErrorKind, Result},
-        sink::{Claim, DeleteHow, OnSchemaChange, SinkSpec},
+        error::{Error, Result},
+        fitting::{Fitting, Has, Place, Wanted},
+        sink::{Claim, OnSchemaChange, SinkSpec},
     },
-    model::{
-        column::ColumnType,
-        delivery::Mode,
-        name::Track,
-        unit::{DELETED, Progress},
-    },
+    model::{delivery::Mode, name::Track},
 };
 
 /// What a claim comes to.
@@ -41,18 +37,12 @@ pub(crate) struct Target<'a> {
     pub(crate) grant: &'a Grant,
 }
 
-/// A column that the rows have, and what keeps it.
-struct Wanted {
-    name: String,
-    kind: Kind,
-    data_type: DataType,
-}
-
 impl Target<'_> {
     /// Compares what is there with what the track needs.
     pub(crate) async fn settle(&self, track: &Track, rows: &SchemaRef) -> Result<Settled> {
-        let wanted = self.wanted(rows)?;
         let shown = self.shown();
+        let fitting = Fitting { spec: self.spec, shown: &shown };
+        let wanted = self.wanted(fitting, rows)?;
         let records =
             Records { session: self.session, schema: self.schema, target: &self.spec.table, shown: &shown };
         let record = records.of(track).await?;
@@ -63,16 +53,15 @@ impl Target<'_> {
         let found = Table::find(self.session, self.schema, &self.spec.table).await;
         let found = found.map_err(|error| self.failed(error))?;
         let mut left_out = vec![];
-        let mut fields = match &found {
+        let fields = match &found {
             Some(table) => {
-                self.check_record(table, &records).await?;
-                self.fit(table, &wanted, &mut make, &mut left_out)?
+                if self.is_unexplained(table, &records).await? {
+                    return Err(fitting.unexplained());
+                }
+                self.fit(fitting, table, &wanted, &mut make, &mut left_out)?
             }
             None => {
-                let fills = self.spec.mode != Mode::Replace && !self.spec.anew;
-                if fills && record.as_ref().is_some_and(|record| record.progress != Progress::Start) {
-                    return Err(self.vanished(track));
-                }
+                fitting.check_vanished(track, record.as_ref())?;
                 self.create(&wanted, &mut make)?
             }
         };
@@ -80,10 +69,7 @@ impl Target<'_> {
             self.index_key(found.as_ref(), &mut make).await?;
         }
         self.grant(found.as_ref(), &mut make).await?;
-        if self.spec.delete == Some(DeleteHow::Hard) {
-            fields.push(Field::new(DELETED, DataType::Boolean, true));
-        }
-        let schema = Schema::new(fields).into();
+        let schema = fitting.claimed(fields);
         Ok(Settled { claim: Claim { record, pending: None, schema, left_out }, make })
     }
 
@@ -99,129 +85,91 @@ impl Target<'_> {
         qualified(self.schema, &self.spec.table)
     }
 
-    /// The rows' columns with the types that the target is to have, the deletion mark last where it is kept.
-    fn wanted(&self, rows: &SchemaRef) -> Result<Vec<Wanted>> {
+    /// The rows' columns with the types that the target is to have, and what keeps them.
+    fn wanted(&self, fitting: Fitting<'_>, rows: &SchemaRef) -> Result<Vec<(Wanted, Kind)>> {
         check_table(&self.spec.table)?;
-        let rows = rows.fields().iter().filter(|field| self.spec.delete.is_none() || field.name() != DELETED);
-        let mut columns: Vec<(&str, DataType)> = rows
-            .map(|field| {
-                let told = self.spec.columns.get(field.name()).and_then(|column| column.kind.as_ref());
-                let kind = told.cloned().unwrap_or_else(|| ColumnType::of(field.data_type()));
-                (field.name().as_str(), kind.arrow().clone())
-            })
-            .collect();
-        if self.spec.delete == Some(DeleteHow::Soft) {
-            columns.push((DELETED, DataType::Boolean));
-        }
-        let mut wanted = vec![];
-        for (name, data_type) in columns {
-            check_name("column", name)?;
-            let Some(kind) = Kind::keeping(&data_type) else {
-                let message = format!(
-                    "column \"{name}\" of {}: PostgreSQL cannot keep {}",
-                    self.shown(),
-                    ColumnType::of(&data_type)
-                );
-                return Err(Error::new(ErrorKind::Unsupported, message)
-                    .hint("name another type for it in the sink's `columns`"));
-            };
-            wanted.push(Wanted { name: name.to_owned(), kind, data_type });
-        }
-        for key in &self.spec.key {
-            if !wanted.iter().any(|column| column.name == *key) {
-                let message =
-                    format!("{}: the rows have no column \"{key}\", which is in the key", self.shown());
-                return Err(Error::new(ErrorKind::BadData, message));
-            }
-        }
-        Ok(wanted)
+        let wanted = fitting.wanted(rows);
+        fitting.check_brought(&wanted, &self.spec.key, "the key")?;
+        let kept = |column: Wanted| {
+            check_name("column", &column.name)?;
+            let kind = Kind::keeping(&column.data_type);
+            let kind = kind.ok_or_else(|| fitting.not_kept(&column, "PostgreSQL"))?;
+            Ok((column, kind))
+        };
+        wanted.into_iter().map(kept).collect()
     }
 
-    /// Rows that no record explains could be doubled or wiped: their owner has to say what they are. Rows are looked for first: another track
-    /// that commits its first unit at this moment shows its record together with them.
-    async fn check_record(&self, table: &Table, records: &Records<'_>) -> Result<()> {
+    /// Whether the table has rows and no record. Rows are looked for first: another track that commits its first unit at this moment shows its record together
+    /// with them.
+    async fn is_unexplained(&self, table: &Table, records: &Records<'_>) -> Result<bool> {
         let sql = format!("SELECT 1 FROM {} LIMIT 1", table.sql());
         let filled = self.session.row(&sql).await.map_err(|error| self.failed(error))?.is_some();
-        if filled && !records.any().await? {
-            let message = format!("{} holds rows, and no record says where they came from", self.shown());
-            return Err(Error::new(ErrorKind::NoRecord, message));
-        }
-        Ok(())
+        Ok(filled && !records.any().await?)
     }
 
-    fn vanished(&self, track: &Track) -> Error {
-        let message = format!("{} is gone, though {} was written into it", self.shown(), track.name());
-        Error::new(ErrorKind::NotFound, message)
-            .hint("restore it, or fill it again from the beginning: `vitrina position reset`")
-    }
-
-    fn create(&self, wanted: &[Wanted], make: &mut Vec<String>) -> Result<Vec<Field>> {
-        let columns: Vec<_> = wanted.iter().map(|column| (quote(&column.name), column.kind.sql())).collect();
+    fn create(&self, wanted: &[(Wanted, Kind)], make: &mut Vec<String>) -> Result<Vec<(Place, Field)>> {
+        let columns: Vec<_> = wanted.iter().map(|(column, kind)| (quote(&column.name), kind.sql())).collect();
         let dialect = self.server.dialect;
         make.push(dialect.create_table(&self.session.product, self.spec, &self.sql(), &columns)?);
         for (name, column) in &self.spec.columns {
             if let (Some(told), true) =
-                (&column.description, wanted.iter().any(|column| column.name == *name))
+                (&column.description, wanted.iter().any(|(column, _)| column.name == *name))
             {
                 make.push(format!("COMMENT ON COLUMN {}.{} IS {}", self.sql(), quote(name), literal(told)));
             }
         }
-        Ok(wanted.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true)).collect())
+        let field =
+            |(column, kind): &(Wanted, Kind)| (Place::Added, Field::new(&column.name, kind.arrow(), true));
+        Ok(wanted.iter().map(field).collect())
     }
 
     /// The target's columns that the rows fill, after what `on_schema_change` makes of the differences.
     fn fit(
         &self,
+        fitting: Fitting<'_>,
         table: &Table,
-        wanted: &[Wanted],
+        wanted: &[(Wanted, Kind)],
         make: &mut Vec<String>,
         left_out: &mut Vec<String>,
-    ) -> Result<Vec<Field>> {
-        let mut fields: Vec<(usize, Field)> = vec![];
-        for column in wanted {
-            let place = table.columns.iter().position(|found| found.name == column.name);
-            match (place, self.spec.on_schema_change) {
-                (Some(place), _) => {
-                    fields.push((place, self.fit_column(&table.columns[place], column, make)?));
+    ) -> Result<Vec<(Place, Field)>> {
+        let has = table.columns.iter().map(|column| Has {
+            name: &column.name,
+            not_null: column.not_null,
+            fills_itself: column.fills_itself,
+        });
+        let names: Vec<Wanted> = wanted.iter().map(|(column, _)| column.clone()).collect();
+        let places = fitting.places(&has.collect::<Vec<_>>(), &names, |a, b| a == b)?;
+        let mut fields = vec![];
+        for ((column, kind), place) in wanted.iter().zip(places) {
+            match place {
+                Place::At(at) => {
+                    fields
+                        .push((place, self.fit_column(fitting, &table.columns[at], (column, *kind), make)?));
                 }
-                (None, OnSchemaChange::Evolve) => {
-                    let (name, kind) = (quote(&column.name), column.kind.sql());
-                    make.push(self.server.dialect.add_column(&table.sql(), &name, &kind));
-                    fields.push((usize::MAX, Field::new(&column.name, column.kind.arrow(), true)));
+                Place::Added => {
+                    let (name, declared) = (quote(&column.name), kind.sql());
+                    make.push(self.server.dialect.add_column(&table.sql(), &name, &declared));
+                    fields.push((place, Field::new(&column.name, kind.arrow(), true)));
                 }
-                (None, OnSchemaChange::Ignore) => left_out.push(column.name.clone()),
-                (None, OnSchemaChange::Fail) => {
-                    return Err(
-                        self.changed(&format!("has no column \"{}\", which the rows have", column.name))
-                    );
-                }
+                Place::LeftOut => left_out.push(column.name.clone()),
             }
         }
-        let filled = |name: &str| wanted.iter().any(|column| column.name == name);
-        for column in table.columns.iter().filter(|column| !filled(&column.name) && !column.fills_itself) {
-            let kept = self.spec.on_schema_change != OnSchemaChange::Fail || column.name == DELETED;
-            if !kept || column.not_null {
-                return Err(
-                    self.changed(&format!("has a column \"{}\", which the rows have not", column.name))
-                );
-            }
-        }
-        fields.sort_by_key(|(place, _)| *place);
-        Ok(fields.into_iter().map(|(_, field)| field).collect())
+        Ok(fields)
     }
 
-    fn fit_column(&self, found: &TableColumn, column: &Wanted, make: &mut Vec<String>) -> Result<Field> {
+    fn fit_column(
+        &self,
+        fitting: Fitting<'_>,
+        found: &TableColumn,
+        (column, kind): (&Wanted, Kind),
+        make: &mut Vec<String>,
+    ) -> Result<Field> {
         let named = |kind: Kind| Field::new(&found.name, kind.arrow(), !found.not_null);
         if found.generated {
-            let message = format!("{} computes its column \"{}\" by itself", self.shown(), found.name);
-            return Err(Error::new(ErrorKind::Unsupported, message).hint("leave it out of the rows"));
+            return Err(fitting.computed(&found.name));
         }
-        let differs = || {
-            let comes = ColumnType::of(&column.data_type);
-            let has = &found.declared;
-            self.changed(&format!("has {has} in column \"{}\", and the rows have {comes}", found.name))
-        };
-        let wide = found.kind.widened(column.kind).ok_or_else(differs)?;
+        let differs = || fitting.differs(&found.name, &found.declared, &column.data_type);
+        let wide = found.kind.widened(kind).ok_or_else(differs)?;
         if wide == found.kind || self.spec.on_schema_change == OnSchemaChange::Ignore {
             return Ok(named(found.kind));
         }
@@ -290,9 +238,5 @@ impl Target<'_> {
             }
         }
         Ok(())
-    }
-
-    fn changed(&self, what: &str) -> Error {
-        Error::new(ErrorKind::SchemaChanged, format!("{} {what}", self.shown()))
     }
 }

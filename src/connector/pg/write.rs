@@ -33,7 +33,7 @@ use super::{
     executor,
     load::Load,
     name::{quote, quote_all},
-    record::{Records, conflict},
+    record::Records,
     scan::StagedTable,
     stage::{Kept, Open, Place},
     table::{Table, qualified},
@@ -42,7 +42,9 @@ use super::{
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
-        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged},
+        records::conflict,
+        scan::Scanned,
+        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged, Staging},
     },
     failpoint,
     model::{
@@ -246,15 +248,9 @@ impl Sink for TableSink {
         Ok(claim)
     }
 
-    async fn stage(
-        &self,
-        track: &Track,
-        claim: &Claim,
-        unit: &Unit,
-        attempt: &Attempt,
-        rows: Rows,
-    ) -> Result<Box<dyn Staged>> {
+    async fn stage(&self, staging: Staging<'_>, rows: Rows) -> Result<Box<dyn Staged>> {
         let inner = &self.inner;
+        let Staging { track, claim, unit, attempt } = staging;
         let slot = inner.slot().await;
         let (open, rows) = match inner.fill(track, claim, unit, rows).await {
             Ok(filled) => filled,
@@ -264,7 +260,7 @@ impl Sink for TableSink {
         Ok(Box::new(StagedRows {
             inner: inner.clone(),
             track: track.clone(),
-            expected: claim.record.as_ref().map(|record| record.seq),
+            expected: staging.expected(),
             attempt: attempt.clone(),
             unit: unit.clone(),
             schema: claim.schema.clone(),
@@ -338,7 +334,7 @@ impl Staged for StagedRows {
             Place::Target => None,
             Place::Stage(_) => {
                 let (lease, schema) = (self.lease.clone(), self.schema.clone());
-                Some(Arc::new(StagedTable::new(lease, schema, self.inner.shown())))
+                Some(Arc::new(Scanned(StagedTable::new(lease, schema, self.inner.shown()))))
             }
         }
     }

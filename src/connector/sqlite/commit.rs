@@ -14,6 +14,7 @@ use super::{
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
+        records::conflict,
         sink::{Attempt, Committed, DeleteHow},
     },
     failpoint,
@@ -204,9 +205,4 @@ pub(super) fn declarations(table: &Table, schema: &SchemaRef) -> Vec<String> {
         })
     };
     schema.fields().iter().zip(own).map(declared).collect()
-}
-
-/// The error of a record that is not the one that was claimed.
-pub(super) fn conflict(track: &Track) -> Error {
-    Error::new(ErrorKind::Conflict, format!("the record of {} was moved by somebody else", track.name()))
 }

@@ -4,11 +4,8 @@ use std::{fmt, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::{
-    catalog::TableProvider, execution::SendableRecordBatchStream,
-    physical_plan::stream::RecordBatchStreamAdapter,
-};
-use futures::{StreamExt, TryStreamExt};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::TryStreamExt;
 use rusqlite::{Connection, types::Value as Raw};
 
 use super::{
@@ -18,7 +15,7 @@ use super::{
     name::quote,
     pages::{self, Held, Lane, Query},
     range::Range,
-    scan::{LiveTable, whole},
+    scan::LiveTable,
     selection::Selection,
     table::Table,
     types::suggested,
@@ -27,6 +24,7 @@ use crate::connector::{
     cells::Rules,
     error::{Error, ErrorKind, Result},
     executor::{Dialect, Executor, RemoteTable, Statement},
+    scan::{self, Scanned},
 };
 
 /// A database file that runs statements.
@@ -48,7 +46,7 @@ pub(super) fn remote(database: &Arc<Database>, table: Table, hidden: Option<&str
         executor: Arc::new(SqliteExecutor { database: database.clone(), place }),
         name: quote(&table.name),
         columns: columns(&table, hidden),
-        scan: Arc::new(LiveTable::new(database.clone(), table, hidden)) as Arc<dyn TableProvider>,
+        scan: Arc::new(Scanned(LiveTable::new(database.clone(), table, hidden))),
     }
 }
 
@@ -67,12 +65,11 @@ impl Executor for SqliteExecutor {
         let (database, statement, columns) = (self.database.clone(), statement.clone(), schema.clone());
         let named = shown.clone();
         let prepared = blocking(move || prepare(&database, &statement, columns, named));
-        let batches = futures::stream::once(prepared)
+        let chunks = futures::stream::once(prepared)
             .map_ok(|(query, lane)| pages::read(query, vec![lane]))
             .try_flatten()
-            .map_err(told)
-            .map(move |chunk| Ok(chunk.and_then(|chunk| whole(chunk, &shown))?.batch));
-        Box::pin(RecordBatchStreamAdapter::new(schema.clone(), batches))
+            .map_err(told);
+        scan::chunks(schema.clone(), shown, chunks)
     }
 
     async fn described(&self, statement: &Statement) -> Result<(Statement, SchemaRef)> {

@@ -1,13 +1,10 @@
-//! Filters of the SQL engine as SQLite's, where both mean exactly the same: otherwise the engine filters itself.
+//! Filters of the SQL engine as SQLite's.
 //!
-//! Not translated: floating point (−0 and NaN order differently), decimals (text does not sort as numbers), LIKE (SQLite
-//! ignores case), text in other collations than BINARY or kept as UTF-16, times in tables that we did not make (spelled in any way).
+//! Not translated: floating point (−0 and NaN order differently), decimals (text does not sort as numbers), text in other collations than BINARY or kept as
+//! UTF-16, times in tables that we did not make (spelled in any way).
 
 use arrow::datatypes::DataType;
-use datafusion::{
-    logical_expr::{BinaryExpr, Expr, Operator},
-    scalar::ScalarValue,
-};
+use datafusion::scalar::ScalarValue;
 use rusqlite::types::Value as Raw;
 
 use super::{
@@ -16,87 +13,22 @@ use super::{
     table::{Table, TableColumn},
     types::Affinity,
 };
+use crate::connector::filter::Filtered;
 
-/// The condition and its parameters; `None` = SQLite would answer otherwise.
-pub(super) fn translated(filter: &Expr, table: &Table) -> Option<(String, Vec<Raw>)> {
-    let mut parameters = vec![];
-    let sql = Translator { table, parameters: &mut parameters }.condition(filter)?;
-    Some((sql, parameters))
-}
+impl Filtered for Table {
+    type Column = TableColumn;
+    type Value = Raw;
 
-struct Translator<'a> {
-    table: &'a Table,
-    parameters: &'a mut Vec<Raw>,
-}
-
-impl Translator<'_> {
-    fn condition(&mut self, filter: &Expr) -> Option<String> {
-        match filter {
-            Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
-                let (left, right) = (self.condition(left)?, self.condition(right)?);
-                Some(format!("({left} {op} {right})"))
-            }
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) => self.comparison(left, *op, right),
-            Expr::Not(inner) => Some(format!("(NOT {})", self.condition(inner)?)),
-            Expr::IsNull(inner) => Some(format!("({} IS NULL)", quote(&self.any_column(inner)?.name))),
-            Expr::IsNotNull(inner) => Some(format!("({} IS NOT NULL)", quote(&self.any_column(inner)?.name))),
-            Expr::Between(between) => {
-                let column = self.column(&between.expr)?.clone();
-                let low = self.value(&column, &between.low)?;
-                let high = self.value(&column, &between.high)?;
-                self.parameters.extend([low, high]);
-                let not = if between.negated { "NOT " } else { "" };
-                Some(format!("({} {not}BETWEEN ? AND ?)", quote(&column.name)))
-            }
-            Expr::InList(list) => {
-                let column = self.column(&list.expr)?.clone();
-                let values: Vec<Raw> =
-                    list.list.iter().map(|value| self.value(&column, value)).collect::<Option<_>>()?;
-                let marks = vec!["?"; values.len()].join(", ");
-                self.parameters.extend(values);
-                let not = if list.negated { "NOT " } else { "" };
-                Some(format!("({} {not}IN ({marks}))", quote(&column.name)))
-            }
-            Expr::Column(_) => {
-                let column = self.column(filter)?;
-                (column.data_type == DataType::Boolean).then(|| format!("({} = 1)", quote(&column.name)))
-            }
-            _ => None,
-        }
+    fn column(&self, name: &str) -> Option<&TableColumn> {
+        self.column(name)
     }
 
-    fn comparison(&mut self, left: &Expr, operator: Operator, right: &Expr) -> Option<String> {
-        let (column, operator, value) = match (left, right) {
-            (Expr::Column(_), _) => (left, operator, right),
-            (_, Expr::Column(_)) => (right, operator.swap()?, left),
-            _ => return None,
-        };
-        let sign = match operator {
-            Operator::Eq => "=",
-            Operator::NotEq => "<>",
-            Operator::Lt => "<",
-            Operator::LtEq => "<=",
-            Operator::Gt => ">",
-            Operator::GtEq => ">=",
-            _ => return None,
-        };
-        let column = self.column(column)?.clone();
-        let value = self.value(&column, value)?;
-        self.parameters.push(value);
-        Some(format!("({} {sign} ?)", quote(&column.name)))
+    fn name(&self, column: &TableColumn) -> String {
+        quote(&column.name)
     }
 
-    fn any_column(&self, expr: &Expr) -> Option<&TableColumn> {
-        match expr {
-            Expr::Column(column) => self.table.columns.iter().find(|found| found.name == column.name),
-            _ => None,
-        }
-    }
-
-    /// A column whose order and equality SQLite and the engine agree on.
-    fn column(&self, expr: &Expr) -> Option<&TableColumn> {
-        let column = self.any_column(expr)?;
-        let binary = self.table.utf8 && column.collation.eq_ignore_ascii_case("binary");
+    fn agreed(&self, column: &TableColumn) -> Option<DataType> {
+        let binary = self.utf8 && column.collation.eq_ignore_ascii_case("binary");
         let agrees = match &column.data_type {
             DataType::Boolean => column.ours,
             DataType::UInt64 => false,
@@ -106,22 +38,15 @@ impl Translator<'_> {
             DataType::Timestamp(_, _) => binary && column.ours,
             _ => false,
         };
-        agrees.then_some(column)
+        agrees.then(|| column.data_type.clone())
     }
 
-    /// A literal of the column's own type as the column keeps it.
-    fn value(&self, column: &TableColumn, literal: &Expr) -> Option<Raw> {
-        let Expr::Literal(value, _) = literal else {
-            return None;
-        };
-        let same = match (value.data_type(), &column.data_type) {
-            (DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8, DataType::Utf8) => true,
-            (given, has) => given == *has,
-        };
-        if !same || value.is_null() {
-            return None;
-        }
-        Some(match value {
+    fn holds(&self, column: &TableColumn) -> String {
+        format!("({} = 1)", quote(&column.name))
+    }
+
+    fn value(&self, _: &TableColumn, given: &ScalarValue) -> Option<Raw> {
+        Some(match given {
             ScalarValue::Utf8(Some(text))
             | ScalarValue::Utf8View(Some(text))
             | ScalarValue::LargeUtf8(Some(text)) => Raw::Text(text.clone()),
@@ -140,9 +65,13 @@ impl Translator<'_> {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::prelude::{col, lit};
+    use datafusion::{
+        logical_expr::Expr,
+        prelude::{col, lit},
+    };
 
     use super::*;
+    use crate::connector::filter::translated;
 
     fn table() -> Table {
         let connection = rusqlite::Connection::open_in_memory().unwrap();
@@ -152,7 +81,7 @@ mod tests {
     }
 
     fn sql(filter: &Expr) -> Option<String> {
-        translated(filter, &table()).map(|(sql, _)| sql)
+        translated(filter, &table(), |_| "?".to_owned())
     }
 
     #[test]
@@ -163,8 +92,8 @@ mod tests {
             (lit(5_i64).lt(id()), Some(r#"("id" > ?)"#)),
             (col(r#""имя""#).eq(lit("Ёж' OR 1=1 --")), Some(r#"("имя" = ?)"#)),
             (id().eq(lit(1_i64)).or(id().is_null()), Some(r#"(("id" = ?) OR ("id" IS NULL))"#)),
-            (id().in_list(vec![lit(1_i64), lit(2_i64)], true), Some(r#"("id" NOT IN (?, ?))"#)),
-            (id().between(lit(1_i64), lit(2_i64)), Some(r#"("id" BETWEEN ? AND ?)"#)),
+            (id().in_list(vec![lit(1_i64), lit(2_i64)], true), Some(r#"(NOT ("id" IN (?, ?)))"#)),
+            (id().between(lit(1_i64), lit(2_i64)), Some(r#"("id" >= ? AND "id" <= ?)"#)),
             (col("day").gt_eq(lit(ScalarValue::Date32(Some(0)))), Some(r#"("day" >= ?)"#)),
             (id().eq(lit(1_i32)), None),
             (id().eq(lit(ScalarValue::Int64(None))), None),

@@ -1,19 +1,18 @@
 //! What sinks remember of tracks: a table in the target's own file, so that rows and record become visible in one transaction.
 
-use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::name::{has_table, quote};
 use crate::{
-    connector::error::{Error, ErrorKind, Result},
-    model::{
-        name::{AttemptId, Track},
-        unit::Record,
+    connector::{
+        error::{Error, Result},
+        records::{RECORDS, parse, parse_all, progress},
     },
+    model::{name::Track, unit::Record},
 };
 
-/// The record table.
-pub(super) const RECORDS: &str = "_vitrina_records";
+/// The cells of a record, as text.
+const CELLS: &str = "CAST(seq AS TEXT), progress, attempt, at, CAST(rows AS TEXT)";
 
 /// How it is made.
 pub(super) fn create() -> String {
@@ -51,21 +50,12 @@ impl Records<'_> {
         if !self.exist()? {
             return Ok(None);
         }
-        let sql = format!(
-            "SELECT seq, progress, attempt, at, rows FROM {} WHERE target = ?1 AND track = ?2",
-            quote(RECORDS)
-        );
+        let sql = format!("SELECT {CELLS} FROM {} WHERE target = ?1 AND track = ?2", quote(RECORDS));
         let read = || {
             let mut statement = self.connection.prepare_cached(&sql)?;
-            let fields = |row: &rusqlite::Row<'_>| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-            };
-            statement.query_row([self.target, &track.key()], fields).optional()
+            statement.query_row([self.target, &track.key()], cells).optional()
         };
-        let Some(fields): Option<Fields> = read().map_err(self.failed)? else {
-            return Ok(None);
-        };
-        parse(fields).map(Some).map_err(|cause| unreadable(&track.key(), cause))
+        read().map_err(self.failed)?.map(|cells| parse(&track.key(), &cells)).transpose()
     }
 
     /// The records of all tracks whose keys begin with `prefix`.
@@ -74,32 +64,19 @@ impl Records<'_> {
             return Ok(vec![]);
         }
         let sql = format!(
-            "SELECT track, seq, progress, attempt, at, rows FROM {} \
-             WHERE target = ?1 AND substr(track, 1, length(?2)) = ?2 ORDER BY track",
+            "SELECT track, {CELLS} FROM {} WHERE target = ?1 AND substr(track, 1, length(?2)) = ?2 ORDER BY track",
             quote(RECORDS)
         );
         let read = || {
             let mut statement = self.connection.prepare_cached(&sql)?;
-            let fields = |row: &rusqlite::Row<'_>| {
-                let fields: Fields = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
-                Ok((row.get::<_, String>(0)?, fields))
-            };
-            statement.query_map([self.target, prefix], fields)?.collect::<rusqlite::Result<Vec<_>>>()
+            statement.query_map([self.target, prefix], cells)?.collect::<rusqlite::Result<Vec<_>>>()
         };
-        let found = read().map_err(self.failed)?;
-        let parsed = found.into_iter().map(|(track, fields)| match parse(fields) {
-            Ok(record) => Ok((track, record)),
-            Err(cause) => Err(unreadable(&track, cause)),
-        });
-        parsed.collect()
+        parse_all(read().map_err(self.failed)?)
     }
 
     /// Writes the record of a track, in the caller's transaction.
     pub(super) fn put(&self, track: &Track, record: &Record) -> Result<()> {
-        let progress = serde_json::to_string(&record.progress).map_err(|cause| {
-            Error::new(ErrorKind::Internal, format!("the record of {track} cannot be written"))
-                .caused_by(cause)
-        })?;
+        let progress = progress(&track.key(), record)?;
         let sql = format!(
             "INSERT OR REPLACE INTO {} (target, track, seq, progress, attempt, at, rows) \
              VALUES (:target, :track, :seq, :progress, :attempt, :at, :rows)",
@@ -120,20 +97,7 @@ impl Records<'_> {
     }
 }
 
-type Fields = (i64, String, String, String, i64);
-
-fn unreadable(track: &str, cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
-    let message = format!("the record of {track} in table \"{RECORDS}\" cannot be read");
-    Error::new(ErrorKind::Corrupt, message).caused_by(cause)
-}
-
-fn parse(fields: Fields) -> Result<Record, Box<dyn std::error::Error + Send + Sync>> {
-    let (seq, progress, attempt, at, rows) = fields;
-    Ok(Record {
-        seq: seq.try_into()?,
-        progress: serde_json::from_str(&progress)?,
-        attempt: AttemptId::parse(attempt),
-        at: DateTime::parse_from_rfc3339(&at)?.with_timezone(&Utc),
-        rows: rows.try_into()?,
-    })
+/// The cells of a row, all of them texts.
+fn cells(row: &Row<'_>) -> rusqlite::Result<Vec<Option<String>>> {
+    (0..row.as_ref().column_count()).map(|at| row.get(at)).collect()
 }

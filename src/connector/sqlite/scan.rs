@@ -6,26 +6,13 @@
 use std::{fmt, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
-use async_trait::async_trait;
-use datafusion::{
-    catalog::{Session, TableProvider},
-    datasource::TableType,
-    error::{DataFusionError, Result as SqlResult},
-    execution::{SendableRecordBatchStream, TaskContext},
-    logical_expr::{Expr, TableProviderFilterPushDown},
-    physical_plan::{
-        ExecutionPlan,
-        stream::RecordBatchStreamAdapter,
-        streaming::{PartitionStream, StreamingTableExec},
-    },
-};
-use futures::{StreamExt, TryStreamExt};
+use datafusion::{error::Result as SqlResult, logical_expr::Expr, physical_plan::ExecutionPlan};
+use futures::TryStreamExt;
 use rusqlite::types::Value as Raw;
 
 use super::{
     database::{Database, blocking},
     error::failed,
-    filter::translated,
     name::{quote, quote_all},
     pages::{self, Held, Lane, Query},
     range::Range,
@@ -35,9 +22,9 @@ use super::{
 };
 use crate::connector::{
     cells::Rules,
-    error::{Error, ErrorKind, Result},
-    sent::SentScan,
-    source::Chunk,
+    error::Result,
+    filter::{condition, translated},
+    scan::{Scan, Wanted, chunks, sent_rows},
 };
 
 /// A table as it was when it was asked for.
@@ -59,43 +46,23 @@ impl fmt::Debug for LiveTable {
     }
 }
 
-#[async_trait]
-impl TableProvider for LiveTable {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+impl Scan for LiveTable {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn table_type(&self) -> TableType {
-        TableType::Base
+    fn takes(&self, filter: &Expr) -> bool {
+        translated(filter, &*self.table, |_| "?".to_owned()).is_some()
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> SqlResult<Vec<TableProviderFilterPushDown>> {
-        let support = |filter: &&Expr| match translated(filter, &self.table) {
-            Some(_) => TableProviderFilterPushDown::Exact,
-            None => TableProviderFilterPushDown::Unsupported,
-        };
-        Ok(filters.iter().map(support).collect())
-    }
-
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> SqlResult<Arc<dyn ExecutionPlan>> {
-        let mut conditions = vec![];
+    fn plan(&self, wanted: Wanted<'_>) -> SqlResult<Arc<dyn ExecutionPlan>> {
         let mut parameters = vec![];
-        for filter in filters {
-            let (condition, more) = translated(filter, &self.table).ok_or_else(|| {
-                DataFusionError::Internal("a filter was pushed that was not accepted".to_owned())
-            })?;
-            conditions.push(condition);
-            parameters.extend(more);
-        }
-        let filter = (!conditions.is_empty()).then(|| (conditions.join(" AND "), parameters));
-        let place = Place::Live(self.database.clone(), self.table.clone());
-        plan(place, &self.schema, projection, filter, limit)
+        let condition = condition(wanted.filters, &*self.table, |value| {
+            parameters.push(value);
+            "?".to_owned()
+        })?;
+        let filter = condition.map(|condition| (condition, parameters));
+        plan(Place::Live(self.database.clone(), self.table.clone()), &wanted, filter)
     }
 }
 
@@ -118,24 +85,13 @@ impl fmt::Debug for StagedTable {
     }
 }
 
-#[async_trait]
-impl TableProvider for StagedTable {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+impl Scan for StagedTable {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn table_type(&self) -> TableType {
-        TableType::Temporary
-    }
-
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _: &[Expr],
-        limit: Option<usize>,
-    ) -> SqlResult<Arc<dyn ExecutionPlan>> {
-        plan(Place::Staged(self.stage.clone()), &self.schema, projection, None, limit)
+    fn plan(&self, wanted: Wanted<'_>) -> SqlResult<Arc<dyn ExecutionPlan>> {
+        plan(Place::Staged(self.stage.clone()), &wanted, None)
     }
 }
 
@@ -146,81 +102,46 @@ enum Place {
     Staged(Shared),
 }
 
-fn plan(
-    place: Place,
-    schema: &SchemaRef,
-    projection: Option<&Vec<usize>>,
-    filter: Option<(String, Vec<Raw>)>,
-    limit: Option<usize>,
-) -> SqlResult<Arc<dyn ExecutionPlan>> {
-    let schema: SchemaRef = match projection {
-        Some(columns) => Arc::new(schema.project(columns)?),
-        None => schema.clone(),
-    };
-    let scan = Scan { place, schema: schema.clone(), filter, limit };
-    let sent = scan.sent();
-    let rows = StreamingTableExec::try_new(schema, vec![Arc::new(scan)], None, [], false, limit)?;
-    Ok(Arc::new(SentScan::new(sent, Arc::new(rows))))
-}
+impl Place {
+    fn shown(&self) -> String {
+        match self {
+            Self::Live(database, table) => database.table_shown(&table.name),
+            Self::Staged(_) => "the staged rows".to_owned(),
+        }
+    }
 
-struct Scan {
-    place: Place,
-    schema: SchemaRef,
-    filter: Option<(String, Vec<Raw>)>,
-    limit: Option<usize>,
-}
-
-impl fmt::Debug for Scan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
-        f.debug_struct("Scan")
-            .field("columns", &columns)
-            .field("filter", &self.filter.as_ref().map(|(sql, _)| sql))
-            .finish_non_exhaustive()
+    /// Its name in the SQL that people are shown.
+    fn named(&self) -> String {
+        match self {
+            Self::Live(_, table) => quote(&table.name),
+            Self::Staged(_) => self.shown(),
+        }
     }
 }
 
-impl Scan {
-    /// The SQL of the scan, for people.
-    fn sent(&self) -> String {
-        let table = match &self.place {
-            Place::Live(_, table) => quote(&table.name),
-            Place::Staged(_) => "the staged rows".to_owned(),
-        };
-        let columns = quote_all(self.schema.fields().iter().map(|field| field.name().as_str()));
-        let columns = if columns.is_empty() { "1".to_owned() } else { columns };
-        let filter = self.filter.as_ref().map(|(filter, _)| format!(" WHERE {filter}")).unwrap_or_default();
-        let limit = self.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
-        format!("SELECT {columns} FROM {table}{filter}{limit}")
-    }
-}
+/// A condition and its parameters.
+type Filter = Option<(String, Vec<Raw>)>;
 
-impl PartitionStream for Scan {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (place, schema) = (self.place.clone(), self.schema.clone());
-        let (filter, limit) = (self.filter.clone(), self.limit.map(|limit| limit as u64));
-        let shown = match &place {
-            Place::Live(database, table) => database.table_shown(&table.name),
-            Place::Staged(_) => "the staged rows".to_owned(),
-        };
-        let named = shown.clone();
-        let prepared = blocking(move || prepare(place, schema, filter, limit, named));
-        let batches = futures::stream::once(prepared)
-            .map_ok(|(query, lane)| pages::read(query, vec![lane]))
-            .try_flatten()
-            .map(move |chunk| Ok(chunk.and_then(|chunk| whole(chunk, &shown))?.batch));
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), batches))
-    }
+fn plan(place: Place, wanted: &Wanted<'_>, filter: Filter) -> SqlResult<Arc<dyn ExecutionPlan>> {
+    let (schema, limit) = (wanted.schema.clone(), wanted.limit);
+    let columns = quote_all(schema.fields().iter().map(|field| field.name().as_str()));
+    let columns = if columns.is_empty() { "1" } else { &columns };
+    let sent =
+        wanted.select(columns, &place.named(), filter.as_ref().map(|(condition, _)| condition.as_str()));
+    sent_rows(sent, schema.clone(), limit, move || {
+        let (place, filter, schema, shown) = (place.clone(), filter.clone(), schema.clone(), place.shown());
+        let (columns, named) = (schema.clone(), shown.clone());
+        let limit = limit.map(|limit| limit as u64);
+        let prepared = blocking(move || prepare(place, columns, filter, limit, named));
+        let pages = futures::stream::once(prepared).map_ok(|(query, lane)| pages::read(query, vec![lane]));
+        chunks(schema, shown, pages.try_flatten())
+    })
 }
 
 fn prepare(
     place: Place,
     schema: SchemaRef,
-    filter: Option<(String, Vec<Raw>)>,
+    filter: Filter,
     limit: Option<u64>,
     shown: String,
 ) -> Result<(Query, Lane)> {
@@ -260,14 +181,4 @@ fn prepare(
         }
     };
     Ok((query, Lane { held, ranges: vec![Range::ALL] }))
-}
-
-pub(super) fn whole(chunk: Chunk, shown: &str) -> Result<Chunk> {
-    let Some(bad) = chunk.bad.first() else {
-        return Ok(chunk);
-    };
-    let column = bad.column.as_deref().unwrap_or_default();
-    let message = format!("{shown} has a row that does not fit: column \"{column}\": {}", bad.reason);
-    Err(Error::new(ErrorKind::BadData, message)
-        .hint("read the table by a pipeline with a contract, which says what becomes of such rows"))
 }

@@ -12,9 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
-use futures::StreamExt;
 use rusqlite::{Connection, TransactionBehavior, params_from_iter, types::Value as Raw};
-use tokio::sync::mpsc;
 
 use super::{
     commit::{self, Move},
@@ -29,8 +27,11 @@ use super::{
 };
 use crate::{
     connector::{
-        error::{Error, ErrorKind, Result},
-        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged},
+        error::{Error, Result},
+        feed::feed,
+        records::conflict,
+        scan::Scanned,
+        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged, Staging},
     },
     failpoint,
     model::{
@@ -39,9 +40,6 @@ use crate::{
         unit::{Record, Unit},
     },
 };
-
-/// Batches that wait to be staged.
-const WAITING: usize = 2;
 
 /// A table that is written.
 pub(super) struct TableSink {
@@ -152,15 +150,8 @@ impl Sink for TableSink {
         .await
     }
 
-    async fn stage(
-        &self,
-        track: &Track,
-        claim: &Claim,
-        unit: &Unit,
-        attempt: &Attempt,
-        rows: Rows,
-    ) -> Result<Box<dyn Staged>> {
-        let (inner, schema) = (self.inner.clone(), claim.schema.clone());
+    async fn stage(&self, staging: Staging<'_>, rows: Rows) -> Result<Box<dyn Staged>> {
+        let (inner, schema) = (self.inner.clone(), staging.claim.schema.clone());
         let key = if inner.spec.mode == Mode::Merge { inner.spec.key.clone() } else { vec![] };
         let stage = match rows {
             Rows::Sql(query) => {
@@ -172,34 +163,25 @@ impl Sink for TableSink {
                 })
                 .await?
             }
-            Rows::Stream(mut rows) => {
-                let (sender, mut receiver) = mpsc::channel(WAITING);
-                let worker = tokio::spawn(blocking(move || {
+            Rows::Stream(rows) => {
+                let staging = feed(rows, move |batches| {
                     let mut stage = inner.stage(&schema)?;
-                    while let Some(batch) = receiver.blocking_recv() {
+                    for batch in batches {
                         stage.add(&batch)?;
                     }
                     stage.finish(&key)?;
                     Ok(stage)
-                }));
-                while let Some(batch) = rows.next().await {
-                    // A worker that is gone has an error to tell.
-                    if sender.send(batch.map_err(Error::from)?).await.is_err() {
-                        break;
-                    }
-                }
-                drop(sender);
-                let internal = |error| Error::new(ErrorKind::Internal, "staging stopped").caused_by(error);
-                worker.await.map_err(internal)??
+                });
+                staging.await?
             }
         };
         failpoint::pass("sqlite.stage.after");
         Ok(Box::new(StagedRows {
             inner: self.inner.clone(),
-            track: track.clone(),
-            expected: claim.record.as_ref().map(|record| record.seq),
-            attempt: attempt.clone(),
-            unit: unit.clone(),
+            track: staging.track.clone(),
+            expected: staging.expected(),
+            attempt: staging.attempt.clone(),
+            unit: staging.unit.clone(),
             rows: stage.rows(),
             stage: Shared(Arc::new(Mutex::new(stage))),
         }))
@@ -216,7 +198,7 @@ impl Sink for TableSink {
             transaction.execute(&create_records(), []).map_err(|error| inner.failed(error))?;
             let found = inner.record(&transaction, &track)?.map(|record| record.seq);
             if found != expected {
-                return Err(commit::conflict(&track));
+                return Err(conflict(&track));
             }
             inner.put_record(&transaction, &track, &record)?;
             transaction.commit().map_err(|error| inner.failed(error))
@@ -281,7 +263,7 @@ impl Staged for StagedRows {
     }
 
     fn table(&self) -> Option<Arc<dyn TableProvider>> {
-        Some(Arc::new(StagedTable::new(self.stage.clone())))
+        Some(Arc::new(Scanned(StagedTable::new(self.stage.clone()))))
     }
 
     async fn commit(self: Box<Self>) -> Result<Committed> {

@@ -1,6 +1,6 @@
 //! What a claim finds in the target, and what it has to make first: tables, columns, an index over the key.
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use rusqlite::{Connection, types::Value as Raw};
 
 use super::{
@@ -14,14 +14,10 @@ use super::{
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
-        sink::{Claim, DeleteHow, OnSchemaChange, SinkSpec},
+        fitting::{Fitting, Has, Place, Wanted},
+        sink::{Claim, OnSchemaChange, SinkSpec},
     },
-    model::{
-        column::ColumnType,
-        delivery::Mode,
-        name::Track,
-        unit::{DELETED, Progress},
-    },
+    model::{column::ColumnType, delivery::Mode, name::Track},
 };
 
 /// What a claim comes to.
@@ -42,7 +38,9 @@ pub(super) struct Target<'a> {
 impl Target<'_> {
     /// Compares what is there with what the track needs.
     pub(super) fn settle(&self, track: &Track, rows: &SchemaRef) -> Result<Settled> {
-        let wanted = self.wanted(rows)?;
+        let shown = self.shown();
+        let fitting = Fitting { spec: self.spec, shown: &shown };
+        let wanted = self.wanted(fitting, rows)?;
         let failed = |error| self.failed(error);
         let records = Records { connection: self.connection, target: &self.spec.table, failed: &failed };
         let record = records.of(track)?;
@@ -52,26 +50,22 @@ impl Target<'_> {
         }
         let found = Table::find(self.connection, &self.spec.table).map_err(failed)?;
         let mut left_out = vec![];
-        let mut fields = match &found {
+        let fields = match &found {
             Some(table) => {
-                self.check_record(table, &records)?;
-                self.fit(table, &wanted, &mut make, &mut left_out)?
+                if self.is_unexplained(table, &records)? {
+                    return Err(fitting.unexplained());
+                }
+                self.fit(fitting, table, &wanted, &mut make, &mut left_out)?
             }
             None => {
-                let fills = self.spec.mode != Mode::Replace && !self.spec.anew;
-                if fills && record.as_ref().is_some_and(|record| record.progress != Progress::Start) {
-                    return Err(self.vanished(track));
-                }
+                fitting.check_vanished(track, record.as_ref())?;
                 self.create(&wanted, &mut make)
             }
         };
         if self.spec.mode == Mode::Merge {
             self.index_key(found.as_ref(), &mut make)?;
         }
-        if self.spec.delete == Some(DeleteHow::Hard) {
-            fields.push(Field::new(DELETED, DataType::Boolean, true));
-        }
-        let schema = Schema::new(fields).into();
+        let schema = fitting.claimed(fields);
         Ok(Settled { claim: Claim { record, pending: None, schema, left_out }, make })
     }
 
@@ -83,146 +77,102 @@ impl Target<'_> {
         failed(&self.shown(), error)
     }
 
-    /// The rows' columns with the types that the target is to have, the deletion mark last where it is kept.
-    fn wanted(&self, rows: &SchemaRef) -> Result<Vec<Field>> {
+    /// The rows' columns with the types that the target is to have.
+    fn wanted(&self, fitting: Fitting<'_>, rows: &SchemaRef) -> Result<Vec<Wanted>> {
         check_table(&self.spec.table)?;
-        let mut wanted: Vec<Field> = vec![];
-        let mut columns: Vec<(&str, DataType)> = vec![];
-        for field in
-            rows.fields().iter().filter(|field| self.spec.delete.is_none() || field.name() != DELETED)
-        {
-            let told = self.spec.columns.get(field.name()).and_then(|column| column.kind.as_ref());
-            let kind = told.cloned().unwrap_or_else(|| ColumnType::of(field.data_type()));
-            columns.push((field.name(), kind.arrow().clone()));
-        }
-        if self.spec.delete == Some(DeleteHow::Soft) {
-            columns.push((DELETED, DataType::Boolean));
-        }
-        for (name, data_type) in columns {
+        let wanted = fitting.wanted(rows);
+        for (at, column) in wanted.iter().enumerate() {
+            let name = &column.name;
             check_name("column", name)?;
-            let refuse = |why: String| {
-                Err(Error::new(
-                    ErrorKind::Unsupported,
-                    format!("column \"{name}\" of {}: {why}", self.shown()),
-                ))
+            storage(&column.data_type).ok_or_else(|| fitting.not_kept(column, "SQLite"))?;
+            let refuse = |why: &str| {
+                let message = format!("column \"{name}\" of {}: {why}", fitting.shown);
+                Err(Error::new(ErrorKind::Unsupported, message))
             };
-            if storage(&data_type).is_none() {
-                return refuse(format!("SQLite cannot keep {}", ColumnType::of(&data_type)));
-            }
             if self.log && name.eq_ignore_ascii_case(OFFSET) {
-                return refuse("a log gives its offsets itself".to_owned());
+                return refuse("a log gives its offsets itself");
             }
-            if let Some(twin) = wanted.iter().find(|field| field.name().eq_ignore_ascii_case(name)) {
-                return refuse(format!("SQLite cannot tell it from \"{}\"", twin.name()));
-            }
-            wanted.push(Field::new(name, data_type, true));
-        }
-        for key in &self.spec.key {
-            if !wanted.iter().any(|field| field.name() == key) {
-                let message =
-                    format!("{}: the rows have no column \"{key}\", which is in the key", self.shown());
-                return Err(Error::new(ErrorKind::BadData, message));
+            if let Some(twin) = wanted[..at].iter().find(|twin| twin.name.eq_ignore_ascii_case(name)) {
+                return refuse(&format!("SQLite cannot tell it from \"{}\"", twin.name));
             }
         }
+        fitting.check_brought(&wanted, &self.spec.key, "the key")?;
         Ok(wanted)
     }
 
-    /// Rows that no record explains could be doubled or wiped: their owner has to say what they are. Rows are looked for first: another track
-    /// that commits its first unit at this moment shows its record together with them.
-    fn check_record(&self, table: &Table, records: &Records<'_>) -> Result<()> {
+    /// Whether the table has rows and no record. Rows are looked for first: another track that commits its first unit at this moment shows its record together
+    /// with them.
+    fn is_unexplained(&self, table: &Table, records: &Records<'_>) -> Result<bool> {
         let sql = format!("SELECT 1 FROM {} LIMIT 1", quote(&table.name));
         let filled = self.connection.prepare(&sql).and_then(|mut statement| statement.exists([]));
-        if filled.map_err(|error| self.failed(error))? && !records.any()? {
-            let message = format!("{} holds rows, and no record says where they came from", self.shown());
-            return Err(Error::new(ErrorKind::NoRecord, message));
-        }
-        Ok(())
+        Ok(filled.map_err(|error| self.failed(error))? && !records.any()?)
     }
 
-    fn vanished(&self, track: &Track) -> Error {
-        let message = format!("{} is gone, though {} was written into it", self.shown(), track.name());
-        Error::new(ErrorKind::NotFound, message)
-            .hint("restore it, or fill it again from the beginning: `vitrina position reset`")
-    }
-
-    fn create(&self, wanted: &[Field], make: &mut Vec<(String, Vec<Raw>)>) -> Vec<Field> {
+    fn create(&self, wanted: &[Wanted], make: &mut Vec<(String, Vec<Raw>)>) -> Vec<(Place, Field)> {
         let table = &self.spec.table;
+        let fields: Vec<Field> = wanted.iter().map(made).collect();
         let offset = self.log.then(|| format!("{} INTEGER PRIMARY KEY AUTOINCREMENT", quote(OFFSET)));
-        let columns = offset.into_iter().chain(wanted.iter().map(declaration)).collect::<Vec<_>>();
+        let columns = offset.into_iter().chain(fields.iter().map(declaration)).collect::<Vec<_>>();
         make.push((format!("CREATE TABLE {} ({})", quote(table), columns.join(", ")), vec![]));
         make.push((create_columns(), vec![]));
         let forget = format!("DELETE FROM {} WHERE table_name = ?1 COLLATE NOCASE", quote(COLUMNS));
         make.push((forget, vec![Raw::Text(table.clone())]));
-        make.extend(wanted.iter().map(|field| remember(table, field)));
-        wanted.to_vec()
+        make.extend(fields.iter().map(|field| remember(table, field)));
+        fields.into_iter().map(|field| (Place::Added, field)).collect()
     }
 
     /// The target's columns that the rows fill, after what `on_schema_change` makes of the differences.
     fn fit(
         &self,
+        fitting: Fitting<'_>,
         table: &Table,
-        wanted: &[Field],
+        wanted: &[Wanted],
         make: &mut Vec<(String, Vec<Raw>)>,
         left_out: &mut Vec<String>,
-    ) -> Result<Vec<Field>> {
+    ) -> Result<Vec<(Place, Field)>> {
         if self.log && (table.key.as_deref() != Some(OFFSET) || !table.autoincrement) {
-            return Err(
-                self.refused(&format!("is no log: it has no `{OFFSET} INTEGER PRIMARY KEY AUTOINCREMENT`"))
-            );
+            let what = format!("is no log: it has no `{OFFSET} INTEGER PRIMARY KEY AUTOINCREMENT`");
+            return Err(Error::new(ErrorKind::Unsupported, format!("{} {what}", fitting.shown)));
         }
-        let filled = |column: &&TableColumn| {
-            wanted.iter().any(|field| field.name().eq_ignore_ascii_case(&column.name))
-        };
-        let evolves = self.spec.on_schema_change == OnSchemaChange::Evolve;
-        let mut fields: Vec<(usize, Field)> = vec![];
-        for field in wanted {
-            let place =
-                table.columns.iter().position(|column| column.name.eq_ignore_ascii_case(field.name()));
-            match (place, self.spec.on_schema_change) {
-                (Some(place), _) => {
-                    fields.push((place, self.fit_column(table, &table.columns[place], field, make)?));
+        let has = table.columns.iter().map(|column| Has {
+            name: &column.name,
+            not_null: column.not_null,
+            fills_itself: column.fills_itself,
+        });
+        let places = fitting.places(&has.collect::<Vec<_>>(), wanted, str::eq_ignore_ascii_case)?;
+        let mut fields = vec![];
+        for (column, place) in wanted.iter().zip(places) {
+            match place {
+                Place::At(at) => {
+                    let found = &table.columns[at];
+                    fields.push((place, self.fit_column(fitting, table, found, column, make)?));
                 }
-                (None, OnSchemaChange::Evolve) => {
-                    let add = format!("ALTER TABLE {} ADD COLUMN {}", quote(&table.name), declaration(field));
-                    make.extend([(add, vec![]), (create_columns(), vec![]), remember(&table.name, field)]);
-                    fields.push((usize::MAX, field.clone()));
+                Place::Added => {
+                    let field = made(column);
+                    let add =
+                        format!("ALTER TABLE {} ADD COLUMN {}", quote(&table.name), declaration(&field));
+                    make.extend([(add, vec![]), (create_columns(), vec![]), remember(&table.name, &field)]);
+                    fields.push((place, field));
                 }
-                (None, OnSchemaChange::Ignore) => left_out.push(field.name().clone()),
-                (None, OnSchemaChange::Fail) => {
-                    return Err(
-                        self.changed(&format!("has no column \"{}\", which the rows have", field.name()))
-                    );
-                }
+                Place::LeftOut => left_out.push(column.name.clone()),
             }
         }
-        for column in table.columns.iter().filter(|column| !filled(column) && !column.fills_itself) {
-            let kept =
-                evolves || self.spec.on_schema_change == OnSchemaChange::Ignore || column.name == DELETED;
-            if !kept || column.not_null {
-                return Err(
-                    self.changed(&format!("has a column \"{}\", which the rows have not", column.name))
-                );
-            }
-        }
-        fields.sort_by_key(|(place, _)| *place);
-        Ok(fields.into_iter().map(|(_, field)| field).collect())
+        Ok(fields)
     }
 
     fn fit_column(
         &self,
+        fitting: Fitting<'_>,
         table: &Table,
         column: &TableColumn,
-        field: &Field,
+        wanted: &Wanted,
         make: &mut Vec<(String, Vec<Raw>)>,
     ) -> Result<Field> {
-        let (has, comes) = (&column.data_type, field.data_type());
+        let (has, comes) = (&column.data_type, &wanted.data_type);
         let named = |data_type: &DataType| Field::new(&column.name, data_type.clone(), !column.not_null);
-        let differs = || {
-            let (has, comes) = (ColumnType::of(has), ColumnType::of(comes));
-            self.changed(&format!("has {has} in column \"{}\", and the rows have {comes}", column.name))
-        };
+        let differs = || fitting.differs(&column.name, &ColumnType::of(has).to_string(), comes);
         if column.generated {
-            return Err(self.refused(&format!("computes its column \"{}\" by itself", column.name)));
+            return Err(fitting.computed(&column.name));
         }
         if !column.ours {
             // A declaration of others says how a cell is kept, not what it means.
@@ -282,14 +232,11 @@ impl Target<'_> {
             index.len() == key.len() && index.iter().all(|(_, name)| name.as_ref().is_some_and(in_key))
         }))
     }
+}
 
-    fn changed(&self, what: &str) -> Error {
-        Error::new(ErrorKind::SchemaChanged, format!("{} {what}", self.shown()))
-    }
-
-    fn refused(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Unsupported, format!("{} {what}", self.shown()))
-    }
+/// A column that is made.
+fn made(column: &Wanted) -> Field {
+    Field::new(&column.name, column.data_type.clone(), true)
 }
 
 fn declaration(field: &Field) -> String {

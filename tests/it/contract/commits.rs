@@ -5,7 +5,7 @@ use std::time::Duration;
 use vitrina::{
     connector::{
         error::ErrorKind,
-        sink::{Committed, Rows, SinkSpec},
+        sink::{Committed, Rows, SinkSpec, Staging},
     },
     model::{
         delivery::Mode,
@@ -138,7 +138,12 @@ pub(crate) async fn a_failed_stream_is_nothing(harness: &dyn Harness) {
         let claim = sink.claim(&track("mrf1"), &rows.schema()).await.unwrap();
         let stream = failing_stream(&cast_to(&rows, &claim.schema), ErrorKind::Unreachable);
         let unit = unit(mode, 2, &rows);
-        let failed = sink.stage(&track("mrf1"), &claim, &unit, &attempt(), Rows::Stream(stream)).await;
+        let failed = sink
+            .stage(
+                Staging { track: &track("mrf1"), claim: &claim, unit: &unit, attempt: &attempt() },
+                Rows::Stream(stream),
+            )
+            .await;
         assert_eq!(kind(failed), ErrorKind::Unreachable);
         assert_eq!(target(harness, &table).await, Some(sorted_text(&people([1]))));
         write(harness, &spec, &track("mrf1"), 2, &people([2])).await;
@@ -218,7 +223,10 @@ pub(crate) async fn a_unit_is_staged_while_the_one_before_commits(harness: &dyn 
         for (at, rows) in (1..).zip(&units) {
             let (unit, attempt) = (unit(mode, at, rows), attempt());
             let staged = stage_claimed(sink.as_ref(), &track, &claim, &unit, &attempt, rows).await.unwrap();
-            claim.record = Some(attempt.record(&claim, &unit, staged.rows()));
+            claim.record = Some(
+                Staging { track: &track, claim: &claim, unit: &unit, attempt: &attempt }
+                    .record(staged.rows()),
+            );
             if let Some(before) = before.take() {
                 assert!(matches!(before.await.unwrap(), Ok(Committed::Now(_))));
             }
@@ -237,7 +245,7 @@ pub(crate) async fn a_unit_is_staged_while_the_one_before_commits(harness: &dyn 
         let (lost, behind) = (unit(mode, 4, &units[0]), unit(mode, 5, &units[1]));
         let (its, own) = (attempt(), attempt());
         drop(stage_claimed(sink.as_ref(), &track, &claim, &lost, &its, &units[0]).await.unwrap());
-        claim.record = Some(its.record(&claim, &lost, 4));
+        claim.record = Some(Staging { track: &track, claim: &claim, unit: &lost, attempt: &its }.record(4));
         let staged = stage_claimed(sink.as_ref(), &track, &claim, &behind, &own, &units[1]).await.unwrap();
         assert_eq!(kind(staged.commit().await), ErrorKind::Conflict, "{mode}");
         assert_eq!(target(harness, &table).await, Some(sorted_text(&expected)), "{mode}");

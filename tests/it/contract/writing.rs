@@ -15,7 +15,7 @@ use vitrina::{
     connector::{
         connection::Connection,
         error::{Error, ErrorKind, Result},
-        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged},
+        sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged, Staging},
     },
     model::{
         delivery::Mode,
@@ -77,7 +77,7 @@ pub(crate) async fn stage_claimed(
     rows: &RecordBatch,
 ) -> Result<Box<dyn Staged>> {
     let rows = cast_to(rows, &claim.schema);
-    sink.stage(track, claim, unit, attempt, Rows::Stream(stream_of(&rows))).await
+    sink.stage(Staging { track, claim, unit, attempt }, Rows::Stream(stream_of(&rows))).await
 }
 
 /// Writes one unit; the connection is a new one.

@@ -19,7 +19,7 @@ use vitrina::{
         connection::Connection,
         error::{Error, ErrorKind},
         postgres::config::Config,
-        sink::Rows,
+        sink::{Rows, Staging},
     },
     model::delivery::Mode,
 };
@@ -174,7 +174,8 @@ async fn a_line_that_went_silent_is_given_up() {
     let stream = Rows::Stream(Box::pin(RecordBatchStreamAdapter::new(schema, parts)));
     let unit = unit(Mode::Append, 2, &rows);
     let (track, attempt) = (track("mrf1"), attempt());
-    let staging = sink.stage(&track, &claim, &unit, &attempt, stream);
+    let staging =
+        sink.stage(Staging { track: &track, claim: &claim, unit: &unit, attempt: &attempt }, stream);
     let staged = tokio::time::timeout(Duration::from_mins(1), staging).await.expect("it waits on");
     let given_up = kind(staged);
     assert!(given_up.policy().retry, "{given_up:?}");

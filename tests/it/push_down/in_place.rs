@@ -4,7 +4,7 @@ use vitrina::{
     connector::{
         connection::Connection,
         error::{ErrorKind, Result},
-        sink::Rows,
+        sink::{Rows, Staging},
     },
     engine::params::Params,
     model::delivery::Mode,
@@ -28,7 +28,12 @@ async fn fill(connection: &dyn Connection, pair: &Pair, sql: &str, params: &Para
     let sink = connection.sink(&sink("made", Mode::Replace)).await?;
     let claim = sink.claim(&track("mrf1"), &schema).await?;
     let unit = unit(Mode::Replace, 1, &people([]));
-    let staged = sink.stage(&track("mrf1"), &claim, &unit, &attempt(), Rows::Sql(statement)).await?;
+    let staged = sink
+        .stage(
+            Staging { track: &track("mrf1"), claim: &claim, unit: &unit, attempt: &attempt() },
+            Rows::Sql(statement),
+        )
+        .await?;
     let rows = staged.rows();
     staged.commit().await?;
     Ok(rows)

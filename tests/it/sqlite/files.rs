@@ -2,7 +2,11 @@
 
 use indexmap::IndexMap;
 use vitrina::{
-    connector::{error::ErrorKind, sink::Rows, sqlite::config::Config},
+    connector::{
+        error::ErrorKind,
+        sink::{Rows, Staging},
+        sqlite::config::Config,
+    },
     model::delivery::Mode,
 };
 
@@ -71,7 +75,9 @@ async fn a_lock_that_is_held_too_long_is_busy_and_nothing_is_written() {
     let stage = || async {
         let rows = Rows::Stream(stream_of(&rows));
         let unit = unit(Mode::Append, 1, &people(1..=9));
-        sink.stage(&track("mrf1"), &claim, &unit, &attempt(), rows).await.unwrap()
+        sink.stage(Staging { track: &track("mrf1"), claim: &claim, unit: &unit, attempt: &attempt() }, rows)
+            .await
+            .unwrap()
     };
     let blocker = place.other();
     blocker.execute_batch("BEGIN IMMEDIATE; INSERT INTO other VALUES (1)").unwrap();
@@ -92,7 +98,10 @@ async fn a_stage_keeps_nobody_from_writing() {
     let claim = sink.claim(&track("mrf1"), &rows.schema()).await.unwrap();
     let rows = Rows::Stream(stream_of(&rows));
     let unit = unit(Mode::Append, 1, &people(1..=9));
-    let staged = sink.stage(&track("mrf1"), &claim, &unit, &attempt(), rows).await.unwrap();
+    let staged = sink
+        .stage(Staging { track: &track("mrf1"), claim: &claim, unit: &unit, attempt: &attempt() }, rows)
+        .await
+        .unwrap();
     let other = place.other();
     other.busy_timeout(std::time::Duration::ZERO).unwrap();
     other.execute("INSERT INTO other VALUES (1)", []).unwrap();

@@ -11,7 +11,7 @@ use vitrina::{
     connector::{
         error::{ErrorKind, Result},
         executor::Statement,
-        sink::{Committed, OnSchemaChange, Rows, SinkSpec},
+        sink::{Committed, OnSchemaChange, Rows, SinkSpec, Staging},
     },
     model::{
         delivery::Mode,
@@ -98,7 +98,10 @@ async fn a_unit_past_the_memory_goes_through_a_file_without_a_name() {
     );
     let unit = unit(Mode::Merge, 1, &part(0));
     let rows = Rows::Stream(Box::pin(stream));
-    let staged = sink.stage(&track("mrf1"), &claim, &unit, &attempt(), rows).await.unwrap();
+    let staged = sink
+        .stage(Staging { track: &track("mrf1"), claim: &claim, unit: &unit, attempt: &attempt() }, rows)
+        .await
+        .unwrap();
     assert_eq!(std::fs::read_dir(place.scratch()).unwrap().count(), 0, "the file has no name");
     let engine = datafusion::execution::context::SessionContext::new();
     engine.register_table("this", staged.table().unwrap()).unwrap();
@@ -118,7 +121,10 @@ async fn sqlite_fills_the_stage_by_itself() {
     let sql = "SELECT name, id * 10 AS id FROM src WHERE id > ?1".to_owned();
     let query = Rows::Sql(Statement { sql, values: vec![ScalarValue::Int64(Some(1))] });
     let unit = unit(Mode::Append, 1, &people([]));
-    let staged = sink.stage(&track("mrf1"), &claim, &unit, &attempt(), query).await.unwrap();
+    let staged = sink
+        .stage(Staging { track: &track("mrf1"), claim: &claim, unit: &unit, attempt: &attempt() }, query)
+        .await
+        .unwrap();
     assert_eq!(staged.rows(), 1);
     staged.commit().await.unwrap();
     assert_eq!(seen(&place, "SELECT id || name FROM made"), ["20б"]);

@@ -174,16 +174,27 @@ impl From<datafusion::error::DataFusionError> for Error {
         match error {
             DataFusionError::External(inner) => match inner.downcast::<Self>() {
                 Ok(ours) => *ours,
-                Err(other) => Self::new(ErrorKind::Internal, "the SQL engine failed").caused_by(other),
+                Err(other) => within(other.as_ref()).unwrap_or_else(|| {
+                    Self::new(ErrorKind::Internal, "the SQL engine failed").caused_by(other)
+                }),
             },
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Self::from(*inner),
             DataFusionError::ResourcesExhausted(message) => {
                 Self::new(ErrorKind::Limit, format!("the SQL engine ran out of memory: {message}"))
                     .hint("raise `memory` in [daemon]")
             }
-            other => Self::new(ErrorKind::BadData, format!("SQL failed: {}", other.strip_backtrace())),
+            other => within(&other).unwrap_or_else(|| {
+                Self::new(ErrorKind::BadData, format!("SQL failed: {}", other.strip_backtrace()))
+            }),
         }
     }
+}
+
+/// What a connector said, deep within an error of a library that it went through.
+fn within(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let ours = causes.find_map(|cause| cause.downcast_ref::<Error>())?;
+    Some(Error::new(ours.kind, ours.to_string()).hint(ours.advice()))
 }
 
 impl From<Error> for datafusion::error::DataFusionError {

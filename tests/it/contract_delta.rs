@@ -43,6 +43,16 @@ impl Delta {
     }
 }
 
+/// What Delta tables can do, wherever they lie.
+pub(crate) fn abilities() -> Abilities {
+    Abilities {
+        cuts_logs: false,
+        refused_types: vec!["timestamp(ns)", "timestamp(ns, UTC)", "decimal(76,20)"],
+        widens: false,
+        ..Abilities::all()
+    }
+}
+
 /// Rows in types that Delta has, as a stranger's writer would cast them.
 fn storable(rows: &RecordBatch) -> RecordBatch {
     let cast_column = |column: &ArrayRef| match column.data_type() {
@@ -63,44 +73,22 @@ fn storable(rows: &RecordBatch) -> RecordBatch {
 #[async_trait]
 impl Harness for Delta {
     fn abilities(&self) -> Abilities {
-        Abilities {
-            cuts_logs: false,
-            refused_types: vec!["timestamp(ns)", "timestamp(ns, UTC)", "decimal(76,20)"],
-            widens: false,
-            ..Abilities::all()
-        }
+        abilities()
     }
 
     fn open(&self) -> Arc<dyn Connection> {
         let root = self.root.path().to_owned();
         let context = OpenContext { name: "place".to_owned(), scratch: root.join("scratch"), root };
-        let config = delta::config::Config { path: "склад".to_owned() };
+        let config = delta::config::Config { path: "склад".to_owned(), ..Default::default() };
         vitrina::connector::open(&ConnectionConfig::Delta(config), context).unwrap()
     }
 
     async fn insert(&self, _: Reading, table: &str, rows: &RecordBatch) {
-        let rows = storable(rows);
-        let place = self.stranger(table).await;
-        if place.version().is_none() {
-            let schema: deltalake::kernel::StructType =
-                deltalake::kernel::engine::arrow_conversion::TryIntoKernel::try_into_kernel(
-                    rows.schema().as_ref(),
-                )
-                .unwrap();
-            place.clone().create().with_columns(schema.fields().cloned()).await.unwrap();
-        }
-        if rows.num_rows() > 0 {
-            let place = self.stranger(table).await;
-            let write =
-                place.write([rows]).with_save_mode(SaveMode::Append).with_schema_mode(SchemaMode::Merge);
-            write.await.unwrap();
-        }
+        add_rows(self.stranger(table).await, rows).await;
     }
 
     async fn delete(&self, table: &str, ids: &[i64]) {
-        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let delete: DeleteBuilder = self.stranger(table).await.delete();
-        delete.with_predicate(format!("id IN ({})", ids.join(", "))).await.unwrap();
+        take_rows(self.stranger(table).await, ids).await;
     }
 
     async fn drop_table(&self, table: &str) {
@@ -111,7 +99,9 @@ impl Harness for Delta {
         let mut found = vec![];
         let Ok(tables) = std::fs::read_dir(self.root.path().join("склад")) else { return found };
         for folder in tables.flatten().map(|entry| entry.path()) {
-            let named = named_files(&folder).await;
+            let url = ensure_table_uri(folder.to_str().unwrap()).unwrap();
+            let named = named_files(&deltalake::open_table(url).await.unwrap()).await;
+            let named: HashSet<PathBuf> = named.iter().map(|file| folder.join(file)).collect();
             let stray = files_below(&folder).into_iter().filter(|file| !named.contains(file));
             found.extend(stray.map(|file| file.display().to_string()));
         }
@@ -119,16 +109,37 @@ impl Harness for Delta {
     }
 }
 
+/// Adds rows to a table that is loaded, where it is there, as a stranger's program would.
+pub(crate) async fn add_rows(mut table: DeltaTable, rows: &RecordBatch) {
+    let rows = storable(rows);
+    if table.version().is_none() {
+        let schema: deltalake::kernel::StructType =
+            deltalake::kernel::engine::arrow_conversion::TryIntoKernel::try_into_kernel(
+                rows.schema().as_ref(),
+            )
+            .unwrap();
+        table = table.create().with_columns(schema.fields().cloned()).await.unwrap();
+    }
+    if rows.num_rows() > 0 {
+        let write = table.write([rows]).with_save_mode(SaveMode::Append).with_schema_mode(SchemaMode::Merge);
+        write.await.unwrap();
+    }
+}
+
+/// Takes rows out as a stranger's program would.
+pub(crate) async fn take_rows(table: DeltaTable, ids: &[i64]) {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let delete: DeleteBuilder = table.delete();
+    delete.with_predicate(format!("id IN ({})", ids.join(", "))).await.unwrap();
+}
+
 /// Files of a table that a snapshot names, or that one named before maintenance joined them.
-async fn named_files(folder: &Path) -> HashSet<PathBuf> {
-    let url = ensure_table_uri(folder.to_str().unwrap()).unwrap();
-    let table = deltalake::open_table(url).await.unwrap();
+pub(crate) async fn named_files(table: &DeltaTable) -> HashSet<String> {
     let state = table.snapshot().unwrap();
-    let mut named: HashSet<PathBuf> =
-        state.log_data().iter().map(|file| folder.join(file.path().as_ref())).collect();
+    let mut named: HashSet<String> = state.log_data().iter().map(|file| file.path().into_owned()).collect();
     let log = table.log_store();
     let tombs: Vec<_> = state.all_tombstones(&log).try_collect().await.unwrap();
-    named.extend(tombs.iter().map(|tomb| folder.join(tomb.path().as_ref())));
+    named.extend(tombs.iter().map(|tomb| tomb.path().into_owned()));
     named
 }
 

@@ -49,8 +49,11 @@ impl Place {
     fn open(&self) -> Arc<dyn Connection> {
         let root = self.root.path().to_owned();
         let context = OpenContext { name: "place".to_owned(), scratch: root.join("scratch"), root };
-        vitrina::connector::open(&ConnectionConfig::Delta(Config { path: "lake".to_owned() }), context)
-            .unwrap()
+        vitrina::connector::open(
+            &ConnectionConfig::Delta(Config { path: "lake".to_owned(), ..Config::default() }),
+            context,
+        )
+        .unwrap()
     }
 
     fn folder(&self, table: &str) -> PathBuf {

@@ -1,9 +1,11 @@
 //! The one integration binary: a module per subject.
 
 mod bad_input;
+mod buckets;
 mod cli;
 mod clickhouse;
 mod contract;
+mod contract_buckets;
 mod contract_clickhouse;
 mod contract_delta;
 mod contract_greenplum;

@@ -12,7 +12,7 @@ use crate::{
         tree::{Node, Value},
         walk::list,
     },
-    connector::{ConnectionConfig, postgres::config::Url},
+    connector::{ConnectionConfig, delta::config::Misfit, postgres::config::Url},
     model::name::Facts,
 };
 
@@ -146,6 +146,7 @@ fn check(name: &str, config: &ConnectionConfig, node: &Node, report: &mut Report
     match config {
         ConnectionConfig::Postgres(postgres) => check_address(name, postgres.url.as_ref(), node, report),
         ConnectionConfig::Greenplum(greenplum) => check_address(name, greenplum.url.as_ref(), node, report),
+        ConnectionConfig::Delta(delta) => check_store(name, delta.misfits(), node, report),
         _ => {}
     }
     for (_, path) in paths(node) {
@@ -173,6 +174,22 @@ fn check_address(name: &str, url: Option<&Url>, node: &Node, report: &mut Report
     for key in ["host", "port"] {
         if let (Some(again), Some(_)) = (node.get(key), url) {
             both(name, key, again, report);
+        }
+    }
+}
+
+/// Keys of object stores that do not go together. What stands in for an unset variable is not judged.
+fn check_store(name: &str, misfits: Vec<Misfit>, node: &Node, report: &mut Report<'_>) {
+    if node.at(&["path"]).stand_in {
+        return;
+    }
+    for misfit in misfits {
+        let message = format!("connection `{name}`: {}", misfit.message);
+        match misfit.key.map(|key| node.at(&[key])) {
+            Some(value) if value.stand_in => {}
+            Some(key) if misfit.code == "misplaced-key" => report.key(key, misfit.code, message, misfit.hint),
+            Some(value) => report.value(value, misfit.code, message, misfit.hint),
+            None => report.value(node, misfit.code, message, misfit.hint),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Whole projects in, problems out: every message as it is drawn.
 
 mod bot;
+mod buckets;
 mod columns;
 mod files;
 mod jobs;

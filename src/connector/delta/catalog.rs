@@ -1,10 +1,6 @@
-//! The tables of a folder for the SQL engine: found when they are asked for, each pinned to its newest snapshot then.
+//! The tables of a connection for the SQL engine: found when they are asked for, each pinned to its newest snapshot then.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -18,8 +14,11 @@ use datafusion::{
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
 
 use super::{
+    super::error::{Error, ErrorKind},
     SCHEMA,
-    table::{Location, Table},
+    location::Location,
+    place::Place,
+    table::Table,
 };
 
 /// One schema of live tables.
@@ -29,9 +28,9 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    /// The tables of a folder.
-    pub(super) fn new(connection: &str, root: &Path) -> Self {
-        Self { tables: Arc::new(Tables { connection: connection.into(), root: root.to_owned() }) }
+    /// The tables of a place.
+    pub(super) fn new(place: &Place) -> Self {
+        Self { tables: Arc::new(Tables { place: place.clone() }) }
     }
 }
 
@@ -47,18 +46,18 @@ impl CatalogProvider for Catalog {
 
 #[derive(Debug)]
 struct Tables {
-    connection: Arc<str>,
-    root: PathBuf,
+    place: Place,
 }
 
 #[async_trait]
 impl SchemaProvider for Tables {
+    /// Empty where the place cannot be asked: whoever asks for a table hears why.
     fn table_names(&self) -> Vec<String> {
-        table_names(&self.root)
+        asked(&self.place, async |place| place.table_names().await).unwrap_or_default()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let Ok(location) = Location::new(&self.connection, &self.root, name) else { return Ok(None) };
+        let Ok(location) = self.place.table(name) else { return Ok(None) };
         match location.open().await? {
             Some(table) if !table.schema()?.fields().is_empty() => provider(&table).map(Some),
             _ => Ok(None),
@@ -66,9 +65,25 @@ impl SchemaProvider for Tables {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        Location::new(&self.connection, &self.root, name)
-            .is_ok_and(|location| location.exists().unwrap_or_default())
+        asked(&self.place, async |place| place.table(name)?.exists().await).unwrap_or_default()
     }
+}
+
+/// Asks the place from where nobody may wait: on a thread with a runtime of its own.
+fn asked<T, F>(place: &Place, question: F) -> Result<T, Error>
+where
+    T: Send,
+    F: AsyncFnOnce(&Place) -> Result<T, Error> + Send,
+{
+    let apart = place.apart();
+    let ask = || -> Result<T, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime
+            .map_err(|error| Error::new(ErrorKind::Internal, "no runtime can be made").caused_by(error))?;
+        runtime.block_on(question(&apart))
+    };
+    std::thread::scope(|scope| scope.spawn(ask).join())
+        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "asking for names failed")))
 }
 
 /// A snapshot as a table for SQL, with push-down of filters, columns and limits by the library's own provider.
@@ -79,21 +94,24 @@ pub(super) fn provider(table: &Table) -> Result<Arc<dyn TableProvider>> {
     // Columns have the plain types that the table was made with.
     config.schema_force_view_types = false;
     let snapshot = table.state()?.snapshot().clone();
-    Ok(Arc::new(Checked(DeltaScanNext::new(snapshot, config)?)))
+    Ok(Arc::new(Checked { scan: DeltaScanNext::new(snapshot, config)?, location: table.location.clone() }))
 }
 
 /// The library's provider, whose filters choose what is read, and are never taken for the whole truth.
 #[derive(Debug)]
-struct Checked(DeltaScanNext);
+struct Checked {
+    scan: DeltaScanNext,
+    location: Location,
+}
 
 #[async_trait]
 impl TableProvider for Checked {
     fn schema(&self) -> SchemaRef {
-        self.0.schema()
+        self.scan.schema()
     }
 
     fn table_type(&self) -> TableType {
-        self.0.table_type()
+        self.scan.table_type()
     }
 
     async fn scan(
@@ -103,11 +121,12 @@ impl TableProvider for Checked {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.0.scan(session, projection, filters, limit).await
+        self.location.introduce(session);
+        self.scan.scan(session, projection, filters, limit).await
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let said = self.0.supports_filters_pushdown(filters)?;
+        let said = self.scan.supports_filters_pushdown(filters)?;
         Ok(filters
             .iter()
             .zip(said)
@@ -120,20 +139,6 @@ impl TableProvider for Checked {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        self.0.statistics()
+        self.scan.statistics()
     }
-}
-
-/// Names of folders that are Delta tables, sorted.
-pub(super) fn table_names(root: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(root) else { return vec![] };
-    let is_table = |entry: &fs::DirEntry| entry.path().join("_delta_log").is_dir();
-    let mut names: Vec<String> = entries
-        .flatten()
-        .filter(is_table)
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !name.starts_with("_vitrina"))
-        .collect();
-    names.sort();
-    names
 }

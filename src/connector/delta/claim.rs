@@ -17,7 +17,8 @@ use super::{
         sink::{DeleteHow, OnSchemaChange, SinkSpec},
     },
     ledger::{self, Ledger},
-    table::{Location, Table},
+    location::Location,
+    table::Table,
     types,
 };
 use crate::model::{delivery::Mode, name::Track, unit::DELETED, window::Grain};

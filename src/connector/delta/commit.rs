@@ -6,10 +6,11 @@
 //!   with the claimed one. The library's own retries are off: they do not compare it. Who loses the race for the
 //!   version takes up what was committed, compares again (and judges files that appeared, see `erase`), and puts
 //!   the same files at the next version.
-//! - **Durable**: the store (see `durable`) syncs data files before the record file, that before the entry, and the
-//!   entry before its name; `commit` returns after the folder is synced.
+//! - **Durable**: the store (`durable` on the local file system, `objects` in a bucket) keeps data files before the record file is written, that
+//!   before the entry, and the entry when `commit` returns.
 //! - **Nothing on drop**: files that no entry names are invisible; they are removed at once, or by vacuum.
-//! - An answer that got lost: the newest snapshot is asked whether our attempt is its record.
+//! - An answer that got lost: the newest snapshot is asked whether our attempt is its record. Files are taken back only where somebody else has the
+//!   version, never after a failure: an entry that names them may still arrive.
 
 use std::sync::Arc;
 
@@ -77,7 +78,7 @@ impl Staged for StagedFiles {
                 return Ok(committed);
             }
             self.erased.catch_up(&self.erase, &self.table).await?;
-            ledger::write(&self.table.location, &self.track, &self.record)?;
+            ledger::write(&self.table.location, &self.track, &self.record).await?;
             failpoint::pass("delta.record.after");
             if let Some(version) = self.put().await? {
                 let mark = Mark::of(&self.record);
@@ -155,13 +156,8 @@ impl StagedFiles {
         };
         match looked {
             Ok(found) if found == Some(mark) => Ok(Some(self.table.version())),
-            Ok(_) => {
-                self.unnamed.release();
-                self.erased.release();
-                Err(error)
-            }
-            // Not even that can be seen: the files stay until vacuum knows.
-            Err(_) => Err(error),
+            // What was not answered may still arrive: the files stay until their age says that it did not.
+            _ => Err(error),
         }
     }
 }

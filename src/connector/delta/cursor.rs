@@ -24,7 +24,8 @@ use super::{
     },
     bounds::literal,
     catalog::provider,
-    table::{Location, Table},
+    location::Location,
+    table::Table,
 };
 use crate::model::{
     position::Bound,

@@ -43,7 +43,7 @@ impl fmt::Display for DurableStore {
 
 /// Writes a file so that it is there whole or not at all, and stays: content synced, then named, then the
 /// folder synced. With `create`, fails with `AlreadyExists` where the name is taken.
-pub(super) fn write_file<'a>(
+fn write_file<'a>(
     path: &FilePath,
     content: impl IntoIterator<Item = &'a [u8]>,
     create: bool,
@@ -73,7 +73,7 @@ fn write_synced<'a>(path: &FilePath, content: impl IntoIterator<Item = &'a [u8]>
 }
 
 /// Makes a folder and what is missing above it; new names are synced.
-pub(super) fn make_folders(folder: &FilePath) -> io::Result<()> {
+fn make_folders(folder: &FilePath) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

@@ -26,8 +26,9 @@ use super::{
     bounds::{Bounds, literal, stats_exclude},
     digest::KeyDigest,
     files::{FileWriter, Unnamed},
-    read::{FileBatches, stream_files},
-    table::{DataFile, Location, Table},
+    location::Location,
+    read::{apart, batches_of, stream_files},
+    table::{DataFile, Table},
 };
 use crate::model::value::Value;
 
@@ -158,7 +159,7 @@ enum Fate {
     Gone {
         file: DataFile,
         rest: Vec<Add>,
-        unnamed: Unnamed,
+        unnamed: Box<Unnamed>,
     },
 }
 
@@ -218,7 +219,7 @@ impl Erased {
 }
 
 async fn judge(erase: &Erase, table: &Table, file: &DataFile) -> Result<Fate> {
-    let gone = |rest, unnamed| Fate::Gone { file: file.clone(), rest, unnamed };
+    let gone = |rest, unnamed| Fate::Gone { file: file.clone(), rest, unnamed: Box::new(unnamed) };
     if matches!(erase, Erase::Everything) {
         return Ok(gone(vec![], Unnamed::default()));
     }
@@ -250,16 +251,17 @@ async fn count(erase: &Erase, table: &Table, file: &DataFile, schema: &SchemaRef
     });
     let schema: SchemaRef = Arc::new(Schema::new(columns.collect::<Result<Vec<_>>>()?));
     let (erase, file, inner) = (erase.clone(), file.clone(), location.clone());
-    let counted = tokio::task::spawn_blocking(move || {
+    let counted = apart(location, async move {
         let (mut going, mut total) = (0, 0);
-        for batch in FileBatches::open(&inner, &file, &schema)? {
+        let mut batches = batches_of(&inner, &file, &schema, None).await?;
+        while let Some(batch) = batches.next().await {
             let batch = batch?;
             going += erase.goes(&inner, &batch)?.true_count() as u64;
             total += batch.num_rows() as u64;
         }
         Ok((going, total))
     });
-    counted.await.map_err(|error| location.error(ErrorKind::Internal, "a reader stopped").caused_by(error))?
+    counted.await
 }
 
 async fn write_rest(erase: &Erase, table: &Table, file: &DataFile, schema: &SchemaRef) -> Result<Vec<Add>> {

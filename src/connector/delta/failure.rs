@@ -1,14 +1,28 @@
-//! What the Delta library and the file system report, as errors of ours.
+//! What the Delta library and stores report, as errors of ours.
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, io, iter};
 
 use deltalake::{DeltaTableError, kernel::transaction::TransactionError};
+use object_store::Error as StoreError;
 
-use super::super::error::{Error, ErrorKind};
+use super::{
+    super::error::{Error, ErrorKind},
+    objects::said::quoted,
+};
 
 /// `what` failed: `table "actions" of connection "warehouse": cannot be read`.
 pub(super) fn failed(what: impl Into<String>, error: impl Into<DeltaTableError>) -> Error {
+    let what = what.into();
     let error = error.into();
+    let told =
+        |ours: &Error| Error::new(ours.kind, what.as_str()).hint(ours.advice()).caused_by(ours.to_string());
+    if let Some(ours) = causes(&error).find_map(|cause| cause.downcast_ref::<Error>()) {
+        return told(ours);
+    }
+    // Parts of the library hand on the text alone.
+    if let Some(ours) = quoted(&error.to_string()) {
+        return told(&ours);
+    }
     Error::new(kind(&error), what).caused_by(error)
 }
 
@@ -27,13 +41,14 @@ pub(super) fn lost_the_race(error: &DeltaTableError) -> bool {
     )
 }
 
+fn causes(error: &DeltaTableError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = error;
+    iter::successors(Some(first), |error: &&(dyn StdError + 'static)| StdError::source(*error))
+}
+
 fn kind(error: &DeltaTableError) -> ErrorKind {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(current) = cause {
-        if let Some(found) = current.downcast_ref::<io::Error>().and_then(io_kind) {
-            return found;
-        }
-        cause = current.source();
+    if let Some(found) = causes(error).find_map(kind_of_cause) {
+        return found;
     }
     match error {
         DeltaTableError::NotATable(_) | DeltaTableError::InvalidTableLocation(_) => ErrorKind::NotFound,
@@ -53,7 +68,13 @@ fn kind(error: &DeltaTableError) -> ErrorKind {
     }
 }
 
-/// The kind of an I/O error; `None` for one that only wraps another, which says nothing by itself.
-fn io_kind(error: &io::Error) -> Option<ErrorKind> {
-    (error.kind() != io::ErrorKind::Other).then(|| ErrorKind::of_io(error))
+/// `None` for a cause that only wraps another, or tells of content: it says nothing by itself.
+fn kind_of_cause(cause: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    use io::ErrorKind as Io;
+    if let Some(StoreError::NotFound { .. }) = cause.downcast_ref() {
+        return Some(ErrorKind::NotFound);
+    }
+    let error = cause.downcast_ref::<io::Error>()?;
+    let wraps = matches!(error.kind(), Io::Other | Io::UnexpectedEof | Io::InvalidData);
+    (!wraps).then(|| ErrorKind::of_io(error))
 }

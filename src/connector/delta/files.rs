@@ -1,6 +1,6 @@
 //! Data files written where no reader sees them: no log entry names them yet.
 
-use std::{collections::HashMap, num::NonZeroU64, panic, path::PathBuf, sync::Once};
+use std::{collections::HashMap, num::NonZeroU64, panic, sync::Once};
 
 use arrow::{
     array::{RecordBatch, RecordBatchOptions, new_null_array},
@@ -19,8 +19,9 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     super::error::{ErrorKind, Result},
+    location::Location,
     read::cast,
-    table::{Location, Table},
+    table::Table,
 };
 
 /// Bytes of a data file, about.
@@ -84,7 +85,7 @@ impl FileWriter {
         Ok(())
     }
 
-    /// The files, synced.
+    /// The files, there to stay.
     pub(super) async fn finish(self) -> Result<Vec<Add>> {
         let _ = self.send.send(Message::Finish).await;
         match self.task.await {
@@ -187,14 +188,16 @@ fn properties() -> Result<WriterProperties, parquet::errors::ParquetError> {
 /// Files that no log entry names yet: removed when dropped, unless they were kept.
 #[derive(Debug, Default)]
 pub(super) struct Unnamed {
-    paths: Vec<PathBuf>,
+    files: Vec<String>,
+    location: Option<Location>,
     kept: bool,
 }
 
 impl Unnamed {
     /// Watches over more files.
     pub(super) fn add(&mut self, table: &Table, adds: &[Add]) {
-        self.paths.extend(adds.iter().map(|add| table.path_of(&add.path)));
+        self.location = Some(table.location.clone());
+        self.files.extend(adds.iter().map(|add| add.path.clone()));
     }
 
     /// From here on a log entry may name them.
@@ -210,11 +213,8 @@ impl Unnamed {
 
 impl Drop for Unnamed {
     fn drop(&mut self) {
-        if !self.kept {
-            for path in &self.paths {
-                // What cannot be removed is left to vacuum.
-                let _ = std::fs::remove_file(path);
-            }
+        if let (false, Some(location)) = (self.kept, &self.location) {
+            location.discard(std::mem::take(&mut self.files));
         }
     }
 }

@@ -2,26 +2,26 @@
 //!
 //! Two application transactions (`txn` actions) of a commit carry a track's sequence number and a tag of its
 //! attempt; both survive checkpoints. What else a record holds lies in a small file under `_vitrina/` in the
-//! table's folder (vacuum spares it), written and synced before the commit, and named by sequence number and
+//! table's folder (vacuum spares it), written to stay before the commit, and named by sequence number and
 //! tag. So a file counts only if the log names it, and left-overs of dead attempts say nothing.
 //!
 //! Never: a record in the commit's own metadata. Log clean-up removes that.
 
 use std::{
-    collections::HashMap,
-    fs, io,
-    path::{Path, PathBuf},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use deltalake::kernel::Transaction;
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::{Error as StoreError, ObjectStoreExt as _, path::Path};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     super::error::{ErrorKind, Result},
-    durable::write_file,
-    table::{Location, Table},
+    location::Location,
+    table::Table,
     transactions,
 };
 use crate::model::{
@@ -33,6 +33,8 @@ use crate::model::{
 pub(super) const FOLDER: &str = "_vitrina";
 /// Record files of one track that are kept behind its newest one: whoever reads an older snapshot finds its own.
 const KEPT: u64 = 100;
+/// Record files that are read at once.
+const READS_AT_ONCE: usize = 16;
 /// The application id that says that a table has records at all.
 const ANY: &str = "vitrina";
 
@@ -126,19 +128,24 @@ impl Ledger {
     /// The track's record in a snapshot.
     pub(super) async fn record(&self, table: &Table, track: &Track) -> Result<Option<Record>> {
         let Some(mark) = self.mark(table, track).await? else { return Ok(None) };
-        read(&table.location, &track.key(), mark).map(Some)
+        read(&table.location, &track.key(), mark).await.map(Some)
     }
 
     /// The records of all tracks whose keys begin with `prefix`, in a snapshot: the log is replayed once.
-    pub(super) fn with_prefix(&self, table: &Table, prefix: &str) -> Result<Vec<(String, Record)>> {
-        let numbers = transactions::all(&table.location, table.version())?;
+    pub(super) async fn with_prefix(&self, table: &Table, prefix: &str) -> Result<Vec<(String, Record)>> {
+        let numbers = transactions::all(&table.location, table.version()).await?;
         let wanted = numbers.iter().filter_map(|(application, seq)| {
             let key = application.strip_prefix(SEQ).filter(|key| key.starts_with(prefix))?;
             let tag = numbers.get(&format!("{TAG}{key}"))?;
             Some((key, Mark { seq: u64::try_from(*seq).ok()?, tag: u64::try_from(*tag).ok()? }))
         });
-        wanted.map(|(key, mark)| Ok((key.to_owned(), read(&table.location, key, mark)?))).collect()
+        let reads: Vec<_> = wanted.map(|(key, mark)| read_named(&table.location, key, mark)).collect();
+        futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await
     }
+}
+
+async fn read_named(location: &Location, key: &str, mark: Mark) -> Result<(String, Record)> {
+    Ok((key.to_owned(), read(location, key, mark).await?))
 }
 
 /// Whether any track has a record in a snapshot.
@@ -153,28 +160,29 @@ async fn number(table: &Table, application: &str) -> Result<Option<u64>> {
     Ok(found.and_then(|number| u64::try_from(number).ok()))
 }
 
-/// Writes a record's file, whole and synced.
-pub(super) fn write(location: &Location, track: &Track, record: &Record) -> Result<()> {
+/// Writes a record's file, whole and to stay.
+pub(super) async fn write(location: &Location, track: &Track, record: &Record) -> Result<()> {
     let written = Written { track: track.key(), record: record.clone() };
     let text = serde_json::to_vec(&written).map_err(|error| {
         location.error(ErrorKind::Internal, "a record cannot be written down").caused_by(error)
     })?;
-    write_file(&path(location, &track.key(), Mark::of(record)), [text.as_slice()], false)
-        .map_err(|error| location.io_failed("its record cannot be written", error))
+    let put = location.store.put(&path(&track.key(), Mark::of(record)), text.into()).await;
+    put.map(drop).map_err(|error| location.failed("its record cannot be written", error))
 }
 
-fn read(location: &Location, key: &str, mark: Mark) -> Result<Record> {
-    let path = path(location, key, mark);
+async fn read(location: &Location, key: &str, mark: Mark) -> Result<Record> {
+    let path = path(key, mark);
     let lost = |why: &str| {
-        location
-            .error(ErrorKind::Corrupt, format!("the record file of `{key}` at {} {why}", mark.seq))
-            .hint(format!("restore {} from a backup, or say where to go on: `position set`", path.display()))
+        location.error(ErrorKind::Corrupt, format!("the record file of `{key}` at {} {why}", mark.seq)).hint(
+            format!("restore {}/{path} from a backup, or say where to go on: `position set`", location.shown),
+        )
     };
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(lost("is gone")),
-        Err(error) => return Err(location.io_failed("its record cannot be read", error)),
+    let text = match location.store.get(&path).await {
+        Ok(found) => found.bytes().await,
+        Err(StoreError::NotFound { .. }) => return Err(lost("is gone")),
+        Err(error) => Err(error),
     };
+    let text = text.map_err(|error| location.failed("its record cannot be read", error))?;
     let written: Written =
         serde_json::from_slice(&text).map_err(|error| lost("cannot be understood").caused_by(error))?;
     if written.track != key || Mark::of(&written.record) != mark {
@@ -183,42 +191,37 @@ fn read(location: &Location, key: &str, mark: Mark) -> Result<Record> {
     Ok(written.record)
 }
 
-fn path(location: &Location, key: &str, mark: Mark) -> PathBuf {
-    track_folder(location, key).join(format!("{:020}-{:016x}.json", mark.seq, mark.tag))
-}
-
-fn track_folder(location: &Location, key: &str) -> PathBuf {
+fn path(key: &str, mark: Mark) -> Path {
     let digest = Sha256::digest(key.as_bytes());
-    let name: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-    location.folder.join(FOLDER).join(name)
+    let track: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+    Path::from(format!("{FOLDER}/{track}/{:020}-{:016x}.json", mark.seq, mark.tag))
 }
 
 /// Removes record files far behind the newest ones, of all tracks.
-pub(super) fn prune(location: &Location) -> io::Result<()> {
-    let folders = match fs::read_dir(location.folder.join(FOLDER)) {
-        Ok(folders) => folders,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    folders.flatten().filter(|entry| entry.path().is_dir()).try_for_each(|entry| prune_track(&entry.path()))
+pub(super) async fn prune(location: &Location) -> Result<()> {
+    let failed = |error| location.failed("its old records cannot be removed", error);
+    let mut tracks: BTreeMap<String, Vec<(u64, Path)>> = BTreeMap::new();
+    let mut files = location.store.list(Some(&Path::from(FOLDER)));
+    while let Some(file) = files.try_next().await.map_err(failed)? {
+        let Some((track, name)) = file.location.as_ref().rsplit_once('/') else { continue };
+        if let Some(seq) = name.split_once('-').and_then(|(seq, _)| seq.parse().ok()) {
+            let track = track.to_owned();
+            tracks.entry(track).or_default().push((seq, file.location));
+        }
+    }
+    for path in tracks.into_values().flat_map(overwritten) {
+        match location.store.delete(&path).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(())
 }
 
 /// Sequence numbers rise by one with every commit, so a file of a number that is [`KEPT`] behind the newest file's
 /// belongs to a record that was overwritten long ago, whether or not the newest file's attempt came through.
-fn prune_track(folder: &Path) -> io::Result<()> {
-    let seq = |path: &Path| path.file_name()?.to_str()?.split_once('-')?.0.parse::<u64>().ok();
-    let mut files: Vec<(u64, PathBuf)> = fs::read_dir(folder)?
-        .flatten()
-        .filter_map(|entry| Some((seq(&entry.path())?, entry.path())))
-        .collect();
-    files.sort();
-    let Some((newest, _)) = files.last() else { return Ok(()) };
-    let Some(oldest) = newest.checked_sub(KEPT) else { return Ok(()) };
-    for (_, path) in files.iter().filter(|(seq, _)| *seq < oldest) {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+fn overwritten(files: Vec<(u64, Path)>) -> impl Iterator<Item = Path> {
+    let newest = files.iter().map(|(seq, _)| *seq).max().unwrap_or_default();
+    let oldest = newest.saturating_sub(KEPT);
+    files.into_iter().filter(move |(seq, _)| *seq < oldest).map(|(_, path)| path)
 }

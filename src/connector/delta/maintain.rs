@@ -15,6 +15,7 @@ use deltalake::{
     table::config::TablePropertiesExt as _,
 };
 use futures::StreamExt as _;
+use object_store::ObjectStoreExt as _;
 
 use super::{
     super::error::Result,
@@ -47,8 +48,7 @@ pub(super) async fn maintain(mut table: Table, budget: Duration) -> Result<()> {
     if late() {
         return Ok(());
     }
-    ledger::prune(&table.location)
-        .map_err(|error| table.location.io_failed("its old records cannot be removed", error))?;
+    ledger::prune(&table.location).await?;
     if !late() {
         vacuum(&table, late).await?;
     }
@@ -59,16 +59,10 @@ pub(super) async fn maintain(mut table: Table, budget: Duration) -> Result<()> {
 async fn checkpoint(table: &Table) -> Result<()> {
     let location = &table.location;
     let version = table.version();
-    let log = location.folder.join("_delta_log");
-    let entries =
-        std::fs::read_dir(&log).map_err(|error| location.io_failed("its log cannot be listed", error))?;
-    let newest = entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            name.contains(".checkpoint.").then(|| name.split('.').next()?.parse::<u64>().ok())?
-        })
-        .max();
+    let logged = location.logged().await?;
+    let number =
+        |name: &String| name.contains(".checkpoint.").then(|| name.split('.').next()?.parse::<u64>().ok())?;
+    let newest = logged.iter().filter_map(number).max();
     if version < newest.map_or(0, |newest| newest + 1) + CHECKPOINT_EVERY {
         return Ok(());
     }
@@ -174,11 +168,9 @@ async fn vacuum(table: &Table, late: impl Fn() -> bool) -> Result<()> {
         if late() {
             return Ok(());
         }
-        match std::fs::remove_file(location.folder.join(path)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(location.io_failed("its left-overs cannot be removed", error));
-            }
-            _ => {}
+        match location.store.delete(&location.path(&path)?).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(location.failed("its left-overs cannot be removed", error)),
         }
     }
     Ok(())

@@ -24,8 +24,8 @@ use super::{
     digest::{KeyDigest, digests},
     erase::Erase,
     failure::io_failed,
+    location::Location,
     read::cast,
-    table::Location,
 };
 use crate::{connector::sink::DeleteHow, model::unit::DELETED};
 

@@ -1,7 +1,7 @@
 //! Data files read by ourselves: whole files in a table's columns, in the order of their rows. Used where a set of
 //! files is meant rather than a snapshot: what a version added, what is staged, what is written anew.
 
-use std::{fs::File, io, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt32Array, new_null_array},
@@ -13,22 +13,34 @@ use datafusion::{
     execution::{SendableRecordBatchStream, TaskContext},
     physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
 };
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use parquet::arrow::{
-    ProjectionMask,
-    arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use parquet::{
+    arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask},
+    errors::ParquetError,
 };
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     super::error::{Error, ErrorKind, Result},
-    table::{DataFile, Location},
+    location::Location,
+    parquet_file::ParquetFile,
+    table::DataFile,
 };
 
 /// Rows of a batch.
 const BATCH_ROWS: usize = 8192;
 /// Batches that are read ahead.
 const AHEAD: usize = 2;
+
+/// Does work that reads and decodes by turns where it holds up nobody: on a thread for what blocks.
+pub(super) async fn apart<T: Send + 'static>(
+    location: &Location,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let runtime = Handle::current();
+    let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
+    done.map_err(|error| location.error(ErrorKind::Internal, "a reader stopped").caused_by(error))?
+}
 
 /// The rows of files, in the columns of `schema`: a column that a file lacks is its partition's value, or NULL.
 pub(super) fn stream_files(
@@ -38,32 +50,81 @@ pub(super) fn stream_files(
 ) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
     let (send, receive) = mpsc::channel(AHEAD);
     let (location, schema) = (location.clone(), schema.clone());
+    let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
-        for file in &files {
-            let batches = match FileBatches::open(&location, file, &schema) {
-                Ok(batches) => batches,
-                Err(error) => {
-                    let _ = send.blocking_send(Err(error));
-                    return;
-                }
-            };
-            for batch in batches {
-                let failed = batch.is_err();
-                // Nobody listens any more: the reader was dropped.
-                if send.blocking_send(batch).is_err() || failed {
-                    return;
+        runtime.block_on(async move {
+            for file in &files {
+                match send_file(&location, file, &schema, &send).await {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err(error) => {
+                        let _ = send.send(Err(error)).await;
+                        return;
+                    }
                 }
             }
-        }
+        });
     });
     futures::stream::unfold(receive, |mut receive| async { Some((receive.recv().await?, receive)) })
 }
 
-/// Batches of one file, in the columns of a schema.
-pub(super) struct FileBatches {
+/// `false` = nobody listens any more: the reader was dropped.
+async fn send_file(
+    location: &Location,
+    file: &DataFile,
+    schema: &SchemaRef,
+    send: &mpsc::Sender<Result<RecordBatch>>,
+) -> Result<bool> {
+    let mut batches = batches_of(location, file, schema, None).await?;
+    while let Some(batch) = batches.next().await {
+        if send.send(Ok(batch?)).await.is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Batches of one file, in the columns of a schema; of its first rows, where a limit is given.
+pub(super) async fn batches_of(
+    location: &Location,
+    file: &DataFile,
+    schema: &SchemaRef,
+    limit: Option<usize>,
+) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    if file.vector || file.path.contains("://") {
+        return Err(location
+            .error(ErrorKind::Unsupported, "its files have deletion vectors, or lie outside of its folder")
+            .hint("have its owner rewrite it (`REORG TABLE … APPLY (PURGE)`), or read it with a cursor"));
+    }
+    let (path, place) = (location.path(&file.path)?, location.clone());
+    let name = file.path.clone();
+    let broken = move |error: ParquetError| unreadable(&place, &name, error);
+    let reader = ParquetFile { store: location.store.clone(), path, size: file.size };
+    let mut builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(&broken)?;
+    let present: Vec<usize> =
+        schema.fields().iter().filter_map(|field| builder.schema().index_of(field.name()).ok()).collect();
+    let mask = ProjectionMask::roots(builder.parquet_schema(), present);
+    if let Some(limit) = limit {
+        builder = builder.with_limit(limit);
+    }
+    let read = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(&broken)?;
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| match read.schema().index_of(field.name()) {
+            Ok(index) => Ok(Column::Read(index)),
+            Err(_) => constant(location, file, field.name(), field.data_type()).map(Column::Constant),
+        })
+        .collect::<Result<_>>()?;
+    let path = file.path.clone();
+    let shape = Shape { location: location.clone(), path, columns, schema: schema.clone() };
+    Ok(read.map(move |batch| shape.of(&batch.map_err(&broken)?)).boxed())
+}
+
+/// How batches of a file come into the columns of a schema.
+struct Shape {
     location: Location,
     path: String,
-    reader: ParquetRecordBatchReader,
     /// For each column of `schema`: where it comes from.
     columns: Vec<Column>,
     schema: SchemaRef,
@@ -76,50 +137,8 @@ enum Column {
     Constant(ArrayRef),
 }
 
-impl FileBatches {
-    /// Opens a file. Blocks.
-    pub(super) fn open(location: &Location, file: &DataFile, schema: &SchemaRef) -> Result<Self> {
-        if file.vector || file.path.contains("://") {
-            return Err(location
-                .error(
-                    ErrorKind::Unsupported,
-                    "its files have deletion vectors, or lie outside of its folder",
-                )
-                .hint(
-                    "have its owner rewrite it (`REORG TABLE … APPLY (PURGE)`), or read it with a cursor",
-                ));
-        }
-        let open =
-            File::open(location.folder.join(&file.path)).map_err(|error| missing(location, file, error))?;
-        let broken = |error: parquet::errors::ParquetError| {
-            location
-                .error(ErrorKind::Corrupt, format!("data file `{}` cannot be read", file.path))
-                .caused_by(error)
-        };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(open).map_err(broken)?;
-        let present: Vec<usize> =
-            schema.fields().iter().filter_map(|field| builder.schema().index_of(field.name()).ok()).collect();
-        let mask = ProjectionMask::roots(builder.parquet_schema(), present);
-        let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(broken)?;
-        let read = arrow::array::RecordBatchReader::schema(&reader);
-        let columns = schema
-            .fields()
-            .iter()
-            .map(|field| match read.index_of(field.name()) {
-                Ok(index) => Ok(Column::Read(index)),
-                Err(_) => constant(location, file, field.name(), field.data_type()).map(Column::Constant),
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self {
-            location: location.clone(),
-            path: file.path.clone(),
-            reader,
-            columns,
-            schema: schema.clone(),
-        })
-    }
-
-    fn shape(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+impl Shape {
+    fn of(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         let columns = self.columns.iter().zip(self.schema.fields()).map(|(column, field)| match column {
             Column::Read(index) => cast(batch.column(*index), field.data_type()),
@@ -138,20 +157,6 @@ impl FileBatches {
     }
 }
 
-impl Iterator for FileBatches {
-    type Item = Result<RecordBatch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(match self.reader.next()? {
-            Ok(batch) => self.shape(&batch),
-            Err(error) => Err(self
-                .location
-                .error(ErrorKind::Corrupt, format!("data file `{}` cannot be read", self.path))
-                .caused_by(error)),
-        })
-    }
-}
-
 /// A cast that fails instead of making NULLs.
 pub(super) fn cast(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, arrow::error::ArrowError> {
     if column.data_type() == to {
@@ -160,10 +165,13 @@ pub(super) fn cast(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, arrow::
     cast_with_options(column, to, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
-fn missing(location: &Location, file: &DataFile, error: io::Error) -> Error {
-    location
-        .io_failed(&format!("data file `{}` cannot be opened", file.path), error)
-        .hint("it was removed by a vacuum, or by hand: restore it, or start again with `position reset`")
+/// A data file that is gone, out of reach, or none.
+fn unreadable(location: &Location, path: &str, error: ParquetError) -> Error {
+    let error = location.failed(&format!("data file `{path}` cannot be read"), error);
+    if error.kind != ErrorKind::NotFound {
+        return error;
+    }
+    error.hint("it was removed by a vacuum, or by hand: restore it, or start again with `position reset`")
 }
 
 /// The value of a column that a file does not hold.
@@ -195,10 +203,10 @@ const SAMPLES: usize = 4;
 /// Bytes of a row as Arrow, by the first rows of some files: how well they compress says nothing of it.
 pub(super) async fn row_bytes(location: &Location, files: Vec<DataFile>, schema: &SchemaRef) -> Result<u64> {
     let (inner, schema) = (location.clone(), schema.clone());
-    let sampled = tokio::task::spawn_blocking(move || {
+    let sampled = async move {
         let (mut bytes, mut rows) = (0, 0);
         for file in files.iter().filter(|file| !file.vector).step_by(files.len().div_ceil(SAMPLES).max(1)) {
-            if let Some(batch) = FileBatches::open(&inner, file, &schema)?.next() {
+            if let Some(batch) = batches_of(&inner, file, &schema, Some(BATCH_ROWS)).await?.next().await {
                 let batch = batch?;
                 let columns = batch.columns().iter();
                 bytes += columns
@@ -208,8 +216,8 @@ pub(super) async fn row_bytes(location: &Location, files: Vec<DataFile>, schema:
             }
         }
         Ok((bytes / rows.max(1)).max(1) as u64)
-    });
-    sampled.await.map_err(|error| location.error(ErrorKind::Internal, "a reader stopped").caused_by(error))?
+    };
+    apart(location, sampled).await
 }
 
 /// Files as a table for SQL: what is staged, before a snapshot shows it.

@@ -1,6 +1,6 @@
 //! The sink: one target table and the records of its tracks.
 
-use std::{os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
@@ -17,9 +17,10 @@ use super::{
     erase::Erased,
     files::Unnamed,
     ledger::{self, Ledger, Mark},
+    location::Location,
     maintain,
     stage::write_rows,
-    table::{Location, Table},
+    table::{LastEntry, Table},
 };
 use crate::{
     failpoint,
@@ -36,13 +37,9 @@ pub(super) struct DeltaSink {
     spec: SinkSpec,
     scratch: PathBuf,
     ledger: Ledger,
-    /// The newest snapshot seen, and which folder it is of.
-    seen: Mutex<Option<(FolderId, Table)>>,
+    /// The newest snapshot seen, and what its log ended with.
+    seen: Mutex<Option<(LastEntry, Table)>>,
 }
-
-/// Tells a folder from one of the same name that was made later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FolderId(u64, u64, Option<std::time::SystemTime>);
 
 impl DeltaSink {
     /// A sink; touches nothing.
@@ -53,26 +50,28 @@ impl DeltaSink {
     /// The newest snapshot; reads only what was committed since the last look.
     async fn newest(&self) -> Result<Option<Table>> {
         let mut seen = self.seen.lock().await;
-        let folder = self.folder_id();
-        let known = seen.take().filter(|(known, _)| Some(*known) == folder);
-        let table = match known {
-            Some((_, mut table)) if self.location.exists()? => {
-                table.refresh().await?;
-                Some(table)
-            }
-            _ => self.location.open().await?,
+        let known = match seen.take() {
+            Some((last, table)) if table.last_entry().await?.as_ref() == Some(&last) => Some((last, table)),
+            _ => None,
         };
-        *seen = self.folder_id().zip(table.clone());
-        Ok(table)
+        let (last, table) = match known {
+            Some((last, mut table)) => {
+                let moved = table.refresh().await?;
+                (if moved { table.last_entry().await? } else { Some(last) }, table)
+            }
+            None => match self.location.open().await? {
+                Some(table) => (table.last_entry().await?, table),
+                None => return Ok(None),
+            },
+        };
+        *seen = last.map(|last| (last, table.clone()));
+        Ok(Some(table))
     }
 
-    async fn remember(&self, table: &Table) {
-        *self.seen.lock().await = self.folder_id().map(|folder| (folder, table.clone()));
-    }
-
-    fn folder_id(&self) -> Option<FolderId> {
-        let log = std::fs::metadata(self.location.folder.join("_delta_log")).ok()?;
-        Some(FolderId(log.dev(), log.ino(), log.created().ok()))
+    async fn remember(&self, table: &Table) -> Result<()> {
+        let mut seen = self.seen.lock().await;
+        *seen = table.last_entry().await?.map(|last| (last, table.clone()));
+        Ok(())
     }
 
     /// The target's columns that staged rows are written in; with other columns than the table has now, where the
@@ -108,7 +107,7 @@ impl Sink for DeltaSink {
 
     async fn records(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
         match self.newest().await? {
-            Some(table) => self.ledger.with_prefix(&table, prefix),
+            Some(table) => self.ledger.with_prefix(&table, prefix).await,
             None => Ok(vec![]),
         }
     }
@@ -116,7 +115,7 @@ impl Sink for DeltaSink {
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
         let known = self.newest().await?;
         let ready = make_ready(&self.location, &self.spec, schema, (&self.ledger, track), known).await?;
-        self.remember(&ready.table).await;
+        self.remember(&ready.table).await?;
         let record = self.ledger.record(&ready.table, track).await?;
         Ok(Claim { record, pending: None, schema: ready.schema, left_out: ready.left_out })
     }
@@ -158,7 +157,7 @@ impl Sink for DeltaSink {
                 let moved = format!("`{}` was moved on by others", track.name());
                 return Err(self.location.error(ErrorKind::Conflict, moved));
             }
-            ledger::write(&self.location, track, record)?;
+            ledger::write(&self.location, track, record).await?;
             let operation =
                 DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
             let transactions = Mark::of(record).transactions(track);

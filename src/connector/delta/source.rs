@@ -1,11 +1,8 @@
 //! The source: a Delta table, read by its versions, by a cursor column over one snapshot per run, or whole.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use arrow::{
@@ -22,17 +19,15 @@ use super::{
         source::{Chunk, Source, SourceSpec},
     },
     cursor::Cursor,
+    location::Location,
     read::row_bytes,
-    table::{Location, Table},
+    table::Table,
     versions,
 };
 use crate::model::{
     position::{Bound, Position, SourceIdentity},
     unit::{Progress, Scope, SliceLimit, Unit},
 };
-
-/// How often a table is looked at for something new.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Opens a source. The table must be there.
 pub(super) async fn open(location: Location, spec: &SourceSpec) -> Result<Arc<dyn Source>> {
@@ -239,9 +234,9 @@ impl Source for DeltaSource {
 
     async fn changed(&self) {
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let newest = versions::newest_logged(&self.location);
-            if newest.is_some_and(|newest| newest > self.seen.load(Ordering::SeqCst)) {
+            tokio::time::sleep(self.location.look_every).await;
+            // A place that cannot be asked now is asked again: the run that is woken hears why.
+            if self.location.goes_on(self.seen.load(Ordering::SeqCst)).await.unwrap_or_default() {
                 return;
             }
         }

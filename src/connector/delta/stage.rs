@@ -13,8 +13,9 @@ use super::{
     },
     erase::Erase,
     files::FileWriter,
+    location::Location,
     merge::Merge,
-    table::{Location, Table},
+    table::Table,
 };
 use crate::model::{
     delivery::Mode,

@@ -1,194 +1,22 @@
-//! A Delta table on the local file system: where it lies, and one snapshot of it.
+//! One snapshot of a Delta table.
 
-use std::{
-    collections::HashMap,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::datatypes::{Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 use deltalake::{
-    DeltaTable, DeltaTableBuilder,
-    kernel::transaction::CommitProperties,
-    kernel::{Action, Add, Remove, transaction::CommitBuilder},
+    DeltaTable,
+    kernel::{Action, Add, Remove},
     protocol::DeltaOperation,
-    table::builder::parse_table_uri,
     table::state::DeltaTableState,
 };
+use object_store::{Error as StoreError, ObjectStoreExt as _};
 
 use super::{
-    super::error::{Error, ErrorKind, Result},
-    durable::{DurableStore, make_folders},
-    failure::{failed, io_failed, lost_the_race},
+    super::error::{ErrorKind, Result},
+    location::{Location, entry},
     types,
 };
-
-/// The folder of a table's log.
-const LOG: &str = "_delta_log";
-
-/// Where a table lies.
-#[derive(Debug, Clone)]
-pub(super) struct Location {
-    /// Its connection's name, for messages.
-    pub(super) connection: Arc<str>,
-    /// Its name.
-    pub(super) table: Arc<str>,
-    /// Its folder.
-    pub(super) folder: Arc<Path>,
-}
-
-impl Location {
-    /// The folder of a table; its name is used as it is, so it must be the name of a folder.
-    pub(super) fn new(connection: &str, root: &Path, table: &str) -> Result<Self> {
-        let refused = table.is_empty()
-            || table == "."
-            || table == ".."
-            || table.starts_with("_vitrina")
-            || table == LOG
-            || table.contains(['/', '\\', '\0']);
-        if refused {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "`{table}` cannot be a table of connection `{connection}`: a Delta table is a folder"
-                ),
-            )
-            .hint("choose a name without slashes that does not begin with `_vitrina`"));
-        }
-        Ok(Self { connection: connection.into(), table: table.into(), folder: root.join(table).into() })
-    }
-
-    /// For messages.
-    pub(super) fn describe(&self) -> String {
-        format!("table `{}` of connection `{}`", self.table, self.connection)
-    }
-
-    /// An error about this table.
-    pub(super) fn error(&self, kind: ErrorKind, what: impl std::fmt::Display) -> Error {
-        Error::new(kind, format!("{}: {what}", self.describe()))
-    }
-
-    /// What the Delta library said about this table.
-    pub(super) fn failed(&self, what: &str, error: impl Into<deltalake::DeltaTableError>) -> Error {
-        failed(format!("{}: {what}", self.describe()), error)
-    }
-
-    /// An I/O error about this table.
-    pub(super) fn io_failed(&self, what: &str, error: std::io::Error) -> Error {
-        io_failed(format!("{}: {what}", self.describe()), error)
-    }
-
-    /// Whether a table is there: a log with at least one entry.
-    pub(super) fn exists(&self) -> Result<bool> {
-        let entries = match fs::read_dir(self.folder.join(LOG)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(false),
-            Err(error) => return Err(self.io_failed("its log cannot be listed", error)),
-        };
-        let named = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(named.into_iter().any(|name| name.ends_with(".json") || name.ends_with(".parquet")))
-    }
-
-    /// The newest snapshot; `None` = there is no table.
-    pub(super) async fn open(&self) -> Result<Option<Table>> {
-        if !self.exists()? {
-            return Ok(None);
-        }
-        let mut delta = self.handle()?;
-        delta.load().await.map_err(|error| self.failed("its log cannot be read", error))?;
-        Ok(Some(Table { location: self.clone(), delta }))
-    }
-
-    /// The newest snapshot of a table that must be there.
-    pub(super) async fn open_existing(&self) -> Result<Table> {
-        self.open().await?.ok_or_else(|| {
-            self.error(ErrorKind::NotFound, "does not exist")
-                .hint(format!("check the name; the folder would be {}", self.folder.display()))
-        })
-    }
-
-    /// The snapshot of a version.
-    pub(super) async fn open_at(&self, version: u64) -> Result<Table> {
-        let mut delta = self.handle()?;
-        delta
-            .load_version(version)
-            .await
-            .map_err(|error| self.failed(&format!("version {version} cannot be read"), error))?;
-        Ok(Table { location: self.clone(), delta })
-    }
-
-    /// The table, nothing loaded. Its folder must be there.
-    fn handle(&self) -> Result<DeltaTable> {
-        let describe = |error| self.failed("its folder cannot be opened", error);
-        let path = self
-            .folder
-            .to_str()
-            .ok_or_else(|| self.error(ErrorKind::Unsupported, "its path is not Unicode text"))?;
-        let url = parse_table_uri(path).map_err(describe)?;
-        DeltaTableBuilder::from_url(url.clone())
-            .map_err(describe)?
-            .with_storage_backend(Arc::new(DurableStore::new()), url)
-            .build()
-            .map_err(describe)
-    }
-
-    /// Commits version 0. `false` = somebody else was faster.
-    pub(super) async fn create(&self, actions: Vec<Action>) -> Result<bool> {
-        make_folders(&self.folder).map_err(|error| self.io_failed("its folder cannot be made", error))?;
-        let delta = self.handle()?;
-        let (mut metadata, mut protocol) = (None, None);
-        for action in &actions {
-            match action {
-                Action::Metadata(found) => metadata = Some(found.clone()),
-                Action::Protocol(found) => protocol = Some(found.clone()),
-                _ => {}
-            }
-        }
-        let (Some(metadata), Some(protocol)) = (metadata, protocol) else {
-            return Err(self.error(ErrorKind::Internal, "was to be made without protocol or schema"));
-        };
-        let operation = DeltaOperation::Create {
-            mode: deltalake::protocol::SaveMode::ErrorIfExists,
-            location: delta.table_url().clone(),
-            protocol,
-            metadata,
-        };
-        self.commit(&delta, None, actions, operation, vec![]).await.map(|version| version.is_some())
-    }
-
-    /// Commits the version after `state`'s (0 after `None`); `None` = somebody else took it. Once this returns a
-    /// version, the log entry is synced: no hook of the library runs behind it that could still fail.
-    async fn commit(
-        &self,
-        delta: &DeltaTable,
-        state: Option<&DeltaTableState>,
-        actions: Vec<Action>,
-        operation: DeltaOperation,
-        transactions: Vec<deltalake::kernel::Transaction>,
-    ) -> Result<Option<u64>> {
-        let properties = CommitProperties::default()
-            .with_max_retries(0)
-            .with_create_checkpoint(false)
-            .with_cleanup_expired_logs(Some(false))
-            .with_application_transactions(transactions);
-        let commit = CommitBuilder::from(properties).with_actions(actions).build(
-            state.map(|state| state as _),
-            delta.log_store(),
-            operation,
-        );
-        let outcome = match commit.into_prepared_commit_future().await {
-            Ok(prepared) => prepared.await,
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(done) => Ok(Some(done.version)),
-            Err(error) if lost_the_race(&error) => Ok(None),
-            Err(error) => Err(self.failed("cannot be committed to", error)),
-        }
-    }
-}
 
 /// One snapshot of a table.
 #[derive(Clone)]
@@ -314,7 +142,7 @@ impl Table {
     /// Takes up what was committed since; `true` = the version moved.
     pub(super) async fn refresh(&mut self) -> Result<bool> {
         let before = self.version();
-        if !self.location.exists()? {
+        if !self.location.exists().await? {
             return Err(self.location.error(ErrorKind::NotFound, "its folder is gone"));
         }
         if let Err(error) = self.delta.update_state().await {
@@ -340,8 +168,16 @@ impl Table {
         self.location.commit(&self.delta, Some(self.state()?), actions, operation, transactions).await
     }
 
-    /// Where a data file lies.
-    pub(super) fn path_of(&self, file: &str) -> PathBuf {
-        self.location.folder.join(file)
+    /// Tells this table from one of the same name that was made later: the log entry that this snapshot ends with. `None` = it is gone.
+    pub(super) async fn last_entry(&self) -> Result<Option<LastEntry>> {
+        match self.location.store.head(&entry(self.version())).await {
+            Ok(found) => Ok(Some(LastEntry(found.e_tag, found.last_modified, found.size))),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.location.failed("its log cannot be read", error)),
+        }
     }
 }
+
+/// A log entry, told from others of its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LastEntry(Option<String>, DateTime<Utc>, u64);

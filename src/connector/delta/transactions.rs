@@ -3,33 +3,37 @@
 //!
 //! The newest checkpoint not past the snapshot holds those that were there then, and the log entries behind it what came since.
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
     array::{Array as _, AsArray as _},
     datatypes::Int64Type,
 };
-use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
+use deltalake::DeltaTableError;
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _, path::Path};
+use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use serde::Deserialize;
 
 use super::{
-    super::error::{Error, ErrorKind, Result},
-    table::Location,
+    super::error::{Error, Result},
+    location::{LOG, Location},
+    parquet_file::ParquetFile,
 };
 
+/// Log entries that are read at once.
+const READS_AT_ONCE: usize = 16;
+
 /// The last number of each application up to a version.
-pub(super) fn all(location: &Location, version: u64) -> Result<HashMap<String, i64>> {
-    let log = location.folder.join("_delta_log");
-    let entries =
-        fs::read_dir(&log).map_err(|error| location.io_failed("its log cannot be listed", error))?;
-    let names: Vec<String> =
-        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+pub(super) async fn all(location: &Location, version: u64) -> Result<HashMap<String, i64>> {
+    let names = location.logged().await?;
     let of = |name: &str| name.split('.').next()?.parse::<u64>().ok().filter(|at| *at <= version);
     let checkpoints = names.iter().filter(|name| name.contains(".checkpoint.") && name.ends_with(".parquet"));
     let newest = checkpoints.clone().filter_map(|name| of(name)).max();
     let mut found = HashMap::new();
     for name in checkpoints.filter(|name| newest.is_some() && of(name) == newest) {
-        checkpoint(&log.join(name), &mut found).map_err(|error| unreadable(location, name, error))?;
+        let read = checkpoint(location.store.clone(), of_log(name), &mut found).await;
+        read.map_err(|error| unreadable(location, name, error))?;
     }
     let mut since: Vec<(u64, &String)> = names
         .iter()
@@ -38,24 +42,33 @@ pub(super) fn all(location: &Location, version: u64) -> Result<HashMap<String, i
         .filter(|(at, _)| newest.is_none_or(|newest| *at > newest))
         .collect();
     since.sort_unstable();
-    for (_, name) in since {
-        entry(&log.join(name), &mut found).map_err(|error| unreadable(location, name, error))?;
-    }
+    let entries: Vec<_> = since.into_iter().map(|(_, name)| entry(location, name)).collect();
+    let entries: Vec<_> = futures::stream::iter(entries).buffered(READS_AT_ONCE).try_collect().await?;
+    found.extend(entries.into_iter().flatten().map(|txn| (txn.app_id, txn.version)));
     Ok(found)
 }
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Failure = DeltaTableError;
 
-fn unreadable(location: &Location, name: &str, error: Failure) -> Error {
-    location.error(ErrorKind::Corrupt, format!("{name} of its log cannot be read")).caused_by(error)
+fn of_log(name: &str) -> Path {
+    Path::from(format!("{LOG}/{name}"))
 }
 
-fn checkpoint(path: &Path, found: &mut HashMap<String, i64>) -> Result<(), Failure> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(path)?)?;
+fn unreadable(location: &Location, name: &str, error: Failure) -> Error {
+    location.failed(&format!("{name} of its log cannot be read"), error)
+}
+
+async fn checkpoint(
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    found: &mut HashMap<String, i64>,
+) -> Result<(), Failure> {
+    let size = store.head(&path).await?.size;
+    let builder = ParquetRecordBatchStreamBuilder::new(ParquetFile { store, path, size }).await?;
     let columns = ["txn.appId", "txn.version"];
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
-    for batch in builder.with_projection(mask).build()? {
-        let batch = batch?;
+    let mut batches = builder.with_projection(mask).build()?;
+    while let Some(batch) = batches.try_next().await? {
         let Some(txn) = batch.column_by_name("txn").and_then(|column| column.as_struct_opt()) else {
             continue;
         };
@@ -85,17 +98,18 @@ struct Transaction {
     version: i64,
 }
 
-fn entry(path: &Path, found: &mut HashMap<String, i64>) -> Result<(), Failure> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
+async fn entry(location: &Location, name: &str) -> Result<Vec<Transaction>> {
+    let failed = |error: Failure| unreadable(location, name, error);
+    let text = match location.store.get(&of_log(name)).await {
+        Ok(found) => found.bytes().await.map_err(|error| failed(error.into()))?,
         // Log clean-up may take an entry that a checkpoint holds.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error.into()),
+        Err(StoreError::NotFound { .. }) => return Ok(vec![]),
+        Err(error) => return Err(failed(error.into())),
     };
-    for line in text.lines().filter(|line| line.contains("\"txn\"")) {
-        if let Some(txn) = serde_json::from_str::<Action>(line)?.txn {
-            found.insert(txn.app_id, txn.version);
-        }
+    let tells = |line: &&[u8]| line.windows(5).any(|found| found == b"\"txn\"");
+    let mut found = vec![];
+    for line in text.split(|byte| *byte == b'\n').filter(tells) {
+        found.extend(serde_json::from_slice::<Action>(line).map_err(|error| failed(error.into()))?.txn);
     }
-    Ok(())
+    Ok(found)
 }

@@ -2,16 +2,16 @@
 //! passed over; what maintenance rewrote (`dataChange` is false) is passed by; rows taken out are refused, because
 //! those that were read before cannot be called back.
 
-use std::fs;
-
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use deltalake::{kernel::Action, logstore::get_actions};
-use futures::Stream;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use object_store::ObjectStoreExt as _;
 
 use super::{
     super::error::{Error, ErrorKind, Result},
+    location::Location,
     read::stream_files,
-    table::{DataFile, Location, Table},
+    table::{DataFile, Table},
 };
 use crate::model::{position::Bound, unit::SliceLimit, value::Value};
 
@@ -20,6 +20,9 @@ const INFLATION: u64 = 4;
 /// Versions without rows that are passed before the position is written down all the same: log entries do not
 /// live for ever.
 const IDLE_VERSIONS: u64 = 50;
+
+/// Data files that are looked at at once.
+const LOOKS_AT_ONCE: usize = 16;
 
 /// The bound after a version.
 pub(super) fn bound(version: u64) -> Bound {
@@ -177,13 +180,23 @@ pub(super) async fn read(
 ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + 'static> {
     let location = &table.location;
     let files = files(table, after, until).await?;
-    if let Some(lost) = files.iter().find(|file| !table.path_of(&file.path).exists()) {
-        let what = format!("data file `{}` was removed before it was read", lost.path);
-        return Err(location.error(ErrorKind::SourceChanged, what).hint(
-            "a vacuum was faster: `position reset` reads the table as it is now, `position set` goes on from a version",
-        ));
-    }
+    let looks: Vec<_> = files.iter().map(|file| is_there(location, file)).collect();
+    let there = futures::stream::iter(looks);
+    there.buffered(LOOKS_AT_ONCE).try_collect::<()>().await?;
     Ok(stream_files(location, files, schema))
+}
+
+async fn is_there(location: &Location, file: &DataFile) -> Result<()> {
+    match location.store.head(&location.path(&file.path)?).await {
+        Ok(_) => Ok(()),
+        Err(object_store::Error::NotFound { .. }) => {
+            let what = format!("data file `{}` was removed before it was read", file.path);
+            Err(location.error(ErrorKind::SourceChanged, what).hint(
+                "a vacuum was faster: `position reset` reads the table as it is now, `position set` goes on from a version",
+            ))
+        }
+        Err(error) => Err(location.failed(&format!("data file `{}` cannot be looked at", file.path), error)),
+    }
 }
 
 /// What a commit did to the rows.
@@ -229,14 +242,6 @@ fn removed(location: &Location, version: u64) -> Error {
             format!("version {version} takes rows out, which cannot be read on from"),
         )
         .hint("read it by a cursor (`cursor = { column = \"…\" }`), or `position reset` and start again")
-}
-
-/// The newest version whose log entry is there. Cheap: lists one folder.
-pub(super) fn newest_logged(location: &Location) -> Option<u64> {
-    let entries = fs::read_dir(location.folder.join("_delta_log")).ok()?;
-    let version =
-        |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".json")?.parse::<u64>().ok();
-    entries.flatten().filter_map(version).max()
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ fn death_at_any_moment_loses_and_doubles_nothing() {
 /// `sqlite-delta,kafka-postgres`; nothing means every pair.
 fn pairs(chosen: &str) -> Vec<Pair> {
     let all = Place::ALL.into_iter().flat_map(|from| Place::ALL.map(|into| Pair { from, into }));
+    let all = all.chain([Pair { from: Place::Sqlite, into: Place::Bucket }]);
     let named = |pair: &Pair| format!("{}-{}", pair.from.kind(), pair.into.kind());
     let wanted: Vec<&str> = chosen.split(',').filter(|name| !name.is_empty()).collect();
     let found: Vec<Pair> =

@@ -41,7 +41,7 @@ fn gather(folder: &Path, found: &mut BTreeSet<String>) {
 fn death_at_any_point_loses_and_doubles_nothing() {
     let reached: Mutex<BTreeSet<String>> = Mutex::default();
     std::thread::scope(|scope| {
-        for place in Place::ALL {
+        for place in Place::ALL.into_iter().chain([Place::Bucket]) {
             let reached = &reached;
             scope.spawn(move || {
                 for name in names().into_iter().filter(|name| !other_kind(place, name)) {
@@ -88,6 +88,7 @@ fn other_kind(place: Place, point: &str) -> bool {
 fn prefix(place: Place) -> &'static str {
     match place {
         Place::Postgres | Place::Greenplum => "pg",
+        Place::Bucket => "delta",
         other => other.kind(),
     }
 }

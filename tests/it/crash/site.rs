@@ -18,6 +18,8 @@ use crate::support::{
 pub(super) enum Place {
     Sqlite,
     Delta,
+    /// The same tables in a bucket.
+    Bucket,
     Postgres,
     /// The same server, by the statements of Greenplum.
     Greenplum,
@@ -33,14 +35,16 @@ pub(super) struct Pair {
 }
 
 impl Place {
+    /// Those that are played with every other one; tables in a bucket differ from others of theirs by what keeps them, not by who reads or fills them.
     pub(super) const ALL: [Self; 6] =
         [Self::Sqlite, Self::Delta, Self::Postgres, Self::Greenplum, Self::Kafka, Self::Clickhouse];
 
-    /// As a connection's `kind` names it.
+    /// As a pair names it: a connection's `kind`, but for buckets.
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
             Self::Delta => "delta",
+            Self::Bucket => "s3",
             Self::Postgres => "postgres",
             Self::Greenplum => "greenplum",
             Self::Kafka => "kafka",
@@ -61,6 +65,8 @@ struct Servers {
     greenplum: Option<Schema>,
     cluster: Option<Cluster>,
     database: Option<Database>,
+    /// In the bucket.
+    folder: String,
 }
 
 impl Servers {
@@ -71,6 +77,7 @@ impl Servers {
             greenplum: needs(Place::Greenplum).then(Schema::new),
             cluster: needs(Place::Kafka).then(Cluster::new),
             database: needs(Place::Clickhouse).then(Database::new),
+            folder: format!("crash-{}", uuid::Uuid::new_v4().simple()),
         }
     }
 
@@ -79,6 +86,7 @@ impl Servers {
         match place {
             Place::Sqlite => format!("kind = \"sqlite\"\npath = \"{name}.db\""),
             Place::Delta => format!("kind = \"delta\"\npath = \"{name}\""),
+            Place::Bucket => BUCKET.replace("FOLDER", &format!("{}/{name}", self.folder)),
             Place::Postgres => {
                 let schema = self.postgres.as_ref().expect("a schema was made");
                 POSTGRES.replace("SCHEMA", &schema.schema)
@@ -275,6 +283,13 @@ database = { env = "VITRINA_POSTGRES_DATABASE" }
 user = { env = "VITRINA_POSTGRES_USER" }
 password = { env = "VITRINA_POSTGRES_PASSWORD" }
 schema = 'SCHEMA'"#;
+
+const BUCKET: &str = r#"kind = "delta"
+path = "s3://vitrina/FOLDER"
+endpoint = { env = "VITRINA_S3_ENDPOINT" }
+allow_http = true
+access_key_id = { env = "VITRINA_S3_ACCESS_KEY_ID" }
+secret_access_key = { env = "VITRINA_S3_SECRET_ACCESS_KEY" }"#;
 
 const CLICKHOUSE: &str = r#"kind = "clickhouse"
 url = { env = "VITRINA_CLICKHOUSE_URL" }

@@ -236,7 +236,7 @@ fn known_values(bot: &Bot, name: &str, values: &[String]) -> Result {
     }
 }
 
-fn failure(error: BotError) -> Failure {
+pub(super) fn failure(error: BotError) -> Failure {
     match error {
         BotError::State(error) => error.into(),
         error => Failure { exit: Exit::World, ..Failure::problem(error.to_string()) },

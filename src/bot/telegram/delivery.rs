@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     bot::outbox::{Limits, Next, Pacer, Sent},
+    failpoint,
     model::time::Clock,
     state::{
         bot::{BotRecords, outbox::Waiting},
@@ -134,10 +135,12 @@ impl Delivery {
         let sender = Arc::clone(&self.sender);
         Ok(async move {
             let waiting = waiting?;
+            failpoint::pass("bot.send.before");
             let verdict = match &parcel {
                 Some(parcel) => sender.send(waiting.chat, parcel, &shown).await,
                 None => Verdict::Refused("it cannot be read".to_owned()),
             };
+            failpoint::pass("bot.send.after");
             Some((waiting, parcel, verdict))
         })
     }
@@ -150,6 +153,7 @@ impl Delivery {
                 let text = serde_json::to_string(&shown).unwrap_or_default();
                 let user = parcel.and_then(|parcel| parcel.user);
                 self.records.arrived(id, user.map(|user| (user, chat, text.as_str())))?;
+                failpoint::pass("bot.arrived.after");
                 Sent::Settled
             }
             Some((_, _, Verdict::TooMany(wait))) => {

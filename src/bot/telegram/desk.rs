@@ -36,6 +36,7 @@ use crate::{
         screen::Screen,
     },
     config::project::Language,
+    failpoint,
     state::{
         bot::{dialogs::Step, outbox::NewMessage, users::User},
         error::Result,
@@ -277,7 +278,9 @@ impl Desk {
             self.act(user, viewer, action, &mut messages, &mut after)?;
         }
         let state = Some(serde_json::to_string(&state).unwrap_or_default());
+        failpoint::pass("bot.step.before");
         office.records.step(&Step { update, user: user.id, chat: viewer.chat, state, messages }, now)?;
+        failpoint::pass("bot.step.after");
         office.news.notify_one();
         self.do_after(viewer, after.cancel, after.begin, after.options);
         Ok(after.toast)

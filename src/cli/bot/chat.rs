@@ -6,14 +6,13 @@ use std::{
     path::PathBuf,
 };
 
-use indexmap::IndexMap;
 use tokio::sync::mpsc;
 
-use super::{answers::Answers, draw};
+use super::{answers::Answers, draw, who::Who};
 use crate::{
     bot::{
         dialog::step,
-        event::{Access, Action, Event, Outcome, State, Viewer, What},
+        event::{Action, Event, Outcome, State, Viewer, What},
         screen::{Block, Screen},
     },
     cli::{
@@ -23,23 +22,19 @@ use crate::{
         runner,
     },
     clock::SystemClock,
-    config::{
-        bot::{ADMIN, Bot},
-        project::{Language, Project},
-    },
-    model::{problem::nearest, time::Clock},
+    config::{bot::Bot, project::Language},
+    model::time::Clock,
 };
 
 const EXAMPLES: &str = "\
 Examples:
   vitrina bot chat                                        everything, as an admin
-  vitrina bot chat --as regional --user region=mrf1       as a manager of one region
+  vitrina bot chat --role regional --user region=mrf1     as a manager of one region
+  vitrina bot chat --as @anna                             as a user of the bot: `vitrina users list` shows them
   printf '/leads yesterday\\n' | vitrina bot chat          one question, plain lines
 
 Type the number of a button, a command (/help) or words: `лиды за прошлую неделю`. Ctrl-D ends.";
 
-/// Who sits at the terminal: an id of nobody.
-const USER: i64 = 1;
 /// Lines that may wait while a report runs.
 const WAITING: usize = 64;
 
@@ -47,13 +42,8 @@ const WAITING: usize = 64;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Roles of the one who asks; `admin` may see everything
-    #[arg(long = "as", value_name = "ROLE", value_delimiter = ',', default_value = ADMIN)]
-    roles: Vec<String>,
-
-    /// Attributes of the one who asks: region=mrf1, once for each value
-    #[arg(long, value_name = "NAME=VALUE")]
-    user: Vec<String>,
+    #[command(flatten)]
+    who: Who,
 
     /// The bot's language [default: the project's]
     #[arg(long, value_name = "ru|en", value_parser = language)]
@@ -78,7 +68,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let bot = project.bot.as_ref().ok_or_else(|| {
         Failure::usage("this project has no bot").hint("write a bot.toml; the guide is docs/bot.md")
     })?;
-    let viewer = viewer(args, &project, bot)?;
+    let viewer = args.who.viewer(&project, bot, args.language)?;
     let runtime = runner::open(&project)?;
     let answers = Answers::new(runtime);
     let interactive = std::io::stdin().is_terminal();
@@ -130,42 +120,6 @@ async fn finished(running: &mut Option<Under>) -> Option<(u64, Outcome)> {
         }
         None => std::future::pending().await,
     }
-}
-
-fn viewer(args: &Args, project: &Project, bot: &Bot) -> Result<Viewer> {
-    for role in &args.roles {
-        if !bot.roles.contains_key(role) {
-            let known = nearest(role, bot.roles.keys().map(String::as_str));
-            let hint = known.map_or_else(
-                || format!("there are {}", bot.roles.keys().cloned().collect::<Vec<_>>().join(", ")),
-                |known| format!("did you mean `{known}`?"),
-            );
-            return Err(Failure::usage(format!("there is no role `{role}`")).hint(hint));
-        }
-    }
-    let mut attributes: IndexMap<String, Vec<String>> = IndexMap::new();
-    for told in &args.user {
-        let (name, value) = told.split_once('=').unwrap_or((told, ""));
-        let Some(attribute) = bot.attributes.get(name) else {
-            let known: Vec<&str> = bot.attributes.keys().map(String::as_str).collect();
-            return Err(Failure::usage(format!("users have no attribute `{name}`"))
-                .hint(format!("there are {}", known.join(", "))));
-        };
-        if !attribute.values.is_empty() && !attribute.values.contains_key(value) {
-            let known: Vec<&str> = attribute.values.keys().map(String::as_str).collect();
-            return Err(Failure::usage(format!("`{name}` cannot be `{value}`"))
-                .hint(format!("there are {}", known.join(", "))));
-        }
-        attributes.entry(name.to_owned()).or_default().push(value.to_owned());
-    }
-    Ok(Viewer {
-        user: USER,
-        chat: USER,
-        language: args.language.unwrap_or(project.language),
-        zone: project.zone,
-        access: Access::Member { roles: args.roles.clone(), attributes },
-        subscribes: false,
-    })
 }
 
 struct Chat<'a> {

@@ -4,13 +4,14 @@ mod answers;
 mod chat;
 mod draw;
 mod fake;
+mod who;
 
 use super::{context::Context, failure::Result};
 
 const EXAMPLES: &str = "\
 Examples:
   vitrina bot chat
-  vitrina bot chat --as regional --user region=mrf1";
+  vitrina bot chat --role regional --user region=mrf1";
 
 /// Options of `bot`.
 #[derive(Debug, clap::Args)]

@@ -95,17 +95,35 @@ fn words_and_lists() {
 #[test]
 fn a_reader_sees_their_own_rows() {
     let shop = bot();
-    let chat = said(&shop, &["--as", "city", "--user", "city=Омск"], "/cities\n3\n").done();
+    let chat = said(&shop, &["--role", "city", "--user", "city=Омск"], "/cities\n3\n").done();
     assert!(chat.stdout.contains("Итого 8") && !chat.stdout.contains("Москва"), "{}", chat.stdout);
-    let nobody = said(&shop, &["--as", "city"], "/cities\n").done();
+    let nobody = said(&shop, &["--role", "city"], "/cities\n").done();
     assert!(!nobody.stdout.contains("Омск") && !nobody.stdout.contains("Москва"), "{}", nobody.stdout);
 }
 
 #[test]
 fn who_there_is_not() {
     let shop = bot();
-    said(&shop, &["--as", "bos"], "").says(2, &["there is no role `bos`", "did you mean `boss`?"]);
+    said(&shop, &["--role", "bos"], "").says(2, &["there is no role `bos`", "did you mean `boss`?"]);
     said(&shop, &["--user", "city=Томск"], "").says(2, &["`city` cannot be `Томск`"]);
     std::fs::remove_file(shop.path("bot.toml")).unwrap();
     said(&shop, &[], "").says(2, &["this project has no bot"]);
+}
+
+#[test]
+fn as_a_user_of_the_bot() {
+    let shop = bot();
+    shop.must(&["users", "grant", "77", "city", "--attribute", "city=Омск"]);
+    shop.sqlite("data/state/records.db", "UPDATE bot_users SET username = 'anna_sells' WHERE id = 77");
+    for who in ["77", "@Anna_sells"] {
+        let chat = said(&shop, &["--as", who], "/cities\n").done();
+        assert!(chat.stdout.contains("Итого 8") && !chat.stdout.contains("Москва"), "{}", chat.stdout);
+    }
+    shop.must(&["users", "block", "77"]);
+    let shut = said(&shop, &["--as", "77"], "/cities\n").done();
+    assert!(shut.stdout.contains("Доступ закрыт") && !shut.stdout.contains("Итого"), "{}", shut.stdout);
+    said(&shop, &["--as", "@anna_sels"], "")
+        .says(2, &["`@anna_sels` is no user of the bot", "did you mean `@anna_sells`?"]);
+    said(&shop, &["--as", "5"], "").says(2, &["`5` is no user of the bot", "vitrina users list"]);
+    said(&shop, &["--as", "77", "--role", "boss"], "").says(2, &["cannot be used with"]);
 }

@@ -3,6 +3,6 @@
 //! among the dead letters once, and what is built from the target must agree with it.
 
 mod kills;
-mod points;
+pub(crate) mod points;
 mod site;
 mod syncs;

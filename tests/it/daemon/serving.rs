@@ -141,6 +141,11 @@ impl<'a> Serving<'a> {
         assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
+    /// Whether it has ended by itself.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some())
+    }
+
     /// Waits for its end.
     pub(super) fn ended(mut self) -> Ran {
         let child = self.child.take().unwrap();

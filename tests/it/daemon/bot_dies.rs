@@ -1,0 +1,220 @@
+//! The bot of a daemon that dies: at every point between an update and the record of its answer's arrival, and at any moment. The
+//! Telegram that it serves lives on, in the test's own process.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use rand::Rng;
+use serde_json::Value as Json;
+use vitrina::bot::fake::{Fake, TOKEN};
+
+use super::serving::{PATIENCE, Serving, number, project};
+use crate::{crash::points, support::project::Sandbox};
+
+/// Two admins, each in a chat of their own.
+const PEOPLE: [i64; 2] = [11, 12];
+
+/// What each of them asks, one thing behind the other.
+const QUESTIONS: u32 = 4;
+
+/// Chats that are dead for good would make this a question of time; so long after its last sign of life a bot has said all it had to.
+const SILENCE: Duration = Duration::from_secs(2);
+
+const BOT: &str = r#"
+[bot]
+title = "Отчёты"
+api_url = "API"
+token = { env = "TELEGRAM_TOKEN" }
+[access]
+admins = [11, 12]
+
+[[menu]]
+title = "Деньги"
+items = ["calls"]
+
+[report.calls]
+title = "Звонки"
+command = "calls"
+sql = "SELECT seconds AS s, count(*) AS n FROM bot.calls WHERE seconds >= :least GROUP BY seconds ORDER BY s"
+ask.least = { kind = "number", title = "Не меньше", min = 0 }
+[[report.calls.show]]
+text = "Строк: {{ rows }}"
+[[report.calls.show]]
+chart = { kind = "bar", x = "s", y = ["n"] }
+[[report.calls.show]]
+file = "csv"
+"#;
+
+/// A project with a bot, and a Telegram that it serves.
+struct Scene {
+    sandbox: Sandbox,
+    fake: Fake,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let (sandbox, fake) = (project(), Fake::start(0, TOKEN).await.unwrap());
+        sandbox.sqlite("bot.db", "INSERT INTO calls (seconds) VALUES (5), (7), (7), (9)");
+        sandbox.write("bot.toml", &BOT.replace("API", &fake.url()));
+        for id in PEOPLE {
+            fake.user(id, &format!("Человек {id}"), "ru");
+        }
+        Self { sandbox, fake }
+    }
+
+    /// A daemon that serves the bot; with `point` it dies there.
+    fn serve(&self, point: Option<&str>) -> Serving<'_> {
+        let token = ("TELEGRAM_TOKEN", TOKEN);
+        match point {
+            Some(point) => Serving::start_with(&self.sandbox, &[token, ("VITRINA_FAILPOINT", point)]),
+            None => Serving::start_with(&self.sandbox, &[token]),
+        }
+    }
+
+    /// Everyone asks something that is answered by a message of its own: numbered, so that order and doubles are seen.
+    fn ask(&self) {
+        for question in 0..QUESTIONS {
+            for id in PEOPLE {
+                self.fake.write(id, id, &format!("/find вопрос{question}"));
+            }
+        }
+    }
+
+    /// Questions that were answered in a chat, in the order of the answers.
+    fn answered(&self, chat: i64) -> Vec<u32> {
+        let said = self.said(chat);
+        let asked = said.iter().filter_map(|text| text.split_once("«вопрос")?.1.split_once('»'));
+        asked.map(|(question, _)| question.parse().unwrap()).collect()
+    }
+
+    /// Texts and captions of the bot's messages in a chat.
+    fn said(&self, chat: i64) -> Vec<String> {
+        let of_bot = |message: &Json| message["from"]["is_bot"] == true;
+        let text = |message: &Json| {
+            message["text"].as_str().or(message["caption"].as_str()).unwrap_or_default().to_owned()
+        };
+        self.fake.messages(chat).iter().filter(|message| of_bot(message)).map(text).collect()
+    }
+
+    /// Waits until a message of the bot in a chat says this.
+    fn says(&self, serving: &Serving<'_>, chat: i64, text: &str) {
+        serving.until(text, || self.said(chat).iter().any(|said| said.contains(text)));
+    }
+
+    fn press(&self, serving: &Serving<'_>, chat: i64, button: &str) {
+        serving.until(button, || self.fake.press(chat, chat, button).is_some());
+    }
+
+    /// Waits until every update is taken and the outbox has been empty for a while.
+    fn quiet(&self, serving: &Serving<'_>) {
+        let waiting = "SELECT count(*) FROM bot_outbox WHERE failed_at IS NULL";
+        let mut since = Instant::now();
+        serving.until("nothing waits", || {
+            let rests = self.fake.pending() == 0
+                && number(&self.sandbox, "data/state/records.db", waiting) == Some(0);
+            if !rests {
+                since = Instant::now();
+            }
+            since.elapsed() > SILENCE
+        });
+    }
+
+    /// What was answered in every chat: each question in its order; gives how many answers came twice.
+    fn doubles(&self) -> usize {
+        let of_chat = |chat: i64| {
+            let mut answered = self.answered(chat);
+            let all = answered.len();
+            answered.dedup();
+            let expected: Vec<u32> = (0..QUESTIONS).collect();
+            assert_eq!(answered, expected, "chat {chat}: {:#?}", self.said(chat));
+            all - answered.len()
+        };
+        PEOPLE.into_iter().map(of_chat).sum()
+    }
+}
+
+/// Where death doubles a message: Telegram took it, and nobody can know.
+const DOUBLES: &str = "bot.send.after";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn death_at_any_point_of_a_message_loses_nothing_and_keeps_the_order() {
+    let points: BTreeSet<String> =
+        points::all_names().into_iter().filter(|name| name.starts_with(points::BOT)).collect();
+    assert!(points.len() >= 5 && points.contains(DOUBLES), "{points:?}");
+    for point in points {
+        for pass in [1, 4] {
+            let scene = Scene::new().await;
+            let mut dying = scene.serve(Some(&format!("{point}:{pass}")));
+            scene.ask();
+            let begun = Instant::now();
+            while !dying.has_ended() {
+                assert!(begun.elapsed() < PATIENCE, "it did not die at {point}:{pass}\n{}", dying.log());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            drop(dying);
+            let serving = scene.serve(None);
+            scene.quiet(&serving);
+            let doubles = scene.doubles();
+            assert_eq!(doubles, usize::from(point == DOUBLES), "{point}:{pass}");
+            serving.stop().done();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn death_between_an_edit_and_its_record_doubles_nothing() {
+    let scene = Scene::new().await;
+    let chat = PEOPLE[0];
+    // The first message is the menu; the second is an edit of it.
+    let mut dying = scene.serve(Some(&format!("{DOUBLES}:2")));
+    scene.fake.write(chat, chat, "/start");
+    scene.says(&dying, chat, "Отчёты");
+    scene.press(&dying, chat, "Деньги");
+    let begun = Instant::now();
+    while !dying.has_ended() {
+        assert!(begun.elapsed() < PATIENCE, "it did not die\n{}", dying.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(dying);
+    let serving = scene.serve(None);
+    scene.quiet(&serving);
+    assert_eq!(scene.said(chat).len(), 1, "{:#?}", scene.said(chat));
+    let edits = scene.fake.calls_of("editMessageText");
+    assert!(
+        edits.last().unwrap().refusal.as_deref().unwrap().contains("message is not modified"),
+        "{edits:#?}"
+    );
+    // The menu that was open then is open now, and so is the question after it.
+    scene.press(&serving, chat, "Звонки");
+    scene.says(&serving, chat, "Напишите число");
+    scene.quiet(&serving);
+    serving.kill();
+    let serving = scene.serve(None);
+    scene.fake.write(chat, chat, "7");
+    scene.says(&serving, chat, "Строк: 2");
+    scene.quiet(&serving);
+    let sent =
+        |kind: &str| scene.fake.messages(chat).iter().filter(|message| message.get(kind).is_some()).count();
+    assert_eq!((sent("photo"), sent("document")), (1, 1), "{:#?}", scene.said(chat));
+    serving.stop().done();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn death_at_any_moment_loses_no_message_and_keeps_the_order() {
+    const DEATHS: usize = 4;
+    let scene = Scene::new().await;
+    scene.ask();
+    for _ in 0..DEATHS {
+        let serving = scene.serve(None);
+        std::thread::sleep(Duration::from_millis(rand::rng().random_range(0..900)));
+        serving.kill();
+    }
+    let serving = scene.serve(None);
+    scene.quiet(&serving);
+    // One message at a time is on its way to a chat.
+    let doubles = scene.doubles();
+    assert!(doubles <= DEATHS * PEOPLE.len(), "{doubles} came twice");
+    serving.stop().done();
+}

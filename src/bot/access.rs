@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use super::event::Access;
 use crate::{
     config::{
-        bot::{ADMIN, Bot, Report},
+        bot::{ADMIN, Bot, Report, Sent},
         project::Language,
     },
     state::bot::users::{Standing, User},
@@ -42,6 +42,18 @@ pub fn of_group(bot: &Bot, id: i64) -> Access {
 pub fn may_run(access: &Access, report: &Report) -> bool {
     let Access::Member { roles, .. } = access else { return false };
     roles.iter().any(|role| role == ADMIN || report.roles.contains(role))
+}
+
+/// Whether this access reaches what a subscription sends.
+pub fn may_have(bot: &Bot, access: &Access, what: &Sent) -> bool {
+    let Access::Member { roles, .. } = access else { return false };
+    match what {
+        Sent::Report(name) => bot.reports.get(name).is_some_and(|report| may_run(access, report)),
+        Sent::Workbook(mart) => {
+            let allowed = bot.workbook_roles(mart);
+            roles.iter().any(|role| role == ADMIN || allowed.contains(role))
+        }
+    }
 }
 
 /// Whether it is an admin's.

@@ -3,10 +3,10 @@
 use super::{
     ask, call,
     event::{
-        Access, Action, Call, Draft, DrillTo, Event, Given, Outcome, Picked, Place, Running, Spot, State,
-        Viewer, What,
+        Access, Action, Advice, Call, Draft, DrillTo, Event, Given, Named, Outcome, Picked, Place, Running,
+        Spot, State, Viewer, What,
     },
-    find,
+    find, meant,
     press::Intent,
     scene::Scene,
     screen::{Block, Button, Markup, Screen},
@@ -79,6 +79,7 @@ impl Step<'_> {
             What::Button { token } => self.button(token),
             What::Answer { run, outcome } => self.answer(*run, outcome),
             What::Options { ticket, found } => self.options(*ticket, found.as_deref()),
+            What::Understood { ticket, named, advice } => self.understood(*ticket, named, advice.as_ref()),
             What::Command { .. } | What::Text(_)
                 if !matches!(self.scene.viewer.access, Access::Member { .. }) =>
             {
@@ -150,7 +151,7 @@ impl Step<'_> {
                 let report = self.scene.reports().find(|report| report.command.as_deref() == Some(name));
                 match report {
                     Some(report) => {
-                        let call = find::told(&self.scene, report, arguments);
+                        let call = meant::told(&self.scene, report, arguments);
                         self.call(call, Place::New);
                     }
                     None => {
@@ -189,13 +190,36 @@ impl Step<'_> {
         }
     }
 
+    /// A question in words. Where lists of the database may be named in it, these are asked for first; where a model is asked, its word may come later.
     fn understand(&mut self, text: &str) {
         let words: String = text.trim().chars().take(200).collect();
-        let calls = find::understand(&self.scene, &words);
+        let lists = meant::has_lists(&self.scene);
+        let calls = (!lists).then(|| meant::understand(&self.scene, &words, &[]));
+        let ticket = (!words.is_empty() && (lists || self.scene.bot.model.is_some())).then(|| self.next());
+        let calls = if ticket.is_none() { calls.or(Some(vec![])) } else { calls };
         if matches!(self.state.trail.last(), Some(Spot::Understood { .. })) {
             self.state.trail.pop();
         }
-        self.enter(Spot::Understood { words, calls }, Place::New);
+        self.enter(Spot::Understood { words: words.clone(), calls, ticket }, Place::New);
+        self.actions.extend(ticket.map(|ticket| Action::Understand { ticket, words }));
+    }
+
+    /// What words name, or what a model makes of them.
+    fn understood(&mut self, answered: u64, named: &[Named], advice: Option<&Advice>) {
+        let Some(Spot::Understood { words, calls, ticket }) = self.state.trail.last_mut() else { return };
+        if *ticket != Some(answered) {
+            return;
+        }
+        let mut found = meant::understand(&self.scene, words, named);
+        if let Some(advised) = advice.and_then(|advice| meant::advised(&self.scene, named, advice)) {
+            found.retain(|call| *call != advised);
+            found.insert(0, advised);
+        }
+        // The same readings are not shown twice: whoever is about to press one still can.
+        if calls.as_ref() != Some(&found) {
+            *calls = Some(found);
+            self.show(Place::Same);
+        }
     }
 
     /// To the first screen.
@@ -322,6 +346,7 @@ impl Step<'_> {
         let (blocks, drills, shown) = match outcome {
             Outcome::Done { blocks, drills } => (blocks.clone(), drills.clone(), true),
             Outcome::Queued(_) => return,
+            Outcome::Full => (said(words.get("queue_full").to_owned()), vec![], false),
             Outcome::TimedOut => {
                 let seconds = report.timeout.as_secs().to_string();
                 (said(words.fill("timed_out", &[("seconds", &seconds)])), vec![], false)

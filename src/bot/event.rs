@@ -78,6 +78,15 @@ pub enum What {
         /// The list, or nothing where it cannot be told.
         found: Option<Vec<Picked>>,
     },
+    /// What [`Action::Understand`] asked for is there; it may come once more with what a model advises.
+    Understood {
+        /// As the action had it: an answer to an older question is passed over.
+        ticket: u64,
+        /// Values that the words name.
+        named: Vec<Named>,
+        /// What a model makes of the words.
+        advice: Option<Advice>,
+    },
     /// What [`Action::Run`] wanted is there, or will not be.
     Answer {
         /// As the action had it.
@@ -85,6 +94,28 @@ pub enum What {
         /// What became of it.
         outcome: Outcome,
     },
+}
+
+/// Values of a question's list, which only the database knows, that words name; all of them are such as the viewer may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The report.
+    pub report: String,
+    /// The question.
+    pub ask: String,
+    /// Those that fit best first.
+    pub values: Vec<Picked>,
+}
+
+/// A report that a model takes words for. Whatever stands in it is held against what the viewer may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Advice {
+    /// The report.
+    pub report: String,
+    /// Answers by question, as people write them.
+    #[serde(default)]
+    pub with: IndexMap<String, String>,
 }
 
 /// What became of a report.
@@ -99,6 +130,8 @@ pub enum Outcome {
     },
     /// It waits for this many others.
     Queued(usize),
+    /// Too many wait already.
+    Full,
     /// It took longer than it may.
     TimedOut,
     /// Its reader stopped it.
@@ -160,6 +193,13 @@ pub enum Action {
         search: String,
         /// How many at most.
         limit: usize,
+    },
+    /// Find what words name of lists that only the database knows, with the viewer's row rules; it comes back as [`What::Understood`].
+    Understand {
+        /// Its number.
+        ticket: u64,
+        /// The words.
+        words: String,
     },
     /// Tell admins that someone wants to be let in.
     RequestAccess {
@@ -234,6 +274,27 @@ pub struct State {
     pub favourites: Vec<Call>,
 }
 
+impl State {
+    /// What the screen at hand waits for: whoever begins to serve it anew asks for that once more.
+    pub fn waits_for(&self) -> Option<Action> {
+        match self.trail.last()? {
+            Spot::Ask { call, name, draft: Draft::List { ticket: Some(ticket), search, .. } } => {
+                Some(Action::Options {
+                    ticket: *ticket,
+                    report: call.report.clone(),
+                    ask: name.clone(),
+                    search: search.clone(),
+                    limit: super::ask::list::KEPT,
+                })
+            }
+            Spot::Understood { words, calls: None, ticket: Some(ticket) } => {
+                Some(Action::Understand { ticket: *ticket, words: words.clone() })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A report with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
@@ -289,8 +350,11 @@ pub enum Spot {
     Understood {
         /// The words.
         words: String,
-        /// What it could mean, the likeliest first.
-        calls: Vec<Call>,
+        /// What it could mean, the likeliest first; `None` = the lists that it may name are on their way.
+        calls: Option<Vec<Call>>,
+        /// The number of the question to whoever knows the lists.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ticket: Option<u64>,
     },
     /// Favourites and their page.
     Favourites(usize),

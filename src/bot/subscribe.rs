@@ -9,7 +9,8 @@ use super::{
     words::{Pair, pick},
 };
 
-const TIMES: [(&str, Pair); 5] = [
+/// Usual times: cron expressions, and how people say them.
+pub(super) const TIMES: [(&str, Pair); 5] = [
     ("0 9 * * *", ("каждый день в 9:00", "every day at 9:00")),
     ("0 9 * * MON-FRI", ("по будням в 9:00", "on workdays at 9:00")),
     ("0 9 * * MON", ("по понедельникам в 9:00", "on Mondays at 9:00")),

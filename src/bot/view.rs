@@ -141,7 +141,10 @@ fn spot(scene: &Scene<'_>, state: &State) -> View {
         }
         Some(Spot::Ask { call, name, draft }) => ask::view(scene, call, name, draft),
         Some(Spot::Found { words, page }) => found(scene, words, *page),
-        Some(Spot::Understood { words, calls }) => understood(scene, words, calls),
+        Some(Spot::Understood { words, calls: Some(calls), .. }) => understood(scene, words, calls),
+        Some(Spot::Understood { words, calls: None, .. }) => {
+            View::text(&scene.words.fill("understanding", &[("words", words)]))
+        }
         Some(Spot::Favourites(page)) => favourites(scene, state, *page),
         Some(Spot::Help(page)) => help(scene, *page),
         Some(Spot::Subscribe(call)) => super::subscribe::view(scene, call),

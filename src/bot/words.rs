@@ -11,7 +11,7 @@ use crate::{
 pub type Pair = (&'static str, &'static str);
 
 /// Every text by its key.
-pub const KEYS: [(&str, Pair); 80] = [
+pub const KEYS: [(&str, Pair); 82] = [
     ("home", ("🏠 В начало", "🏠 Home")),
     ("back", ("‹ Назад", "‹ Back")),
     ("page_previous", ("◂ Страница {page}", "◂ Page {page}")),
@@ -91,6 +91,7 @@ pub const KEYS: [(&str, Pair); 80] = [
             "What are you looking for? Type a word of its title.",
         ),
     ),
+    ("understanding", ("Читаю «{words}»…", "Reading “{words}”…")),
     ("understood", ("Вот как я понял «{words}». Что показать?", "This is how I read “{words}”. Which one?")),
     (
         "understood_nothing",
@@ -125,6 +126,13 @@ pub const KEYS: [(&str, Pair); 80] = [
     ("change", ("{title}: {value} ✎", "{title}: {value} ✎")),
     ("preparing", ("Готовлю отчёт…", "Preparing the report…")),
     ("queued", ("Отчёт в очереди, перед ним: {count}.", "The report waits in line behind {count}.")),
+    (
+        "queue_full",
+        (
+            "Сейчас слишком много отчётов в очереди. Повторите через минуту.",
+            "Too many reports wait in line at the moment. Try again in a minute.",
+        ),
+    ),
     ("cancel", ("✖ Остановить", "✖ Stop")),
     ("cancelled", ("Остановлено.", "Stopped.")),
     ("cancelled_nothing", ("Сейчас ничего не выполняется.", "Nothing is running.")),

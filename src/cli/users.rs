@@ -108,10 +108,11 @@ fn attribute(text: &str) -> std::result::Result<(String, Vec<String>), String> {
 /// Runs the command.
 pub(super) fn run(args: &Args, context: &Context) -> Result {
     let project = context.project()?;
-    let bot = project.bot.clone().ok_or_else(|| {
+    let setting = Setting::of(&project).ok_or_else(|| {
         Failure::usage("the project has no bot.toml").hint("users are of the bot: see docs/bot-telegram.md")
     })?;
-    let setting = Arc::new(Setting { bot: bot.clone(), zone: project.zone, language: project.language });
+    let bot = setting.bot.clone();
+    let setting = Arc::new(setting);
     let users = Users::open(setting, &project.state, Arc::new(SystemClock)).map_err(failure)?;
     match &args.command {
         Command::List { search, format } => list(&users.list(search).map_err(failure)?, *format, context),

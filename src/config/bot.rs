@@ -33,6 +33,8 @@ pub struct Bot {
     pub api_url: Option<String>,
     /// Where Telegram posts what happens.
     pub webhook: Option<Webhook>,
+    /// Who is asked what a question in words could mean, besides the bot itself.
+    pub model: Option<Model>,
     /// Heads the first screen.
     pub title: Text,
     /// Stands under it.
@@ -61,6 +63,22 @@ pub struct Bot {
     pub dialogs: Vec<DialogTest>,
 }
 
+impl Bot {
+    /// The roles that may have a mart's workbook: those of reports that show it, and those that a subscription gives it to.
+    pub fn workbook_roles(&self, mart: &str) -> Vec<String> {
+        let shows = |report: &&Report| {
+            report.show.iter().any(|show| matches!(show, Show::Workbook(shown) if shown == mart))
+        };
+        let shown = self.reports.values().filter(shows).flat_map(|report| &report.roles);
+        let given = self.subscriptions.values().filter(|given| given.what == Sent::Workbook(mart.to_owned()));
+        let of_chat = |name: &String| self.chats.get(name).map(|chat| &chat.roles);
+        let given = given.flat_map(|given| {
+            given.to.roles.iter().chain(given.to.chats.iter().filter_map(of_chat).flatten())
+        });
+        shown.chain(given).cloned().collect()
+    }
+}
+
 /// Where Telegram posts what happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
@@ -68,6 +86,19 @@ pub struct Webhook {
     pub url: String,
     /// Where it is listened for.
     pub listen: std::net::SocketAddr,
+}
+
+/// A language model behind an endpoint that speaks as OpenAI's does.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Of its chat completions.
+    pub url: String,
+    /// What opens it; none where nothing does.
+    pub key: Option<Secret>,
+    /// The model's name there.
+    pub name: String,
+    /// How long it may take.
+    pub timeout: Duration,
 }
 
 /// A text in both languages.
@@ -336,9 +367,9 @@ pub struct Chat {
 /// A subscription that is given.
 #[derive(Debug, Clone)]
 pub struct Subscription {
-    /// The report.
-    pub report: String,
-    /// What it asks.
+    /// What is sent.
+    pub what: Sent,
+    /// What a report asks.
     pub with: IndexMap<String, Value>,
     /// When it is sent.
     pub at: SendAt,
@@ -348,6 +379,36 @@ pub struct Subscription {
     pub otherwise: Otherwise,
     /// To whom.
     pub to: Recipients,
+}
+
+/// What a subscription sends.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Sent {
+    /// A report, by name.
+    Report(String),
+    /// The workbook of a mart, by the mart's name.
+    Workbook(String),
+}
+
+impl Sent {
+    /// No name of a report has this in it.
+    const WORKBOOK: &str = "workbook:";
+
+    /// As it is kept.
+    pub fn written(&self) -> String {
+        match self {
+            Self::Report(name) => name.clone(),
+            Self::Workbook(mart) => format!("{}{mart}", Self::WORKBOOK),
+        }
+    }
+
+    /// What is kept, read back.
+    pub fn read(text: &str) -> Self {
+        match text.strip_prefix(Self::WORKBOOK) {
+            Some(mart) => Self::Workbook(mart.to_owned()),
+            None => Self::Report(text.to_owned()),
+        }
+    }
 }
 
 /// When something is sent.

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use crate::{
-    config::bot::{ADMIN, Bot, Report, RowRule},
+    config::bot::{ADMIN, Bot, RowRule},
     engine::row_rules::{RoleRows, RowRules},
     model::name::Member,
 };
@@ -17,15 +17,15 @@ pub struct Reader {
     pub attributes: IndexMap<String, Vec<String>>,
 }
 
-/// What a reader sees of a report; `None` = none of their roles may run it.
-pub fn rules(bot: &Bot, report: &Report, reader: &Reader) -> Option<RowRules> {
+/// What a reader sees of what these roles may have; `None` = none of theirs is among them.
+pub fn rules(bot: &Bot, allowed: &[String], reader: &Reader) -> Option<RowRules> {
     let mut roles: Vec<RoleRows> = vec![];
     for name in &reader.roles {
         if name == ADMIN {
             return Some(RowRules::everything());
         }
         // A role that the file no longer knows gives nothing.
-        if let Some(role) = bot.roles.get(name).filter(|_| report.roles.contains(name)) {
+        if let Some(role) = bot.roles.get(name).filter(|_| allowed.contains(name)) {
             let values = |rule: &RowRule| match rule {
                 RowRule::User(attribute) => reader.attributes.get(attribute).cloned().unwrap_or_default(),
                 RowRule::Values(values) => values.clone(),
@@ -90,10 +90,9 @@ mod tests {
 
     fn of(report_roles: &[&str], roles: &[&str], regions: &[&str]) -> Option<RowRules> {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let report = super::super::run::tests::report(&owned(report_roles));
         let reader =
             Reader { roles: owned(roles), attributes: [("region".to_owned(), owned(regions))].into() };
-        rules(&bot(), &report, &reader)
+        rules(&bot(), &owned(report_roles), &reader)
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rows → the parts of an answer, in the order in which the report shows them.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -12,12 +12,13 @@ use super::{
     run::{Answer, Failure, Work, unreadable},
     table,
     text::{self, Told},
+    workbook,
 };
 use crate::{
     bot::screen::{Block, Markup},
     config::{
         bot::{Chart, FileKind, Show, Table},
-        project::{Language, MartOutput},
+        project::Language,
     },
     connector::error::{Error, ErrorKind},
     model::name::JobName,
@@ -54,7 +55,16 @@ pub(super) async fn answer(work: &Work<'_>, found: &Found) -> Result<Answer, Fai
             Show::Chart(chart) => answer.blocks.extend(work.chart(chart, found, &columns).await?),
             Show::Table(spec) => work.table(spec, found, &columns, &mut answer)?,
             Show::File(kind) => answer.blocks.extend(file_block(*kind, found)),
-            Show::Workbook(mart) => answer.blocks.extend(work.workbooks(mart)),
+            Show::Workbook(mart) => {
+                let project = work.runtime.project();
+                answer.blocks.extend(workbook::blocks(
+                    project,
+                    mart,
+                    &work.rules,
+                    work.language,
+                    work.limits,
+                ));
+            }
         }
     }
     answer.blocks.extend(work.footer(found, &columns));
@@ -116,44 +126,6 @@ impl Work<'_> {
             answer.drills.extend(drills);
         }
         Ok(())
-    }
-
-    /// The workbooks of a mart that the reader may see, as they were last written.
-    fn workbooks(&self, mart: &str) -> Vec<Block> {
-        let members =
-            self.runtime.project().marts.get(&JobName::new(mart)).map(|mart| mart.members.as_slice());
-        let seen = members
-            .unwrap_or_default()
-            .iter()
-            .filter(|member| super::access::sees_member(&self.rules, &member.member));
-        let files: Vec<PathBuf> = seen
-            .filter_map(|member| match &member.output {
-                MartOutput::Workbook(workbook) => Some(workbook.file.clone()),
-                MartOutput::Table { .. } => None,
-            })
-            .collect();
-        if files.is_empty() {
-            let said = word(
-                self.language,
-                "Для ваших ролей рабочей книги нет.",
-                "There is no workbook for your roles.",
-            );
-            return vec![Block::Text(Markup::text(said))];
-        }
-        files.into_iter().map(|file| self.workbook(file)).collect()
-    }
-
-    fn workbook(&self, file: PathBuf) -> Block {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let size = std::fs::metadata(&file).map(|data| data.len());
-        let said = match (size, self.language) {
-            (Ok(size), _) if size <= self.limits.file => return Block::File(file::screen_file(file)),
-            (Ok(_), Language::Ru) => format!("{name}: больше 50 МБ, переслать нельзя."),
-            (Ok(_), Language::En) => format!("{name}: larger than 50 MB, it cannot be sent."),
-            (Err(_), Language::Ru) => format!("{name}: ещё не готова."),
-            (Err(_), Language::En) => format!("{name}: not made yet."),
-        };
-        Block::Text(Markup::text(said))
     }
 
     /// Marts that are older than they may be: said before anything else.

@@ -1,4 +1,4 @@
-//! Rows that were read a moment ago, for those who ask the same: by report, parameters, row rules and how far the tracks are that it reads.
+//! What was read a moment ago, for those who ask the same: rows by report, parameters, row rules and how far the tracks are that it reads; lists likewise.
 //!
 //! A place is made before the query runs, so that many who ask at once wait for one execution. A failed or cancelled one leaves the place
 //! empty, and the next who waits tries.
@@ -9,8 +9,6 @@ use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
-use super::rows::Rows;
-
 /// Bytes of rows that are kept.
 pub(super) const CACHE_BYTES: usize = 64 << 20;
 /// Answers that are kept.
@@ -18,22 +16,28 @@ const CACHE_ENTRIES: usize = 1_000;
 
 /// What tells answers apart.
 pub(super) type Key = [u8; 32];
-/// The rows of one answer, or the place where they will be.
-pub(super) type Place = Arc<OnceCell<Arc<Rows>>>;
+/// One answer, or the place where it will be.
+pub(super) type Place<T> = Arc<OnceCell<Arc<T>>>;
+
+/// What takes room.
+pub(super) trait Weighs {
+    /// Bytes, about.
+    fn weighs(&self) -> usize;
+}
 
 /// Least recently used first.
-pub(super) struct Cache {
-    places: Mutex<IndexMap<Key, Place>>,
+pub(super) struct Cache<T> {
+    places: Mutex<IndexMap<Key, Place<T>>>,
     bytes: usize,
 }
 
-impl Cache {
+impl<T: Weighs> Cache<T> {
     pub(super) fn new(bytes: usize) -> Self {
         Self { places: Mutex::default(), bytes }
     }
 
     /// The place of an answer.
-    pub(super) fn place(&self, key: Key) -> Place {
+    pub(super) fn place(&self, key: Key) -> Place<T> {
         let mut places = self.lock();
         let place = places.shift_remove(&key).unwrap_or_default();
         places.insert(key, Arc::clone(&place));
@@ -43,7 +47,7 @@ impl Cache {
     /// Lets go of what was not asked for longest, until all fit.
     pub(super) fn trim(&self) {
         let mut places = self.lock();
-        let size = |place: &Place| place.get().map_or(0, |rows| rows.size());
+        let size = |place: &Place<T>| place.get().map_or(0, |kept| kept.weighs());
         let mut bytes: usize = places.values().map(size).sum();
         while bytes > self.bytes || places.len() > CACHE_ENTRIES {
             let Some((_, place)) = places.shift_remove_index(0) else { return };
@@ -51,7 +55,7 @@ impl Cache {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, IndexMap<Key, Place>> {
+    fn lock(&self) -> MutexGuard<'_, IndexMap<Key, Place<T>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,12 +74,15 @@ pub(super) fn key(parts: &[String]) -> Key {
 mod tests {
     use arrow::array::Int64Array;
 
-    use super::{super::rows::tests::rows_of, *};
+    use super::{
+        super::rows::{Rows, tests::rows_of},
+        *,
+    };
 
     #[tokio::test]
     async fn what_was_used_last_stays() {
         let rows = || Arc::new(rows_of(vec![("n", Arc::new(Int64Array::from(vec![1; 1_000])))]));
-        let cache = Cache::new(rows().size() * 2);
+        let cache = Cache::<Rows>::new(rows().size() * 2);
         let put = async |name: &str| {
             cache.place(key(&[name.to_owned()])).get_or_init(async || rows()).await;
             cache.trim();
@@ -91,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_wait_for_one() {
-        let cache = Arc::new(Cache::new(1 << 20));
+        let cache = Arc::new(Cache::<Rows>::new(1 << 20));
         let ran = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let ask = || {
             let (cache, ran) = (Arc::clone(&cache), Arc::clone(&ran));

@@ -24,3 +24,4 @@ pub mod rows;
 pub mod run;
 pub mod table;
 pub mod text;
+mod workbook;

@@ -1,24 +1,51 @@
-//! The values of a choice: written down, or read by a query under the same row rules as the report.
+//! The values of a choice: written down, or read by a query under the same row rules as the report. What a query gave is kept as answers are: as
+//! long as the tracks that it reads stand still, for whoever may see the same rows.
+
+use std::sync::Arc;
 
 use futures::StreamExt;
 
 use super::{
     access,
+    cache::{Key, Weighs, key},
     cell::Cell,
     format,
     rows::Values,
-    run::{Failure, Reports, Request, unreadable},
+    run::{Failure, Reports, Request, moves, unreadable},
 };
 use crate::{
-    bot::event::Picked,
-    config::bot::{AskKind, ChoiceFrom},
+    bot::{event::Picked, lists::List},
+    config::{
+        bot::{AskKind, Choice, ChoiceFrom, Report},
+        project::Sql,
+    },
     connector::error::Error,
-    engine::{params::Params, row_rules::Guarded},
+    engine::{
+        params::Params,
+        row_rules::{Guarded, RowRules},
+        session::tables_read,
+    },
     model::value::Value,
 };
 
-/// Values that are looked through for a search.
-const SEARCHED: usize = 100_000;
+/// Values of a list that are read at all.
+const READ: usize = 100_000;
+/// Bytes of lists that are kept.
+pub(super) const LISTS_BYTES: usize = 32 << 20;
+
+impl Weighs for List {
+    fn weighs(&self) -> usize {
+        self.bytes()
+    }
+}
+
+/// A list that a query gives, as one reader may see it.
+struct Listing<'a> {
+    request: &'a Request,
+    ask: &'a str,
+    sql: &'a Sql,
+    rules: RowRules,
+}
 
 impl Reports {
     /// The values of a question whose titles have `search` in them, in whatever case, at most `most`. Of a request, the parameters do not count.
@@ -29,11 +56,7 @@ impl Reports {
         search: &str,
         most: usize,
     ) -> Result<Vec<Picked>, Failure> {
-        let runtime = self.runtime();
-        let bot = runtime.project().bot.as_ref().ok_or(Failure::Unknown)?;
-        let report = bot.reports.get(&request.report).ok_or(Failure::Unknown)?;
-        let refused = || Failure::Refused(format!("no role of the reader may run `{}`", report.name));
-        let rules = access::rules(bot, report, &request.reader).ok_or_else(refused)?;
+        let (report, rules) = self.may_run(request)?;
         let Some(AskKind::Choice(choice)) = report.ask.get(ask).map(|ask| &ask.kind) else {
             return Err(Failure::Unknown);
         };
@@ -49,46 +72,116 @@ impl Reports {
             }
             ChoiceFrom::Sql(sql) => sql,
         };
+        let listing = Listing { request, ask, sql, rules };
+        let found = async {
+            match self.list_key(&listing).await {
+                Some(key) => {
+                    let list = self.kept(&listing, key).await?;
+                    Ok(list.values().iter().filter(|one| fits(one)).take(most).cloned().collect())
+                }
+                None => self.read(&listing, most, fits).await,
+            }
+        };
+        tokio::time::timeout(report.timeout, found).await.unwrap_or(Err(Failure::TimedOut))
+    }
+
+    /// The whole list of a question whose values only a query knows, as the reader may see it.
+    pub async fn list(&self, request: &Request, ask: &str) -> Result<Arc<List>, Failure> {
+        let (report, rules) = self.may_run(request)?;
+        let choice = report.ask.get(ask).map(|ask| &ask.kind);
+        let Some(AskKind::Choice(Choice { from: ChoiceFrom::Sql(sql), .. })) = choice else {
+            return Err(Failure::Unknown);
+        };
+        let listing = Listing { request, ask, sql, rules };
+        let found = async {
+            match self.list_key(&listing).await {
+                Some(key) => self.kept(&listing, key).await,
+                None => Ok(Arc::new(List::new(self.read(&listing, READ, |_| true).await?))),
+            }
+        };
+        tokio::time::timeout(report.timeout, found).await.unwrap_or(Err(Failure::TimedOut))
+    }
+
+    /// The report of a request, and what its reader sees of it.
+    fn may_run(&self, request: &Request) -> Result<(&Report, RowRules), Failure> {
+        let bot = self.runtime().project().bot.as_ref().ok_or(Failure::Unknown)?;
+        let report = bot.reports.get(&request.report).ok_or(Failure::Unknown)?;
+        let refused = || Failure::Refused(format!("no role of the reader may run `{}`", report.name));
+        let rules = access::rules(bot, &report.roles, &request.reader).ok_or_else(refused)?;
+        Ok((report, rules))
+    }
+
+    /// By what a list is kept; `None` = nobody knows whether it is the same a moment later.
+    async fn list_key(&self, listing: &Listing<'_>) -> Option<Key> {
+        if listing.sql.native || moves(&listing.sql.text) {
+            return None;
+        }
+        let versions = self.runtime().versions(&tables_read(&listing.sql.text)).await;
+        versions.complete.then(|| {
+            key(&[
+                listing.sql.text.clone(),
+                format!("{:?}", listing.rules),
+                format!("{:?}", versions.tracks),
+                listing.request.zone.name().to_owned(),
+                format!("{:?}", listing.request.language),
+            ])
+        })
+    }
+
+    async fn kept(&self, listing: &Listing<'_>, key: Key) -> Result<Arc<List>, Failure> {
+        let place = self.lists().place(key);
+        let read = async || Ok::<_, Failure>(Arc::new(List::new(self.read(listing, READ, |_| true).await?)));
+        let list = Arc::clone(place.get_or_try_init(read).await?);
+        self.lists().trim();
+        Ok(list)
+    }
+
+    /// Reads values until there are so many that fit.
+    async fn read(
+        &self,
+        listing: &Listing<'_>,
+        most: usize,
+        fits: impl Fn(&Picked) -> bool,
+    ) -> Result<Vec<Picked>, Failure> {
+        let Listing { request, ask, sql, rules } = listing;
         if sql.native && !rules.sees_everything() {
             return Err(Failure::Refused(format!(
                 "the list of `{ask}` is native, and the reader sees some rows only"
             )));
         }
-        let read = async {
-            let mut rows = if sql.native {
-                runtime.engine().native(&sql.text, &Params::new()).await?
-            } else {
-                let now = runtime.clock().now();
-                match runtime.engine().query_under(&sql.text, &Params::new(), now, &rules).await? {
-                    Guarded::Rows(rows) => rows,
-                    Guarded::Refused(refusal) => return Err(Failure::Refused(refusal.to_string())),
-                }
-            };
-            let (mut found, mut seen) = (vec![], 0);
-            while let Some(batch) = rows.next().await {
-                let batch = batch.map_err(Error::from)?;
-                let columns = batch.columns().iter().take(2).map(|column| Values::of(column, request.zone));
-                let columns = columns.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-                for row in 0..batch.num_rows() {
-                    let picked = columns.first().and_then(|values| value(&values.cell(row))).map(|value| {
-                        let title = columns
-                            .get(1)
-                            .map(|titles| titles.cell(row))
-                            .filter(|title| *title != Cell::Empty);
-                        let title = title.map(|title| format::shown(&title, None, request.language));
-                        Picked { value, title: title.unwrap_or_default() }
-                    });
-                    found.extend(picked.filter(fits));
-                    seen += 1;
-                    if found.len() >= most || seen >= SEARCHED {
-                        return Ok(found);
-                    }
+        let runtime = self.runtime();
+        let mut rows = if sql.native {
+            runtime.engine().native(&sql.text, &Params::new()).await?
+        } else {
+            let now = runtime.clock().now();
+            match runtime.engine().query_under(&sql.text, &Params::new(), now, rules).await? {
+                Guarded::Rows(rows) => rows,
+                Guarded::Refused(refusal) => return Err(Failure::Refused(refusal.to_string())),
+            }
+        };
+        let (mut found, mut seen) = (vec![], 0);
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(Error::from)?;
+            let columns = batch.columns().iter().take(2).map(|column| Values::of(column, request.zone));
+            let columns = columns.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+            for row in 0..batch.num_rows() {
+                found.extend(picked(&columns, row, request).filter(&fits));
+                seen += 1;
+                if found.len() >= most || seen >= READ {
+                    return Ok(found);
                 }
             }
-            Ok(found)
-        };
-        tokio::time::timeout(report.timeout, read).await.unwrap_or(Err(Failure::TimedOut))
+        }
+        Ok(found)
     }
+}
+
+/// The value of a row and its title, where it has one of its own.
+fn picked(columns: &[Values], row: usize, request: &Request) -> Option<Picked> {
+    let value = value(&columns.first()?.cell(row))?;
+    let title = columns.get(1).map(|titles| titles.cell(row)).filter(|title| *title != Cell::Empty);
+    let title = title.map(|title| format::shown(&title, None, request.language));
+    Some(Picked { value, title: title.unwrap_or_default() })
 }
 
 fn shown(picked: &Picked) -> String {

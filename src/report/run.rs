@@ -16,15 +16,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     access::{self, Reader},
     answer::{self, Found},
-    cache::{CACHE_BYTES, Cache, key},
+    cache::{CACHE_BYTES, Cache, Weighs, key},
     excel::ExcelMeta,
     file::{self, FileJob, Limits, Made, Writing},
+    options::LISTS_BYTES,
     params::{self, Asked},
     rows::Rows,
 };
 use crate::{
     bot::{
         event::{DrillTo, With},
+        lists::List,
         screen::Block,
     },
     config::{
@@ -46,7 +48,8 @@ const AT_ONCE: usize = 8;
 /// Runs reports of a project.
 pub struct Reports {
     runtime: Arc<Runtime>,
-    cache: Cache,
+    cache: Cache<Rows>,
+    lists: Cache<List>,
     slots: Semaphore,
     limits: Limits,
 }
@@ -121,6 +124,7 @@ impl Reports {
         Self {
             runtime,
             cache: Cache::new(CACHE_BYTES),
+            lists: Cache::new(LISTS_BYTES),
             slots: Semaphore::new(AT_ONCE),
             limits: Limits::default(),
         }
@@ -131,13 +135,23 @@ impl Reports {
         &self.runtime
     }
 
+    /// How large files may be.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Lists that were read.
+    pub(super) fn lists(&self) -> &Cache<List> {
+        &self.lists
+    }
+
     /// Runs one. Its queries end when it is cancelled, when its time is over, and when the future is dropped.
     pub async fn run(&self, request: &Request, cancel: &CancellationToken) -> Result<Answer, Failure> {
         let project = Arc::clone(self.runtime.project());
         let bot = project.bot.as_ref().ok_or(Failure::Unknown)?;
         let report = bot.reports.get(&request.report).ok_or(Failure::Unknown)?;
         let refused = || Failure::Refused(format!("no role of the reader may run `{}`", report.name));
-        let rules = access::rules(bot, report, &request.reader).ok_or_else(refused)?;
+        let rules = access::rules(bot, &report.roles, &request.reader).ok_or_else(refused)?;
         if report.sql.native && !rules.sees_everything() {
             let message = format!("`{}` is native, and the reader sees some rows only", report.name);
             return Err(Failure::Refused(message));
@@ -226,6 +240,18 @@ impl Reports {
     }
 }
 
+impl Weighs for Rows {
+    fn weighs(&self) -> usize {
+        self.size()
+    }
+}
+
+/// Whether a query may give something else a moment later, whatever the tables have.
+pub(super) fn moves(sql: &str) -> bool {
+    let sql = sql.to_lowercase();
+    ["now", "current_", "random", "uuid", "today"].iter().any(|word| sql.contains(word))
+}
+
 /// The tables of a report's query.
 fn tables(report: &Report) -> Vec<TableName> {
     if report.sql.native { native_tables(&report.sql.text) } else { tables_read(&report.sql.text) }
@@ -259,9 +285,7 @@ impl Work<'_> {
 
     /// Whether the same question will have the same answer as long as its tracks stand still.
     fn is_cacheable(&self) -> bool {
-        let text = self.report.sql.text.to_lowercase();
-        let moves = ["now", "current_", "random", "uuid", "today"].iter().any(|word| text.contains(word));
-        self.versions.complete && !moves && !self.report.sql.native
+        self.versions.complete && !moves(&self.report.sql.text) && !self.report.sql.native
     }
 
     fn key(&self, asked: &Asked) -> super::cache::Key {

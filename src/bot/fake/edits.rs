@@ -43,8 +43,11 @@ pub(super) fn media(world: &mut World, body: &Body) -> Outcome {
     if told.get("type").and_then(Value::as_str) != Some("photo") {
         return Err(Refusal::bad("only photos can be played here"));
     }
-    let part = told.get("media").and_then(Value::as_str).and_then(|media| media.strip_prefix("attach://"));
-    let photo = methods::photo(world, body, part.unwrap_or("media"))?;
+    let media = told.get("media").and_then(Value::as_str).unwrap_or_default();
+    let photo = match media.strip_prefix("attach://") {
+        Some(part) => methods::photo(world, body, part)?,
+        None => methods::known_photo(world, media)?,
+    };
     let parsed = limits::caption(&told)?;
     edit(world, &body.params, |message| {
         for gone in ["text", "entities", "document"] {

@@ -13,6 +13,8 @@ use super::{
     world::World,
 };
 
+const NO_FILE: &str = "wrong file identifier/HTTP URL specified";
+
 /// Does what a method does; `getUpdates` is the server's.
 pub(super) fn call(world: &mut World, method: &str, body: &Body) -> Outcome {
     let params = &body.params;
@@ -105,6 +107,16 @@ fn send_document(world: &mut World, body: &Body) -> Outcome {
 /// A photo as messages carry it.
 pub(super) fn photo(world: &mut World, body: &Body, param: &str) -> Outcome {
     let (id, file) = file(world, body, param)?;
+    sizes(&id, &file)
+}
+
+/// A photo that was given an id before.
+pub(super) fn known_photo(world: &World, id: &str) -> Outcome {
+    let known = world.uploads.find(id).ok_or_else(|| Refusal::bad(NO_FILE))?;
+    sizes(id, known)
+}
+
+fn sizes(id: &str, file: &Upload) -> Outcome {
     let (width, height) = limits::photo(&file.bytes)?;
     Ok(json!([{
         "file_id": id, "file_unique_id": format!("u-{id}"), "width": width, "height": height, "file_size": file.called.size,
@@ -118,7 +130,7 @@ fn file(world: &mut World, body: &Body, param: &str) -> Result<(String, Upload),
     }
     let id = body.params.get(param).and_then(Value::as_str).unwrap_or_default();
     let known = world.uploads.find(id).cloned();
-    let known = known.ok_or_else(|| Refusal::bad("wrong file identifier/HTTP URL specified"))?;
+    let known = known.ok_or_else(|| Refusal::bad(NO_FILE))?;
     Ok((id.to_owned(), known))
 }
 

@@ -1,29 +1,20 @@
 //! Hears what people do, lets the dialog decide, writes down what came of it and does it. One thing after another, so that no two
 //! steps of a dialog meet; reports run beside, so that a button that stops one is heard.
 
-use std::{
-    collections::HashMap,
-    panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt;
 use teloxide::Bot as Telegram;
-use tokio::{
-    sync::{Semaphore, mpsc},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    answers::{Answered, Answers, Question},
+    answers::{self, Answered, Answers, Question},
     commands::Commands,
     delivery::Trouble,
     flood::Flood,
     incoming::{Did, Incoming},
+    line::{Joined, Line},
     office::Office,
     own::{Own, Reply},
     parcel::{self, To},
@@ -32,7 +23,7 @@ use super::{
 use crate::{
     bot::{
         dialog,
-        event::{Action, Call, Event, Outcome, Picked, Place, State, Viewer, What},
+        event::{Action, Call, Event, Outcome, Place, State, Viewer, What},
         screen::Screen,
     },
     config::project::Language,
@@ -43,9 +34,6 @@ use crate::{
     },
 };
 
-/// Reports of one bot that run at once; more wait in line.
-const RUNS: usize = 8;
-
 /// What the desk hears of.
 #[derive(Debug)]
 pub(super) enum News {
@@ -53,8 +41,8 @@ pub(super) enum News {
     Did(Box<Incoming>, tokio::sync::oneshot::Sender<()>),
     /// A report has an answer, or waits in line.
     Answer(RunKey, Box<Answered>),
-    /// The values of a choice.
-    Options(i64, i64, u64, Option<Vec<Picked>>),
+    /// Something that a dialog asked for: a user's, in a chat.
+    Heard(i64, i64, What),
     /// A message did not arrive.
     Trouble(Trouble),
 }
@@ -62,10 +50,10 @@ pub(super) enum News {
 /// A run of a report: its user, its chat, the dialog's number for it, and the report.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct RunKey {
-    user: i64,
-    chat: i64,
-    run: u64,
-    report: String,
+    pub(super) user: i64,
+    pub(super) chat: i64,
+    pub(super) run: u64,
+    pub(super) report: String,
 }
 
 /// The desk.
@@ -76,8 +64,7 @@ pub(super) struct Desk {
     own: Own,
     news: mpsc::UnboundedSender<News>,
     runs: HashMap<RunKey, CancellationToken>,
-    places: Arc<Semaphore>,
-    in_line: Arc<AtomicUsize>,
+    line: Line<(Call, Viewer)>,
     flood: Flood,
     commands: Commands,
     began: Instant,
@@ -88,8 +75,16 @@ pub(super) struct Desk {
 struct After {
     begin: Vec<(RunKey, Call)>,
     cancel: Vec<u64>,
-    options: Vec<(u64, Question)>,
+    outside: Vec<Outside>,
     toast: Option<String>,
+}
+
+/// What a dialog asks of the project besides reports.
+enum Outside {
+    /// The values of a choice.
+    Options(u64, Question),
+    /// What words name, and what a model makes of them.
+    Understand(u64, String),
 }
 
 impl Desk {
@@ -108,8 +103,7 @@ impl Desk {
             answers,
             news,
             runs: HashMap::new(),
-            places: Arc::new(Semaphore::new(RUNS)),
-            in_line: Arc::default(),
+            line: Line::default(),
             flood: Flood::default(),
             began: Instant::now(),
         }
@@ -134,25 +128,29 @@ impl Desk {
                     let _ = done.send(());
                 }
                 Some(News::Answer(key, answered)) => self.answered(&key, *answered)?,
-                Some(News::Options(user, chat, ticket, found)) => {
-                    let what = What::Options { ticket, found };
-                    self.happened(user, chat, what)?;
-                }
+                Some(News::Heard(user, chat, what)) => self.happened(user, chat, what)?,
                 Some(News::Trouble(trouble)) => troubles::tell(&self.office, trouble)?,
             }
         }
     }
 
-    /// Reports that ran when the process ended are run again: whoever waits for one gets it.
+    /// What ran or was asked for when the process ended is run and asked for again: whoever waits for it gets it.
     fn resume(&mut self) -> Result<()> {
         for (user, chat, state) in self.office.records.dialogs()? {
             let state: State = serde_json::from_str(&state).unwrap_or_default();
-            let (Some(running), Some(known)) = (state.running, self.office.records.user(user)?) else {
+            let waits_for = state.waits_for();
+            if state.running.is_none() && waits_for.is_none() {
                 continue;
-            };
-            let key = RunKey { user, chat, run: running.run, report: running.call.report.clone() };
+            }
+            let Some(known) = self.office.records.user(user)? else { continue };
             let viewer = self.office.viewer(&known, chat);
-            self.begin(key, running.call, viewer);
+            if let Some(outside) = waits_for.and_then(outside) {
+                self.ask(&viewer, outside);
+            }
+            if let Some(running) = state.running {
+                let key = RunKey { user, chat, run: running.run, report: running.call.report.clone() };
+                self.begin(key, running.call, viewer);
+            }
         }
         Ok(())
     }
@@ -246,6 +244,9 @@ impl Desk {
     fn answered(&mut self, key: &RunKey, answered: Answered) -> Result<()> {
         if !matches!(answered.outcome, Outcome::Queued(_)) {
             self.runs.remove(key);
+            for (key, (call, viewer)) in self.line.ended(key) {
+                self.run_now(key, call, viewer);
+            }
         }
         if let Some(cause) = &answered.cause {
             troubles::report_failed(&self.office, key.user, &key.report, cause)?;
@@ -282,7 +283,7 @@ impl Desk {
         office.records.step(&Step { update, user: user.id, chat: viewer.chat, state, messages }, now)?;
         failpoint::pass("bot.step.after");
         office.news.notify_one();
-        self.do_after(viewer, after.cancel, after.begin, after.options);
+        self.do_after(viewer, &after.cancel, after.begin, after.outside);
         Ok(after.toast)
     }
 
@@ -305,8 +306,8 @@ impl Desk {
                 after.begin.push((key, Call { report, with }));
             }
             Action::Cancel { run } => after.cancel.push(run),
-            Action::Options { ticket, report, ask, search, limit } => {
-                after.options.push((ticket, Question { report, ask, search, limit }));
+            action @ (Action::Options { .. } | Action::Understand { .. }) => {
+                after.outside.extend(outside(action));
             }
             Action::RequestAccess { reason } => {
                 messages.extend(requests::request(&self.office, user, &reason)?);
@@ -322,61 +323,77 @@ impl Desk {
     fn do_after(
         &mut self,
         viewer: &Viewer,
-        cancel: Vec<u64>,
+        cancel: &[u64],
         begin: Vec<(RunKey, Call)>,
-        options: Vec<(u64, Question)>,
+        outside: Vec<Outside>,
     ) {
-        for (key, stop) in &self.runs {
-            if (key.user, key.chat) == (viewer.user, viewer.chat) && cancel.contains(&key.run) {
-                stop.cancel();
+        if !cancel.is_empty() {
+            for key in self.line.of(viewer.user, viewer.chat) {
+                if cancel.contains(&key.run) {
+                    self.cancel(&key);
+                }
             }
         }
         for (key, call) in begin {
             self.begin(key, call, viewer.clone());
         }
-        for (ticket, question) in options {
-            let (answers, news, viewer) = (Arc::clone(&self.answers), self.news.clone(), viewer.clone());
-            tokio::spawn(async move {
-                let found = answers.options(&viewer, &question).await;
-                let _ = news.send(News::Options(viewer.user, viewer.chat, ticket, found));
-            });
+        for outside in outside {
+            self.ask(viewer, outside);
         }
+    }
+
+    /// Asks the project beside the desk.
+    fn ask(&self, viewer: &Viewer, outside: Outside) {
+        let (answers, news, viewer) = (Arc::clone(&self.answers), self.news.clone(), viewer.clone());
+        tokio::spawn(async move {
+            // The desk is gone only when the bot stops.
+            let tell = |what| drop(news.send(News::Heard(viewer.user, viewer.chat, what)));
+            match outside {
+                Outside::Options(ticket, question) => {
+                    let found = answers.options(&viewer, &question).await;
+                    tell(What::Options { ticket, found });
+                }
+                Outside::Understand(ticket, words) => {
+                    answers::understand(answers.as_ref(), &viewer, ticket, &words, tell).await;
+                }
+            }
+        });
     }
 
     /// Begins a report beside the desk, or puts it in line.
     fn begin(&mut self, key: RunKey, call: Call, viewer: Viewer) {
+        match self.line.join(key.clone(), (call, viewer)) {
+            Joined::Begins((call, viewer)) => self.run_now(key, call, viewer),
+            Joined::Waits(0) => {}
+            Joined::Waits(before) => self.tell(key, Outcome::Queued(before)),
+            Joined::Full => self.tell(key, Outcome::Full),
+        }
+    }
+
+    fn run_now(&mut self, key: RunKey, call: Call, viewer: Viewer) {
         let stop = CancellationToken::new();
         self.runs.insert(key.clone(), stop.clone());
         let (answers, news) = (Arc::clone(&self.answers), self.news.clone());
-        let (places, in_line) = (Arc::clone(&self.places), Arc::clone(&self.in_line));
-        let tell = move |answered: Answered| {
-            // The desk is gone only when the bot stops.
-            let _ = news.send(News::Answer(key.clone(), Box::new(answered)));
-        };
         tokio::spawn(async move {
-            if places.available_permits() == 0 {
-                let before = in_line.fetch_add(1, Ordering::Relaxed);
-                tell(Answered { outcome: Outcome::Queued(before + 1), cause: None });
-            } else {
-                in_line.fetch_add(1, Ordering::Relaxed);
-            }
-            let place = tokio::select! {
-                place = places.acquire_owned() => place.ok(),
-                () = stop.cancelled() => None,
-            };
-            in_line.fetch_sub(1, Ordering::Relaxed);
-            let answered = match place {
-                Some(_place) => {
-                    let run = answers.run(&viewer, &call.report, &call.with, &stop);
-                    // Its reader waits for an answer, whatever becomes of it.
-                    let panicked =
-                        |_| Answered { outcome: Outcome::Failed, cause: Some("it panicked".to_owned()) };
-                    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(panicked)
-                }
-                None => Answered { outcome: Outcome::Cancelled, cause: None },
-            };
-            tell(answered);
+            let run = answers.run(&viewer, &call.report, &call.with, &stop);
+            // Its reader waits for an answer, whatever becomes of it.
+            let panicked = |_| Answered { outcome: Outcome::Failed, cause: Some("it panicked".to_owned()) };
+            let answered = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(panicked);
+            let _ = news.send(News::Answer(key, Box::new(answered)));
         });
+    }
+
+    /// Stops a report that runs, or takes it out of the line.
+    fn cancel(&mut self, key: &RunKey) {
+        if self.line.stop(key) {
+            self.tell(key.clone(), Outcome::Cancelled);
+        } else if let Some(stop) = self.runs.get(key) {
+            stop.cancel();
+        }
+    }
+
+    fn tell(&self, key: RunKey, outcome: Outcome) {
+        let _ = self.news.send(News::Answer(key, Box::new(Answered { outcome, cause: None })));
     }
 
     /// What the front-end's own screens answer.
@@ -423,6 +440,17 @@ impl Desk {
                 tracing::debug!("a press was not answered: {:?}", super::send::verdict(&error));
             }
         });
+    }
+}
+
+/// What an action asks of the project besides reports.
+fn outside(action: Action) -> Option<Outside> {
+    match action {
+        Action::Options { ticket, report, ask, search, limit } => {
+            Some(Outside::Options(ticket, Question { report, ask, search, limit }))
+        }
+        Action::Understand { ticket, words } => Some(Outside::Understand(ticket, words)),
+        _ => None,
     }
 }
 

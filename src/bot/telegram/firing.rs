@@ -23,7 +23,7 @@ use crate::{
         screen::{Block, Markup, Screen},
     },
     config::{
-        bot::{AskKind, Bot, Otherwise, Report},
+        bot::{AskKind, Bot, Otherwise, Report, Sent},
         project::Language,
     },
     model::value::Value,
@@ -133,14 +133,17 @@ impl Firing {
     fn give(&self, bot: &Bot, now: DateTime<Utc>) -> Result<()> {
         let given = bot.subscriptions.iter().map(|(name, given)| {
             let (cron, zone) = due::written(&given.at);
-            let with =
-                bot.reports.get(&given.report).map(|report| asks(report, &given.with)).unwrap_or_default();
+            let report = match &given.what {
+                Sent::Report(name) => bot.reports.get(name),
+                Sent::Workbook(_) => None,
+            };
+            let with = report.map(|report| asks(report, &given.with)).unwrap_or_default();
             Subscription {
                 id: 0,
                 name: Some(name.clone()),
                 owner: None,
                 chat: None,
-                report: given.report.clone(),
+                report: given.what.written(),
                 asks: serde_json::to_string(&with).unwrap_or_default(),
                 cron,
                 zone,
@@ -181,21 +184,22 @@ impl Firing {
         let mut ready = vec![];
         for mut one in due {
             let setting = self.office.setting();
-            let Some(report) = setting.bot.reports.get(&one.one.report) else { continue };
-            one.to.retain(|viewer| access::may_run(&viewer.access, report));
+            let what = Sent::read(&one.one.report);
+            let Some(title) = setting.title(&what, setting.language) else { continue };
+            one.to.retain(|viewer| access::may_have(&setting.bot, &viewer.access, &what));
             if one.to.is_empty() && one.one.owner.is_some() {
                 self.stop(&one.one)?;
                 continue;
             }
-            if !stale.contains_key(&report.name) {
-                stale.insert(report.name.clone(), self.answers.stale(&report.name).await);
+            if !stale.contains_key(&one.one.report) {
+                stale.insert(one.one.report.clone(), self.answers.stale(&what).await);
             }
-            let is_stale = !stale[&report.name].is_empty() && !one.now;
+            let is_stale = !stale[&one.one.report].is_empty() && !one.now;
             if is_stale && self.office.now() < one.at + one.wait {
                 continue; // It is looked for again in the next round.
             }
             if is_stale && one.otherwise == Otherwise::Skip {
-                tracing::info!("a subscription to `{}` is left out: its data is stale", report.name);
+                tracing::info!("a subscription to `{title}` is left out: its data is stale");
                 one.to.clear();
             }
             ready.push(one);
@@ -221,7 +225,12 @@ impl Firing {
             }
         }
         let asked = questions.into_iter().map(async |(question, (viewer, report, with))| {
-            let answered = self.answers.run(&viewer, &report, &with, &CancellationToken::new()).await;
+            let answered = match Sent::read(&report) {
+                Sent::Report(name) => {
+                    self.answers.run(&viewer, &name, &with, &CancellationToken::new()).await
+                }
+                Sent::Workbook(mart) => self.answers.workbook(&viewer, &mart).await,
+            };
             (question, viewer.user, report, answered)
         });
         let mut answers = HashMap::new();
@@ -256,10 +265,19 @@ impl Firing {
         stale: &[String],
     ) -> Vec<NewMessage> {
         let setting = self.office.setting();
-        let Some(report) = setting.bot.reports.get(&one.report) else { return vec![] };
         let scene = Scene::new(&setting.bot, viewer, self.office.now());
-        let with = serde_json::from_str(&one.asks).unwrap_or_default();
-        let mut head = call::header(&scene, report, &with);
+        let what = Sent::read(&one.report);
+        let report = match &what {
+            Sent::Report(name) => setting.bot.reports.get(name),
+            Sent::Workbook(_) => None,
+        };
+        let mut head = match report {
+            Some(report) => {
+                let with = serde_json::from_str(&one.asks).unwrap_or_default();
+                call::header(&scene, report, &with)
+            }
+            None => Markup::new().bold(setting.title(&what, viewer.language).unwrap_or_default()),
+        };
         if !stale.is_empty() {
             let warning = format!("{}: {}\n", say::stale(viewer.language), stale.join(", "));
             head.0.insert(0, crate::bot::screen::Span::Bold(warning));

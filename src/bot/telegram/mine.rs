@@ -1,19 +1,22 @@
-//! `/subscriptions`: someone's own ones; pause, resume, remove, send now.
+//! `/subscriptions`: someone's own ones; pause, resume, remove, send now; and workbooks of marts, which no report is needed for.
 
 use tokio::sync::mpsc;
 
 use super::{
     html::escape,
     office::Office,
-    own::{Pressed, Reply, button, screen},
+    own::{Pressed, Reply, button, screen, tag},
     say,
 };
 use crate::{
     bot::{
-        access, due,
+        access, dates, due,
         event::{Viewer, With},
         screen::Markup,
+        subscribe::TIMES,
+        words::pick,
     },
+    config::bot::Sent,
     state::{
         bot::subscriptions::{Subscription, SubscriptionState},
         error::Result,
@@ -39,7 +42,49 @@ pub(super) fn list(office: &Office, viewer: &Viewer) -> Result<Reply> {
         };
         vec![button(&format!("{mark} {}", title(office, viewer, one)), &format!("so:{}", one.id))]
     });
-    Ok(Reply::of(screen(text, rows.collect())))
+    let mut rows: Vec<_> = rows.collect();
+    if !workbooks(office, viewer).is_empty() {
+        rows.push(vec![button(say::add_workbook(language), "sw:0")]);
+    }
+    Ok(Reply::of(screen(text, rows)))
+}
+
+/// The workbooks that a viewer may have, by the names of their marts.
+fn workbooks(office: &Office, viewer: &Viewer) -> Vec<String> {
+    let setting = office.setting();
+    let all = setting.workbooks.keys();
+    let may =
+        |mart: &&String| access::may_have(&setting.bot, &viewer.access, &Sent::Workbook((*mart).clone()));
+    all.filter(may).cloned().collect()
+}
+
+/// From the list of workbooks over the usual times to a subscription.
+fn add_workbook(office: &Office, viewer: &Viewer, verb: &str, id: i64, rest: &str) -> Result<Pressed> {
+    let (language, setting) = (viewer.language, office.setting());
+    let may = workbooks(office, viewer);
+    let back = vec![button(say::back(language), "sl:0")];
+    let title = |mart: &String| setting.title(&Sent::Workbook(mart.clone()), language).unwrap_or_default();
+    if verb == "sw" {
+        let rows = may.iter().map(|mart| vec![button(&title(mart), &format!("st:0:{}", tag(mart)))]);
+        let rows = rows.chain([back]).collect();
+        let text = Markup::new().bold(say::which_workbook(language));
+        return Ok((Some(Reply::of(screen(text, rows))), None));
+    }
+    let Some(mart) = may.iter().find(|mart| tag(mart) == rest) else {
+        return Ok((None, Some(say::gone(language).to_owned())));
+    };
+    if verb == "st" {
+        let times = TIMES.iter().enumerate().map(|(at, (_, name))| {
+            vec![button(&dates::capital(pick(*name, language)), &format!("sa:{at}:{rest}"))]
+        });
+        let rows = times.chain([back]).collect();
+        let text = Markup::new().bold(title(mart)).plain(format!("\n\n{}", say::when(language)));
+        return Ok((Some(Reply::of(screen(text, rows))), None));
+    }
+    let time = usize::try_from(id).ok().and_then(|at| TIMES.get(at));
+    let Some((cron, _)) = time else { return Ok((None, Some(say::gone(language).to_owned()))) };
+    let refused = subscribe(office, viewer, &Sent::Workbook(mart.clone()), &With::new(), cron)?;
+    Ok((Some(list(office, viewer)?), refused))
 }
 
 /// What one of these buttons does; `None` = it is none of them. Only its owner may press it.
@@ -49,8 +94,12 @@ pub(super) fn pressed(
     viewer: &Viewer,
     verb: &str,
     id: i64,
+    rest: &str,
 ) -> Result<Option<Pressed>> {
     let language = viewer.language;
+    if matches!(verb, "sw" | "st" | "sa") {
+        return add_workbook(office, viewer, verb, id, rest).map(Some);
+    }
     if verb == "sl" {
         return list(office, viewer).map(|reply| Some((Some(reply), None)));
     }
@@ -67,8 +116,7 @@ pub(super) fn pressed(
         _ => None,
     };
     if let Some(state) = state {
-        let may =
-            office.setting().bot.reports.get(&one.report).is_some_and(|r| access::may_run(&viewer.access, r));
+        let may = access::may_have(&office.setting().bot, &viewer.access, &Sent::read(&one.report));
         if !may {
             return Ok(Some((None, Some(say::stopped_role(language).to_owned()))));
         }
@@ -120,7 +168,7 @@ fn card(office: &Office, viewer: &Viewer, id: i64) -> Result<Option<Reply>> {
 pub(super) fn subscribe(
     office: &Office,
     viewer: &Viewer,
-    report: &str,
+    what: &Sent,
     with: &With,
     cron: &str,
 ) -> Result<Option<String>> {
@@ -133,7 +181,7 @@ pub(super) fn subscribe(
         name: None,
         owner: Some(viewer.user),
         chat: Some(viewer.chat),
-        report: report.to_owned(),
+        report: what.written(),
         asks: serde_json::to_string(with).unwrap_or_default(),
         cron: cron.to_owned(),
         zone: viewer.zone.name().to_owned(),
@@ -147,8 +195,7 @@ pub(super) fn subscribe(
 
 fn title(office: &Office, viewer: &Viewer, one: &Subscription) -> String {
     let setting = office.setting();
-    let report = setting.bot.reports.get(&one.report);
-    let title = report.map_or(one.report.as_str(), |report| report.title.get(viewer.language));
+    let title = setting.title(&Sent::read(&one.report), viewer.language).unwrap_or(one.report.clone());
     let at = due::timing(&one.cron, &one.zone)
         .map(|timing| crate::schedule::describe(&timing))
         .unwrap_or_default();

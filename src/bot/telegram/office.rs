@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use indexmap::IndexMap;
 use tokio::sync::Notify;
 
 use super::{
@@ -17,7 +18,10 @@ use crate::{
         event::{Access, Place, Viewer},
         screen::{Button, Screen},
     },
-    config::{bot::Bot, project::Language},
+    config::{
+        bot::{Bot, Sent},
+        project::{Language, Mart, MartOutput, Project},
+    },
     model::time::Clock,
     state::{
         bot::{
@@ -34,10 +38,34 @@ use crate::{
 pub struct Setting {
     /// `bot.toml` and `reports/`.
     pub bot: Bot,
+    /// The marts that make workbooks, each with what people call it.
+    pub workbooks: IndexMap<String, String>,
     /// The project's zone.
     pub zone: Tz,
     /// The project's language.
     pub language: Language,
+}
+
+impl Setting {
+    /// The bot of a project; `None` = it has none.
+    pub fn of(project: &Project) -> Option<Self> {
+        let makes =
+            |mart: &&Mart| mart.members.iter().any(|member| matches!(member.output, MartOutput::Workbook(_)));
+        let workbooks = project.marts.values().filter(makes).map(|mart| {
+            let name = mart.info.name.to_string();
+            (name.clone(), mart.info.description.clone().unwrap_or(name))
+        });
+        let (zone, language) = (project.zone, project.language);
+        Some(Self { bot: project.bot.clone()?, workbooks: workbooks.collect(), zone, language })
+    }
+
+    /// What people call something that a subscription sends; `None` = the files do not have it any more.
+    pub(super) fn title(&self, what: &Sent, language: Language) -> Option<String> {
+        match what {
+            Sent::Report(name) => Some(self.bot.reports.get(name)?.title.get(language).to_owned()),
+            Sent::Workbook(mart) => Some(format!("📗 {}", self.workbooks.get(mart)?)),
+        }
+    }
 }
 
 /// Gives the files as they are now.

@@ -10,6 +10,7 @@ use crate::{
         event::{Viewer, With},
         screen::{Button, Markup, Screen},
     },
+    config::bot::Sent,
     state::{
         bot::{outbox::NewMessage, users::User},
         error::Result,
@@ -77,7 +78,7 @@ impl Own {
         let mut words = data.splitn(3, ':');
         let (verb, id) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let (id, rest) = (id.parse::<i64>().unwrap_or_default(), words.next().unwrap_or_default());
-        if let Some(pressed) = mine::pressed(&self.office, &self.fire, viewer, verb, id)? {
+        if let Some(pressed) = mine::pressed(&self.office, &self.fire, viewer, verb, id, rest)? {
             return Ok(pressed);
         }
         if !self.office.is_admin(user.id)? || !access::is_admin(&viewer.access) {
@@ -94,7 +95,7 @@ impl Own {
         with: &With,
         cron: &str,
     ) -> Result<Option<String>> {
-        mine::subscribe(&self.office, viewer, report, with, cron)
+        mine::subscribe(&self.office, viewer, &Sent::Report(report.to_owned()), with, cron)
     }
 }
 

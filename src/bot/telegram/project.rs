@@ -44,7 +44,5 @@ impl Parts {
 }
 
 fn setting(runtime: &Runtime) -> Option<Arc<Setting>> {
-    let project = runtime.project();
-    let bot = project.bot.clone()?;
-    Some(Arc::new(Setting { bot, zone: project.zone, language: project.language }))
+    Setting::of(runtime.project()).map(Arc::new)
 }

@@ -3,14 +3,25 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::answers::{Answered, Answers, Question};
+use super::{
+    answers::{Answered, Answers, Question},
+    model::Adviser,
+};
 use crate::{
-    bot::event::{Access, Outcome, Picked, Viewer, With},
+    bot::{
+        access,
+        event::{Access, Advice, Named, Outcome, Picked, Viewer, With},
+        meant,
+    },
+    config::bot::{Sent, Show},
+    model::name::JobName,
     report::{
         access::Reader,
         run::{Failure, Reports, Request},
@@ -22,6 +33,10 @@ use crate::{
 /// The newest runs that are looked at for what fails.
 const RUNS: u32 = 500;
 
+/// Lists that are read at once, and how long all of them may take: what is not there by then is not named.
+const LISTS: usize = 4;
+const LISTS_WAIT: Duration = Duration::from_secs(5);
+
 /// Gives the project as it is now, opened.
 pub type Runtimes = Arc<dyn Fn() -> Arc<Runtime> + Send + Sync>;
 
@@ -29,6 +44,7 @@ pub type Runtimes = Arc<dyn Fn() -> Arc<Runtime> + Send + Sync>;
 pub struct ProjectReports {
     runtimes: Runtimes,
     now: Mutex<(Arc<Runtime>, Arc<Reports>)>,
+    adviser: Adviser,
 }
 
 impl ProjectReports {
@@ -36,7 +52,7 @@ impl ProjectReports {
     pub fn new(runtimes: Runtimes) -> Self {
         let runtime = runtimes();
         let reports = Arc::new(Reports::new(Arc::clone(&runtime)));
-        Self { runtimes, now: Mutex::new((runtime, reports)) }
+        Self { runtimes, now: Mutex::new((runtime, reports)), adviser: Adviser::new() }
     }
 
     fn reports(&self) -> (Arc<Runtime>, Arc<Reports>) {
@@ -74,17 +90,64 @@ impl Answers for ProjectReports {
         }
     }
 
-    async fn stale(&self, report: &str) -> Vec<String> {
+    async fn named(&self, viewer: &Viewer, words: &str) -> Vec<Named> {
+        let (runtime, reports) = self.reports();
+        let Some(bot) = &runtime.project().bot else { return vec![] };
+        let own = bot.reports.values().filter(|report| access::may_run(&viewer.access, report));
+        let lists = own.flat_map(|report| {
+            report
+                .ask
+                .iter()
+                .filter(|(_, ask)| meant::is_listed(ask))
+                .map(|(ask, _)| (report.name.clone(), ask.clone()))
+        });
+        let lists: Vec<(String, String)> = lists.collect();
+        let read = futures::stream::iter(lists).map(|(report, ask)| {
+            let (reports, request) = (Arc::clone(&reports), request(viewer, &report, With::new()));
+            async move {
+                let values = list_named(&reports, &request, &ask, words).await;
+                Named { report, ask, values }
+            }
+        });
+        let read = read.buffered(LISTS).take_until(tokio::time::sleep(LISTS_WAIT));
+        read.filter(|named| std::future::ready(!named.values.is_empty())).collect().await
+    }
+
+    async fn advice(&self, viewer: &Viewer, words: &str) -> Option<Advice> {
         let (runtime, _) = self.reports();
         let project = runtime.project();
-        let Some(report) = project.bot.as_ref().and_then(|bot| bot.reports.get(report)) else {
-            return vec![];
+        self.adviser.advice(project.bot.as_ref()?, &project.root, viewer, words).await
+    }
+
+    async fn workbook(&self, viewer: &Viewer, mart: &str) -> Answered {
+        let (_, reports) = self.reports();
+        match reports.workbook(mart, &reader(viewer), viewer.language) {
+            Ok(blocks) => Answered { outcome: Outcome::Done { blocks, drills: vec![] }, cause: None },
+            Err(failure) => Answered { outcome: Outcome::Failed, cause: Some(told(&failure)) },
+        }
+    }
+
+    async fn stale(&self, what: &Sent) -> Vec<String> {
+        let (runtime, _) = self.reports();
+        let Some(bot) = &runtime.project().bot else { return vec![] };
+        let marts = match what {
+            Sent::Workbook(mart) => runtime.marts_behind(&JobName::new(mart)),
+            Sent::Report(name) => {
+                let Some(report) = bot.reports.get(name) else { return vec![] };
+                let books = report.show.iter().filter_map(|show| match show {
+                    Show::Workbook(mart) => Some(runtime.marts_behind(&JobName::new(mart))),
+                    _ => None,
+                });
+                let books: Vec<JobName> = books.flatten().collect();
+                runtime.versions(&report.reads).await.marts.into_iter().chain(books).collect()
+            }
         };
         let mut stale = vec![];
-        for mart in runtime.versions(&report.reads).await.marts {
+        for mart in marts {
             // One that cannot be asked fails the report itself, which is told.
             if let Ok(Some(freshness)) = runtime.freshness(&mart).await
                 && freshness.is_stale()
+                && !stale.contains(&mart.to_string())
             {
                 stale.push(mart.to_string());
             }
@@ -115,14 +178,34 @@ impl Answers for ProjectReports {
     }
 }
 
+/// The values of one list that words name.
+async fn list_named(reports: &Reports, request: &Request, ask: &str, words: &str) -> Vec<Picked> {
+    let list = match reports.list(request, ask).await {
+        Ok(list) => list,
+        // Whom the roles keep from it learns nothing of it.
+        Err(Failure::Refused(_) | Failure::Unknown) => return vec![],
+        Err(failure) => {
+            tracing::warn!("the list of `{ask}` of `{}`: {}", request.report, told(&failure));
+            return vec![];
+        }
+    };
+    let words = words.to_owned();
+    // Long lists take a while: others go on meanwhile.
+    tokio::task::spawn_blocking(move || list.named(&words)).await.unwrap_or_default()
+}
+
 fn request(viewer: &Viewer, report: &str, with: With) -> Request {
-    let reader = match &viewer.access {
+    let reader = reader(viewer);
+    Request { report: report.to_owned(), with, reader, language: viewer.language, zone: viewer.zone }
+}
+
+fn reader(viewer: &Viewer) -> Reader {
+    match &viewer.access {
         Access::Member { roles, attributes } => {
             Reader { roles: roles.clone(), attributes: attributes.clone() }
         }
         _ => Reader::default(),
-    };
-    Request { report: report.to_owned(), with, reader, language: viewer.language, zone: viewer.zone }
+    }
 }
 
 fn told(failure: &Failure) -> String {

@@ -5,7 +5,10 @@ use std::convert::Infallible;
 use super::{html::escape, office::Office, own, parcel, say};
 use crate::{
     bot::{access, event::Access, screen::Button},
-    config::{bot::Text, project::Language},
+    config::{
+        bot::{Sent, Text},
+        project::Language,
+    },
     state::{
         bot::{
             outbox::NewMessage,
@@ -116,14 +119,13 @@ fn after_change(office: &Office, before: &Access, user: &User) -> Result<Vec<New
     };
     messages.extend(told.map(|told| parcel::notice(user.id, escape(told), &[])));
     for subscription in office.records.subscriptions(Some(user.id))? {
-        let report = setting.bot.reports.get(&subscription.report);
-        let may = report.is_some_and(|report| access::may_run(&access, report));
+        let what = Sent::read(&subscription.report);
+        let may = access::may_have(&setting.bot, &access, &what);
         if subscription.state != SubscriptionState::Stopped && !may {
             let why = say::stopped_role(language);
             let stopped = SubscriptionState::Stopped;
             office.records.set_subscription(subscription.id, stopped, Some(why), office.now())?;
-            let title =
-                report.map_or(subscription.report.clone(), |report| report.title.get(language).to_owned());
+            let title = setting.title(&what, language).unwrap_or(subscription.report);
             messages.push(parcel::notice(
                 user.id,
                 format!("<b>{}</b>\n{}", escape(&title), escape(why)),

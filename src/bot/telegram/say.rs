@@ -57,6 +57,9 @@ words! {
     resume: "▶ Возобновить", "▶ Resume";
     remove: "🗑 Удалить", "🗑 Remove";
     send_now: "📨 Прислать сейчас", "📨 Send now";
+    add_workbook: "➕ Книга Excel", "➕ An Excel workbook";
+    which_workbook: "Какую книгу присылать?", "Which workbook shall be sent?";
+    when: "Когда присылать?", "When shall it be sent?";
     too_many_subscriptions: "Подписок слишком много. Удалите лишние: /subscriptions",
         "You have too many subscriptions. Remove some: /subscriptions";
     paused: "на паузе", "paused";

@@ -13,13 +13,13 @@ use std::{
 use teloxide::{
     ApiError, Bot, RequestError,
     payloads::{
-        EditMessageReplyMarkupSetters, EditMessageTextSetters, SendDocumentSetters, SendMessageSetters,
-        SendPhotoSetters,
+        EditMessageMediaSetters, EditMessageReplyMarkupSetters, EditMessageTextSetters, SendDocumentSetters,
+        SendMessageSetters, SendPhotoSetters,
     },
     prelude::Requester,
     types::{
-        ChatId, FileId, InlineKeyboardButton, InlineKeyboardMarkup, InputFile, LinkPreviewOptions, Message,
-        MessageId, ParseMode,
+        ChatId, FileId, InlineKeyboardButton, InlineKeyboardMarkup, InputFile, InputMedia, InputMediaPhoto,
+        LinkPreviewOptions, Message, MessageId, ParseMode,
     },
 };
 
@@ -93,13 +93,82 @@ impl Sender {
                 }
                 Ok(shown.to_vec())
             }
-            (Body::Text(html), At::Instead, [only]) if only.text => {
-                if self.edit(chat, only.message, html, parcel).await? {
-                    return Ok(vec![Shown { keyboard: !parcel.keyboard.is_empty(), ..*only }]);
-                }
-                self.below(chat, parcel, &[]).await
-            }
+            (body, At::Instead, [only]) => self.instead(chat, parcel, body, *only).await,
             _ => self.below(chat, parcel, shown).await,
+        }
+    }
+
+    /// Puts a screen in the place of one that is one message: edited where Telegram can do that, else the old one is taken away and the new one stands below.
+    async fn instead(
+        &self,
+        chat: ChatId,
+        parcel: &Parcel,
+        body: &Body,
+        old: Shown,
+    ) -> Result<Vec<Shown>, RequestError> {
+        let edited = match body {
+            Body::Text(html) if old.text => self.edit(chat, old.message, html, parcel).await?,
+            Body::Picture { key, name, caption } => {
+                match self.edit_picture(chat, old.message, (key, name, caption), parcel).await {
+                    // What cannot become a picture makes room for one.
+                    Err(RequestError::Api(_)) => {
+                        self.take_away(chat, old.message).await?;
+                        false
+                    }
+                    edited => edited?,
+                }
+            }
+            _ => {
+                self.take_away(chat, old.message).await?;
+                false
+            }
+        };
+        if edited {
+            let text = matches!(body, Body::Text(_));
+            return Ok(vec![Shown { message: old.message, text, keyboard: !parcel.keyboard.is_empty() }]);
+        }
+        self.below(chat, parcel, &[]).await
+    }
+
+    /// Puts a picture in the place of a text or of another picture. False = the message is not there, or cannot become one.
+    async fn edit_picture(
+        &self,
+        chat: ChatId,
+        message: i32,
+        (key, name, caption): (&str, &str, &str),
+        parcel: &Parcel,
+    ) -> Result<bool, RequestError> {
+        let slot = self.slot(key, true);
+        let held = slot.lock().await;
+        let (file, upload) = (self.file(held.as_ref(), key, name), held.is_none().then_some(held));
+        let mut photo = InputMediaPhoto::new(file).parse_mode(ParseMode::Html);
+        photo.caption = (!caption.is_empty()).then(|| caption.to_owned());
+        let edit = self.bot.edit_message_media(chat, MessageId(message), InputMedia::Photo(photo));
+        let edited = edit.reply_markup(keyboard(parcel)).await;
+        if let (Some(mut id), Ok(message)) = (upload, &edited) {
+            *id = message.photo().and_then(<[_]>::last).map(|photo| photo.file.id.clone());
+        }
+        changed(edited.map(drop))
+    }
+
+    /// A message that cannot be taken away any more, since it is old, at least loses its buttons.
+    async fn take_away(&self, chat: ChatId, message: i32) -> Result<(), RequestError> {
+        match self.bot.delete_message(chat, MessageId(message)).await {
+            Ok(_)
+            | Err(RequestError::Api(ApiError::MessageToDeleteNotFound | ApiError::MessageIdInvalid)) => {
+                Ok(())
+            }
+            Err(RequestError::Api(_)) => self.take_buttons(chat, message).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn take_buttons(&self, chat: ChatId, message: i32) -> Result<(), RequestError> {
+        let edit = self.bot.edit_message_reply_markup(chat, MessageId(message)).await;
+        match edit {
+            // Whatever keeps them there: they are stale, and give a fresh screen.
+            Ok(_) | Err(RequestError::Api(_)) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -140,8 +209,7 @@ impl Sender {
         if parcel.place == At::Instead
             && let Some(old) = shown.iter().find(|shown| shown.keyboard)
         {
-            // Whether it works does not matter: buttons that stay are stale, and give a fresh screen.
-            let _ = self.bot.edit_message_reply_markup(chat, MessageId(old.message)).await;
+            self.take_buttons(chat, old.message).await?;
         }
         let message = self.fresh(chat, parcel).await?;
         let text = matches!(parcel.body, Body::Text(_));

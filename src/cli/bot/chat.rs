@@ -2,18 +2,26 @@
 //! so that scripts can talk to it.
 
 use std::{
+    collections::VecDeque,
     io::{BufRead, IsTerminal, Write},
     path::PathBuf,
+    sync::Arc,
 };
 
+use futures::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::{answers::Answers, draw, who::Who};
+use super::{draw, who::Who};
 use crate::{
     bot::{
         dialog::step,
-        event::{Action, Event, Outcome, State, Viewer, What},
+        event::{Action, Event, Outcome, State, Viewer, What, With},
         screen::{Block, Screen},
+        telegram::{
+            answers::{self, Answers, Question},
+            reports::ProjectReports,
+        },
     },
     cli::{
         context::Context,
@@ -70,12 +78,12 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     })?;
     let viewer = args.who.viewer(&project, bot, args.language)?;
     let runtime = runner::open(&project)?;
-    let answers = Answers::new(runtime);
+    let answers: Arc<dyn Answers> = Arc::new(ProjectReports::new(Arc::new(move || Arc::clone(&runtime))));
     let interactive = std::io::stdin().is_terminal();
     let mut chat = Chat {
         bot,
         viewer,
-        answers: &answers,
+        answers,
         context,
         save: args.save.clone(),
         saved: 0,
@@ -109,7 +117,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
 /// A report under way.
 struct Under {
     run: u64,
-    answer: futures::future::BoxFuture<'static, Outcome>,
+    answer: BoxFuture<'static, Outcome>,
 }
 
 async fn finished(running: &mut Option<Under>) -> Option<(u64, Outcome)> {
@@ -125,7 +133,7 @@ async fn finished(running: &mut Option<Under>) -> Option<(u64, Outcome)> {
 struct Chat<'a> {
     bot: &'a Bot,
     viewer: Viewer,
-    answers: &'a Answers,
+    answers: Arc<dyn Answers>,
     context: &'a Context,
     save: PathBuf,
     /// Files saved so far.
@@ -156,9 +164,9 @@ impl Chat<'_> {
 
     /// One step of the dialog and what it wants done; the report that it wants run.
     async fn hear(&mut self, what: What) -> Result<Option<Under>> {
-        let mut heard = Some(what);
+        let mut heard = VecDeque::from([what]);
         let mut under = None;
-        while let Some(what) = heard.take() {
+        while let Some(what) = heard.pop_front() {
             let event = Event { now: SystemClock.now(), what };
             let (state, actions) = step(self.bot, &self.viewer, std::mem::take(&mut self.state), &event);
             self.state = state;
@@ -169,12 +177,16 @@ impl Chat<'_> {
                     Action::Toast(text) if text.is_empty() => {}
                     Action::Toast(text) => output::print(&self.paint(&text, Tone::Dim))?,
                     Action::Run { run, report, with } => {
-                        let answer = self.answers.run(&self.viewer, &report, with);
-                        under = Some(Under { run, answer });
+                        under = Some(Under { run, answer: self.run(report, with) });
                     }
                     Action::Options { ticket, report, ask, search, limit } => {
-                        let found = self.answers.options(&self.viewer, &report, &ask, &search, limit).await;
-                        heard = Some(What::Options { ticket, found });
+                        let question = Question { report, ask, search, limit };
+                        let found = self.answers.options(&self.viewer, &question).await;
+                        heard.push_back(What::Options { ticket, found });
+                    }
+                    Action::Understand { ticket, words } => {
+                        let tell = |what| heard.push_back(what);
+                        answers::understand(self.answers.as_ref(), &self.viewer, ticket, &words, tell).await;
                     }
                     // Dropping the report stops it; nobody can ask for access or subscribe here.
                     Action::Cancel { .. } | Action::RequestAccess { .. } | Action::Subscribe { .. } => {}
@@ -182,6 +194,18 @@ impl Chat<'_> {
             }
         }
         Ok(under)
+    }
+
+    /// A report; dropping it stops it. Why it failed is told on stderr, where an admin reads.
+    fn run(&self, report: String, with: With) -> BoxFuture<'static, Outcome> {
+        let (answers, viewer) = (Arc::clone(&self.answers), self.viewer.clone());
+        Box::pin(async move {
+            let answered = answers.run(&viewer, &report, &with, &CancellationToken::new()).await;
+            if let Some(cause) = answered.cause {
+                output::complain(&format!("report `{report}`: {cause}"));
+            }
+            answered.outcome
+        })
     }
 
     fn show(&mut self, screen: Screen) -> Result {

@@ -1,6 +1,5 @@
 //! `bot`: the report bot, without any account.
 
-mod answers;
 mod chat;
 mod draw;
 mod fake;

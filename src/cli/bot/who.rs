@@ -90,7 +90,7 @@ impl Who {
 
 /// A user as the bot knows them at this moment: whoever is not let in sees what such a one sees.
 fn of_bot(told: &str, project: &Project, bot: &Bot) -> Result<Viewer> {
-    let setting = Setting { bot: bot.clone(), zone: project.zone, language: project.language };
+    let setting = Setting::of(project).ok_or_else(|| Failure::usage("this project has no bot"))?;
     let opened = Users::open(Arc::new(setting), &project.state, Arc::new(SystemClock));
     let all = opened.and_then(|users| users.list("")).map_err(users::failure)?;
     let id = told.parse().ok().filter(|id| bot.admins.contains(id));

@@ -79,6 +79,9 @@ pub(crate) struct BotTable {
     pub(crate) api_url: Option<String>,
     /// Where Telegram posts what happens; unless told, the bot asks for it, which needs no address of its own.
     pub(crate) webhook: Option<Webhook>,
+    /// A language model that is asked, too, what a question in words could mean. It is told the titles of reports and the lists that are
+    /// written down, and chooses among them; it writes no SQL and sees no rows. Without one the bot reads words by itself.
+    pub(crate) model: Option<Model>,
     /// Heads the first screen.
     pub(crate) title: Option<Words>,
     /// Stands under the title of the first screen.
@@ -96,6 +99,20 @@ pub(crate) struct Webhook {
     pub(crate) url: String,
     /// Where the daemon listens for it: `"127.0.0.1:8443"`.
     pub(crate) listen: String,
+}
+
+/// `[bot.model]`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Model {
+    /// Chat completions as OpenAI has them: `"https://api.example.com/v1/chat/completions"`.
+    pub(crate) url: String,
+    /// What opens it: `{ env = "MODEL_KEY" }`.
+    pub(crate) key: Option<Secret>,
+    /// The model's name there.
+    pub(crate) name: String,
+    /// How long it may take; `"5s"` unless told. The bot's own reading is shown meanwhile.
+    pub(crate) timeout: Option<Span>,
 }
 
 /// `[access]`.
@@ -359,9 +376,11 @@ pub(crate) struct Chat {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Subscription {
-    /// The report.
-    pub(crate) report: String,
-    /// What it asks, relative to the day it is sent: `{ period = "yesterday" }`; defaults stand for the rest.
+    /// The report that is sent.
+    pub(crate) report: Option<String>,
+    /// In place of a report: the mart whose workbook is sent, as it was last written: of the members that each recipient may see.
+    pub(crate) workbook: Option<String>,
+    /// What a report asks, relative to the day it is sent: `{ period = "yesterday" }`; defaults stand for the rest.
     #[serde(default)]
     #[schemars(with = "IndexMap<String, Scalar>")]
     pub(crate) with: IndexMap<String, Scalar>,

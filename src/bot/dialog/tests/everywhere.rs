@@ -122,7 +122,7 @@ proptest! {
             prop_assert!(root || back && home, "no way back: {:?} {:?}", talk.state.trail, talk.labels());
             if back {
                 let depth = talk.state.trail.len();
-                let mut other = Talk { bot, viewer: viewer(), state: talk.state.clone(), screen: talk.screen.clone(), actions: vec![] };
+                let mut other = Talk { bot, viewer: viewer(), state: talk.state.clone(), screen: talk.screen.clone(), actions: vec![], named: vec![] };
                 other.taps("‹ Назад");
                 prop_assert_eq!(other.state.trail.len(), depth - 1);
                 // The button that was there before is stale now.
@@ -135,7 +135,7 @@ proptest! {
                 }
             }
             if home {
-                let mut other = Talk { bot, viewer: viewer(), state: talk.state.clone(), screen: talk.screen.clone(), actions: vec![] };
+                let mut other = Talk { bot, viewer: viewer(), state: talk.state.clone(), screen: talk.screen.clone(), actions: vec![], named: vec![] };
                 other.taps("🏠 В начало");
                 prop_assert_eq!(other.state.trail.len(), 1);
                 prop_assert!(other.labels().contains(&"💳 Деньги"));

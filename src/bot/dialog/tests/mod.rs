@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use super::step;
 use crate::{
     bot::{
-        event::{Access, Action, DrillTo, Event, Given, Outcome, Picked, State, Viewer, What, With},
+        event::{Access, Action, DrillTo, Event, Given, Named, Outcome, Picked, State, Viewer, What, With},
         screen::{Block, Markup, Screen},
     },
     config::{bot::Bot, project::Language},
@@ -131,12 +131,20 @@ struct Talk<'a> {
     state: State,
     screen: Screen,
     actions: Vec<Action>,
+    /// What questions in words name of the database's lists.
+    named: Vec<Named>,
 }
 
 impl<'a> Talk<'a> {
     fn new(bot: &'a Bot, viewer: Viewer) -> Self {
-        let mut talk =
-            Self { bot, viewer, state: State::default(), screen: Screen::default(), actions: vec![] };
+        let mut talk = Self {
+            bot,
+            viewer,
+            state: State::default(),
+            screen: Screen::default(),
+            actions: vec![],
+            named: vec![],
+        };
         talk.says("/start");
         talk
     }
@@ -155,6 +163,14 @@ impl<'a> Talk<'a> {
             }
         }
         self.actions = actions;
+        let asked = self.actions.iter().find_map(|action| match action {
+            Action::Understand { ticket, .. } => Some(*ticket),
+            _ => None,
+        });
+        if let Some(ticket) = asked {
+            assert_eq!(self.state.waits_for(), self.actions.last().cloned(), "a restart asks for it again");
+            self.hear(What::Understood { ticket, named: self.named.clone(), advice: None });
+        }
         self
     }
 

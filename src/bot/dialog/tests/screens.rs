@@ -4,7 +4,7 @@ use super::{Talk, bot, member, period, regions, viewer};
 use crate::{
     bot::{
         dialog::TRAIL,
-        event::{Access, Action, DrillTo, Given, Outcome, Picked, Viewer, What, With},
+        event::{Access, Action, Advice, DrillTo, Given, Named, Outcome, Picked, Spot, Viewer, What, With},
         screen::{Block, Markup},
     },
     config::project::Language,
@@ -196,6 +196,75 @@ fn questions_in_words() {
     assert!(talk.screen.plain_text().contains("Не получилось понять «абракадабра»."));
     talk.says("/find лид");
     assert_eq!(talk.labels()[0], "Лиды по регионам");
+}
+
+/// What the database's list of a question has of a question in words.
+fn named(titles: &[&str]) -> Vec<Named> {
+    let picked =
+        |title: &&str| Picked { value: Value::Text((*title).to_lowercase()), title: (*title).to_owned() };
+    vec![Named {
+        report: "revenue".to_owned(),
+        ask: "kind".to_owned(),
+        values: titles.iter().map(picked).collect(),
+    }]
+}
+
+#[test]
+fn questions_in_words_name_values_that_only_the_database_knows() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, viewer());
+    talk.named = named(&["Годовая"]);
+    talk.says("выручка годовой за прошлую неделю");
+    assert_eq!(talk.labels()[0], "Выручка по дням · прошлая неделя · Годовая");
+    talk.taps("Годовая");
+    let (report, with) = talk.ran().unwrap();
+    assert_eq!((report, &with["kind"]), ("revenue", &Given::Picked(named(&["Годовая"])[0].values.clone())));
+    // What is the report's own name is no value, whatever the list has.
+    talk.named = named(&["Выручка"]);
+    talk.says("выручка вчера");
+    assert_eq!(talk.labels()[0], "Выручка по дням · вчера");
+}
+
+#[test]
+fn what_a_model_advises_is_a_reading_or_nothing() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, viewer());
+    talk.named = named(&["Годовая"]);
+    let mut ask = |report: &str, with: &[(&str, &str)]| {
+        talk.says("как дела с деньгами от годовых");
+        let Some(Spot::Understood { ticket: Some(ticket), .. }) = talk.state.trail.last() else {
+            panic!("{:?}", talk.state)
+        };
+        let (ticket, before) =
+            (*ticket, talk.labels().iter().map(|label| (*label).to_owned()).collect::<Vec<_>>());
+        let with = with.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let advice = Advice { report: report.to_owned(), with };
+        talk.hear(What::Understood { ticket, named: named(&["Годовая"]), advice: Some(advice) });
+        (before, talk.labels()[0].to_owned())
+    };
+    let (_, first) = ask("leads", &[("period", "last_week"), ("region", "Волга")]);
+    assert_eq!(first, "Лиды по регионам · прошлая неделя · Волга");
+    let (_, first) = ask("revenue", &[("kind", "годовая")]);
+    assert_eq!(first, "Выручка по дням · Годовая");
+    for (report, with) in [
+        ("salaries", &[][..]),
+        ("leads", &[("region", "Марс")]),
+        ("leads", &[("period", "2019-01-01..2026-01-01 OR 1=1")]),
+        ("revenue", &[("period", "2020")]),
+        ("revenue", &[("kind", "Месячная")]),
+        ("revenue", &[("sql", "SELECT 1")]),
+        ("plan", &[("share", "1e99")]),
+    ] {
+        let (before, first) = ask(report, with);
+        assert_eq!(Some(&first), before.first(), "{report} {with:?} changed the reading");
+    }
+    // A regional manager is not led to a report that is not theirs.
+    let mut other = Talk::new(&bot, member(&["regional"], &["mrf1"]));
+    other.says("лиды");
+    assert!(
+        !matches!(other.state.trail.last(), Some(Spot::Understood { ticket: Some(_), .. })),
+        "their reports have no such lists"
+    );
 }
 
 #[test]

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, SOON, monday, said};
+use super::rig::{ANNA, BOSS, DOT, IVAN, Rig, SALES, SOON, monday, said};
 use crate::{
     bot::{
+        event::Place,
         fake::{ChatState, Fault, Harm},
-        telegram::parcel,
+        screen::{Block, Button, Markup, Picture, Screen},
+        telegram::{files::Files, parcel},
     },
+    config::project::Language,
     state::bot::outbox::NewMessage,
 };
 
@@ -155,4 +158,54 @@ async fn a_message_that_was_taken_away_stands_in_a_new_one() {
     rig.fake.forget(BOSS, message);
     rig.fake.tap(BOSS, BOSS, message, &data);
     rig.says(BOSS, "Деньги").await;
+}
+
+/// A screen of one thing and a button.
+fn screen(block: Block) -> Screen {
+    let button = Button { label: "Дальше".to_owned(), token: "t".to_owned() };
+    Screen { blocks: vec![block], rows: vec![vec![button]] }
+}
+
+fn text(words: &str) -> Screen {
+    screen(Block::Text(Markup::text(words)))
+}
+
+fn picture(caption: &str) -> Screen {
+    let name = "a.png".to_owned();
+    screen(Block::Picture(Picture { png: DOT.into(), name, caption: caption.to_owned(), chart: None }))
+}
+
+#[tokio::test]
+async fn a_screen_changes_in_its_place_between_text_and_picture() {
+    let rig = Rig::start().await;
+    let files = Files::open(&rig.state()).unwrap();
+    let to = parcel::To { chat: ANNA, user: Some(ANNA), language: Language::Ru };
+    let show = async |screen: Screen, place: Place| {
+        let messages = parcel::parcels(&files, &screen, place, to).unwrap();
+        rig.records().put_messages(&messages, monday()).unwrap();
+        rig.quiet().await;
+        let shown = rig.fake.messages(ANNA);
+        let with_buttons = shown.iter().filter(|message| message["reply_markup"].is_object()).count();
+        assert_eq!(with_buttons, 1, "only what is shown has buttons: {shown:#?}");
+        shown
+    };
+    let methods = |name: &str| rig.fake.calls_of(name).iter().filter(|call| call.done).count();
+    show(text("раз"), Place::New).await;
+    for (words, edits) in [("два", 1), ("три", 2)] {
+        let shown = show(picture(words), Place::Same).await;
+        assert_eq!((shown.len(), said(&shown[0])), (1, words), "{shown:#?}");
+        assert!(shown[0]["photo"].is_array() && shown[0].get("text").is_none());
+        assert_eq!(methods("editMessageMedia"), edits);
+    }
+    // A picture cannot become a text.
+    let shown = show(text("четыре"), Place::Same).await;
+    assert_eq!((shown.len(), said(&shown[0]), methods("deleteMessage")), (1, "четыре", 1), "{shown:#?}");
+    // Of an answer of several messages the words stay to be read; its buttons go, though the network fails at first.
+    let mut answer = picture("пять");
+    answer.blocks.push(Block::Text(Markup::text("шесть")));
+    show(answer, Place::Same).await;
+    rig.fake.fault(Fault::of("editMessageReplyMarkup", 1, Harm::DropRequest));
+    let shown = show(text("семь"), Place::Same).await;
+    let said: Vec<&str> = shown.iter().map(said).collect();
+    assert_eq!(said, ["пять", "шесть", "семь"]);
 }

@@ -113,3 +113,56 @@ async fn commands_are_told_by_language_and_by_rights() {
     assert!(!anna.contains(&"revenue".to_owned()) && !anna.contains(&"users".to_owned()), "{anna:?}");
     assert!(rig.fake.commands(&json!({ "type": "default" }), "en").is_some());
 }
+
+#[tokio::test]
+async fn a_question_in_words_names_what_lists_of_the_database_have() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "зрители драмы");
+    rig.press(BOSS, BOSS, "Зрители жанра · Драма").await;
+    rig.says(BOSS, "Жанр: Драма").await;
+    rig.quiet().await;
+    assert_eq!(rig.made.asked("named зрители драмы")[0].user, BOSS, "as whoever asks");
+    assert_eq!(rig.made.asked("genres").len(), 1);
+}
+
+#[tokio::test]
+async fn one_user_runs_one_report_at_once_and_the_next_waits_in_line() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["executive"]);
+    rig.write(ANNA, "/slow");
+    rig.says(ANNA, "Готовлю").await;
+    rig.fake.write(ANNA, SALES, "/revenue");
+    rig.says(SALES, "перед ним: 1").await;
+    rig.write(BOSS, "/revenue");
+    rig.says(BOSS, "Итого 1 200").await;
+    assert!(!rig.told(SALES).contains("Итого"), "it is her second one");
+    rig.press(ANNA, ANNA, "Остановить").await;
+    rig.says(ANNA, "Остановлено").await;
+    rig.says(SALES, "Итого 1 200").await;
+}
+
+#[tokio::test]
+async fn a_report_in_line_is_taken_out_of_it() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["executive"]);
+    rig.write(ANNA, "/slow");
+    rig.says(ANNA, "Готовлю").await;
+    rig.fake.write(ANNA, SALES, "/revenue");
+    rig.press(ANNA, SALES, "Остановить").await;
+    rig.says(SALES, "Остановлено").await;
+    rig.press(ANNA, ANNA, "Остановить").await;
+    rig.says(ANNA, "Остановлено").await;
+    rig.quiet().await;
+    assert!(rig.made.asked("revenue").is_empty());
+}
+
+#[tokio::test]
+async fn another_report_takes_the_place_of_the_one_that_runs() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/slow");
+    rig.says(BOSS, "Готовлю").await;
+    rig.write(BOSS, "/revenue");
+    rig.says(BOSS, "Итого 1 200").await;
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "в очереди"), 0, "{}", rig.told(BOSS));
+}

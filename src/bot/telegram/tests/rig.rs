@@ -9,13 +9,13 @@ use std::{
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::Value as Json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     bot::{
-        event::{Outcome, Picked, Viewer, With},
+        event::{Named, Outcome, Picked, Viewer, With},
         fake::{Fake, TOKEN},
         outbox::Limits,
         screen::{Block, Head, Markup, Picture, Table},
@@ -24,8 +24,8 @@ use crate::{
             answers::{Answered, Answers, Question},
         },
     },
-    config,
-    model::time::FixedClock,
+    config::{self, bot::Sent},
+    model::{time::FixedClock, value::Value},
     state::bot::BotRecords,
 };
 
@@ -85,6 +85,17 @@ roles = ["executive"]
 command = "wild"
 sql = "SELECT 1 AS one"
 
+[report.genres]
+title = "Зрители жанра"
+roles = ["executive"]
+command = "genres"
+sql = "SELECT :genre AS genre"
+ask.genre = { kind = "choice", title = "Жанр", from = "SELECT 'x' AS genre" }
+
+[subscription.books]
+workbook = "book"
+schedule = { cron = "0 9 * * *", wait_fresh = "1h", otherwise = "skip" }
+to = { roles = ["executive"] }
 [subscription.morning]
 report = "revenue"
 schedule = { cron = "0 9 * * *" }
@@ -95,6 +106,8 @@ sql = "SELECT 1 AS one"
 schedule = { every = "1h" }
 to = { roles = ["executive"] }
 "#;
+
+const BOOK: &str = "description = \"Книга продаж\"\nexcel = \"book.xlsx\"\n[[sheet]]\nname = \"Один\"\nsql = \"SELECT 1 AS one\"\n";
 
 /// What the made-up reports were asked, and what they are to find.
 #[derive(Default)]
@@ -134,7 +147,19 @@ impl Answers for Made {
         None
     }
 
-    async fn stale(&self, _: &str) -> Vec<String> {
+    async fn named(&self, viewer: &Viewer, words: &str) -> Vec<Named> {
+        self.asked.lock().unwrap().push((viewer.clone(), format!("named {words}")));
+        let drama = Picked { value: Value::Text("drama".to_owned()), title: "Драма".to_owned() };
+        vec![Named { report: "genres".to_owned(), ask: "genre".to_owned(), values: vec![drama] }]
+    }
+
+    async fn workbook(&self, viewer: &Viewer, mart: &str) -> Answered {
+        self.asked.lock().unwrap().push((viewer.clone(), format!("workbook {mart}")));
+        let blocks = vec![Block::Text(Markup::text("файл книги"))];
+        Answered { outcome: Outcome::Done { blocks, drills: vec![] }, cause: None }
+    }
+
+    async fn stale(&self, _: &Sent) -> Vec<String> {
         self.stale.lock().unwrap().clone()
     }
 
@@ -287,7 +312,7 @@ impl Rig {
     }
 
     /// Waits until a message of a chat says this; gives the newest that does.
-    pub(super) async fn says(&self, chat: i64, text: &str) -> Value {
+    pub(super) async fn says(&self, chat: i64, text: &str) -> Json {
         let found = self.fake.wait_for(SOON, |fake| {
             fake.messages(chat)
                 .into_iter()
@@ -361,17 +386,18 @@ impl Rig {
 fn setting(folder: &Path) -> Arc<Setting> {
     std::fs::write(folder.join("vitrina.toml"), PROJECT).unwrap();
     std::fs::write(folder.join("bot.toml"), BOT).unwrap();
+    std::fs::create_dir_all(folder.join("marts")).unwrap();
+    std::fs::write(folder.join("marts/book.toml"), BOOK).unwrap();
     let loaded = config::load(folder, config::DEFAULT_PROFILE, &|_| None);
     let project = loaded.project.unwrap_or_else(|| panic!("{:?}", loaded.problems));
-    let bot = project.bot.clone().unwrap();
-    Arc::new(Setting { bot, zone: project.zone, language: project.language })
+    Arc::new(Setting::of(&project).unwrap())
 }
 
 /// The words of a message.
-pub(super) fn said(message: &Value) -> &str {
+pub(super) fn said(message: &Json) -> &str {
     message["text"].as_str().or(message["caption"].as_str()).unwrap_or_default()
 }
 
-fn from_bot(message: &Value) -> bool {
-    message["from"]["is_bot"] == Value::Bool(true)
+fn from_bot(message: &Json) -> bool {
+    message["from"]["is_bot"] == Json::Bool(true)
 }

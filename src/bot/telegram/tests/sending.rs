@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, monday};
-use crate::model::time::Clock;
+use crate::{model::time::Clock, state::bot::subscriptions::SubscriptionState};
 
 fn pass(rig: &Rig, minutes: i64) {
     rig.clock.set(rig.clock.now() + TimeDelta::minutes(minutes));
@@ -122,4 +122,57 @@ async fn what_fails_is_told_to_admins_once_until_it_works_again() {
     assert_eq!(rig.count(BOSS, "orders/mrf1"), 1);
     rig.made.failing.lock().unwrap().clear();
     rig.says(BOSS, "Снова в порядке: orders/mrf1").await;
+}
+
+#[tokio::test]
+async fn a_workbook_is_sent_without_a_report() {
+    let rig = Rig::with_own(IVAN).await;
+    rig.knows_what_is_given().await;
+    *rig.made.stale.lock().unwrap() = vec!["book".to_owned()];
+    pass(&rig, 10);
+    looks().await;
+    assert_eq!(rig.count(IVAN, "Книга продаж"), 0, "it waits for fresh data");
+    rig.made.stale.lock().unwrap().clear();
+    rig.says(IVAN, "Книга продаж").await;
+    rig.quiet().await;
+    assert_eq!(rig.count(IVAN, "Книга продаж"), 1);
+    assert_eq!(rig.made.asked("workbook book")[0].user, IVAN, "as whoever gets it");
+    assert_eq!(rig.count(ANNA, "Книга продаж"), 0);
+    // The next day it is stale for longer than it waits: `otherwise` leaves it out.
+    *rig.made.stale.lock().unwrap() = vec!["book".to_owned()];
+    pass(&rig, 24 * 60 + 61);
+    looks().await;
+    rig.made.stale.lock().unwrap().clear();
+    looks().await;
+    rig.quiet().await;
+    assert_eq!(rig.count(IVAN, "Книга продаж"), 1);
+}
+
+#[tokio::test]
+async fn someone_subscribes_to_a_workbook() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["executive"]);
+    rig.admit(IVAN, &["regional"]);
+    rig.write(IVAN, "/subscriptions");
+    rig.says(IVAN, "Подписки").await;
+    assert!(rig.fake.press(IVAN, IVAN, "Книга Excel").is_none(), "it is for executives");
+    rig.fake.tap(IVAN, IVAN, 1, "!sa:0:x");
+    rig.write(ANNA, "/subscriptions");
+    for button in ["Книга Excel", "Книга продаж", "По будням в 9:00", "🔔 📗 Книга продаж", "Прислать сейчас"]
+    {
+        rig.press(ANNA, ANNA, button).await;
+    }
+    rig.says(ANNA, "файл книги").await;
+    rig.press(ANNA, ANNA, "Приостановить").await;
+    rig.says(ANNA, "на паузе").await;
+    rig.press(ANNA, ANNA, "Возобновить").await;
+    rig.quiet().await;
+    let own = |user: i64| rig.records().subscriptions(Some(user)).unwrap();
+    assert_eq!((own(ANNA).len(), own(IVAN).len()), (1, 0));
+    // Who loses the role does not get it any more.
+    rig.write(BOSS, "/users Анна");
+    rig.press(BOSS, BOSS, "✅ Анна").await;
+    rig.press(BOSS, BOSS, "Закрыть доступ").await;
+    rig.says(ANNA, "Подписка остановлена").await;
+    assert_eq!(own(ANNA)[0].state, SubscriptionState::Stopped);
 }

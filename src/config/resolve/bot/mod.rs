@@ -61,6 +61,7 @@ pub(super) fn bot(files: &Files, project: &Project, report: &mut Report<'_>) -> 
         token: file.bot.token.clone(),
         api_url: reach::api_url(&scope, report),
         webhook: reach::webhook(&scope, report),
+        model: reach::model(&scope, report),
         title: optional(file.bot.title.as_ref(), tree.at(&["bot", "title"]), report)
             .unwrap_or_else(|| Text::one(&project.name)),
         greeting: optional(file.bot.greeting.as_ref(), tree.at(&["bot", "greeting"]), report),

@@ -1,9 +1,12 @@
-//! How Telegram is reached, and how it reaches the bot.
+//! How Telegram is reached, how it reaches the bot, and who else is asked.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use super::{Report, Scope};
-use crate::config::bot::Webhook;
+use crate::config::bot::{Model, Webhook};
+
+/// How long a model may take.
+const MODEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the Bot API is, where it is not Telegram's own.
 pub(super) fn api_url(scope: &Scope<'_>, report: &mut Report<'_>) -> Option<String> {
@@ -31,4 +34,24 @@ pub(super) fn webhook(scope: &Scope<'_>, report: &mut Report<'_>) -> Option<Webh
         report.value(place, "bad-address", "expected an address and a port: \"127.0.0.1:8443\"", "");
     }
     Some(Webhook { url: told.url.clone(), listen: listen.ok()? })
+}
+
+/// Who is asked what words mean.
+pub(super) fn model(scope: &Scope<'_>, report: &mut Report<'_>) -> Option<Model> {
+    let told = scope.raw.bot.model.as_ref()?;
+    let place = |key: &str| scope.tree.at(&["bot", "model", key]);
+    let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    let safe = told.url.starts_with("https://") || local.iter().any(|own| told.url.starts_with(own));
+    if !safe {
+        let what = "expected an https address: \"https://api.example.com/v1/chat/completions\"";
+        report.value(place("url"), "bad-url", what, "plain http is for a model on this machine");
+    }
+    if told.name.trim().is_empty() {
+        report.value(place("name"), "empty-text", "the model has no name", "");
+    }
+    let timeout = told.timeout.map_or(MODEL_TIMEOUT, crate::model::time::Span::get);
+    if timeout.is_zero() || timeout > Duration::from_secs(60) {
+        report.value(place("timeout"), "out-of-range", "a model may take up to a minute", "");
+    }
+    Some(Model { url: told.url.clone(), key: told.key.clone(), name: told.name.clone(), timeout })
 }

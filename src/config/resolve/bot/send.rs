@@ -3,12 +3,12 @@
 use chrono::NaiveTime;
 use indexmap::IndexMap;
 
-use super::{Scope, check_report, check_roles, may_run, words_text};
+use super::{Scope, check_report, check_roles, may_run, show::check_workbook, words_text};
 use crate::{
     config::{
         bot::{
-            ADMIN, Alert, AlertRepeat, Ask, AskKind, Bot, ChoiceFrom, Otherwise, Recipients, SendAt,
-            Subscription,
+            ADMIN, Alert, AlertRepeat, Ask, AskKind, Bot, ChoiceFrom, Otherwise, Recipients,
+            Report as BotReport, SendAt, Sent, Subscription,
         },
         raw::bot::{
             Alert as RawAlert, Recipients as RawRecipients, SendAt as RawSendAt, Subscription as Raw,
@@ -44,31 +44,66 @@ fn subscription(
 ) -> Option<Subscription> {
     let to = recipients(&raw.to, node.at(&["to"]), scope, report);
     let at = send_at(&raw.schedule, node.at(&["schedule"]), scope, report);
-    if !check_report(&raw.report, node.at(&["report"]), scope, report) {
-        return None;
-    }
-    let about = bot.reports.get(&raw.report)?;
     let with: IndexMap<String, Value> =
         raw.with.iter().map(|(name, scalar)| (name.clone(), value::value(scalar))).collect();
-    for (name, value) in &with {
+    let what = match (&raw.report, &raw.workbook) {
+        (Some(name), None) => {
+            if !check_report(name, node.at(&["report"]), scope, report) {
+                return None;
+            }
+            let about = bot.reports.get(name)?;
+            check_answers(&with, about, node, report);
+            check_reach(&to, about, node, bot, report);
+            Sent::Report(name.clone())
+        }
+        (None, Some(mart)) => {
+            check_workbook(mart, node.at(&["workbook"]), scope, bot, report);
+            if !with.is_empty() {
+                report.key(node.at(&["with"]), "conflicting-keys", "a workbook asks nothing", "");
+            }
+            Sent::Workbook(mart.clone())
+        }
+        _ => {
+            let message = "a subscription sends one thing: `report` or `workbook`";
+            report.value(node, "bad-subscription", message, "name one of them");
+            return None;
+        }
+    };
+    Some(Subscription {
+        what,
+        with,
+        at: at?,
+        wait_fresh: raw.schedule.wait_fresh,
+        otherwise: raw.schedule.otherwise.unwrap_or(Otherwise::Warn),
+        to,
+    })
+}
+
+/// Every question of a report is answered, and nothing else.
+fn check_answers(with: &IndexMap<String, Value>, about: &BotReport, node: &Node, report: &mut Report<'_>) {
+    for (name, value) in with {
         let place = node.at(&["with", name]);
         match about.ask.get(name) {
             Some(ask) => check_answer(ask, value, place, report),
             None => {
                 let known: Vec<&str> = about.ask.keys().map(String::as_str).collect();
-                let message = format!("report `{}` does not ask for `{name}`", raw.report);
+                let message = format!("report `{}` does not ask for `{name}`", about.name);
                 report.key(place, "unknown-question", message, meant(name, &known));
             }
         }
     }
     for (name, ask) in about.ask.iter().filter(|(name, ask)| !with.contains_key(*name) && !has_default(ask)) {
-        let message = format!("report `{}` asks for `{name}`, and nobody answers", raw.report);
+        let message = format!("report `{}` asks for `{name}`, and nobody answers", about.name);
         report.value(node, "missing-key", message, format!("add `{name}` to `with` ({})", ask.title.en));
     }
+}
+
+/// Whoever gets a report may run it.
+fn check_reach(to: &Recipients, about: &BotReport, node: &Node, bot: &Bot, report: &mut Report<'_>) {
     for (at, role) in to.roles.iter().enumerate().filter(|(_, role)| !may_run(role, about)) {
         let place = node.at(&["to", "roles"]);
-        let message = format!("role `{role}` may not run report `{}`", raw.report);
-        let hint = format!("add it to `roles` of [report.{}]", raw.report);
+        let message = format!("role `{role}` may not run report `{}`", about.name);
+        let hint = format!("add it to `roles` of [report.{}]", about.name);
         report.value(place.items().get(at).unwrap_or(place), "bad-recipient", message, hint);
     }
     for (at, chat) in to.chats.iter().enumerate() {
@@ -76,18 +111,10 @@ fn subscription(
             bot.chats.get(chat).is_none_or(|chat| chat.roles.iter().any(|role| may_run(role, about)));
         if !allowed {
             let place = node.at(&["to", "chats"]);
-            let message = format!("no role of group `{chat}` may run report `{}`", raw.report);
+            let message = format!("no role of group `{chat}` may run report `{}`", about.name);
             report.value(place.items().get(at).unwrap_or(place), "bad-recipient", message, "");
         }
     }
-    Some(Subscription {
-        report: raw.report.clone(),
-        with,
-        at: at?,
-        wait_fresh: raw.schedule.wait_fresh,
-        otherwise: raw.schedule.otherwise.unwrap_or(Otherwise::Warn),
-        to,
-    })
 }
 
 /// Whether a question is answered without anyone.

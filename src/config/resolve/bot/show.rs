@@ -124,7 +124,7 @@ fn check_drill<'n>(
     }
 }
 
-fn check_workbook(name: &str, node: &Node, scope: &Scope<'_>, bot: &Bot, report: &mut Report<'_>) {
+pub(super) fn check_workbook(name: &str, node: &Node, scope: &Scope<'_>, bot: &Bot, report: &mut Report<'_>) {
     let marts = &scope.project.marts;
     let workbooks = marts.iter().filter(|(_, mart)| {
         mart.members.iter().any(|member| matches!(member.output, MartOutput::Workbook(_)))

@@ -1,0 +1,229 @@
+//! Questions in words: which report, with which answers. Deterministic; what a model advises is taken only where it is a reading, too.
+
+use super::{
+    call,
+    event::{Advice, Call, Given, Named, Picked, With},
+    find::Names,
+    said,
+    scene::Scene,
+    stems::{EMPTY, near, stems},
+};
+use crate::{
+    config::bot::{Ask, AskKind, ChoiceFrom, Report},
+    model::value::Value,
+};
+
+/// Readings of a question that are offered.
+const READINGS: usize = 5;
+/// What a reading must have of the best one's score to be offered beside it.
+const NEAR: f64 = 0.6;
+
+/// What a question in words could mean, the likeliest first; `named` are the values that it names of lists that nobody wrote down.
+pub(super) fn understand(scene: &Scene<'_>, words: &str, named: &[Named]) -> Vec<Call> {
+    let said = Said::of(scene, words, named);
+    let mut readings: Vec<(f64, Call)> =
+        scene.reports().filter_map(|report| said.reading(scene, report)).collect();
+    readings.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let best = readings.first().map_or(0.0, |(score, _)| *score);
+    let near = readings.into_iter().filter(|(score, _)| *score >= best * NEAR);
+    near.take(READINGS).map(|(_, call)| call).collect()
+}
+
+/// A report with what words say of its questions: `/revenue прошлая неделя, Центр`.
+pub(super) fn told(scene: &Scene<'_>, report: &Report, words: &str) -> Call {
+    let said = Said::of(scene, words, &[]);
+    let (with, _) = said.answers(scene, report, &Names::of(report));
+    Call { report: report.name.clone(), with }
+}
+
+/// What a model advises, where all of it is what this viewer may ask; `None` = it is nonsense.
+pub(super) fn advised(scene: &Scene<'_>, named: &[Named], advice: &Advice) -> Option<Call> {
+    let report = scene.report(&advice.report)?;
+    let answer = |(name, text): (&String, &String)| {
+        let ask = report.ask.get(name)?;
+        let given = match &ask.kind {
+            AskKind::Date(_) | AskKind::DateRange(_) => Given::Period(said::period(text, scene.today)?),
+            AskKind::Choice(choice) => Given::Picked(vec![match &choice.from {
+                ChoiceFrom::Values(values) => {
+                    let (value, title) =
+                        values.iter().find(|(value, title)| same(value, text) || same(title, text))?;
+                    picked(value, title)
+                }
+                ChoiceFrom::Sql(_) => {
+                    let known = of_list(named, report, name).iter();
+                    known
+                        .clone()
+                        .find(|one| same(&call::title(one), text) || same(&one.value.to_string(), text))?
+                        .clone()
+                }
+            }]),
+            AskKind::Number(number) => {
+                let value: f64 = text.trim().parse().ok()?;
+                let fits = number.least.is_none_or(|least| value >= least)
+                    && number.most.is_none_or(|most| value <= most);
+                let whole = number.whole.then(|| text.trim().parse().map(Value::Int));
+                let value = whole.unwrap_or(Ok(Value::Float(value.into()))).ok()?;
+                fits.then_some(Given::Value(value))?
+            }
+            AskKind::Text { .. } => Given::Value(Value::Text(text.clone())),
+        };
+        call::fits(scene, ask, &given).then(|| (name.clone(), given))
+    };
+    let with = advice.with.iter().map(answer).collect::<Option<With>>()?;
+    Some(Call { report: report.name.clone(), with })
+}
+
+fn same(a: &str, b: &str) -> bool {
+    a.trim().to_lowercase() == b.trim().to_lowercase()
+}
+
+/// A question in words, taken apart.
+struct Said<'a> {
+    /// As [`Period::parse`](crate::model::time::Period::parse) reads it.
+    period: Option<String>,
+    /// Stems of all other words.
+    words: Vec<String>,
+    named: &'a [Named],
+}
+
+impl<'a> Said<'a> {
+    fn of(scene: &Scene<'_>, text: &str, named: &'a [Named]) -> Self {
+        let mut tokens = said::tokens(text);
+        let found = said::find(&tokens, scene.today);
+        let period = found.map(|(period, at)| {
+            tokens.drain(at);
+            period
+        });
+        let rest: Vec<&str> =
+            tokens.iter().map(String::as_str).filter(|word| !EMPTY.contains(word)).collect();
+        Self { period, words: stems(&rest.join(" ")), named }
+    }
+
+    /// How well a report fits, and with which answers.
+    fn reading(&self, scene: &Scene<'_>, report: &Report) -> Option<(f64, Call)> {
+        let names = Names::of(report);
+        let (with, used) = self.answers(scene, report, &names);
+        let left: Vec<&String> = self
+            .words
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !used.contains(at))
+            .map(|(_, word)| word)
+            .collect();
+        let named: f64 = left.iter().map(|word| names.word(word)).sum();
+        if named < 0.3 {
+            return None;
+        }
+        let unheard = left.iter().filter(|word| names.word(word) == 0.0).count() as f64;
+        let period = f64::from(u8::from(with.values().any(|given| matches!(given, Given::Period(_)))));
+        let score = named + names.share(&left) + 0.9 * used.len() as f64 + 0.2 * period - 0.3 * unheard;
+        (score > 0.0).then(|| (score, Call { report: report.name.clone(), with }))
+    }
+
+    /// What is said of a report's questions, and which words said it.
+    fn answers(&self, scene: &Scene<'_>, report: &Report, names: &Names) -> (With, Vec<usize>) {
+        let (mut with, mut used, mut period) = (With::new(), vec![], self.period.as_ref());
+        for (name, ask) in &report.ask {
+            let given = match &ask.kind {
+                AskKind::Date(_) | AskKind::DateRange(_) => {
+                    let fits = |text: &&String| call::fits(scene, ask, &Given::Period((*text).clone()));
+                    period.take_if(|text| fits(text)).map(|text| Given::Period(text.clone()))
+                }
+                AskKind::Choice(_) => {
+                    let listed = of_list(self.named, report, name);
+                    self.picked(ask, &mut used)
+                        .or_else(|| self.found(ask, listed, names, &mut used))
+                        .map(Given::Picked)
+                }
+                AskKind::Number(_) | AskKind::Text { .. } => None,
+            };
+            with.extend(given.map(|given| (name.clone(), given)));
+        }
+        (with, used)
+    }
+
+    /// The values of a list that is written down: those named by every word of their title, or by themselves.
+    fn picked(&self, ask: &Ask, used: &mut Vec<usize>) -> Option<Vec<Picked>> {
+        let AskKind::Choice(choice) = &ask.kind else { return None };
+        let ChoiceFrom::Values(values) = &choice.from else { return None };
+        let mut found = vec![];
+        for (value, title) in values {
+            let places = |text: &str| -> Option<Vec<usize>> {
+                let stems = stems(text);
+                if stems.is_empty() { None } else { stems.iter().map(|stem| self.place(stem)).collect() }
+            };
+            let Some(places) = places(title).or_else(|| places(value)) else { continue };
+            found.push(picked(value, title));
+            used.extend(places);
+            if !choice.many {
+                break;
+            }
+        }
+        tidy(used);
+        (!found.is_empty()).then_some(found)
+    }
+
+    /// The values that were found in a list of the database. A word that is the report's own name names the report.
+    fn found(
+        &self,
+        ask: &Ask,
+        listed: &[Picked],
+        names: &Names,
+        used: &mut Vec<usize>,
+    ) -> Option<Vec<Picked>> {
+        let AskKind::Choice(choice) = &ask.kind else { return None };
+        let mut found = vec![];
+        for one in listed {
+            let places =
+                |text: &str| stems(text).iter().filter_map(|stem| self.place(stem)).collect::<Vec<_>>();
+            let mut at = places(&call::title(one));
+            if at.is_empty() {
+                at = places(&one.value.to_string());
+            }
+            let only_names = at.iter().all(|at| names.word(&self.words[*at]) >= 1.0);
+            if only_names || at.iter().all(|at| used.contains(at)) {
+                continue;
+            }
+            found.push(one.clone());
+            used.extend(at);
+            if !choice.many {
+                break;
+            }
+        }
+        tidy(used);
+        (!found.is_empty()).then_some(found)
+    }
+
+    /// Which word says a stem.
+    fn place(&self, stem: &String) -> Option<usize> {
+        self.words
+            .iter()
+            .position(|word| near(word, stem) > 0.0 && (word == stem || stem.chars().count() > 3))
+    }
+}
+
+fn tidy(used: &mut Vec<usize>) {
+    used.sort_unstable();
+    used.dedup();
+}
+
+fn picked(value: &str, title: &str) -> Picked {
+    let title = if title == value { String::new() } else { title.to_owned() };
+    Picked { value: Value::Text(value.to_owned()), title }
+}
+
+/// The values that words name of one question's list.
+fn of_list<'a>(named: &'a [Named], report: &Report, ask: &str) -> &'a [Picked] {
+    let of_it = |one: &&Named| one.report == report.name && one.ask == ask;
+    named.iter().find(of_it).map_or(&[], |one| one.values.as_slice())
+}
+
+/// Whether a viewer's reports have questions whose values only the database knows.
+pub(super) fn has_lists(scene: &Scene<'_>) -> bool {
+    scene.reports().flat_map(|report| report.ask.values()).any(is_listed)
+}
+
+/// Whether only the database knows the values of a question.
+pub(super) fn is_listed(ask: &Ask) -> bool {
+    matches!(&ask.kind, AskKind::Choice(choice) if matches!(choice.from, ChoiceFrom::Sql(_)))
+}

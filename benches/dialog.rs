@@ -1,4 +1,4 @@
-//! `cargo bench --bench dialog`: what one step of the bot's dialog costs, over the shipped bot.toml.
+//! `cargo bench --bench dialog`: what one step of the bot's dialog costs, over the shipped bot.toml, and what ten thousand users' states take.
 
 use std::{hint::black_box, path::Path, time::Instant};
 
@@ -10,10 +10,13 @@ use vitrina::{
         screen::Screen,
     },
     config::{bot::Bot, project::Language},
+    state::bot::{BotRecords, dialogs::Step},
 };
 
 /// Steps that are measured of each kind.
 const STEPS: u32 = 20_000;
+/// Users whose states are kept.
+const USERS: i64 = 10_000;
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -45,9 +48,17 @@ fn main() {
         ("a range by hand", vec!["/leads", "Период: последние 7 дней ✎"], "с 1 по 15 марта"),
         ("help", vec!["/start"], "/help"),
         ("a question in words", vec!["/start"], "воронка за прошлую неделю по Волге"),
+        ("its readings", vec!["/start", "воронка за прошлую неделю по Волге"], ""),
     ] {
         let (state, screen) = at(&before);
-        let event = Event { now: now(), what: what(&screen, deed) };
+        // What the database's lists have of it is known: its readings are made.
+        let waits = match state.waits_for() {
+            Some(Action::Understand { ticket, .. }) => {
+                Some(What::Understood { ticket, named: vec![], advice: None })
+            }
+            _ => None,
+        };
+        let event = Event { now: now(), what: waits.unwrap_or_else(|| what(&screen, deed)) };
         let started = Instant::now();
         for _ in 0..STEPS {
             black_box(step(&bot, &viewer, black_box(state.clone()), &event));
@@ -55,9 +66,50 @@ fn main() {
         let micros = started.elapsed().as_secs_f64() * 1e6 / f64::from(STEPS);
         println!("{name:>24}  {micros:>10.1}");
     }
-    let (state, _) = at(&["/start", "📞 Продажи", "Лиды по регионам", "☆ В избранное"]);
-    let bytes = serde_json::to_vec(&state).expect("a state is JSON").len();
-    println!("{:>24}  {bytes:>10} bytes", "a state as it is kept");
+    let deeds = [
+        "/start",
+        "📞 Продажи",
+        "Лиды по регионам",
+        "☆ В избранное",
+        "/activity",
+        "☆ В избранное",
+        "/managers",
+        "/help",
+        "Период: последние 7 дней ✎",
+        "📅 Календарь",
+    ];
+    users(&at(&deeds).0);
+}
+
+/// Keeps so many states in the records, and in memory as well, where the bot has one at a time.
+fn users(state: &State) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let records = BotRecords::open(folder.path()).expect("records");
+    let text = serde_json::to_string(state).expect("a state is JSON");
+    for user in 0..USERS {
+        let step = Step { user, chat: user, state: Some(text.clone()), ..Step::default() };
+        records.step(&step, now()).expect("a step that is written down");
+    }
+    let files = std::fs::read_dir(folder.path()).expect("a folder");
+    let kept: u64 = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())).sum();
+    let before = resident();
+    let dialogs = records.dialogs().expect("dialogs");
+    let states: Vec<State> =
+        dialogs.iter().map(|(_, _, state)| serde_json::from_str(state).expect("a state")).collect();
+    let held = resident() - before;
+    println!("{:>24}  {:>10} bytes", "a state as it is kept", text.len());
+    println!(
+        "{:>24}  {:>10.1} MB on disk, {held:.1} MB in memory",
+        format!("{} states", states.len()),
+        kept as f64 / 1e6
+    );
+}
+
+/// Megabytes that the process has.
+fn resident() -> f64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: f64 = pages.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0.0);
+    pages * 4096.0 / 1e6
 }
 
 fn now() -> chrono::DateTime<chrono::Utc> {

@@ -1,8 +1,20 @@
 //! Reports end to end: a bot.toml over real tables, run by the program as readers of several roles.
 
-use std::{fs, io::Read};
+use std::{fs, io::Read, sync::Arc};
 
 use calamine::{Data, Reader, Xlsx, open_workbook};
+
+use indexmap::IndexMap;
+use vitrina::{
+    bot::{event::With, lists::List},
+    clock::SystemClock,
+    config::project::Language,
+    report::{
+        access,
+        run::{Reports, Request},
+    },
+    run::Runtime,
+};
 
 use crate::support::project::{Ran, Sandbox};
 
@@ -224,4 +236,62 @@ fn stale_data_says_so_first() {
     std::thread::sleep(std::time::Duration::from_millis(1_200));
     let stale = told(&shop.vitrina(&["report", "sales"]).done());
     assert!(stale.starts_with("⚠️ Данные устарели: «Продажи по дням» — по состоянию на "), "{stale}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_kept_while_their_rows_stand_still_and_show_nobody_elses() {
+    let shop = shop();
+    let loaded = vitrina::config::load(shop.root(), "default", &|_| None);
+    let runtime = Runtime::open(Arc::new(loaded.project.unwrap()), Arc::new(SystemClock)).unwrap();
+    let reports = Reports::new(runtime);
+    let list = async |role: &str, region: &str| {
+        let attributes = IndexMap::from([("region".to_owned(), vec![region.to_owned()])]);
+        let reader = access::Reader { roles: vec![role.to_owned()], attributes };
+        let (language, zone) = (Language::Ru, chrono_tz::Europe::Moscow);
+        let request = Request { report: "sales".to_owned(), with: With::new(), reader, language, zone };
+        reports.list(&request, "manager").await.unwrap()
+    };
+    let titles = |list: &List| {
+        let mut titles: Vec<String> = list.values().iter().map(|one| one.value.to_string()).collect();
+        titles.sort();
+        titles
+    };
+    let all = list("executive", "").await;
+    assert_eq!(titles(&all), ["=cmd <b>", "Анна", "Пётр", "никто"]);
+    assert_eq!(all.named("продажи Петра")[0].value.to_string(), "Пётр");
+    let mine = list("regional", "mrf1").await;
+    assert_eq!(titles(&mine), ["Анна"]);
+    assert!(mine.named("продажи Петра").is_empty());
+    assert!(Arc::ptr_eq(&all, &list("executive", "").await), "it was read again");
+    shop.sqlite(
+        "data/shop.db",
+        "INSERT INTO sales (day, region, manager, money) VALUES ('2026-01-09', 'mrf2', 'Ольга', 1)",
+    );
+    assert!(Arc::ptr_eq(&all, &list("executive", "").await), "the mart stands as it stood");
+    tokio::task::block_in_place(|| shop.must(&["run", "--all"]));
+    assert!(titles(&list("executive", "").await).contains(&"Ольга".to_owned()));
+    assert_eq!(titles(&list("regional", "mrf1").await), ["Анна"]);
+}
+
+#[test]
+fn a_million_rows_go_into_a_file_and_their_top_is_shown() {
+    let shop = shop();
+    shop.sqlite(
+        "data/shop.db",
+        "CREATE TABLE calls (id INTEGER PRIMARY KEY, seconds INTEGER);
+         INSERT INTO _vitrina_columns VALUES ('calls', 'id', 'int64'), ('calls', 'seconds', 'int64');
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)
+         INSERT INTO calls SELECT i, i % 600 FROM n;",
+    );
+    let report = "\n[report.calls]\ntitle = \"Звонки\"\ntimeout = \"10m\"\nsql = \"SELECT id, seconds FROM shop.calls\"\n\
+        [[report.calls.show]]\ntable = { rows = 3, total = [\"seconds\"] }\n[[report.calls.show]]\nfile = \"csv\"\n";
+    shop.write("bot.toml", &format!("{BOT}{report}"));
+    let ran = shop.vitrina(&["report", "calls", "--out", "o"]).done();
+    assert!(told(&ran).contains("… ещё 999 997 строк"), "{}", ran.stdout);
+    // 1,666 whole rounds of 0 to 599, and 1 to 400.
+    let sum: u64 = 1_666 * (599 * 600 / 2) + 400 * 401 / 2;
+    assert!(told(&ran).replace(' ', "").contains(&sum.to_string()), "{sum}: {}", ran.stdout);
+    let csv = fs::read_dir(shop.path("o")).unwrap().map(|file| file.unwrap().path()).next().unwrap();
+    let text = fs::read_to_string(csv).unwrap();
+    assert_eq!(text.lines().count(), 1_000_001);
 }

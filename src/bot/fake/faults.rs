@@ -25,6 +25,8 @@ pub enum Harm {
     },
     /// Answered with this status and no JSON; nothing is done.
     Status(u16),
+    /// Refused as Telegram does: a code, and what it says.
+    Refused(u16, &'static str),
     /// Done, and the connection is closed before the answer.
     DropReply,
     /// Not done, and the connection is closed.

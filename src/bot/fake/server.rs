@@ -66,6 +66,10 @@ async fn call(
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (status, "<html>a gateway in between</html>").into_response()
         }
+        Some(Harm::Refused(code, said)) => {
+            refused(&shared, &method, &body, said);
+            answer(&Err(Refusal::new(code, said)))
+        }
         Some(Harm::DropRequest) => {
             refused(&shared, &method, &body, "dropped");
             broken()

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::{BASE, ORDERS, drawn, good, lines, shipped};
 use crate::{
-    config::bot::{ADMIN, AskKind, Bot, ChoiceFrom, MenuItem, RowRule, SendAt, Show},
+    config::bot::{ADMIN, AskKind, Bot, ChoiceFrom, MenuItem, RowRule, SendAt, Sent, Show},
     model::value::Value,
 };
 
@@ -260,6 +260,54 @@ fn subscriptions_and_alerts() {
         with("report = \"revenue\"\nwith = { period = \"yesterday\" }", "report = \"day\"")
     );
     assert_snapshot!("bad_cron", with("0 9 * * MON-FRI", "0 25 * * *"));
+}
+
+#[test]
+fn workbooks_by_themselves() {
+    const BOOK: (&str, &str) =
+        ("marts/book.toml", "excel = \"book.xlsx\"\n[[sheet]]\nname = \"x\"\nsql = \"SELECT 1 AS one\"\n");
+    let given = |what: &str| {
+        GOOD.replace(
+            "report = \"revenue\"\nwith = { period = \"yesterday\" }\nschedule",
+            &format!("{what}\nschedule"),
+        )
+    };
+    let right = given("workbook = \"book\"");
+    let bot: Bot = good(&[files(&right), vec![BOOK]].concat()).bot.unwrap();
+    assert_eq!(bot.subscriptions["morning"].what, Sent::Workbook("book".to_owned()));
+    assert_eq!(
+        bot.workbook_roles("book"),
+        ["executive", "regional"],
+        "those of the role, and those of the group"
+    );
+    for (what, said) in [
+        ("workbook = \"bok\"", "there is no mart `bok` that makes a workbook"),
+        ("workbook = \"book\"\nreport = \"revenue\"", "a subscription sends one thing"),
+        ("", "a subscription sends one thing"),
+        ("workbook = \"book\"\nwith = { period = \"yesterday\" }", "a workbook asks nothing"),
+    ] {
+        let wrong = given(what);
+        let told = lines(&[files(&wrong), vec![BOOK]].concat());
+        assert!(told.len() == 1 && told[0].contains(said), "{what}: {told:#?}");
+    }
+}
+
+#[test]
+fn a_model_is_reached_safely() {
+    let model = |lines: &str| told("[access]", &format!("[bot.model]\n{lines}\n[access]"));
+    for right in
+        ["https://models.example.com/v1/chat/completions", "http://127.0.0.1:8080/v1/chat/completions"]
+    {
+        assert_eq!(model(&format!("url = \"{right}\"\nname = \"m\"")), Vec::<String>::new());
+    }
+    for (wrong, said) in [
+        ("url = \"http://models.example.com\"\nname = \"m\"", "expected an https address"),
+        ("url = \"https://models.example.com\"\nname = \" \"", "the model has no name"),
+        ("url = \"https://models.example.com\"\nname = \"m\"\ntimeout = \"5m\"", "up to a minute"),
+    ] {
+        let told = model(wrong);
+        assert!(told.len() == 1 && told[0].contains(said), "{wrong}: {told:#?}");
+    }
 }
 
 #[test]

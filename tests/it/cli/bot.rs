@@ -5,7 +5,7 @@ use std::{fs::File, path::Path};
 use super::{Sandbox, shop};
 use crate::support::project::Ran;
 
-const BOT: &str = r#"
+pub(super) const BOT: &str = r#"
 [bot]
 title = "Магазин"
 [user.city]
@@ -41,7 +41,7 @@ table = { rows = 5, total = ["total"] }
 file = "csv"
 "#;
 
-fn bot() -> Sandbox {
+pub(super) fn bot() -> Sandbox {
     let shop = shop();
     shop.vitrina(&["run", "orders"]).done();
     shop.write("bot.toml", BOT);
@@ -49,7 +49,7 @@ fn bot() -> Sandbox {
 }
 
 /// What the bot says to these lines.
-fn said(shop: &Sandbox, arguments: &[&str], lines: &str) -> Ran {
+pub(super) fn said(shop: &Sandbox, arguments: &[&str], lines: &str) -> Ran {
     shop.write("lines.txt", lines);
     let mut command = shop.command(&["bot", "chat", "--language", "ru"]);
     command.args(arguments).stdin(File::open(shop.path("lines.txt")).unwrap());

@@ -9,6 +9,7 @@ mod project;
 mod terminal;
 mod testing;
 mod users;
+mod words;
 mod wrong;
 
 use crate::support::project::Sandbox;

@@ -1,6 +1,6 @@
 //! `serve`: a project by itself, from the outside.
 
-mod bot_dies;
+mod bot;
 mod firing;
 mod health;
 mod reload;

@@ -209,3 +209,18 @@ async fn a_screen_changes_in_its_place_between_text_and_picture() {
     let said: Vec<&str> = shown.iter().map(said).collect();
     assert_eq!(said, ["пять", "шесть", "семь"]);
 }
+
+#[tokio::test]
+async fn a_group_that_put_the_bot_out_is_told_to_admins_and_gets_nothing_more() {
+    use crate::state::bot::subscriptions::{Subscription, SubscriptionState};
+    let rig = Rig::start().await;
+    let own = Subscription { chat: Some(SALES), ..super::access::own(BOSS) };
+    let id = rig.records().subscribe(&own, monday()).unwrap();
+    rig.fake.set_state(SALES, ChatState::Kicked);
+    rig.says(BOSS, "не доставлено").await;
+    let stopped = rig.records().subscription(id).unwrap().unwrap();
+    assert_eq!(stopped.state, SubscriptionState::Stopped, "{stopped:?}");
+    rig.records().put_messages(&notes(SALES, 0, 2), monday()).unwrap();
+    rig.quiet().await;
+    assert!(arrived(&rig, SALES).is_empty());
+}

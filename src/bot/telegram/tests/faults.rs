@@ -6,7 +6,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::rig::{ANNA, BOSS, Rig, SOON};
-use crate::bot::telegram::{self, BotError, Parts, Webhook};
+use crate::bot::{
+    fake::{Fault, Harm},
+    telegram::{self, BotError, Parts, Webhook},
+};
 
 #[tokio::test]
 async fn forged_buttons_give_a_fresh_screen_and_never_an_action() {
@@ -114,6 +117,20 @@ async fn a_token_that_telegram_does_not_know_is_said_plainly() {
     assert!(matches!(error, BotError::WrongToken), "{error}");
     assert!(error.to_string().contains("@BotFather") && !error.to_string().contains("revoked;token"));
     assert!(!error.to_string().contains("1:revoked"));
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_while_it_is_used_is_said_plainly() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/start");
+    rig.says(BOSS, "Отчёты").await;
+    rig.quiet().await;
+    let unauthorized = Harm::Refused(401, "Unauthorized");
+    rig.fake.fault(Fault::of("getUpdates", 100, unauthorized));
+    rig.write(BOSS, "/revenue");
+    let (_stop, served) = rig.taken();
+    let error = tokio::time::timeout(SOON, served).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, BotError::WrongToken), "{error}");
 }
 
 #[tokio::test]

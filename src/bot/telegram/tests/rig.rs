@@ -52,6 +52,8 @@ many = true
 title = "Руководство"
 [roles.regional]
 title = "Регион"
+[roles.board]
+title = "Совет"
 [[menu]]
 title = "Деньги"
 items = ["revenue", "slow", "broken", "late", "wild"]
@@ -85,6 +87,10 @@ roles = ["executive"]
 command = "wild"
 sql = "SELECT 1 AS one"
 
+[report.line]
+title = "Строка"
+roles = ["board"]
+sql = "SELECT 1 AS one"
 [report.genres]
 title = "Зрители жанра"
 roles = ["executive"]
@@ -96,6 +102,10 @@ ask.genre = { kind = "choice", title = "Жанр", from = "SELECT 'x' AS genre" 
 workbook = "book"
 schedule = { cron = "0 9 * * *", wait_fresh = "1h", otherwise = "skip" }
 to = { roles = ["executive"] }
+[subscription.evening]
+report = "line"
+schedule = { cron = "0 18 * * *" }
+to = { roles = ["board"] }
 [subscription.morning]
 report = "revenue"
 schedule = { cron = "0 9 * * *" }
@@ -137,6 +147,10 @@ impl Answers for Made {
             }
             "broken" => (Outcome::Failed, Some("no such column: <money>".to_owned())),
             "late" => (Outcome::TimedOut, None),
+            "line" => {
+                let blocks = vec![Block::Text(Markup::text("Всё хорошо"))];
+                (Outcome::Done { blocks, drills: vec![] }, None)
+            }
             "wild" => (Outcome::Done { blocks: wild(), drills: vec![] }, None),
             _ => (Outcome::Done { blocks: blocks(), drills: vec![] }, None),
         };

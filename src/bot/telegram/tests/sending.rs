@@ -176,3 +176,62 @@ async fn someone_subscribes_to_a_workbook() {
     rig.says(ANNA, "Подписка остановлена").await;
     assert_eq!(own(ANNA)[0].state, SubscriptionState::Stopped);
 }
+
+#[tokio::test]
+async fn five_thousand_subscribers_are_one_question() {
+    const MANY: i64 = 5_000;
+    let mut rig = Rig::stopped().await;
+    rig.records();
+    let file = rusqlite::Connection::open(rig.state().join("records.db")).unwrap();
+    let members =
+        "WITH RECURSIVE n (i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < 10000 + ?1)
+        INSERT INTO bot_users (id, name, standing, roles, attributes, made_at, reachable)
+        SELECT i, 'Менеджер ' || i, 'member', '[\"board\"]', '{}', '2026-01-01T00:00:00.000000Z', 1 FROM n";
+    assert_eq!(file.execute(members, [MANY]).unwrap(), MANY as usize);
+    for user in 10_000..10_000 + MANY {
+        rig.fake.user(user, &format!("Менеджер {user}"), "ru");
+    }
+    rig.serve();
+    rig.knows_what_is_given().await;
+    looks().await;
+    pass(&rig, 9 * 60 + 10);
+    let last = 10_000 + MANY - 1;
+    for _ in 0..2_400 {
+        if rig.count(last, "Всё хорошо") > 0 && rig.records().waiting_after(0).unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let wrong: Vec<i64> =
+        (10_000..10_000 + MANY).filter(|user| rig.count(*user, "Всё хорошо") != 1).collect();
+    assert!(wrong.is_empty(), "{} of {MANY} did not get it once: {:?}", wrong.len(), wrong.first());
+    assert_eq!(rig.made.asked("line").len(), 1);
+}
+
+#[tokio::test]
+async fn an_access_that_expires_ends_by_itself() {
+    let rig = Rig::with_own(ANNA).await;
+    let act = crate::state::bot::users::Act {
+        at: monday(),
+        actor: "test".to_owned(),
+        act: "grant".to_owned(),
+        detail: String::new(),
+    };
+    let until = monday() + TimeDelta::hours(1);
+    let changed = rig.records().change_user::<()>(ANNA, &act, |user| {
+        user.expires = Some(until);
+        Ok(())
+    });
+    changed.unwrap().unwrap();
+    pass(&rig, 10);
+    rig.says(ANNA, "Данные за вчера").await;
+    rig.quiet().await;
+    pass(&rig, 24 * 60);
+    rig.says(ANNA, "Подписка остановлена").await;
+    rig.quiet().await;
+    assert_eq!(rig.count(ANNA, "Данные за вчера"), 1);
+    rig.write(ANNA, "/revenue");
+    rig.says(ANNA, "тем, кому открыт доступ").await;
+    rig.quiet().await;
+    assert_eq!(rig.made.asked("revenue").len(), 1, "only what was sent before");
+}

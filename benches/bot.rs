@@ -92,7 +92,9 @@ impl Bench {
         let folder = folder(&users);
         let began = Instant::now();
         let fake = Fake::start(0, TOKEN).await.expect("a port");
-        users.iter().for_each(|user| fake.user(*user, "Менеджер", "ru"));
+        for user in &users {
+            fake.user(*user, "Менеджер", "ru");
+        }
         let loaded = vitrina::config::load(folder.path(), "default", &|_| None);
         let project = Arc::new(loaded.project.unwrap_or_else(|| panic!("{:#?}", loaded.problems)));
         let runtime = Runtime::open(project, Arc::new(SystemClock)).expect("a project");
@@ -202,7 +204,7 @@ impl Bench {
         let in_order = sent.iter().all(|call| {
             let second = call.params["text"].as_str().unwrap_or_default().contains("вопрос1");
             let before = last.insert(chat(call).unwrap_or_default(), second);
-            !(before == Some(true) && !second)
+            before != Some(true) || second
         });
         let took = (sent.last().map_or(0, |call| call.at_ms) - sent.first().map_or(0, |call| call.at_ms))
             as f64

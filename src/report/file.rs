@@ -21,6 +21,7 @@ use super::{
 use crate::{
     config::{bot::FileKind, project::Language},
     connector::error::{Error, ErrorKind, Result},
+    workbook::Error as BookError,
 };
 
 /// Bytes that a place takes in one file.
@@ -176,7 +177,12 @@ impl FileJob {
                     if rows > self.limits.excel_rows {
                         return Ok(Some(Made::TooLarge(self.too_many_rows())));
                     }
-                    excel::write(&mut book, &batch)?;
+                    match excel::write(&mut book, &batch) {
+                        Err(BookError::CellTooLong { column, .. }) => {
+                            return Ok(Some(Made::TooLarge(self.cell_too_long(&column))));
+                        }
+                        written => written?,
+                    }
                 }
                 Some(Step::Finish) => break,
             }
@@ -222,6 +228,19 @@ impl FileJob {
                     "{what} is larger than can be sent: {size} MB of at most {limit} MB. Choose a shorter period or one value of a filter."
                 )
             }
+        }
+    }
+
+    fn cell_too_long(&self, column: &str) -> String {
+        let known = self.columns.iter().find(|info| info.name == column);
+        let title = known.map_or(column, |info| info.title.as_str());
+        match self.meta.language {
+            Language::Ru => format!(
+                "Файл Excel не сделан: в столбце «{title}» есть текст длиннее 32 767 знаков. Выберите другие строки или CSV."
+            ),
+            Language::En => format!(
+                "The Excel file was not made: column “{title}” has a text of more than 32,767 characters. Choose other rows, or CSV."
+            ),
         }
     }
 

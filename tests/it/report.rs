@@ -251,16 +251,16 @@ async fn lists_are_kept_while_their_rows_stand_still_and_show_nobody_elses() {
         let request = Request { report: "sales".to_owned(), with: With::new(), reader, language, zone };
         reports.list(&request, "manager").await.unwrap()
     };
-    let titles = |list: &List| {
+    let titles = |list: Arc<List>| {
         let mut titles: Vec<String> = list.values().iter().map(|one| one.value.to_string()).collect();
         titles.sort();
         titles
     };
     let all = list("executive", "").await;
-    assert_eq!(titles(&all), ["=cmd <b>", "Анна", "Пётр", "никто"]);
+    assert_eq!(titles(Arc::clone(&all)), ["=cmd <b>", "Анна", "Пётр", "никто"]);
     assert_eq!(all.named("продажи Петра")[0].value.to_string(), "Пётр");
     let mine = list("regional", "mrf1").await;
-    assert_eq!(titles(&mine), ["Анна"]);
+    assert_eq!(titles(Arc::clone(&mine)), ["Анна"]);
     assert!(mine.named("продажи Петра").is_empty());
     assert!(Arc::ptr_eq(&all, &list("executive", "").await), "it was read again");
     shop.sqlite(
@@ -269,8 +269,8 @@ async fn lists_are_kept_while_their_rows_stand_still_and_show_nobody_elses() {
     );
     assert!(Arc::ptr_eq(&all, &list("executive", "").await), "the mart stands as it stood");
     tokio::task::block_in_place(|| shop.must(&["run", "--all"]));
-    assert!(titles(&list("executive", "").await).contains(&"Ольга".to_owned()));
-    assert_eq!(titles(&list("regional", "mrf1").await), ["Анна"]);
+    assert!(titles(list("executive", "").await).contains(&"Ольга".to_owned()));
+    assert_eq!(titles(list("regional", "mrf1").await), ["Анна"]);
 }
 
 #[test]
@@ -294,4 +294,43 @@ fn a_million_rows_go_into_a_file_and_their_top_is_shown() {
     let csv = fs::read_dir(shop.path("o")).unwrap().map(|file| file.unwrap().path()).next().unwrap();
     let text = fs::read_to_string(csv).unwrap();
     assert_eq!(text.lines().count(), 1_000_001);
+}
+
+const ODD: &str = r#"
+[report.odd]
+title = "Всякое"
+sql = """
+SELECT 1 AS n, '<b>x</b> _y_ @z *w* `v`' AS name, CAST('NaN' AS DOUBLE) AS money
+UNION ALL SELECT 2, '👩‍👩‍👧 مرحبا \u202E', CAST('Infinity' AS DOUBLE)
+UNION ALL SELECT 3, NULL, NULL
+UNION ALL SELECT 4, repeat('ж', 5000000), CAST(12.5 AS DOUBLE)
+ORDER BY n
+"""
+[[report.odd.show]]
+text = "Строк {{ rows }}, {{ money | sum | number }}, {{ name | first }}, {{ name | last }}"
+[[report.odd.show]]
+chart = { kind = "bar", x = "name", y = ["money"] }
+[[report.odd.show]]
+table = { rows = 10, total = ["money"] }
+[[report.odd.show]]
+file = "excel"
+[[report.odd.show]]
+file = "csv"
+"#;
+
+#[test]
+fn cells_of_any_content_make_an_answer() {
+    let shop = shop();
+    shop.write("bot.toml", &format!("{BOT}{ODD}"));
+    let ran = shop.vitrina(&["report", "odd", "--out", "o"]).done();
+    let text = told(&ran);
+    assert!(text.contains("Строк 4, "), "{}", &text[..2_000.min(text.len())]);
+    assert!(text.contains("Файл Excel не сделан: в столбце «name» есть текст длиннее 32 767 знаков."));
+    let files = fs::read_dir(shop.path("o")).unwrap().map(|file| file.unwrap().path());
+    let csv = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "csv")).unwrap();
+    let csv = fs::read_to_string(csv).unwrap();
+    assert_eq!(csv.matches('ж').count(), 5_000_000, "a file has all of it");
+    assert!(csv.contains("<b>x</b> _y_ @z *w* `v`") && csv.contains('👧'));
+    let table = text.split("Файл Excel").next().unwrap();
+    assert!(!table.contains('\u{202e}'), "nothing turns the direction of what stands beside it");
 }

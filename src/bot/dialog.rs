@@ -10,7 +10,7 @@ use super::{
     press::Intent,
     scene::Scene,
     screen::{Block, Button, Markup, Screen},
-    token,
+    subscribe, token,
     view::{self, View},
 };
 use crate::config::bot::{Ask, Bot};
@@ -166,6 +166,15 @@ impl Step<'_> {
     /// Words: the answer to the question at hand; else a question in words, but not in a group, where people talk to each other.
     fn text(&mut self, text: &str) {
         let spot = self.state.trail.last().cloned();
+        if let Some(Spot::Subscribe(_)) = spot {
+            return match subscribe::typed(&self.scene, text) {
+                Some(cron) => self.send_at(cron, Place::New),
+                None => {
+                    self.note = Some(self.scene.words.get("wrong_time").to_owned());
+                    self.show(Place::New);
+                }
+            };
+        }
         let Some(Spot::Ask { call, name, draft }) = spot else {
             if self.scene.viewer.chat == self.scene.viewer.user {
                 self.understand(text);

@@ -111,7 +111,7 @@ impl Step<'_> {
                     self.enter(Spot::Subscribe(call), Place::Same);
                 }
             }
-            Intent::SendAt(cron) => self.send_at(cron),
+            Intent::SendAt(cron) => self.send_at(cron, Place::Same),
             Intent::Request => self.enter(Spot::Request, Place::Same),
             Intent::Give(given) => self.give(given),
             of_question => self.press_in_question(of_question),
@@ -228,17 +228,18 @@ impl Step<'_> {
         self.redraw();
     }
 
-    fn send_at(&mut self, cron: String) {
-        let Some(Spot::Subscribe(call)) = self.state.trail.pop() else { return self.show(Place::Same) };
-        let when = subscribe::name(&self.scene, &cron).unwrap_or_default();
-        let text = self.scene.words.fill("subscribed", &[("when", when)]);
+    /// Keeps sending the report at hand.
+    pub(super) fn send_at(&mut self, cron: String, place: Place) {
+        let Some(Spot::Subscribe(call)) = self.state.trail.pop() else { return self.show(place) };
+        let when = subscribe::told(&cron, self.scene.language());
+        let text = self.scene.words.fill("subscribed", &[("when", &when)]);
         let with =
             self.scene.report(&call.report).map(|report| call::complete(&self.scene, report, &call.with));
         if let Some(Ok(with)) = with {
             self.actions.push(Action::Subscribe { report: call.report, with, cron });
             self.note = Some(text);
         }
-        self.show(Place::Same);
+        self.show(place);
     }
 }
 

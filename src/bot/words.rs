@@ -11,7 +11,7 @@ use crate::{
 pub type Pair = (&'static str, &'static str);
 
 /// Every text by its key.
-pub const KEYS: [(&str, Pair); 82] = [
+pub const KEYS: [(&str, Pair); 83] = [
     ("home", ("🏠 В начало", "🏠 Home")),
     ("back", ("‹ Назад", "‹ Back")),
     ("page_previous", ("◂ Страница {page}", "◂ Page {page}")),
@@ -217,7 +217,20 @@ pub const KEYS: [(&str, Pair); 82] = [
     ("wrong_big", ("Это больше {most}.", "That is more than {most}.")),
     ("wrong_text", ("Не больше {count} знаков.", "No more than {count} characters.")),
     ("subscribe", ("🔔 Присылать", "🔔 Send it to me")),
-    ("subscribe_when", ("Когда присылать этот отчёт?", "When shall this report be sent?")),
+    (
+        "subscribe_when",
+        (
+            "Когда присылать этот отчёт? Выберите или напишите время: «10:30» или cron «30 10 * * MON-FRI».",
+            "When shall this report be sent? Choose, or type a time: “10:30”, or cron “30 10 * * MON-FRI”.",
+        ),
+    ),
+    (
+        "wrong_time",
+        (
+            "Такого времени нет. Напишите «10:30» или cron, не чаще раза в час: «30 10 * * MON-FRI».",
+            "That is no time. Type “10:30”, or cron, once an hour at most: “30 10 * * MON-FRI”.",
+        ),
+    ),
     ("subscribed", ("Готово, буду присылать: {when}.", "Done. It will be sent {when}.")),
     (
         "help",

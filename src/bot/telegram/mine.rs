@@ -13,7 +13,7 @@ use crate::{
         access, dates, due,
         event::{Viewer, With},
         screen::Markup,
-        subscribe::TIMES,
+        subscribe::{self, TIMES},
         words::pick,
     },
     config::bot::Sent,
@@ -196,9 +196,7 @@ pub(super) fn subscribe(
 fn title(office: &Office, viewer: &Viewer, one: &Subscription) -> String {
     let setting = office.setting();
     let title = setting.title(&Sent::read(&one.report), viewer.language).unwrap_or(one.report.clone());
-    let at = due::timing(&one.cron, &one.zone)
-        .map(|timing| crate::schedule::describe(&timing))
-        .unwrap_or_default();
+    let at = subscribe::told(&one.cron, viewer.language);
     let place =
         if one.chat == one.owner { String::new() } else { format!(" → {}", one.chat.unwrap_or_default()) };
     format!("{title}{place} · {at}")

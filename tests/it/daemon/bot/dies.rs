@@ -11,14 +11,14 @@ use crate::{crash::points, daemon::serving::PATIENCE};
 use rand::Rng;
 
 /// What each of them asks, one thing behind the other.
-const QUESTIONS: u32 = 4;
+const QUESTIONS: u32 = 5;
 
 impl Scene {
-    /// Everyone asks something that is answered by a message of its own: numbered, so that order and doubles are seen.
-    fn ask(&self) {
+    /// These people ask something that is answered by a message of its own: numbered, so that order and doubles are seen.
+    fn ask(&self, people: &[i64]) {
         for question in 0..QUESTIONS {
-            for id in PEOPLE {
-                self.fake.write(id, id, &format!("/find вопрос{question}"));
+            for id in people {
+                self.fake.write(*id, *id, &format!("/find вопрос{question}"));
             }
         }
     }
@@ -30,17 +30,17 @@ impl Scene {
         asked.map(|(question, _)| question.parse().unwrap()).collect()
     }
 
-    /// What was answered in every chat: each question in its order; gives how many answers came twice.
-    fn doubles(&self) -> usize {
-        let of_chat = |chat: i64| {
-            let mut answered = self.answered(chat);
+    /// What these people were answered: each question in its order; gives how many answers came twice.
+    fn doubles(&self, people: &[i64]) -> usize {
+        let of_chat = |chat: &i64| {
+            let mut answered = self.answered(*chat);
             let all = answered.len();
             answered.dedup();
             let expected: Vec<u32> = (0..QUESTIONS).collect();
-            assert_eq!(answered, expected, "chat {chat}: {:#?}", self.said(chat));
+            assert_eq!(answered, expected, "chat {chat}: {:#?}", self.said(*chat));
             all - answered.len()
         };
-        PEOPLE.into_iter().map(of_chat).sum()
+        people.iter().map(of_chat).sum()
     }
 }
 
@@ -56,7 +56,9 @@ async fn death_at_any_point_of_a_message_loses_nothing_and_keeps_the_order() {
         for pass in [1, 4] {
             let scene = Scene::new().await;
             let mut dying = scene.serve(Some(&format!("{point}:{pass}")));
-            scene.ask();
+            // One chat has one message on its way at a time, so it is known how often it comes.
+            let people = &PEOPLE[..1];
+            scene.ask(people);
             let begun = Instant::now();
             while !dying.has_ended() {
                 assert!(begun.elapsed() < PATIENCE, "it did not die at {point}:{pass}\n{}", dying.log());
@@ -65,8 +67,14 @@ async fn death_at_any_point_of_a_message_loses_nothing_and_keeps_the_order() {
             drop(dying);
             let serving = scene.serve(None);
             scene.quiet(&serving);
-            let doubles = scene.doubles();
-            assert_eq!(doubles, usize::from(point == DOUBLES), "{point}:{pass}");
+            let expected = match point.as_str() {
+                DOUBLES => 1..=1,
+                // An answer may be on its way while the next question is heard.
+                "bot.step.before" | "bot.step.after" => 0..=1,
+                _ => 0..=0,
+            };
+            let doubles = scene.doubles(people);
+            assert!(expected.contains(&doubles), "{point}:{pass}: {doubles} came twice");
             serving.stop().done();
         }
     }
@@ -114,7 +122,7 @@ async fn death_between_an_edit_and_its_record_doubles_nothing() {
 async fn death_at_any_moment_loses_no_message_and_keeps_the_order() {
     const DEATHS: usize = 4;
     let scene = Scene::new().await;
-    scene.ask();
+    scene.ask(&PEOPLE);
     for _ in 0..DEATHS {
         let serving = scene.serve(None);
         std::thread::sleep(Duration::from_millis(rand::rng().random_range(0..900)));
@@ -123,7 +131,7 @@ async fn death_at_any_moment_loses_no_message_and_keeps_the_order() {
     let serving = scene.serve(None);
     scene.quiet(&serving);
     // One message at a time is on its way to a chat.
-    let doubles = scene.doubles();
+    let doubles = scene.doubles(&PEOPLE);
     assert!(doubles <= DEATHS * PEOPLE.len(), "{doubles} came twice");
     serving.stop().done();
 }

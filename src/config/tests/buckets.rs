@@ -2,7 +2,7 @@
 
 use super::{BASE, ORDERS, lines};
 
-/// What is said of a warehouse with these keys in place of its folder; they begin at line 27.
+/// What is said of a warehouse with these keys in place of its folder; they begin at line 25.
 fn told(keys: &str) -> Vec<String> {
     let project = BASE.replace("path = \"warehouse\"", keys);
     lines(&[("vitrina.toml", &project), ("pipelines/p.toml", ORDERS)])
@@ -31,27 +31,27 @@ fn bad_ones() {
     for (keys, expected) in [
         (
             "path = \"s3://\"",
-            "27:8: error[bad-path]: connection `warehouse`: it names no bucket (write it as `s3://bucket/prefix`)",
+            "25:8: error[bad-path]: connection `warehouse`: it names no bucket (write it as `s3://bucket/prefix`)",
         ),
         (
             "path = \"s3a://lake\"",
-            "27:8: error[bad-path]: connection `warehouse`: no object store is named `s3a://` (did you mean `s3://`?)",
+            "25:8: error[bad-path]: connection `warehouse`: no object store is named `s3a://` (did you mean `s3://`?)",
         ),
         (
             "path = \"s3://lake\"\naccount_key = { env = \"A\" }",
-            "28:1: error[misplaced-key]: connection `warehouse`: `account_key` is a key of Azure Blob Storage, and `path` is in S3 (did you mean `secret_access_key`?)",
+            "26:1: error[misplaced-key]: connection `warehouse`: `account_key` is a key of Azure Blob Storage, and `path` is in S3 (did you mean `secret_access_key`?)",
         ),
         (
             "path = \"lake\"\nendpoint = \"https://h\"",
-            "28:1: error[misplaced-key]: connection `warehouse`: `endpoint` is a key of object stores, and `path` is a folder (leave it out, or name a bucket: `path = \"s3://bucket/prefix\"`)",
+            "26:1: error[misplaced-key]: connection `warehouse`: `endpoint` is a key of object stores, and `path` is a folder (leave it out, or name a bucket: `path = \"s3://bucket/prefix\"`)",
         ),
         (
             "path = \"s3://lake\"\nendpoint = \"http://minio:9000\"",
-            "28:12: error[plain-http]: connection `warehouse`: `endpoint` would be spoken to without TLS (write `https://`; where the way there is safe, `allow_http = true`)",
+            "26:12: error[plain-http]: connection `warehouse`: `endpoint` would be spoken to without TLS (write `https://`; where the way there is safe, `allow_http = true`)",
         ),
         (
             "path = \"s3://lake\"\nacces_key_id = { env = \"A\" }",
-            "28:1: error[unknown-key]: unknown key `acces_key_id` in [connections.warehouse] (did you mean `access_key_id`?)",
+            "26:1: error[unknown-key]: unknown key `acces_key_id` in [connections.warehouse] (did you mean `access_key_id`?)",
         ),
         ("path = \"az://lake\"", "error[missing-key]: connection `warehouse`: it needs `account`"),
         (

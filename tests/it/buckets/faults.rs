@@ -133,7 +133,7 @@ async fn answers_of_servers_that_fail() {
 async fn sql_error(connection: &std::sync::Arc<dyn vitrina::connector::connection::Connection>) -> Error {
     let engine = datafusion::execution::context::SessionContext::new();
     engine.register_catalog("place", connection.catalog());
-    engine.sql("SELECT id FROM place.public.t").await.err().expect("it cannot be planned").into()
+    engine.sql("SELECT id FROM place.public.t").await.map(drop).expect_err("it cannot be planned").into()
 }
 
 /// Data files fail while rows are read: of the store's kind, not of the SQL's.

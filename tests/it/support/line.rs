@@ -84,7 +84,7 @@ fn serve(
 
 /// One request, whole.
 fn request_of(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
-    let (mut request, mut part) = (vec![], [0; 64 << 10]);
+    let (mut request, mut part) = (vec![], vec![0; 64 << 10]);
     loop {
         let count = client.read(&mut part)?;
         if count == 0 {

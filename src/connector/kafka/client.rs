@@ -39,9 +39,6 @@ use crate::{
 /// How long a question to the cluster may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(15);
 
-/// How long a transaction may be open before the cluster ends it.
-pub(super) const TRANSACTION: Duration = Duration::from_secs(60);
-
 /// Messages on their way to the cluster, at most: a sink that is slower than its source holds the source back.
 const QUEUED_MESSAGES: &str = "100000";
 const QUEUED_KILOBYTES: &str = "32768";
@@ -183,7 +180,7 @@ impl Cluster {
         let mut settings = self.settings()?;
         settings
             .set("transactional.id", transactional_id)
-            .set("transaction.timeout.ms", TRANSACTION.as_millis().to_string())
+            .set("transaction.timeout.ms", self.config.transaction().as_millis().to_string())
             // As Java's clients choose a partition, so that rows of one key lie together whoever wrote them.
             .set("partitioner", "murmur2_random")
             .set("compression.type", "lz4")

@@ -1,6 +1,6 @@
 //! What users write about a Kafka cluster.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ pub struct Config {
     pub prefix: String,
     /// Where the schemas of messages are, for `format = "avro"` and `format = "protobuf"`.
     pub registry: Option<Registry>,
+    /// How long the cluster lets one of our transactions stand open, at least a second; `"60s"` unless told. A slice must be there within two thirds of it. Brokers refuse
+    /// more than their `transaction.max.timeout.ms`.
+    pub transaction_timeout: Option<Span>,
 }
 
 /// A schema registry that answers as Confluent's does.
@@ -328,7 +331,16 @@ impl std::fmt::Display for Format {
     }
 }
 
+/// What `transaction_timeout` is unless told, and at least.
+const TRANSACTION: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(1));
+
 impl Config {
+    /// How long a transaction may be open before the cluster ends it.
+    pub(super) fn transaction(&self) -> Duration {
+        let (usual, least) = TRANSACTION;
+        self.transaction_timeout.map_or(usual, Span::get).max(least)
+    }
+
     /// What a topic can promise as a source.
     pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
         if spec.whole {

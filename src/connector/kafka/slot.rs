@@ -16,7 +16,7 @@ use rdkafka::{
 };
 
 use super::{
-    client::{ANSWER, Cluster, Isolation, Producer, TRANSACTION, lock},
+    client::{ANSWER, Cluster, Isolation, Producer, lock},
     config::{Config, Security},
     error::{failed, of_code},
     ledger::{self, Entries, Entry, SLOTS},
@@ -27,14 +27,11 @@ use crate::{
     failpoint,
 };
 
-/// How long sending the messages of a transaction may take, well under [`TRANSACTION`].
-const SENDING: Duration = Duration::from_secs(40);
-
 /// How long messages may be on their way before it is asked what became of them.
 const FLUSH: Duration = Duration::from_millis(200);
 
-/// How long an owner that was cut off may take to be shut out: the cluster ends its transaction, at the latest by its time-out.
-const CLAIMING: Duration = Duration::from_secs(75);
+/// How long the cluster may take to shut out an owner that was cut off, beyond the time-out of its transaction.
+const SHUTTING_OUT: Duration = Duration::from_secs(15);
 
 /// How long a commit waits until readers see it; it holds all the same.
 const SEEN: Duration = Duration::from_secs(5);
@@ -118,17 +115,17 @@ impl Slot {
     fn own(&mut self, cluster: &Cluster) -> Result<&mut Owned> {
         if self.owned.is_none() {
             let producer = cluster.producer(&self.id)?;
-            let begun = Instant::now();
+            let (begun, patience) = (Instant::now(), cluster.config.transaction() + SHUTTING_OUT);
             while let Err(error) = producer.init_transactions(ANSWER) {
                 let again = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
-                if !again || begun.elapsed() > CLAIMING {
+                if !again || begun.elapsed() > patience {
                     // What the client logged waits to be taken in.
                     producer.poll(Duration::from_millis(100));
                     let what = format!("cannot begin to write into {}", cluster.shown());
                     return Err(failed_transaction(cluster, &producer, &what, &error));
                 }
             }
-            let entries = ledger::settled(cluster, self.number, CLAIMING)?;
+            let entries = ledger::settled(cluster, self.number, patience)?;
             self.owned = Some(Owned { producer, entries });
         }
         self.owned.as_mut().ok_or_else(|| Error::new(ErrorKind::Internal, "a slot without owner"))
@@ -198,7 +195,7 @@ impl Transaction<'_> {
     }
 
     fn fill(&self, entry: &Entry, send: impl FnOnce(&Sender<'_>) -> Result<()>) -> Result<()> {
-        let sender = Sender { transaction: self, until: Instant::now() + SENDING };
+        let sender = Sender { transaction: self, until: Instant::now() + self.sending() };
         send(&sender)?;
         failpoint::pass("kafka.commit.rows");
         let topic = self.cluster.records();
@@ -276,14 +273,20 @@ impl Transaction<'_> {
         failed_transaction(self.cluster, self.producer, &format!("{doing} {}", self.cluster.shown()), error)
     }
 
+    /// How long sending its messages may take, well under its time-out.
+    fn sending(&self) -> Duration {
+        self.cluster.config.transaction() * 2 / 3
+    }
+
     fn slow(&self) -> Error {
         let message = format!(
             "{} takes rows too slowly: a slice must be there within {} s, before its transaction's {} s are over",
             self.cluster.shown(),
-            SENDING.as_secs(),
-            TRANSACTION.as_secs(),
+            self.sending().as_secs(),
+            self.cluster.config.transaction().as_secs(),
         );
-        Error::new(ErrorKind::Timeout, message).hint("make the slices smaller")
+        Error::new(ErrorKind::Timeout, message)
+            .hint("make the slices smaller, or raise `transaction_timeout` of the connection")
     }
 }
 

@@ -21,7 +21,8 @@ use super::{read_all, whole};
 use crate::{
     contract::writing::{stage, target_through},
     support::{
-        clickhouse::{OwnServer, Place, config, open, setting},
+        clickhouse::{Place, config, open, setting},
+        own::Own,
         proxy::Proxy,
         rows::{people, sorted_text},
         specs::{self, attempt, track, unit},
@@ -206,8 +207,8 @@ async fn an_answer_cut_short_is_no_short_answer() {
 /// A server that is killed in the middle of writing: what was committed is there once, and it goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_loses_nothing() {
-    let mut server = OwnServer::start();
-    let place = Place::on(server.config());
+    let server = Own::clickhouse();
+    let place = Place::on(server.as_clickhouse());
     let connection = place.open();
     write(&connection, "t", 1, &people(1..=100)).await.unwrap();
     let sink = connection.sink(&specs::sink("t", Mode::Append)).await.unwrap();
@@ -217,13 +218,13 @@ async fn a_killed_server_loses_nothing() {
     server.kill();
     let error = staged.commit().await.unwrap_err();
     assert!(error.kind.policy().retry, "{error}");
-    server.restart();
+    server.start();
     let sink: Arc<dyn Sink> = place.open().sink(&specs::sink("t", Mode::Append)).await.unwrap();
     sink.recover(&track("mrf1")).await.unwrap();
     assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 1);
     write(&place.open(), "t", 2, &rows).await.unwrap();
     server.kill();
-    server.restart();
+    server.start();
     assert_eq!(target_through(place.open().as_ref(), "t").await, Some(sorted_text(&people(1..=200))));
     assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 2);
 }

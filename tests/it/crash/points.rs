@@ -7,7 +7,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::site::{Pair, Place, Site};
+use super::{
+    places::{Pair, Place},
+    site::Site,
+};
 
 /// What `abort` kills with.
 const SIGABRT: i32 = 6;

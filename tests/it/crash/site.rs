@@ -1,116 +1,22 @@
 //! A small project in a folder of its own, and the program run over it.
 
-use std::{
-    fmt::{self, Write as _},
-    process::Command,
-};
+use std::{collections::BTreeSet, fmt::Write as _, process::Command, thread, time::Duration};
 
 use calamine::{DataType, Reader, Xlsx};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::support::{
-    clickhouse::Place as Database, kafka::Cluster, postgres::Place as Schema, project::Sandbox,
-};
-
-/// A kind of place that rows come from and go to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Sqlite,
-    Delta,
-    /// The same tables in a bucket.
-    Bucket,
-    Postgres,
-    /// The same server, by the statements of Greenplum.
-    Greenplum,
-    Kafka,
-    Clickhouse,
-}
-
-/// The way of a project's rows: from the bot's own database, or by a place of another kind, into the warehouse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pair {
-    pub(super) from: Place,
-    pub(super) into: Place,
-}
-
-impl Place {
-    /// Those that are played with every other one; tables in a bucket differ from others of theirs by what keeps them, not by who reads or fills them.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Sqlite, Self::Delta, Self::Postgres, Self::Greenplum, Self::Kafka, Self::Clickhouse];
-
-    /// As a pair names it: a connection's `kind`, but for buckets.
-    pub(super) fn kind(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Delta => "delta",
-            Self::Bucket => "s3",
-            Self::Postgres => "postgres",
-            Self::Greenplum => "greenplum",
-            Self::Kafka => "kafka",
-            Self::Clickhouse => "clickhouse",
-        }
-    }
-}
-
-impl fmt::Display for Pair {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} → {}", self.from.kind(), self.into.kind())
-    }
-}
-
-/// What the servers keep for a project, gone with it.
-struct Servers {
-    postgres: Option<Schema>,
-    greenplum: Option<Schema>,
-    cluster: Option<Cluster>,
-    database: Option<Database>,
-    /// In the bucket.
-    folder: String,
-}
-
-impl Servers {
-    fn of(pair: Pair) -> Self {
-        let needs = |place: Place| pair.from == place || pair.into == place;
-        Self {
-            postgres: needs(Place::Postgres).then(Schema::new),
-            greenplum: needs(Place::Greenplum).then(Schema::new),
-            cluster: needs(Place::Kafka).then(Cluster::new),
-            database: needs(Place::Clickhouse).then(Database::new),
-            folder: format!("crash-{}", uuid::Uuid::new_v4().simple()),
-        }
-    }
-
-    /// The keys of a connection to a place, whose files have this name.
-    fn connection(&self, place: Place, name: &str) -> String {
-        match place {
-            Place::Sqlite => format!("kind = \"sqlite\"\npath = \"{name}.db\""),
-            Place::Delta => format!("kind = \"delta\"\npath = \"{name}\""),
-            Place::Bucket => BUCKET.replace("FOLDER", &format!("{}/{name}", self.folder)),
-            Place::Postgres => {
-                let schema = self.postgres.as_ref().expect("a schema was made");
-                POSTGRES.replace("SCHEMA", &schema.schema)
-            }
-            Place::Greenplum => {
-                let schema = self.greenplum.as_ref().expect("a schema was made");
-                POSTGRES.replace("SCHEMA", &schema.schema).replace("\"postgres\"", "\"greenplum\"")
-            }
-            Place::Kafka => {
-                let cluster = self.cluster.as_ref().expect("a cluster was reached");
-                let (brokers, prefix) = (cluster.config().brokers, &cluster.prefix);
-                format!("kind = \"kafka\"\nbrokers = {brokers:?}\nprefix = {prefix:?}")
-            }
-            Place::Clickhouse => {
-                let database = self.database.as_ref().expect("a database was made");
-                CLICKHOUSE.replace("DATABASE", &database.config.database)
-            }
-        }
-    }
-}
+use super::places::{Lane, Pair, Place, Servers};
+use crate::support::project::Sandbox;
 
 /// A project: a bot's database → a warehouse, a mart over the warehouse, a workbook over the mart.
 pub(super) struct Site {
+    pub(super) pair: Pair,
     pub(super) sandbox: Sandbox,
+    /// Another folder of the same project, with a state of its own, over the same places.
+    rival: Option<Sandbox>,
+    /// The project's files.
+    files: Vec<(&'static str, String)>,
     /// The table of events in the warehouse, as SQL names it.
     events: &'static str,
     /// Where the tables lie that are made from others.
@@ -121,47 +27,46 @@ pub(super) struct Site {
 /// Every seventh amount is a word: a bad row.
 const BAD_EVERY: i64 = 7;
 
+/// Runs that may fail because the world still does, before one has to end well.
+const TRIES: usize = 5;
+
 impl Site {
-    /// A project whose source has no rows yet.
+    /// A project whose source has no rows yet, on the servers of scripts/services.
     pub(super) fn new(pair: Pair) -> Self {
-        let servers = Servers::of(pair);
-        let mut project =
-            format!("{PROJECT}\n[connections.warehouse]\n{}\n", servers.connection(pair.into, "warehouse"));
+        Self::on(pair, None)
+    }
+
+    /// The same, on the servers of a lane.
+    pub(super) fn on(pair: Pair, lane: Option<&Lane>) -> Self {
+        let servers = Servers::of(pair, lane);
+        let sandbox = Sandbox::new(&[]);
+        let root = sandbox.root().to_str().unwrap().to_owned();
         // Topics are only appended to, and have names of Latin letters.
-        let (table, events, marts) = if pair.into == Place::Kafka {
-            project.push_str("\n[connections.local]\nkind = \"sqlite\"\npath = \"local.db\"\n");
-            ("moved", "warehouse.moved", "local")
-        } else {
-            ("События", "warehouse.\"События\"", "warehouse")
+        let (table, events, marts) = match pair.into {
+            Place::Kafka => ("moved", "warehouse.moved", "local"),
+            _ => ("События", "warehouse.\"События\"", "warehouse"),
         };
-        let mut pipeline = PIPELINE.replace("TABLE", table);
-        if pair.from != Place::Sqlite {
-            let _ = writeln!(project, "\n[connections.stream]\n{}", servers.connection(pair.from, "stream"));
-            let by_cursor = matches!(pair.from, Place::Postgres | Place::Greenplum | Place::Clickhouse);
-            let cursor = if by_cursor { CURSOR } else { "" };
-            pipeline = pipeline.replace(FROM_BOT, &format!("{FROM_STREAM}{cursor}"));
-        }
-        let (renewed, merged) = (RENEWED.replace("MARTS", marts), MERGED.replace("MARTS", marts));
-        let totals = MART.replace("EVENTS", events).replace("MARTS", marts);
-        let sandbox = Sandbox::new(&[
-            ("vitrina.toml", &project),
-            ("pipelines/события.toml", &pipeline),
-            ("pipelines/renewed.toml", &renewed),
-            ("pipelines/merged.toml", &merged),
-            ("marts/totals.toml", &totals),
-            ("marts/daily.toml", &daily(events, marts)),
-            ("marts/book.toml", WORKBOOK),
-        ]);
-        if pair.from != Place::Sqlite {
-            sandbox.write("pipelines/to_stream.toml", TO_STREAM);
-        }
+        let files = vec![
+            ("vitrina.toml", project(pair, &servers, &root)),
+            ("pipelines/события.toml", pipeline(pair.from).replace("TABLE", table)),
+            ("pipelines/renewed.toml", RENEWED.replace("MARTS", marts)),
+            ("pipelines/merged.toml", MERGED.replace("MARTS", marts)),
+            ("marts/totals.toml", MART.replace("EVENTS", events).replace("MARTS", marts)),
+            ("marts/daily.toml", daily(events, marts)),
+            ("marts/book.toml", WORKBOOK.to_owned()),
+            ("pipelines/to_stream.toml", TO_STREAM.to_owned()),
+        ];
+        let direct = pair.from == Place::Sqlite;
+        let files: Vec<_> =
+            files.into_iter().filter(|(path, _)| !direct || !path.ends_with("to_stream.toml")).collect();
+        write(&sandbox, &files);
         sandbox.sqlite(
             "bot.db",
             "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, amount TEXT);
              CREATE TABLE tariffs (code TEXT PRIMARY KEY, price INTEGER);
              INSERT INTO tariffs VALUES ('интернет', 500), ('ТВ', 300);",
         );
-        Self { sandbox, events, marts, _servers: servers }
+        Self { pair, sandbox, rival: None, files, events, marts, _servers: servers }
     }
 
     /// A bot's own connection to its database.
@@ -181,18 +86,37 @@ impl Site {
         self.sandbox.command(arguments)
     }
 
+    /// What may run beside a run of this project from another folder: everything, but into ClickHouse only what is appended, as that sink assumes.
+    pub(super) fn rival(&mut self) -> Command {
+        let rival = self.rival.get_or_insert_with(|| Sandbox::new(&[]));
+        write(rival, &self.files);
+        match (self.pair.into, self.pair.from) {
+            (Place::Clickhouse, Place::Sqlite) => rival.command(&["run", "события"]),
+            (Place::Clickhouse, _) => rival.command(&["run", "to_stream", "события"]),
+            _ => rival.command(&["run", "--all"]),
+        }
+    }
+
     /// Runs everything to its end.
     pub(super) fn run_all(&self) {
         self.sandbox.must(&["run", "--all"]);
     }
 
+    /// Runs everything until it ends well; a server that comes back may need a moment.
+    pub(super) fn settle(&self) {
+        for _ in 0..TRIES {
+            if self.sandbox.vitrina(&["run", "--all"]).code == Some(0) {
+                return;
+            }
+            thread::sleep(Duration::from_secs(2));
+        }
+        self.run_all();
+    }
+
     /// Rows equal the source once each, dead letters its bad rows once each; the mart and the workbook agree.
     pub(super) fn check(&self) {
         let (good, bad) = self.expected();
-        let found = self.found();
-        let distinct = found.iter().map(|(id, _, _)| id).collect::<std::collections::BTreeSet<_>>().len();
-        assert_eq!((found.len(), distinct), (good.len(), good.len()), "rows in the target, distinct ones");
-        assert_eq!(found, good);
+        self.compare(&good);
         assert_eq!(self.dead_letters(), bad, "dead letters");
         assert_eq!(self.sandbox.number(&format!("SELECT count(*) AS n FROM {}.tariffs", self.marts)), 2);
         assert_eq!(self.sandbox.number(&format!("SELECT sum(price) AS n FROM {}.prices", self.marts)), 800);
@@ -215,6 +139,20 @@ impl Site {
         assert!(numbers.any(|number| (number - count).abs() < 0.5), "the workbook shows another count");
     }
 
+    /// Every good row of the source is in the target, once; gives their number.
+    pub(super) fn check_rows(&self) -> usize {
+        let (good, _) = self.expected();
+        self.compare(&good);
+        good.len()
+    }
+
+    fn compare(&self, good: &[(i64, String, String)]) {
+        let found = self.found();
+        let distinct = found.iter().map(|(id, _, _)| id).collect::<BTreeSet<_>>().len();
+        assert_eq!((found.len(), distinct), (good.len(), good.len()), "rows in the target, distinct ones");
+        assert!(found == good, "the rows in the target are others");
+    }
+
     /// What is in the target.
     pub(super) fn found(&self) -> Vec<(i64, String, String)> {
         let events = self.events;
@@ -232,10 +170,11 @@ impl Site {
         (good, bad.into_iter().map(|(id, _, _)| id).collect())
     }
 
+    /// Those of both folders: bad rows lie where the run was that committed their slice.
     fn dead_letters(&self) -> Vec<i64> {
-        let letters = self.sandbox.dead_letters("события");
-        let mut ids: Vec<i64> =
-            letters.iter().map(|letter| letter["row"]["id"].as_i64().expect("an id")).collect();
+        let folders = [&self.sandbox].into_iter().chain(&self.rival);
+        let letters = folders.flat_map(|folder| folder.dead_letters("события"));
+        let mut ids: Vec<i64> = letters.map(|letter| letter["row"]["id"].as_i64().expect("an id")).collect();
         ids.sort_unstable();
         ids
     }
@@ -262,6 +201,38 @@ fn event(row: &Value) -> (i64, String, String) {
     (row["id"].as_i64().expect("an id"), text("name"), text("amount"))
 }
 
+fn write(sandbox: &Sandbox, files: &[(&str, String)]) {
+    for (path, text) in files {
+        sandbox.write(path, text);
+    }
+}
+
+/// Files of places lie below `root`, whichever folder the project is in.
+fn project(pair: Pair, servers: &Servers, root: &str) -> String {
+    let mut text = PROJECT.replace("ROOT", root);
+    let mut add = |name: &str, place: Place| {
+        let keys = servers.connection(place, name, root);
+        let _ = writeln!(text, "\n[connections.{name}]\n{keys}");
+    };
+    add("warehouse", pair.into);
+    if pair.into == Place::Kafka {
+        add("local", Place::Sqlite);
+    }
+    if pair.from != Place::Sqlite {
+        add("stream", pair.from);
+    }
+    text
+}
+
+fn pipeline(from: Place) -> String {
+    let by_cursor = matches!(from, Place::Postgres | Place::Greenplum | Place::Clickhouse);
+    let cursor = if by_cursor { CURSOR } else { "" };
+    match from {
+        Place::Sqlite => PIPELINE.to_owned(),
+        _ => PIPELINE.replace(FROM_BOT, &format!("{FROM_STREAM}{cursor}")),
+    }
+}
+
 const PROJECT: &str = r#"
 [project]
 name = "crash"
@@ -271,31 +242,13 @@ language = "ru"
 [daemon]
 state = "state"
 
+[defaults.pipeline]
+retry = { attempts = 9, wait = "300ms", timeout = "5m" }
+
 [connections.bot]
 kind = "sqlite"
-path = "bot.db"
+path = "ROOT/bot.db"
 "#;
-
-const POSTGRES: &str = r#"kind = "postgres"
-host = { env = "VITRINA_POSTGRES_HOST" }
-port = { env = "VITRINA_POSTGRES_PORT" }
-database = { env = "VITRINA_POSTGRES_DATABASE" }
-user = { env = "VITRINA_POSTGRES_USER" }
-password = { env = "VITRINA_POSTGRES_PASSWORD" }
-schema = 'SCHEMA'"#;
-
-const BUCKET: &str = r#"kind = "delta"
-path = "s3://vitrina/FOLDER"
-endpoint = { env = "VITRINA_S3_ENDPOINT" }
-allow_http = true
-access_key_id = { env = "VITRINA_S3_ACCESS_KEY_ID" }
-secret_access_key = { env = "VITRINA_S3_SECRET_ACCESS_KEY" }"#;
-
-const CLICKHOUSE: &str = r#"kind = "clickhouse"
-url = { env = "VITRINA_CLICKHOUSE_URL" }
-user = { env = "VITRINA_CLICKHOUSE_USER" }
-password = { env = "VITRINA_CLICKHOUSE_PASSWORD" }
-database = 'DATABASE'"#;
 
 const PIPELINE: &str = r#"
 slice = { rows = 20 }
@@ -367,6 +320,7 @@ key = ["code"]
 "#;
 
 const MART: &str = r#"
+retry = { attempts = 9, wait = "300ms", timeout = "5m" }
 sql = '''SELECT count(*) AS events, CAST(coalesce(sum(amount), 0) AS DECIMAL(18, 2)) AS amount FROM EVENTS'''
 
 [sink]
@@ -386,6 +340,7 @@ fn daily(events: &str, marts: &str) -> String {
 }
 
 const DAILY: &str = r#"
+retry = { attempts = 9, wait = "300ms", timeout = "5m" }
 sql = '''
 SELECT dt, count(*) AS events FROM (SELECT CASE DAYS END AS dt FROM EVENTS) AS e
 WHERE dt >= :window.from AND dt < :window.until GROUP BY dt
@@ -405,6 +360,7 @@ unique = ["dt"]
 "#;
 
 const WORKBOOK: &str = r#"
+retry = { attempts = 9, wait = "300ms", timeout = "5m" }
 excel = "book.xlsx"
 
 [[sheet]]

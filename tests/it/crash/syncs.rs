@@ -3,7 +3,10 @@
 
 use std::process::Command;
 
-use super::site::{Pair, Place, Site};
+use super::{
+    places::{Pair, Place},
+    site::Site,
+};
 use crate::support::project::Ran;
 
 /// A call of the program that matters for durability.

@@ -11,8 +11,8 @@ use super::{as_str, messages, write, written};
 use crate::{
     contract::reading::{WIDE, read},
     support::{
-        broker::Broker,
         kafka::{Cluster, variable},
+        own::Own,
         project::{Ran, Sandbox},
         rows::{batch, ints, texts},
         specs,
@@ -126,7 +126,7 @@ fn a_run_goes_on_beside_a_group_of_others() {
 }
 
 /// From one topic into another, in many slices, with time to come through.
-fn project(broker: &Broker, cluster: &Cluster) -> Sandbox {
+fn project(broker: &Own, cluster: &Cluster) -> Sandbox {
     let config = format!(
         "[project]\nname = \"shop\"\n[connections.stream]\nkind = \"kafka\"\nbrokers = [\"{}\"]\nprefix = \"{}\"\n",
         broker.address(),
@@ -171,7 +171,7 @@ type Act<'a> = &'a dyn Fn();
 /// A run outlives a network that is cut and a node that restarts, and every row is there once.
 #[test]
 fn a_run_outlives_what_happens_to_the_cluster() {
-    let broker = Broker::new();
+    let broker = Own::kafka();
     let cluster = Cluster::at(broker.address().to_owned());
     let project = project(&broker, &cluster);
     cluster.create("from", 2, &[]);

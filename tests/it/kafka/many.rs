@@ -4,8 +4,8 @@ use std::{process::Stdio, time::Duration};
 
 use super::{as_str, messages};
 use crate::support::{
-    broker::Broker,
     kafka::Cluster,
+    own::Own,
     project::{Ran, Sandbox},
 };
 
@@ -23,7 +23,7 @@ fn status(pid: u32, key: &str) -> Option<u64> {
 /// Sixty topics of ten partitions each are copied by one process: its clients are not sixty.
 #[test]
 fn sixty_topics_need_few_clients() {
-    let broker = Broker::new();
+    let broker = Own::kafka();
     let cluster = Cluster::at(broker.address().to_owned());
     let names: Vec<String> = (0..TOPICS).map(|number| format!("m{number}")).collect();
     for name in &names {

@@ -1,10 +1,6 @@
-//! A database of its own on the server that `scripts/services` starts, or on one that a test starts.
+//! A database of its own on the server that `scripts/services` starts, or on one of a test's own.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use vitrina::{
     connector::{
@@ -125,57 +121,4 @@ impl Drop for Place {
 /// A name as SQL spells it.
 pub(crate) fn quote(name: &str) -> String {
     format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
-}
-
-/// A server of a test's own, which it may kill; its data stays as long as this lives.
-pub(crate) struct OwnServer {
-    child: Child,
-    data: tempfile::TempDir,
-    port: u16,
-}
-
-impl OwnServer {
-    pub(crate) fn start() -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let (child, port) = serve(data.path(), 0);
-        Self { child, data, port }
-    }
-
-    pub(crate) fn config(&self) -> Config {
-        Config { user: "default".to_owned(), ..Config::new(&format!("http://127.0.0.1:{}", self.port)) }
-    }
-
-    /// Ends it as a loss of power would.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Starts it again over what it left.
-    pub(crate) fn restart(&mut self) {
-        (self.child, self.port) = serve(self.data.path(), self.port);
-    }
-}
-
-impl Drop for OwnServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn serve(data: &std::path::Path, port: u16) -> (Child, u16) {
-    let mut child = Command::new("python3")
-        .args([&setting("SERVER"), "serve", "--stop-on-eof", "--library", &setting("LIBRARY"), "--data"])
-        .arg(data)
-        .args(["--port", &port.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("python3 runs");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&line).expect("the server starts");
-    (child, ready["port"].as_u64().unwrap() as u16)
 }

@@ -50,6 +50,7 @@ impl Cluster {
             security: Security::default(),
             prefix: self.prefix.clone(),
             registry: None,
+            transaction_timeout: None,
         }
     }
 

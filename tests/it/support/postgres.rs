@@ -1,4 +1,4 @@
-//! A schema of its own on the server that `scripts/services` starts.
+//! A schema of its own on the server that `scripts/services` starts, or on one of a test's own.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -70,12 +70,18 @@ fn try_open_kind(config: ConnectionConfig) -> vitrina::connector::error::Result<
     vitrina::connector::open(&config, context)
 }
 
-/// Another program's session.
+/// Another program's session on the server of scripts/services.
 pub(crate) async fn session(user: &str) -> Client {
+    session_on(&config(), user).await
+}
+
+async fn session_on(server: &Config, user: &str) -> Client {
     let mut settings = tokio_postgres::Config::new();
-    settings.host(setting("HOST")).port(setting("PORT").parse().unwrap()).user(user);
-    settings.password(setting("PASSWORD")).dbname(setting("DATABASE"));
-    let (client, connection) = settings.connect(NoTls).await.expect("the server of scripts/services answers");
+    settings.host(&server.host).port(server.port).user(user).dbname(&server.database);
+    if let Some(Secret::Literal(password)) = &server.password {
+        settings.password(password);
+    }
+    let (client, connection) = settings.connect(NoTls).await.expect("the server answers");
     tokio::spawn(connection);
     client
 }
@@ -83,18 +89,24 @@ pub(crate) async fn session(user: &str) -> Client {
 /// A schema of its own, gone when it is dropped.
 pub(crate) struct Place {
     pub(crate) schema: String,
+    server: Box<Config>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
+        Self::on(config())
+    }
+
+    /// A schema on another server.
+    pub(crate) fn on(server: Config) -> Self {
         let schema = format!("t \"{}\"", uuid::Uuid::new_v4().simple());
-        let place = Self { schema };
+        let place = Self { schema, server: Box::new(server) };
         place.apart(format!("CREATE SCHEMA {}", quote(&place.schema)));
         place
     }
 
     pub(crate) fn config(&self) -> Config {
-        Config { schema: self.schema.clone(), ..config() }
+        Config { schema: self.schema.clone(), ..Config::clone(&self.server) }
     }
 
     pub(crate) fn open(&self) -> Arc<dyn Connection> {
@@ -108,7 +120,7 @@ impl Place {
 
     /// Another program's session, whose tables are those of this schema.
     pub(crate) async fn stranger(&self) -> Client {
-        let client = session(&setting("USER")).await;
+        let client = session_on(&self.server, &self.server.user).await;
         client
             .batch_execute(&format!("SET search_path = {}; SET TimeZone = 'UTC'", quote(&self.schema)))
             .await
@@ -123,12 +135,15 @@ impl Place {
 
     /// Where nobody may wait: on a thread of its own.
     fn apart(&self, sql: String) {
+        let server = self.server.clone();
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { session(&setting("USER")).await.batch_execute(&sql).await.unwrap() });
+            runtime.block_on(async {
+                session_on(&server, &server.user).await.batch_execute(&sql).await.unwrap();
+            });
         };
         let done = std::thread::spawn(run).join();
-        assert!(done.is_ok() || std::thread::panicking(), "the server of scripts/services does not answer");
+        assert!(done.is_ok() || std::thread::panicking(), "the server does not answer");
     }
 }
 

@@ -1,0 +1,197 @@
+//! The places that rows come from and go to, and the servers that they are on.
+
+use std::{fmt, sync::OnceLock};
+
+use vitrina::{
+    connector::{clickhouse::config::Urls, postgres::config::Config as Postgres},
+    model::secret::Secret,
+};
+
+use crate::support::{
+    clickhouse::{self, Place as Database},
+    kafka::Cluster,
+    own::Own,
+    postgres::Place as Schema,
+};
+
+/// A kind of place that rows come from and go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Sqlite,
+    Delta,
+    /// The same tables in a bucket.
+    Bucket,
+    Postgres,
+    /// The same server, by the statements of Greenplum.
+    Greenplum,
+    Kafka,
+    Clickhouse,
+}
+
+/// The way of a project's rows: from the bot's own database, or by a place of another kind, into the warehouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) from: Place,
+    pub(super) into: Place,
+}
+
+impl Place {
+    /// Those that are played with every other one; tables in a bucket differ from others of theirs by what keeps them, not by who reads or fills them.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Sqlite, Self::Delta, Self::Postgres, Self::Greenplum, Self::Kafka, Self::Clickhouse];
+
+    /// As a pair names it: a connection's `kind`, but for buckets.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Delta => "delta",
+            Self::Bucket => "s3",
+            Self::Postgres => "postgres",
+            Self::Greenplum => "greenplum",
+            Self::Kafka => "kafka",
+            Self::Clickhouse => "clickhouse",
+        }
+    }
+
+    /// Whether it is on a server that may be disturbed, and not in files; the bucket's forgets everything when it ends.
+    fn is_served(self) -> bool {
+        !matches!(self, Self::Sqlite | Self::Delta | Self::Bucket)
+    }
+}
+
+impl Pair {
+    /// Every pair there is.
+    pub(super) fn all() -> Vec<Self> {
+        let each = Place::ALL.into_iter().flat_map(|from| Place::ALL.map(|into| Self { from, into }));
+        each.chain([Self { from: Place::Sqlite, into: Place::Bucket }]).collect()
+    }
+
+    /// Its places that are on servers.
+    pub(super) fn served(self) -> Vec<Place> {
+        let from = Some(self.from).filter(|from| *from != self.into);
+        from.into_iter().chain([self.into]).filter(|place| place.is_served()).collect()
+    }
+
+    pub(super) fn has(self, place: Place) -> bool {
+        self.from == place || self.into == place
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} → {}", self.from.kind(), self.into.kind())
+    }
+}
+
+/// Servers of its own, that may be harmed; each is started when it is first needed.
+#[derive(Default)]
+pub(super) struct Lane {
+    postgres: OnceLock<Own>,
+    kafka: OnceLock<Own>,
+    clickhouse: OnceLock<Own>,
+}
+
+impl Lane {
+    /// The server that a place is on.
+    pub(super) fn server(&self, place: Place) -> &Own {
+        match place {
+            Place::Postgres | Place::Greenplum => self.postgres.get_or_init(Own::postgres),
+            Place::Kafka => self.kafka.get_or_init(Own::kafka),
+            Place::Clickhouse => self.clickhouse.get_or_init(Own::clickhouse),
+            Place::Sqlite | Place::Delta | Place::Bucket => panic!("files have no server"),
+        }
+    }
+}
+
+/// What the servers keep for a project, gone with it.
+pub(super) struct Servers {
+    postgres: Option<Schema>,
+    greenplum: Option<Schema>,
+    cluster: Option<Cluster>,
+    database: Option<Database>,
+    /// In the bucket.
+    folder: String,
+}
+
+impl Servers {
+    /// On the servers of a lane, or on those of scripts/services.
+    pub(super) fn of(pair: Pair, lane: Option<&Lane>) -> Self {
+        let own = |place| lane.map(|lane| lane.server(place));
+        let schema = |place| match own(place) {
+            Some(own) => Schema::on(own.as_postgres()),
+            None => Schema::new(),
+        };
+        Self {
+            postgres: pair.has(Place::Postgres).then(|| schema(Place::Postgres)),
+            greenplum: pair.has(Place::Greenplum).then(|| schema(Place::Greenplum)),
+            cluster: pair.has(Place::Kafka).then(|| match own(Place::Kafka) {
+                Some(own) => Cluster::at(own.address().to_owned()),
+                None => Cluster::new(),
+            }),
+            database: pair.has(Place::Clickhouse).then(|| match own(Place::Clickhouse) {
+                Some(own) => Database::on(own.as_clickhouse()),
+                None => Database::on(clickhouse::config()),
+            }),
+            folder: format!("crash-{}", uuid::Uuid::new_v4().simple()),
+        }
+    }
+
+    /// The keys of a connection of this name to a place, whose files lie below `root`.
+    pub(super) fn connection(&self, place: Place, name: &str, root: &str) -> String {
+        let path = format!("{root}/{name}");
+        match place {
+            Place::Bucket => BUCKET.replace("FOLDER", &format!("{}/{name}", self.folder)),
+            Place::Sqlite => format!("kind = \"sqlite\"\npath = \"{path}.db\""),
+            Place::Delta => format!("kind = \"delta\"\npath = \"{path}\""),
+            Place::Postgres => keys("postgres", &self.postgres.as_ref().expect("a schema was made").config()),
+            Place::Greenplum => {
+                keys("greenplum", &self.greenplum.as_ref().expect("a schema was made").config())
+            }
+            Place::Kafka => {
+                let cluster = self.cluster.as_ref().expect("a cluster was reached");
+                let (brokers, prefix) = (cluster.config().brokers, &cluster.prefix);
+                format!("kind = \"kafka\"\nbrokers = {brokers:?}\nprefix = {prefix:?}\n{TRANSACTIONS}")
+            }
+            Place::Clickhouse => {
+                let config = &self.database.as_ref().expect("a database was made").config;
+                let Urls::One(url) = &config.url else { panic!("one url") };
+                format!(
+                    "kind = \"clickhouse\"\nurl = \"{url}\"\ndatabase = '{}'\nuser = \"{}\"\npassword = \"{}\"\n{PATIENT}",
+                    config.database,
+                    config.user,
+                    plain(config.password.as_ref())
+                )
+            }
+        }
+    }
+}
+
+const BUCKET: &str = r#"kind = "delta"
+path = "s3://vitrina/FOLDER"
+endpoint = { env = "VITRINA_S3_ENDPOINT" }
+allow_http = true
+access_key_id = { env = "VITRINA_S3_ACCESS_KEY_ID" }
+secret_access_key = { env = "VITRINA_S3_SECRET_ACCESS_KEY" }"#;
+
+/// A machine may have other things to do.
+const PATIENT: &str = "connect_timeout = \"60s\"";
+
+/// How long transactions may stand open is told to a run by its environment.
+const TRANSACTIONS: &str =
+    "transaction_timeout = { env = \"VITRINA_CHAOS_TRANSACTION_TIMEOUT\", default = \"60s\" }";
+
+fn keys(kind: &str, config: &Postgres) -> String {
+    let Postgres { host, port, database, user, password, schema, .. } = config;
+    format!(
+        "kind = \"{kind}\"\nhost = \"{host}\"\nport = {port}\ndatabase = \"{database}\"\nuser = \"{user}\"\npassword = \"{}\"\n\
+         schema = '{schema}'\nsslmode = \"disable\"\n{PATIENT}",
+        plain(password.as_ref())
+    )
+}
+
+fn plain(password: Option<&Secret>) -> &str {
+    match password {
+        Some(Secret::Literal(password)) => password,
+        _ => "",
+    }
+}

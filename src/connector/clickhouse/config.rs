@@ -89,9 +89,16 @@ pub enum Compression {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkOptions {
-    /// The table's engine, one of the MergeTree family without replication; `"MergeTree"` unless told.
+    /// The table's engine, one of the MergeTree family without replication; `"MergeTree"` unless told, or what `merge` needs.
     #[serde(default)]
     pub engine: Option<String>,
+    /// How a merge puts rows in the place of those of the same key; `"delete"` unless told.
+    #[serde(default)]
+    pub merge: Merge,
+    /// With `merge = "replacing"`: of the rows of a key the one with the greatest value in this column stays, a number, date or time that is never NULL. The row that came last unless
+    /// told.
+    #[serde(default)]
+    pub version: Option<String>,
     /// Columns that the table is sorted by, its primary key: `order_by = ["dt", "passport_id"]`. The key of a merge unless told, otherwise none.
     #[serde(default)]
     pub order_by: Vec<String>,
@@ -107,6 +114,18 @@ pub struct SinkOptions {
     /// How columns are compressed in the table: `codec = { payload = "ZSTD(3)" }`.
     #[serde(default)]
     pub codec: IndexMap<String, String>,
+}
+
+/// How a merge puts rows in the place of those of the same key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Merge {
+    /// The old rows are deleted, then the new ones are moved in; in between, readers see neither.
+    #[default]
+    Delete,
+    /// The new rows are moved into a table of the engine ReplacingMergeTree that is sorted by the key: readers who ask with `FINAL`, as Vitrina does, see the old row or the new one;
+    /// others may see both until the server has merged parts.
+    Replacing,
 }
 
 fn default_database() -> String {

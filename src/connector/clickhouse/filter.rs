@@ -106,8 +106,7 @@ mod tests {
             column("at", "DateTime64(6, 'UTC')"),
         ];
         let (database, name, engine) = ("d".into(), "t".into(), "MergeTree".into());
-        let (uuid, comment) = (String::new(), String::new());
-        Table { database, name, engine, uuid, comment, feeds_views: false, rows: None, columns }
+        Table { database, name, engine, columns, ..Table::default() }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod name;
 mod note;
 mod plan;
 mod record;
+mod replacing;
 mod scan;
 mod source;
 mod stage;

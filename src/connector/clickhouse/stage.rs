@@ -19,6 +19,7 @@ use super::{
     key::Key,
     name::{literal, qualified, quote, quote_all},
     note::{KEYS, Note, STAGE, fresh},
+    replacing,
     table::{Table, TableColumn, missing},
 };
 use crate::{
@@ -44,7 +45,7 @@ pub(super) struct Stage {
     shown: String,
     /// The rows as the target takes them.
     pub(super) name: String,
-    /// For a merge: the rows as they came.
+    /// For a merge that deletes: the rows as they came.
     pub(super) keys: Option<String>,
     kept: bool,
 }
@@ -120,7 +121,7 @@ impl Stage {
 
     /// Fills the stage; gives the number of rows that came.
     pub(super) async fn fill(
-        &self,
+        &mut self,
         target: &Table,
         spec: &SinkSpec,
         schema: &SchemaRef,
@@ -153,6 +154,9 @@ impl Stage {
         if let Some(keys) = &self.keys {
             self.take_last(keys, target, spec, &schema).await?;
         }
+        if replacing::of(spec).is_some() {
+            self.drop_keys().await?;
+        }
         Ok(count)
     }
 
@@ -183,6 +187,12 @@ impl Stage {
         Ok(count.and_then(|count| count.parse().ok()).unwrap_or_default())
     }
 
+    /// The keys are not asked for again.
+    async fn drop_keys(&mut self) -> Result<()> {
+        let Some(keys) = self.keys.take() else { return Ok(()) };
+        self.server.run(&self.shown, &format!("DROP TABLE IF EXISTS {}", self.sql(&keys))).await
+    }
+
     /// What the server answers for and what was sent are the same.
     async fn check_count(&self, table: &str, sent: u64) -> Result<()> {
         let sql = format!("SELECT toString(count()) FROM {}", self.sql(table));
@@ -196,7 +206,7 @@ impl Stage {
             .hint("see the server's log; a TTL that has passed takes rows away at once"))
     }
 
-    /// The last row of each key, unless it says that the key is deleted for good.
+    /// The last row of each key, or the one of the greatest version, unless it says that the key is deleted for good.
     async fn take_last(&self, keys: &str, target: &Table, spec: &SinkSpec, schema: &SchemaRef) -> Result<()> {
         let own = schema.fields().iter().map(|field| field.name().as_str());
         let columns = quote_all(own.filter(|name| target.column(name).is_some()));
@@ -206,7 +216,9 @@ impl Stage {
         } else {
             String::new()
         };
-        let last = format!("SELECT * FROM {} ORDER BY {NUMBER} DESC LIMIT 1 BY {key}", self.sql(keys));
+        let version = replacing::of(spec).and_then(|replacing| replacing.version);
+        let first = version.map_or(String::new(), |version| format!("{} DESC, ", quote(version)));
+        let last = format!("SELECT * FROM {} ORDER BY {first}{NUMBER} DESC LIMIT 1 BY {key}", self.sql(keys));
         let sql = format!(
             "INSERT INTO {} ({columns}) SELECT {columns} FROM ({last}){deleted}",
             self.sql(&self.name)

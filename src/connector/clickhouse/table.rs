@@ -10,11 +10,15 @@ use super::{
 use crate::connector::error::{Error, ErrorKind, Result};
 
 /// A table or view as it is now.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Table {
     pub(super) database: String,
     pub(super) name: String,
     pub(super) engine: String,
+    /// The engine with what it is told, as the server spells it.
+    pub(super) engine_full: String,
+    /// The columns or expressions that it is sorted by, as the server spells them.
+    pub(super) sorting_key: String,
     /// What is another one for a table that was made again; the same zeros for all tables of an old kind of database.
     pub(super) uuid: String,
     pub(super) comment: String,
@@ -44,7 +48,7 @@ impl Table {
     pub(super) async fn find(server: &Server, database: &str, name: &str) -> Result<Option<Self>> {
         let shown = server.table_shown(database, name);
         let sql = format!(
-            "SELECT engine, toString(uuid), comment, length(dependencies_table), toString(total_rows) FROM system.tables \
+            "SELECT engine, toString(uuid), comment, length(dependencies_table), toString(total_rows), engine_full, sorting_key FROM system.tables \
              WHERE database = {} AND name = {}",
             literal(database),
             literal(name)
@@ -61,6 +65,8 @@ impl Table {
             database: database.to_owned(),
             name: name.to_owned(),
             engine: text(&found, 0).to_owned(),
+            engine_full: text(&found, 5).to_owned(),
+            sorting_key: text(&found, 6).to_owned(),
             uuid: text(&found, 1).to_owned(),
             comment: text(&found, 2).to_owned(),
             feeds_views: text(&found, 3) != "0",

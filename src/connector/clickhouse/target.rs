@@ -8,6 +8,7 @@ use super::{
     name::{check_name, check_table, literal, qualified, quote, quote_all},
     note::{Note, UNIT},
     record::Records,
+    replacing::{self, Replacing},
     table::{Table, TableColumn, text},
     types,
 };
@@ -107,7 +108,12 @@ impl Target<'_> {
             types::keeping(&column.data_type).ok_or_else(|| fitting.not_kept(column, "ClickHouse"))?;
         }
         fitting.check_brought(&wanted, &self.spec.key, "the key")?;
-        fitting.check_brought(&wanted, &self.options().order_by, "`order_by`")?;
+        let options = self.options();
+        fitting.check_brought(&wanted, &options.order_by, "`order_by`")?;
+        if let Some(replacing) = replacing::of(self.spec) {
+            replacing.check_told(self.spec, &options, self.shown)?;
+            fitting.check_brought(&wanted, options.version.as_slice(), "`version`")?;
+        }
         Ok(wanted)
     }
 
@@ -128,7 +134,10 @@ impl Target<'_> {
                 "they would not see rows that are moved in: make them refreshable ones, or marts",
             );
         }
-        Ok(())
+        match replacing::of(self.spec) {
+            Some(replacing) => replacing.check(table, &self.spec.key, self.shown),
+            None => Ok(()),
+        }
     }
 
     /// Rows that no record explains could be doubled or wiped: their owner has to say what they are. Asked in this order: whoever is just writing the first
@@ -155,7 +164,10 @@ impl Target<'_> {
         let mut options = self.options();
         options.partition_by = options.partition_by.or_else(|| self.by_grain(wanted));
         let order = if options.order_by.is_empty() { &self.spec.key } else { &options.order_by };
-        let sorts = |name: &str| order.iter().chain(&self.spec.key).any(|column| column == name);
+        let replacing = replacing::of(self.spec);
+        let version = replacing.and_then(|replacing| replacing.version);
+        let told = |name: &str| order.iter().chain(&self.spec.key).any(|column| column == name);
+        let sorts = |name: &str| told(name) || version == Some(name);
         let columns: Vec<String> =
             wanted.iter().map(|column| self.declared(column, !sorts(&column.name), &options)).collect();
         let mut settings = vec!["fsync_after_insert = 1".to_owned(), "fsync_part_directory = 1".to_owned()];
@@ -167,11 +179,13 @@ impl Target<'_> {
             told.as_ref().map_or(String::new(), |told| format!(" {word} {told}"))
         };
         let order = order.iter().map(String::as_str);
+        let engine = options.engine.clone().or_else(|| replacing.map(Replacing::engine));
+        let engine = engine.unwrap_or_else(|| "MergeTree".to_owned());
         let sql = format!(
             "CREATE TABLE IF NOT EXISTS {} ({}) ENGINE = {}{} ORDER BY ({}){} SETTINGS {}",
             self.sql(),
             columns.join(", "),
-            options.engine.as_deref().unwrap_or("MergeTree"),
+            engine,
             clause("PARTITION BY", &options.partition_by),
             quote_all(order),
             clause("TTL", &options.ttl),

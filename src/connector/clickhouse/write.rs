@@ -9,7 +9,8 @@
 //! nothing. Every step is one that may be done again after it:
 //!
 //! 1. *clear* (merge, a window, a member's part): rows of the target go by a condition that its own new rows are not yet there to meet; then the comment says that it
-//!    is done, so that it is not done again over rows that were moved.
+//!    is done, so that it is not done again over rows that were moved. A merge by ReplacingMergeTree (`replacing.rs`) clears nothing: its rows are moved in as any others, and which
+//!    one of a key stays is the engine's, the same whenever and however often it merges parts.
 //! 2. *move*: `MOVE PARTITION` takes parts out of the unit and puts them into the target in one step of the server. Done again, it moves what is left. Only a server that
 //!    dies inside the step may have a part in both tables when it is started again; parts are numbered (`assign_part_uuids`), and those that the target has are dropped from the
 //!    unit first. (A server keeps merged parts for eight minutes: who finishes later than that after such a death of the server, and only then, could move a merged part twice.)
@@ -213,7 +214,7 @@ impl Sink for TableSink {
         let target = inner.table().await?;
         let Staging { track, claim, unit, .. } = staging;
         let note = Note::new(&inner.spec.table, track, staging.record(0), Way::Move);
-        let stage = Stage::make(&inner.server, &target, &inner.spec, &note, &inner.shown).await?;
+        let mut stage = Stage::make(&inner.server, &target, &inner.spec, &note, &inner.shown).await?;
         let count = match rows {
             Rows::Stream(rows) => stage.fill(&target, &inner.spec, &claim.schema, rows).await?,
             Rows::Sql(query) => stage.fill_inside(&target, &unit.scope, &claim.schema, &query).await?,

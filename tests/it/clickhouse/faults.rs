@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use arrow::record_batch::RecordBatch;
+use arrow::{array::TimestampSecondArray, record_batch::RecordBatch};
 use vitrina::{
     connector::{
         clickhouse::config::{Config, Urls},
@@ -24,7 +24,7 @@ use crate::{
         clickhouse::{Place, config, open, setting},
         own::Own,
         proxy::Proxy,
-        rows::{people, sorted_text},
+        rows::{batch, cast_to, ints, people, sorted_text},
         specs::{self, attempt, track, unit},
     },
 };
@@ -59,6 +59,10 @@ async fn who_may_not_come_in_is_told_so() {
     assert!(error.advice().contains("CREATE DATABASE"), "{}", error.advice());
     let closed = Config { url: Urls::One("http://127.0.0.1:1".to_owned()), ..config() };
     assert_eq!(refused(closed).await.kind, ErrorKind::Unreachable);
+    let unknown = Config { url: Urls::One("http://no-such-host.invalid:8123".to_owned()), ..config() };
+    let error = refused(unknown).await;
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    assert!(error.advice().contains("nobody knows this name"), "{error}: {}", error.advice());
 }
 
 /// The next address is asked where one cannot be reached; such a connection is read only.
@@ -139,6 +143,118 @@ async fn limits_of_the_server_are_told() {
         let error = read_all(open(settings).as_ref(), &by_id).await.unwrap_err();
         assert_eq!(error.kind, kind, "{error}");
     }
+}
+
+/// A quota that is used up is told as one, and not tried again before its interval is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_that_is_used_up_is_told() {
+    let server = Own::clickhouse();
+    let limited = open(Config { user: "limited".to_owned(), ..server.as_clickhouse() });
+    for _ in 0..30 {
+        let Err(error) = limited.probe().await else { continue };
+        assert_eq!(error.kind, ErrorKind::Limit, "{error}");
+        assert!(error.to_string().contains("Quota for user `limited`"), "{error}");
+        assert!(error.advice().contains("wait for its interval to end"), "{}", error.advice());
+        return;
+    }
+    panic!("nothing was refused");
+}
+
+/// A statement may take so long, on the server; a server that says nothing at all is waited for a little longer than that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_outs_are_told_and_tried_again() {
+    let place = Place::new();
+    place.run(&format!(
+        "CREATE VIEW {} AS SELECT number AS id, sleepEachRow(0.2) AS nap FROM numbers(1000) SETTINGS max_block_size = 1",
+        place.table("slow")
+    ));
+    let hasty = Config { statement_timeout: Some("1s".parse().unwrap()), ..place.config.clone() };
+    let error = read_all(open(hasty).as_ref(), &whole("slow")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    assert!(error.advice().contains("`statement_timeout`"), "{}", error.advice());
+
+    let server = Own::clickhouse();
+    let hasty = Config { statement_timeout: Some("1s".parse().unwrap()), ..server.as_clickhouse() };
+    let frozen = server.freeze();
+    let error = open(hasty.clone()).probe().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    assert!(error.to_string().contains("the server said nothing for 31s"), "{error}");
+    assert!(error.kind.policy().retry);
+    drop(frozen);
+    open(hasty).probe().await.unwrap();
+}
+
+/// A time that the target's type has no place for stops the slice; the server would take it, and show another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_beyond_the_type_are_bad_data() {
+    let place = Place::new();
+    let (early, late) = (-1, 4_294_967_296);
+    place.run(&format!(
+        "CREATE TABLE {} (id Int64, at DateTime('UTC')) ENGINE = MergeTree ORDER BY id",
+        place.table("times")
+    ));
+    for (second, fits) in [(early, false), (late, false), (0, true), (late - 1, true)] {
+        let at = TimestampSecondArray::from(vec![second]).with_timezone("UTC");
+        let rows = batch(vec![("id", ints([1])), ("at", Arc::new(at))]);
+        let spec = specs::sink("times", Mode::Append);
+        let sink = place.open().sink(&spec).await.unwrap();
+        let claim = sink.claim(&track("mrf1"), &rows.schema()).await.unwrap();
+        let rows = cast_to(&rows, &claim.schema);
+        let staged =
+            stage(sink.as_ref(), &track("mrf1"), &unit(Mode::Append, second, &rows), &attempt(), &rows).await;
+        match staged {
+            Ok(staged) => {
+                assert!(fits, "{second} was taken");
+                staged.commit().await.unwrap();
+            }
+            Err(error) => {
+                assert!(!fits && error.kind == ErrorKind::BadData, "{second}: {error}");
+                let told = format!("{error} {}", error.advice());
+                assert!(
+                    told.contains("column \"at\" has a date or time") && told.contains("1970 to 2106"),
+                    "{told}"
+                );
+            }
+        }
+    }
+    let found = place.run(&format!("SELECT toUInt32(at) FROM {} ORDER BY at", place.table("times")));
+    assert_eq!(found.split_whitespace().collect::<Vec<_>>(), ["0", "4294967295"]);
+}
+
+/// A table that somebody alters between two slices: what goes away is told by name, and nothing is written by another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_altered_between_slices_is_told() {
+    let place = Place::new();
+    let connection = place.open();
+    write(&connection, "altered", 1, &people([1, 2])).await.unwrap();
+    let sink = connection.sink(&specs::sink("altered", Mode::Append)).await.unwrap();
+    let by_id = vitrina::connector::source::SourceSpec {
+        cursor: Some(specs::cursor("id")),
+        ..specs::source("altered", &people([1]))
+    };
+    let source = connection.source(&by_id).await.unwrap();
+    let head = source.head().await.unwrap();
+    let planned = source.plan(None, &head, crate::contract::reading::WIDE).await.unwrap().unwrap();
+    let rows = people([3]);
+    let staged =
+        stage(sink.as_ref(), &track("mrf1"), &unit(Mode::Append, 2, &rows), &attempt(), &rows).await.unwrap();
+    place.run(&format!("ALTER TABLE {} RENAME COLUMN name TO title", place.table("altered")));
+    let error = crate::contract::reading::try_read(source.as_ref(), &planned).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::SchemaChanged | ErrorKind::NotFound), "{error}");
+    assert!(error.to_string().contains("name"), "{error}");
+    // A stage of the old columns does not become rows of the new ones.
+    let error = staged.commit().await.map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("altered"), "{error}");
+    let error = write(&connection, "altered", 2, &rows).await.unwrap_err();
+    assert!(!matches!(error.kind, ErrorKind::Internal | ErrorKind::BadData), "{error}");
+    assert_eq!(place.run(&format!("SELECT count() FROM {}", place.table("altered"))).trim(), "2");
+    place.run(&format!("ALTER TABLE {} RENAME COLUMN title TO name", place.table("altered")));
+    let sink = place.open().sink(&specs::sink("altered", Mode::Append)).await.unwrap();
+    sink.recover(&track("mrf1")).await.unwrap();
+    if sink.peek(&track("mrf1")).await.unwrap().unwrap().seq == 1 {
+        write(&place.open(), "altered", 2, &rows).await.unwrap();
+    }
+    assert_eq!(target_through(place.open().as_ref(), "altered").await, Some(sorted_text(&people(1..=3))));
 }
 
 /// A server that is none, in many ways: what it says is no rows.

@@ -1,5 +1,6 @@
 //! ClickHouse beyond the contract: its own types, its own faults.
 
+mod deaths;
 mod faults;
 mod tls;
 mod types;

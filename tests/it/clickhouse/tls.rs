@@ -20,11 +20,11 @@ use crate::support::{
     postgres::certificate,
 };
 
-/// Terminates TLS with a certificate for `localhost`; gives its port.
-async fn terminate() -> u16 {
-    let chain =
-        CertificateDer::pem_file_iter(certificate("server.pem")).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(certificate("server.key")).unwrap();
+/// Terminates TLS with one of the certificates for `localhost`; gives its port.
+async fn terminate(name: &str) -> u16 {
+    let chain = certificate(&format!("{name}.pem"));
+    let chain = CertificateDer::pem_file_iter(chain).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(certificate(&format!("{name}.key"))).unwrap();
     let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let builder =
         ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
@@ -48,7 +48,7 @@ async fn terminate() -> u16 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_show_who_they_are() {
-    let port = terminate().await;
+    let port = terminate("server").await;
     let through = |host: &str, ca: &str| Config {
         url: Urls::One(format!("https://{host}:{port}")),
         ca_file: Some(certificate(ca)),
@@ -66,4 +66,12 @@ async fn servers_show_who_they_are() {
         panic!("there is no such file")
     };
     assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
+
+    let expired = Config {
+        url: Urls::One(format!("https://localhost:{}", terminate("expired").await)),
+        ..through("localhost", "ca.pem")
+    };
+    let Err(error) = open(expired).probe().await else { panic!("an expired certificate must be refused") };
+    assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+    assert!(error.to_string().to_lowercase().contains("expired"), "{error}");
 }

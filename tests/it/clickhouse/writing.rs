@@ -1,13 +1,13 @@
 //! Tables as `[sink.clickhouse]` says, and units that span partitions.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arrow::record_batch::RecordBatch;
 use vitrina::{
     connector::{
-        clickhouse::config::SinkOptions,
+        clickhouse::config::{Merge, SinkOptions},
         connection::Connection,
-        sink::{Sink, SinkOptions as Options, SinkSpec},
+        sink::{DeleteHow, Sink, SinkOptions as Options, SinkSpec},
     },
     model::{delivery::Mode, unit::Record},
 };
@@ -16,7 +16,7 @@ use crate::{
     contract::writing::{stage, target_through},
     support::{
         clickhouse::Place,
-        rows::{people, sorted_text},
+        rows::{batch, ints, people, sorted_text, texts},
         specs::{self, attempt, track, unit},
     },
 };
@@ -39,12 +39,11 @@ async fn write(connection: &Arc<dyn Connection>, spec: &SinkSpec, at: i64, rows:
 async fn a_table_is_made_as_it_is_told() {
     let place = Place::new();
     let options = SinkOptions {
-        engine: None,
         order_by: vec!["id".to_owned()],
         partition_by: Some("id % 10".to_owned()),
-        ttl: None,
         settings: [("index_granularity".to_owned(), "1024".to_owned())].into(),
         codec: [("name".to_owned(), "ZSTD(3)".to_owned())].into(),
+        ..SinkOptions::default()
     };
     write(&place.open(), &spec("told", Mode::Append, options), 1, &people(1..=3)).await;
     let made = place.run(&format!("SHOW CREATE TABLE {} FORMAT TSVRaw", place.table("told")));
@@ -132,4 +131,137 @@ async fn parts_that_are_in_both_tables_are_there_once() {
     sink.recover(&track("mrf1")).await.unwrap();
     assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 2);
     assert_eq!(target_through(place.open().as_ref(), "left").await, Some(sorted_text(&people(1..=6))));
+}
+
+fn versions(rows: &[(i64, &str, i64)]) -> RecordBatch {
+    batch(vec![
+        ("id", ints(rows.iter().map(|row| row.0))),
+        ("name", texts(rows.iter().map(|row| Some(row.1)))),
+        ("at", ints(rows.iter().map(|row| row.2))),
+    ])
+}
+
+fn replacing(table: &str, version: Option<&str>) -> SinkSpec {
+    let version = version.map(str::to_owned);
+    spec(table, Mode::Merge, SinkOptions { merge: Merge::Replacing, version, ..SinkOptions::default() })
+}
+
+/// A merge by ReplacingMergeTree only adds rows: of a key the newest version stays, whenever it came; without a version the row that came last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacing_merge_keeps_one_row_of_a_key() {
+    let place = Place::new();
+    let connection = place.open();
+    let first = versions(&[(1, "first", 5), (1, "newest", 7), (1, "between", 6), (2, "other", 1)]);
+    let second = versions(&[(1, "late", 6), (2, "changed", 2), (3, "new", 1)]);
+    for (table, version, kept) in [
+        ("by_version", Some("at"), versions(&[(1, "newest", 7), (2, "changed", 2), (3, "new", 1)])),
+        ("by_order", None, versions(&[(1, "late", 6), (2, "changed", 2), (3, "new", 1)])),
+    ] {
+        let spec = replacing(table, version);
+        // Parts stay apart, so that readers see what was not merged yet.
+        write(&connection, &spec, 1, &first).await;
+        place.run(&format!("SYSTEM STOP MERGES {}", place.table(table)));
+        write(&connection, &spec, 2, &second).await;
+        assert_eq!(target_through(connection.as_ref(), table).await, Some(sorted_text(&kept)), "{table}");
+        let all = place.run(&format!("SELECT count() FROM {}", place.table(table)));
+        assert_eq!(all.trim(), "5", "{table}: rows were taken away, or both of the first unit's are there");
+        place.run(&format!("SYSTEM START MERGES {}", place.table(table)));
+        place.run(&format!("OPTIMIZE TABLE {} FINAL", place.table(table)));
+        assert_eq!(target_through(connection.as_ref(), table).await, Some(sorted_text(&kept)), "{table}");
+    }
+    let made = place.run(&format!("SHOW CREATE TABLE {} FORMAT TSVRaw", place.table("by_version")));
+    for part in ["ENGINE = ReplacingMergeTree(at)", "`at` Int64", "ORDER BY id"] {
+        assert!(made.contains(part), "{part}: {made}");
+    }
+    let left = format!(
+        "SELECT name FROM system.tables WHERE database = '{}' AND startsWith(name, '_vitrina') ORDER BY name",
+        place.config.database
+    );
+    assert_eq!(place.run(&left).trim(), "_vitrina_records");
+}
+
+/// A replacing merge that would keep other rows than it says is refused before anything is written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacing_merge_needs_a_table_that_replaces() {
+    let place = Place::new();
+    let rows = versions(&[(1, "a", 1)]);
+    let columns = "(id Int64, name Nullable(String), at Int64)";
+    for (table, engine) in [
+        ("plain", "MergeTree ORDER BY id"),
+        ("sorted", "ReplacingMergeTree(at) ORDER BY (id, at)"),
+        ("other", "ReplacingMergeTree ORDER BY id"),
+    ] {
+        place.run(&format!("CREATE TABLE {} {columns} ENGINE = {engine}", place.table(table)));
+    }
+    let told = |change: &dyn Fn(&mut SinkSpec)| {
+        let mut spec = replacing("never", Some("at"));
+        change(&mut spec);
+        spec
+    };
+    let options = |spec: &mut SinkSpec, change: fn(&mut SinkOptions)| {
+        change(spec.options.clickhouse.as_mut().unwrap());
+    };
+    for (spec, says) in [
+        (replacing("plain", Some("at")), "is of engine MergeTree"),
+        (replacing("sorted", Some("at")), "sorted by other columns than the key"),
+        (replacing("other", Some("at")), "has the version none, and the sink says `at`"),
+        (told(&|spec| spec.delete = Some(DeleteHow::Hard)), "takes none away"),
+        (told(&|spec| options(spec, |told| told.engine = Some("MergeTree".to_owned()))), "needs the engine"),
+        (
+            told(&|spec| options(spec, |told| told.order_by = vec!["at".to_owned()])),
+            "other columns than the key",
+        ),
+        (replacing("never", Some("nowhere")), "no column \"nowhere\", which is in `version`"),
+    ] {
+        let sink = place.open().sink(&spec).await.unwrap();
+        let error = sink.claim(&track("mrf1"), &rows.schema()).await.unwrap_err();
+        assert!(error.to_string().contains(says), "{says}: {error}");
+        assert!(!error.kind.policy().retry, "{error}");
+    }
+    let never = format!(
+        "SELECT count() FROM system.tables WHERE database = '{}' AND name = 'never'",
+        place.config.database
+    );
+    assert_eq!(place.run(&never).trim(), "0", "a refused table was made");
+}
+
+/// A target with too many parts is waited for until the server has merged some, and is not failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_parts_are_waited_for() {
+    let place = Place::new();
+    let connection = place.open();
+    let table = place.table("parts");
+    let settings = [
+        ("parts_to_delay_insert", "100000"),
+        ("parts_to_throw_insert", "100000"),
+        ("max_avg_part_size_for_too_many_parts", "0"),
+    ];
+    let options = SinkOptions {
+        settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..SinkOptions::default()
+    };
+    let spec = spec("parts", Mode::Append, options);
+    write(&connection, &spec, 1, &people([0])).await;
+    place.run(&format!("ALTER TABLE {table} RESET SETTING fsync_after_insert, fsync_part_directory"));
+    place.run(&format!("SYSTEM STOP MERGES {table}"));
+    place.run(&format!(
+        "INSERT INTO {table} (id) SELECT number + 100 FROM numbers(1000) \
+         SETTINGS max_block_size = 1, min_insert_block_size_rows = 1, min_insert_block_size_bytes = 1, max_insert_threads = 1"
+    ));
+    let parts = format!(
+        "SELECT count() FROM system.parts WHERE active AND database = '{}' AND table = 'parts'",
+        place.config.database
+    );
+    assert!(place.run(&parts).trim().parse::<u32>().unwrap() > 1_000, "{}", place.run(&parts));
+    let sink = connection.sink(&spec).await.unwrap();
+    let rows = people([1]);
+    let staged =
+        stage(sink.as_ref(), &track("mrf1"), &unit(Mode::Append, 2, &rows), &attempt(), &rows).await.unwrap();
+    let mut commit = tokio::spawn(async move { staged.commit().await.map(|_| ()) });
+    assert!(tokio::time::timeout(Duration::from_secs(3), &mut commit).await.is_err(), "it did not wait");
+    place.run(&format!("SYSTEM START MERGES {table}"));
+    place.run(&format!("OPTIMIZE TABLE {table} FINAL"));
+    tokio::time::timeout(Duration::from_mins(2), commit).await.expect("it goes on").unwrap().unwrap();
+    assert_eq!(place.run(&format!("SELECT count() FROM {table}")).trim(), "1002");
+    assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 2);
 }

@@ -198,7 +198,9 @@ fn a_run_outlives_what_happens_to_the_cluster() {
                 wait_for_rows(&cluster, usize::try_from(until).unwrap());
                 fail();
             }
-            std::thread::sleep(Duration::from_secs(4));
+            // Once for a whole minute.
+            let minute = early && what == "cut";
+            std::thread::sleep(Duration::from_secs(if minute { 61 } else { 4 }));
             assert!(!early || run.try_wait().unwrap().is_none(), "{what}: the run did not wait");
             mend();
             Ran::from(run.wait_with_output().unwrap()).done();

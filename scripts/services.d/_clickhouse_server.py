@@ -11,8 +11,8 @@ reads a FIFO for as long as the server is to live. Nothing of the interface is i
 `serve` prints one line of JSON when connections are accepted: {"port": 41233, "version": "26.7.2.1"}. With --stop-on-eof it also ends with its
 standard input, so that a test that dies leaves no server behind.
 
-Unlike a server of its own: asynchronous inserts are carried out at once, there is no Keeper and so no replicated table, users are what --user,
---reader and --limited say and cannot be made by SQL, and the database `default` is an overlay: tests make their own ENGINE = Atomic.
+Unlike a server of its own: asynchronous inserts are carried out at once, there is no Keeper and so no replicated table, users are what --user
+and --reader say and cannot be made by SQL, and the database `default` is an overlay: tests make their own ENGINE = Atomic.
 """
 import argparse
 import ctypes
@@ -63,9 +63,9 @@ def tags(pairs):
     return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in pairs)
 
 
-def user(name, password, networks, profile, quota="default"):
+def user(name, password, networks, profile):
     return (f"<{name}><password>{escape(password)}</password><networks>{networks}</networks><profile>{profile}</profile>"
-            f"<quota>{quota}</quota></{name}>")
+            f"<quota>default</quota></{name}>")
 
 
 def configure(run, args):
@@ -79,12 +79,10 @@ def configure(run, args):
     users = user("default", "", "<ip>::1</ip><ip>127.0.0.1</ip>", "default")
     for option, profile in ((args.user, "default"), (args.reader, "reader"), (args.strict_reader, "strict_reader")):
         users += "".join(user(*pair.split(":", 1), "<ip>::/0</ip>", profile) for pair in option)
-    users += "".join(user(*pair.split(":", 1), "<ip>::/0</ip>", "default", "limited") for pair in args.limited)
-    limited = "<interval><duration>3600</duration><queries>20</queries></interval>"
     profiles = "".join(f"<{name}>{tags(SERVER_DEFAULTS + own)}</{name}>" for name, own in
                        (("default", []), ("reader", [("readonly", "2")]), ("strict_reader", [("readonly", "1")])))
     (run / "users.xml").write_text(f"<clickhouse><profiles>{profiles}</profiles><users>{users}</users>"
-                                   f"<quotas><default/><limited>{limited}</limited></quotas></clickhouse>\n")
+                                   "<quotas><default/></quotas></clickhouse>\n")
 
 
 def run_engine(library, argv):
@@ -193,7 +191,6 @@ def main():
     one.add_argument("--user", action="append", default=[], metavar="NAME:PASSWORD")
     one.add_argument("--reader", action="append", default=[], metavar="NAME:PASSWORD", help="readonly = 2")
     one.add_argument("--strict-reader", action="append", default=[], metavar="NAME:PASSWORD", help="readonly = 1")
-    one.add_argument("--limited", action="append", default=[], metavar="NAME:PASSWORD", help="20 queries an hour")
     one.add_argument("--memory-mb", type=int, default=2048)
     one.add_argument("--start-timeout", type=float, default=60)
     one.add_argument("--stop-on-eof", action="store_true")

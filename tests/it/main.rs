@@ -25,6 +25,7 @@ mod premier;
 mod push_down;
 mod refresh;
 mod report;
+mod secrets;
 mod sqlite;
 mod support;
 mod tidy;

@@ -196,6 +196,13 @@ mod tests {
             (ErrorKind::BadData, "table \"t\" does not read a value (code 6)")
         );
         assert_eq!(told("Code: 164").kind, ErrorKind::Denied);
+        let error = told(
+            "Code: 201. DB::Exception: Quota for user `shop` for 3600s has been exceeded: queries = 21/20. Interval will end at \
+             2026-11-21 20:00:00. Name of quota template: `few`. (QUOTA_EXCEEDED) (version 26.7.2.1)",
+        );
+        assert_eq!(error.kind, ErrorKind::Limit);
+        assert!(error.to_string().contains("Interval will end at 2026-11-21 20:00:00"), "{error}");
+        assert!(error.advice().contains("wait for its interval to end"), "{}", error.advice());
         assert!(told("Code: 252. DB::Exception: Too many parts").kind.policy().retry);
         // An old server that does not know a setting which is sent.
         assert_eq!(

@@ -129,9 +129,7 @@ impl Table {
 
     /// Whether its data lies in parts of its own, on this one server.
     pub(super) fn has_own_parts(&self) -> bool {
-        self.engine.ends_with("MergeTree")
-            && !self.engine.starts_with("Replicated")
-            && !self.engine.starts_with("Shared")
+        has_own_parts(&self.engine)
     }
 
     /// A `SELECT` list of these columns, in the order of a schema.
@@ -141,6 +139,12 @@ impl Table {
         // Rows are counted by a column of nothing.
         if selected.is_empty() { "1".to_owned() } else { selected.join(", ") }
     }
+}
+
+/// Whether tables of an engine have parts of their own, on one server. `engine` may have what it is told behind its name.
+pub(super) fn has_own_parts(engine: &str) -> bool {
+    let name = engine.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    name.ends_with("MergeTree") && !name.starts_with("Replicated") && !name.starts_with("Shared")
 }
 
 /// The error of a column that is not there, with the nearest that is.

@@ -9,7 +9,7 @@ use super::{
     note::{Note, UNIT},
     record::Records,
     replacing::{self, Replacing},
-    table::{Table, TableColumn, text},
+    table::{Table, TableColumn, has_own_parts, text},
     types,
 };
 use crate::{
@@ -110,6 +110,9 @@ impl Target<'_> {
         fitting.check_brought(&wanted, &self.spec.key, "the key")?;
         let options = self.options();
         fitting.check_brought(&wanted, &options.order_by, "`order_by`")?;
+        if let Some(engine) = options.engine.as_ref().filter(|engine| !has_own_parts(engine)) {
+            return Err(self.of_engine(engine));
+        }
         if let Some(replacing) = replacing::of(self.spec) {
             replacing.check_told(self.spec, &options, self.shown)?;
             fitting.check_brought(&wanted, options.version.as_slice(), "`version`")?;
@@ -117,22 +120,20 @@ impl Target<'_> {
         Ok(wanted)
     }
 
+    fn of_engine(&self, engine: &str) -> Error {
+        Error::new(ErrorKind::Unsupported, format!("{} is of engine {engine}", self.shown))
+            .hint("rows are moved in as parts: write into a table of the MergeTree family on one server, without replication")
+    }
+
     /// Rows come as parts of one server's MergeTree.
     fn check_engine(&self, table: &Table) -> Result<()> {
-        let refused = |what: &str, hint: &str| {
-            Err(Error::new(ErrorKind::Unsupported, format!("{} {what}", self.shown)).hint(hint))
-        };
         if !table.has_own_parts() {
-            return refused(
-                &format!("is of engine {}", table.engine),
-                "rows are moved in as parts: write into a table of the MergeTree family on one server, without replication",
-            );
+            return Err(self.of_engine(&table.engine));
         }
         if table.feeds_views {
-            return refused(
-                "feeds materialized views",
-                "they would not see rows that are moved in: make them refreshable ones, or marts",
-            );
+            let message = format!("{} feeds materialized views", self.shown);
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .hint("they would not see rows that are moved in: make them refreshable ones, or marts"));
         }
         match replacing::of(self.spec) {
             Some(replacing) => replacing.check(table, &self.spec.key, self.shown),

@@ -9,10 +9,10 @@ use std::{
 use arrow::{array::TimestampSecondArray, record_batch::RecordBatch};
 use vitrina::{
     connector::{
-        clickhouse::config::{Config, Urls},
+        clickhouse::config::{Config, SinkOptions as ClickHouse, Urls},
         connection::Connection,
         error::{Error, ErrorKind},
-        sink::Sink,
+        sink::{Sink, SinkOptions, SinkSpec},
     },
     model::{delivery::Mode, secret::Secret},
 };
@@ -116,6 +116,15 @@ async fn what_cannot_be_written_once_is_refused() {
         assert_eq!(error.kind, ErrorKind::Unsupported, "{table}");
         assert!(error.to_string().contains(told), "{error}");
     }
+    // Nothing is made of an engine that is refused.
+    for engine in ["ReplicatedMergeTree('/t/{uuid}', '{replica}')", "SharedMergeTree", "Memory"] {
+        let told = ClickHouse { engine: Some(engine.to_owned()), ..ClickHouse::default() };
+        let options = SinkOptions { clickhouse: Some(told), ..SinkOptions::default() };
+        let spec = SinkSpec { options, ..specs::sink("never", Mode::Append) };
+        let sink = place.open().sink(&spec).await.unwrap();
+        let error = sink.claim(&track("mrf1"), &people([1]).schema()).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("is of engine {engine}")), "{error}");
+    }
     let memory = open(Config { database: "default".to_owned(), ..config() });
     let error = write(&memory, "never", 1, &people([1])).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unsupported);
@@ -143,21 +152,6 @@ async fn limits_of_the_server_are_told() {
         let error = read_all(open(settings).as_ref(), &by_id).await.unwrap_err();
         assert_eq!(error.kind, kind, "{error}");
     }
-}
-
-/// A quota that is used up is told as one, and not tried again before its interval is over.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_quota_that_is_used_up_is_told() {
-    let server = Own::clickhouse();
-    let limited = open(Config { user: "limited".to_owned(), ..server.as_clickhouse() });
-    for _ in 0..30 {
-        let Err(error) = limited.probe().await else { continue };
-        assert_eq!(error.kind, ErrorKind::Limit, "{error}");
-        assert!(error.to_string().contains("Quota for user `limited`"), "{error}");
-        assert!(error.advice().contains("wait for its interval to end"), "{}", error.advice());
-        return;
-    }
-    panic!("nothing was refused");
 }
 
 /// A statement may take so long, on the server; a server that says nothing at all is waited for a little longer than that.

@@ -1,6 +1,15 @@
 //! Processes that a test may stop, freeze and kill.
 
-use std::{fs, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a process that has ended may still be listed.
+const NOTICED: Duration = Duration::from_secs(10);
 
 /// A process and all that descend from it, as the kernel lists them now.
 pub(crate) fn family(root: u32) -> Vec<u32> {
@@ -33,12 +42,15 @@ pub(crate) fn signal(name: &str, ids: &[u32]) {
     let _ = Command::new("kill").arg(format!("-{name}")).args(ids).output().expect("kill runs");
 }
 
-/// Kills a process and its family as a loss of power would, and waits until none is left.
+/// Kills a process and its family as a loss of power would, and waits until nothing of them is left: one that nobody has taken note of yet looks alive to others. Who
+/// never takes note is not waited for.
 pub(crate) fn kill(root: u32) {
     let all = family(root);
     signal("KILL", &all);
-    while all.iter().any(|id| parent(*id).is_some()) {
-        thread::sleep(Duration::from_millis(10));
+    let (begun, alive) = (Instant::now(), |id: &u32| parent(*id).is_some());
+    let there = |id: &u32| Path::new(&format!("/proc/{id}")).exists();
+    while all.iter().any(alive) || (all.iter().any(there) && begun.elapsed() < NOTICED) {
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

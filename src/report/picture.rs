@@ -46,7 +46,7 @@ pub fn plot(
         let names = by.map(|by| rows.cells(by, KEPT_ROWS)).transpose()?;
         for (row, value) in values.iter().enumerate() {
             let name = match (&names, by) {
-                (Some(names), Some(by)) => format::shown(&names[row], columns[by].format, language),
+                (Some(names), Some(by)) => name(&names[row], &columns[by], language),
                 _ => columns[*column].title.clone(),
             };
             let line = series.entry(name).or_insert_with(|| vec![None; places.len()]);
@@ -66,7 +66,10 @@ pub fn plot(
 
 /// The places of an axis, each once, and where each row stands; days and numbers in their order, names as they come.
 fn placed(keys: &[Cell], places: &mut Vec<Cell>, ordered: bool) -> Vec<usize> {
-    let key = |cell: &Cell| format!("{cell:?}");
+    let key = |cell: &Cell| match cell {
+        Cell::Text(text) => format!("text {text}"),
+        other => format!("{other:?}"),
+    };
     let mut seen: IndexSet<String> = IndexSet::new();
     for cell in keys {
         if seen.insert(key(cell)) {
@@ -92,8 +95,14 @@ fn axis(places: &[Cell], info: &ColumnInfo, language: Language) -> Axis {
     let days: Option<Vec<NaiveDate>> = places.iter().map(day).collect();
     match days {
         Some(days) if info.format != Some(Format::Month) || days.len() > 1 => Axis::Days(days),
-        _ => Axis::Names(places.iter().map(|cell| format::shown(cell, info.format, language)).collect()),
+        _ => Axis::Names(places.iter().map(|cell| name(cell, info, language)).collect()),
     }
+}
+
+/// What a place or a series is called: no chart has room for more.
+fn name(cell: &Cell, info: &ColumnInfo, language: Language) -> String {
+    const LETTERS: usize = 200;
+    format::shown(cell, info.format, language).chars().take(LETTERS).collect()
 }
 
 /// What the numbers are: of one kind, or numbers without a unit.

@@ -299,6 +299,7 @@ fn a_million_rows_go_into_a_file_and_their_top_is_shown() {
 const ODD: &str = r#"
 [report.odd]
 title = "Всякое"
+timeout = "2m"
 sql = """
 SELECT 1 AS n, '<b>x</b> _y_ @z *w* `v`' AS name, CAST('NaN' AS DOUBLE) AS money
 UNION ALL SELECT 2, '👩‍👩‍👧 مرحبا \u202E', CAST('Infinity' AS DOUBLE)

@@ -148,6 +148,8 @@ async fn a_report_in_line_is_taken_out_of_it() {
     rig.write(ANNA, "/slow");
     rig.says(ANNA, "Готовлю").await;
     rig.fake.write(ANNA, SALES, "/revenue");
+    rig.says(SALES, "перед ним: 1").await;
+    rig.quiet().await;
     rig.press(ANNA, SALES, "Остановить").await;
     rig.says(SALES, "Остановлено").await;
     rig.press(ANNA, ANNA, "Остановить").await;

@@ -361,7 +361,7 @@ impl Rig {
     /// Waits until the bot has taken in what the file gives: from then on it is sent when it is due.
     pub(super) async fn knows_what_is_given(&self) {
         for _ in 0..800 {
-            if !self.records().subscriptions(None).unwrap().is_empty() {
+            if self.records().subscriptions(None).unwrap().iter().any(|one| one.name.is_some()) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;

@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rand::Rng;
+
 use super::{PEOPLE, Scene};
 use crate::{crash::points, daemon::serving::PATIENCE};
-use rand::Rng;
 
 /// What each of them asks, one thing behind the other.
 const QUESTIONS: u32 = 5;

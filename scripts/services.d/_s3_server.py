@@ -40,6 +40,10 @@ def one_at_a_time(application):
     lock = threading.Lock()
 
     def answer(environ, start_response):
+        # A space is written either way; moto signs what it reads as it stands.
+        for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI"):
+            if name in environ:
+                environ[name] = environ[name].replace("+", "%20")
         with lock:
             return list(application(environ, start_response))
 

@@ -125,8 +125,8 @@ impl Place {
             Server::Azure => Arc::new(
                 MicrosoftAzureBuilder::new()
                     .with_container_name(server.setting("CONTAINER"))
-                    .with_endpoint(server.setting("ENDPOINT"))
-                    .with_allow_http(true)
+                    // Where it is, its variable AZURITE_BLOB_STORAGE_URL tells.
+                    .with_use_emulator(true)
                     .with_account(server.setting("ACCOUNT"))
                     .with_access_key(server.setting("KEY"))
                     .build()

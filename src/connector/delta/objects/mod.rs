@@ -21,7 +21,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, future, stream::BoxStream};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
@@ -29,7 +29,10 @@ use object_store::{
 };
 use tokio::{runtime::Handle, sync::OnceCell};
 
-use self::{address::Address, said::Act};
+use self::{
+    address::{Address, Kind},
+    said::Act,
+};
 use super::config::Config;
 
 pub(super) mod address;
@@ -241,6 +244,11 @@ impl ObjectStore for Objects {
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         let offset = offset.clone();
+        // Not every server of Azure's language knows where to begin.
+        if self.address().kind == Kind::Azure {
+            let behind = move |found: &ObjectMeta| future::ready(found.location > offset);
+            return self.list(prefix).try_filter(behind).boxed();
+        }
         self.listing(prefix, move |client, prefix| client.list_with_offset(prefix, &offset))
     }
 
@@ -280,7 +288,7 @@ impl Upload {
 impl MultipartUpload for Upload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         let Some(parts) = &mut self.parts else {
-            return futures::future::ready(Err(Self::over())).boxed();
+            return future::ready(Err(Self::over())).boxed();
         };
         let (put, store, location) = (parts.put_part(data), self.store.clone(), self.location.clone());
         async move { put.await.map_err(|error| store.said(Act::Write, &location, error)) }.boxed()

@@ -1,6 +1,7 @@
 //! Push-down, proven by comparing: every query is answered twice over the same tables, once by the place and once by the engine, and the
 //! answers must be the same.
 
+mod differences;
 mod hostile;
 mod in_place;
 mod native;

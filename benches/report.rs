@@ -1,5 +1,6 @@
 //! `cargo bench --bench report`: what an answer costs besides its query: a text, a table, a chart, files, over a SQLite table; and the same question
-//! asked by a hundred at once, from the cache.
+//! asked by a hundred at once, from the cache. After `eval "$(scripts/services up clickhouse)"`, also a query of 1,000 rows of ClickHouse: as a
+//! report, and as bare as HTTP can be.
 
 use std::{fs, hint::black_box, sync::Arc, time::Instant};
 
@@ -84,7 +85,69 @@ fn main() {
         took.sort_by(f64::total_cmp);
         let whole = started.elapsed().as_secs_f64() * 1e3;
         println!("{AT_ONCE} texts at once: {whole:.0} ms, the slowest {:.0} ms", took[AT_ONCE - 1]);
+        over_clickhouse().await;
     });
+}
+
+/// A report of 1,000 rows in ClickHouse, and the same statement sent by itself: what lies between the two is Vitrina's.
+async fn over_clickhouse() {
+    let set = |name: &str| std::env::var(format!("VITRINA_CLICKHOUSE_{name}")).ok();
+    let (Some(url), Some(database), Some(user), Some(password)) =
+        (set("URL"), set("DATABASE"), set("USER"), set("PASSWORD"))
+    else {
+        println!("ClickHouse is not up: its query is left out");
+        return;
+    };
+    let table = format!("compare_{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+    let client = reqwest::Client::new();
+    let send = async |sql: String| {
+        let request = client.post(format!("{url}/?database={database}")).body(sql);
+        let request = request.header("X-ClickHouse-User", &user).header("X-ClickHouse-Key", &password);
+        let answer = request.send().await.and_then(reqwest::Response::error_for_status).expect("an answer");
+        answer.bytes().await.expect("a whole answer")
+    };
+    send(format!(
+        "CREATE TABLE {table} (day Date32, region String, money Int64) ENGINE = MergeTree ORDER BY day"
+    ))
+    .await;
+    let rows = "SELECT toDate32('2023-01-01') + intDiv(number, 400), 'регион ' || toString(number % 2), number FROM numbers(200000)";
+    send(format!("INSERT INTO {table} {rows}")).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = format!(
+        "[connections.ch]\nkind = \"clickhouse\"\nurl = \"{url}\"\ndatabase = \"{database}\"\nuser = \"{user}\"\npassword = \"{password}\"\n"
+    );
+    fs::write(folder.path().join("vitrina.toml"), format!("{PROJECT}{connection}")).expect("a file");
+    let select = "day, region, sum(money) AS money FROM";
+    let report = format!(
+        "[report.rows]\ntitle = \"Выручка\"\nsql = \"SELECT {select} ch.{table} GROUP BY day, region ORDER BY day, region\"\n\
+         [[report.rows.show]]\ntext = \"{{{{ rows }}}}\"\n"
+    );
+    fs::write(folder.path().join("bot.toml"), report).expect("a file");
+    let loaded = vitrina::config::load(folder.path(), "default", &|_| None);
+    let project = Arc::new(loaded.project.unwrap_or_else(|| panic!("{:#?}", loaded.problems)));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let reports = Reports::new(Runtime::open(project, clock).expect("a project"));
+    let (mut ours, mut bare, mut rows) = (vec![], vec![], 0);
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        rows = reports.run(&request("rows"), &CancellationToken::new()).await.expect("an answer").rows;
+        ours.push(started.elapsed().as_secs_f64() * 1e3);
+        let started = Instant::now();
+        black_box(
+            send(format!(
+                "SELECT {select} {table} GROUP BY day, region ORDER BY day, region FORMAT ArrowStream"
+            ))
+            .await,
+        );
+        bare.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    ours.sort_by(f64::total_cmp);
+    bare.sort_by(f64::total_cmp);
+    let (ours, bare) = (ours[ROUNDS / 2], bare[ROUNDS / 2]);
+    println!(
+        "{rows} rows of ClickHouse: as a report {ours:.1} ms, bare {bare:.1} ms, besides {:.1} ms",
+        ours - bare
+    );
 }
 
 fn request(report: &str) -> Request {

@@ -13,6 +13,8 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.parse
+import urllib.request
 import uuid
 import venv
 
@@ -96,7 +98,9 @@ def environment(*packages):
 
 
 def binary():
-    """Vitrina, built for release."""
+    """Vitrina, built for release; or the program that VITRINA_PROGRAM names, to try a script at a small size."""
+    if program := os.environ.get("VITRINA_PROGRAM"):
+        return pathlib.Path(program)
     subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
     return TARGET / "release" / "vitrina"
 
@@ -133,6 +137,31 @@ password = { env = "VITRINA_POSTGRES_PASSWORD" }
 """
 
 
+CLICKHOUSE = """
+[connections.analytics]
+kind = "clickhouse"
+url = { env = "VITRINA_CLICKHOUSE_URL" }
+database = { env = "VITRINA_CLICKHOUSE_DATABASE" }
+user = { env = "VITRINA_CLICKHOUSE_USER" }
+password = { env = "VITRINA_CLICKHOUSE_PASSWORD" }
+"""
+
+# The same rows as a table of ClickHouse.
+CLICKHOUSE_COLUMNS = """
+  id Int64, happened_at DateTime64(3, 'UTC'), manager_id Int64, client_id Int64, action String, region String, amount Nullable(Float64), paid Bool,
+  comment Nullable(String), day Date32
+"""
+
+# The made-up rows, by the server itself.
+CLICKHOUSE_ROWS = """
+INSERT INTO {table} SELECT number + 1, toDateTime64(1767225600 + number * 0.5, 3, 'UTC'), (number * 7919) % 120 + 1, (number * 104729) % 50000 + 1,
+  ['call', 'meeting', 'offer', 'lead'][number % 4 + 1], ['Центр', 'Северо-Запад', 'Волга'][number % 3 + 1],
+  if(number % 5 = 0, NULL, ((number * 31) % 250000) / 100.0), number % 2 = 1, if(number % 3 = 0, NULL, 'комментарий ' || toString(number % 1000)),
+  toDate32('2026-01-01') + intDiv(number, 172800)
+FROM numbers({rows})
+"""
+
+
 def sqlite(path):
     return f'[connections.bot]\nkind = "sqlite"\npath = "{path}"\n'
 
@@ -153,6 +182,58 @@ def project(connections, pipeline):
 
 def psql(statement):
     subprocess.run(["psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-c", statement], check=True, stdout=subprocess.DEVNULL)
+
+
+def clickhouse(statement):
+    """The text of its answer."""
+    request = urllib.request.Request(clickhouse_url(), data=statement.encode(), headers=clickhouse_headers())
+    with urllib.request.urlopen(request) as answer:
+        return answer.read().decode()
+
+
+def clickhouse_url(statement=None):
+    """Where the server is asked; with a statement whose rows follow, or whose rows are the answer."""
+    settings = {"database": os.environ["VITRINA_CLICKHOUSE_DATABASE"], **({"query": statement} if statement else {})}
+    return f"{os.environ['VITRINA_CLICKHOUSE_URL']}/?{urllib.parse.urlencode(settings)}"
+
+
+def clickhouse_headers():
+    return {"X-ClickHouse-User": os.environ["VITRINA_CLICKHOUSE_USER"], "X-ClickHouse-Key": os.environ["VITRINA_CLICKHOUSE_PASSWORD"]}
+
+
+def curl(statement, *options):
+    """A command that asks ClickHouse as bare as can be."""
+    headers = [part for name, value in clickhouse_headers().items() for part in ("-H", f"{name}: {value}")]
+    return ["curl", "-sS", "--fail", *headers, *options, clickhouse_url(statement)]
+
+
+def clickhouse_table(rows=0):
+    """A new table of so many made-up rows."""
+    name = fresh("compare")
+    clickhouse(f"CREATE TABLE {name} ({CLICKHOUSE_COLUMNS}) ENGINE = MergeTree ORDER BY id")
+    if rows:
+        clickhouse(CLICKHOUSE_ROWS.format(table=name, rows=rows))
+    return name
+
+
+def sling(python, **places):
+    """sling's program; its places are connections by name, made known by the environment."""
+    program = next((python.parents[1] / "lib").glob("python*/site-packages/sling_linux_amd64/**/sling*"))
+    program.chmod(0o755)
+    os.environ.update(places)
+    return program
+
+
+def sling_postgres():
+    places = {name: os.environ[f"PG{name}"] for name in ("USER", "PASSWORD", "HOST", "PORT", "DATABASE")}
+    return "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{DATABASE}?sslmode=disable".format(**places)
+
+
+def sling_clickhouse():
+    """As sling has it: by HTTP."""
+    user, password, database = (os.environ[f"VITRINA_CLICKHOUSE_{name}"] for name in ("USER", "PASSWORD", "DATABASE"))
+    address = os.environ["VITRINA_CLICKHOUSE_URL"].removeprefix("http://")
+    return f'{{"type": "clickhouse", "http_url": "http://{user}:{password}@{address}/{database}", "database": "{database}"}}'
 
 
 def timed(command, quiet=False, **options):

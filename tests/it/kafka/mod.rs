@@ -6,6 +6,7 @@ mod group;
 mod many;
 mod protobuf;
 mod reading;
+mod registry;
 mod security;
 mod slices;
 mod writing;

@@ -63,9 +63,11 @@ def tags(pairs):
     return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in pairs)
 
 
-def user(name, password, networks, profile):
+def user(name, password, networks, profile, grants=()):
+    # Without grants a user may do everything.
+    queries = "".join(f"<query>{escape(grant)}</query>" for grant in grants)
     return (f"<{name}><password>{escape(password)}</password><networks>{networks}</networks><profile>{profile}</profile>"
-            f"<quota>default</quota></{name}>")
+            f"<quota>default</quota>{'<grants>' + queries + '</grants>' if grants else ''}</{name}>")
 
 
 def configure(run, args):
@@ -79,6 +81,9 @@ def configure(run, args):
     users = user("default", "", "<ip>::1</ip><ip>127.0.0.1</ip>", "default")
     for option, profile in ((args.user, "default"), (args.reader, "reader"), (args.strict_reader, "strict_reader")):
         users += "".join(user(*pair.split(":", 1), "<ip>::/0</ip>", profile) for pair in option)
+    for granted in args.granted:
+        name, password, *grants = granted.split(":")
+        users += user(name, password, "<ip>::/0</ip>", "default", grants)
     profiles = "".join(f"<{name}>{tags(SERVER_DEFAULTS + own)}</{name}>" for name, own in
                        (("default", []), ("reader", [("readonly", "2")]), ("strict_reader", [("readonly", "1")])))
     (run / "users.xml").write_text(f"<clickhouse><profiles>{profiles}</profiles><users>{users}</users>"
@@ -191,6 +196,8 @@ def main():
     one.add_argument("--user", action="append", default=[], metavar="NAME:PASSWORD")
     one.add_argument("--reader", action="append", default=[], metavar="NAME:PASSWORD", help="readonly = 2")
     one.add_argument("--strict-reader", action="append", default=[], metavar="NAME:PASSWORD", help="readonly = 1")
+    one.add_argument("--granted", action="append", default=[], metavar="NAME:PASSWORD:GRANT…",
+                     help="with these rights alone: GRANT SELECT ON a.b")
     one.add_argument("--memory-mb", type=int, default=2048)
     one.add_argument("--start-timeout", type=float, default=60)
     one.add_argument("--stop-on-eof", action="store_true")

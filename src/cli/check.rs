@@ -9,14 +9,12 @@ use super::{
     context::{Context, variable, width},
     failure::{Exit, Failure, Result},
     interrupt::unless_interrupted,
+    online,
     output::{self, counted},
     runner,
 };
 use crate::{
-    config::{
-        self, Loaded, draw,
-        lock::{Failed, Live, Lock},
-    },
+    config::{self, Loaded, draw},
     model::problem::{Problem, Severity},
 };
 
@@ -42,7 +40,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "online")]
     offline: bool,
 
-    /// Also ask the profile's connections: sources and SQL are held against the tables that are there now
+    /// Also ask the profile's connections: tables as they are now, rights, indexes, what queries would read
     #[arg(long)]
     online: bool,
 
@@ -80,7 +78,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     if errors == 0 { Ok(()) } else { Err(Failure::told(Exit::Problems)) }
 }
 
-/// Adds what the tables of the profile are like now. What schemas.lock says of them counts no more.
+/// Adds what the places of the profile answer now. What schemas.lock says of them counts no more.
 async fn online(root: &Path, loaded: &mut Loaded, context: &Context) -> Result {
     let profile = context.global.profile.as_str();
     let project = config::load(root, profile, &variable);
@@ -90,17 +88,8 @@ async fn online(root: &Path, loaded: &mut Loaded, context: &Context) -> Result {
         Some(project) => {
             let project = Arc::new(project);
             let runtime = runner::open(&project)?;
-            let mut asked = runtime.outside(&[]).await;
-            runtime.targets(&mut asked).await;
-            let failed = asked.failed.iter().map(|(table, error)| Failed {
-                table: table.clone(),
-                whole: asked.silent.contains(&table.connection),
-                message: error.to_string(),
-                hint: error.advice().to_owned(),
-            });
-            let failed = failed.collect();
-            let live = Live { failed, lock: Lock::of(asked.tables), targets: asked.targets };
-            config::check_live(root, profile, live, &variable).problems
+            let (lock, live) = online::ask(&runtime).await;
+            config::check_live(root, profile, lock, live, &variable).problems
         }
     };
     // That a table is unknown is said of those only that were asked in vain.

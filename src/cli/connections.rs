@@ -1,6 +1,6 @@
 //! `connections`: are the places there, what may we do, what lies in them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -19,8 +19,10 @@ use crate::{
     connector::{
         connection::{Connection, Health, TableInfo},
         error::Error,
+        rights::Right,
     },
     model::{problem::nearest, time::Clock},
+    run::{Runtime, rights::Used},
 };
 
 /// How far a server's clock may be from this machine's: less is common between machines that keep their time.
@@ -43,7 +45,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Is it reachable, which version, which rights
+    /// Is it reachable, which version, and which of the rights that the project needs are held
     Test {
         /// These only
         #[arg(value_name = "NAME")]
@@ -102,8 +104,7 @@ async fn test(project: &Arc<Project>, names: &[String], format: super::Format, c
     let runtime = runner::open(project)?;
     let mut found: Vec<(&str, Result<Tested, Error>)> = Vec::with_capacity(names.len());
     for name in names {
-        let health = runtime.connections()[name.as_str()].probe().await;
-        found.push((name, health.map(|health| Tested::new(health, SystemClock.now()))));
+        found.push((name, Tested::ask(&runtime, name).await));
     }
     let kind = |name: &str| project.connections[name].kind();
     match format {
@@ -113,25 +114,74 @@ async fn test(project: &Arc<Project>, names: &[String], format: super::Format, c
             output::print(&format!("{:#}", Value::Array(all)))?;
         }
         super::Format::Text => {
-            let mut table =
-                Table::new(["connection", "kind", "state", "version", ">answers in", "rights", "notes"]);
+            let mut table = Table::new([
+                "connection",
+                "kind",
+                "state",
+                "version",
+                ">answers in",
+                ">clock",
+                "rights",
+                "notes",
+            ]);
             for (name, health) in &found {
                 table.row(health_row(name, kind(name), health));
             }
             table.print(context.output)?;
+            for (name, tested) in &found {
+                for missing in tested.iter().flat_map(|tested| &tested.missing) {
+                    output::print(&missing.text(name))?;
+                }
+            }
         }
     }
     // The table says what failed; the code says that something did.
-    if found.iter().any(|(_, health)| health.is_err()) { Err(Failure::told(Exit::World)) } else { Ok(()) }
+    if found.iter().any(|(_, tested)| tested.as_ref().is_ok_and(Tested::lacks)) {
+        return Err(Failure::told(Exit::Problems));
+    }
+    if found.iter().any(|(_, tested)| tested.is_err()) { Err(Failure::told(Exit::World)) } else { Ok(()) }
 }
 
-/// How a place is, and how far its clock is ahead of this machine's.
+/// How a place is, how far its clock is ahead of this machine's, and which rights the project has there.
 struct Tested {
     health: Health,
     skew: Option<TimeDelta>,
+    held: Vec<String>,
+    missing: Vec<Missing>,
+}
+
+/// A right that is missing, with all that need it.
+#[derive(Debug, serde::Serialize)]
+struct Missing {
+    right: String,
+    mend: String,
+    only: Option<&'static str>,
+    needed_by: Vec<String>,
+}
+
+impl Missing {
+    fn text(&self, connection: &str) -> String {
+        let only = self.only.map(|only| format!(" ({only})")).unwrap_or_default();
+        let (right, by, mend) = (&self.right, self.needed_by.join(", "), &self.mend);
+        format!("{connection}: missing {right}{only}\n    for   {by}\n    mend  {mend}")
+    }
 }
 
 impl Tested {
+    async fn ask(runtime: &Runtime, name: &str) -> Result<Self, Error> {
+        let health = runtime.connections()[name].probe().await?;
+        let mut tested = Self::new(health, SystemClock.now());
+        match runtime.rights(name).await {
+            Ok(rights) => tested.take(rights),
+            // It was there a moment ago: what it does not tell stops nothing.
+            Err(error) => {
+                let note = format!("rights are not known: {error} ({})", error.advice());
+                tested.health.notes.push(note);
+            }
+        }
+        Ok(tested)
+    }
+
     /// With the time here at the moment of the answer.
     fn new(mut health: Health, now: DateTime<Utc>) -> Self {
         let skew = health.clock.map(|clock| clock - now);
@@ -143,39 +193,88 @@ impl Tested {
                 took(skew.abs().to_std().unwrap_or_default())
             ));
         }
-        Self { health, skew }
+        Self { health, skew, held: vec![], missing: vec![] }
     }
-}
 
-fn health_row(name: &str, kind: &str, tested: &Result<Tested, Error>) -> [Cell; 7] {
-    match tested {
-        Ok(Tested { health, .. }) => [
-            name.into(),
-            kind.into(),
-            Cell::new("ok", Tone::Good),
-            health.version.as_str().into(),
-            took(health.latency).into(),
-            health.rights.join(", ").into(),
-            health.notes.join("; ").into(),
-        ],
-        Err(error) => {
-            let why = format!("{error} ({})", error.advice());
-            [
-                name.into(),
-                kind.into(),
-                Cell::new("failed", Tone::Bad),
-                "".into(),
-                "".into(),
-                "".into(),
-                why.into(),
-            ]
+    /// Each right once, whoever needs it.
+    fn take(&mut self, rights: Vec<(Used, Right)>) {
+        for (used, right) in rights {
+            if right.held {
+                if !self.held.contains(&right.what) {
+                    self.held.push(right.what);
+                }
+                continue;
+            }
+            let known = |missing: &&mut Missing| missing.right == right.what;
+            if let Some(known) = self.missing.iter_mut().find(known) {
+                let new = used.by.into_iter().filter(|by| !known.needed_by.contains(by)).collect::<Vec<_>>();
+                known.needed_by.extend(new);
+                continue;
+            }
+            self.missing.push(Missing {
+                right: right.what,
+                mend: right.mend,
+                only: right.only,
+                needed_by: used.by,
+            });
+        }
+    }
+
+    /// Whether something that the project does cannot work.
+    fn lacks(&self) -> bool {
+        self.missing.iter().any(|missing| missing.only.is_none())
+    }
+
+    fn rights(&self) -> String {
+        match (self.held.len(), self.missing.len()) {
+            (0, 0) => self.health.rights.join(", "),
+            (held, 0) => format!("all {held} that are needed"),
+            (held, missing) => format!("{missing} of {} are missing", held + missing),
         }
     }
 }
 
+fn health_row(name: &str, kind: &str, tested: &Result<Tested, Error>) -> [Cell; 8] {
+    match tested {
+        Ok(tested) => {
+            let state = if tested.lacks() {
+                Cell::new("rights are missing", Tone::Warn)
+            } else {
+                Cell::new("ok", Tone::Good)
+            };
+            let health = &tested.health;
+            [
+                name.into(),
+                kind.into(),
+                state,
+                health.version.as_str().into(),
+                answered(health.latency).into(),
+                tested.skew.map(clock).unwrap_or_default().into(),
+                tested.rights().into(),
+                health.notes.join("; ").into(),
+            ]
+        }
+        Err(error) => {
+            let (none, why) = (|| Cell::from(""), format!("{error} ({})", error.advice()));
+            let state = Cell::new("failed", Tone::Bad);
+            [name.into(), kind.into(), state, none(), none(), none(), none(), why.into()]
+        }
+    }
+}
+
+/// How long an answer took: `3 ms`, `1.2 s`.
+fn answered(latency: Duration) -> String {
+    if latency < Duration::from_secs(1) { format!("{} ms", latency.as_millis()) } else { took(latency) }
+}
+
+/// How far a clock is ahead: `+0.012 s`.
+fn clock(skew: TimeDelta) -> String {
+    format!("{:+.3} s", skew.num_milliseconds() as f64 / 1_000.0)
+}
+
 fn health_json(name: &str, kind: &str, tested: &Result<Tested, Error>) -> Value {
     match tested {
-        Ok(Tested { health, skew }) => json!({
+        Ok(Tested { health, skew, held, missing }) => json!({
             "name": name,
             "kind": kind,
             "ok": true,
@@ -183,6 +282,8 @@ fn health_json(name: &str, kind: &str, tested: &Result<Tested, Error>) -> Value 
             "latency_ms": health.latency.as_secs_f64() * 1_000.0,
             "clock_skew_ms": skew.map(|skew| skew.num_milliseconds()),
             "rights": health.rights,
+            "held": held,
+            "missing": missing,
             "notes": health.notes,
         }),
         Err(error) => json!({
@@ -257,7 +358,7 @@ mod tests {
         let tested = |clock: Option<TimeDelta>| {
             let health = Health {
                 version: "x".to_owned(),
-                latency: std::time::Duration::ZERO,
+                latency: Duration::ZERO,
                 clock: clock.map(|skew| now + skew),
                 rights: vec![],
                 notes: vec![],

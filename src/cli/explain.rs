@@ -25,11 +25,10 @@ use crate::{
         sink::{DeleteHow, OnSchemaChange, SinkSpec},
         source::{CursorSpec, Overlap, SourceSpec},
     },
-    engine::params::Params,
     model::{
         delivery::Reading,
         name::Facts,
-        time::{Clock, Period},
+        time::Clock,
         unit::SliceLimit,
         window::{OnChange, Windows},
     },
@@ -120,37 +119,8 @@ async fn sent(runtime: &Runtime, node: &Node, told: &mut Told) -> Result {
 
 /// How each query of a mart would be run.
 async fn plans(runtime: &Runtime, node: &Node, told: &mut Told) -> Result {
-    let project = runtime.project();
-    let mart = project.marts.get(&node.job);
-    let Some(member) = mart.and_then(|mart| mart.members.iter().find(|member| member.member == node.member))
-    else {
-        return Ok(());
-    };
     let now = SystemClock.now();
-    let mut params = Params::of_facts(&member.facts);
-    let queries: Vec<&Sql> = match &member.output {
-        MartOutput::Table { sql, windows, .. } => {
-            if let Some(windows) = windows {
-                params.set_window(&windows.at(now));
-            }
-            vec![sql]
-        }
-        MartOutput::Workbook(workbook) => {
-            let today = now.with_timezone(&project.zone).date_naive();
-            for (name, default) in &workbook.with {
-                match default {
-                    With::Value(value) => params.set_value(name, value),
-                    With::Period(text) => {
-                        if let Some(period) = Period::parse(text, today) {
-                            params.set_period(name, &period);
-                        }
-                    }
-                }
-            }
-            workbook.sheets.iter().map(|sheet| &sheet.sql).collect()
-        }
-    };
-    for sql in queries {
+    for (sql, params) in runtime.queries(node, now) {
         let plan = if sql.native {
             runtime.engine().explain_native(&sql.text, &params).await?
         } else {

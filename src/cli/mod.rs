@@ -18,6 +18,7 @@ mod init;
 mod interrupt;
 mod logging;
 mod logs;
+mod online;
 mod output;
 mod plan;
 mod position;

@@ -1,6 +1,8 @@
 //! What is other in one `schemas.lock` than in another.
 
-use super::lock::{LockedColumn, LockedTable};
+use std::fmt;
+
+use super::lock::{FILE, LockedColumn, LockedTable};
 
 /// One thing that is other: a column, or the table where no column is named. `None` on one side = it is not there.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -19,6 +21,16 @@ pub struct Difference {
     pub locked: Option<String>,
     /// As the place has it.
     pub live: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = |side: &Option<String>| side.clone().unwrap_or_else(|| "not there".to_owned());
+        if let Some(column) = &self.column {
+            write!(f, "column `{column}`: ")?;
+        }
+        write!(f, "{} in {FILE}, {} now", side(&self.locked), side(&self.live))
+    }
 }
 
 /// Every difference, table by table, those that are gone first.
@@ -50,7 +62,10 @@ fn columns(locked: &LockedTable, live: &LockedTable, differences: &mut Vec<Diffe
             differences.push(other(live, Some(&column.name), was, is));
         }
     }
-    let facts = |table: &LockedTable| format!("{}, key ({})", table.kind, table.key.join(", "));
+    let facts = |table: &LockedTable| {
+        let indexed = table.indexed.as_ref().map(|names| format!(", indexed ({})", names.join(", ")));
+        format!("{}, key ({}){}", table.kind, table.key.join(", "), indexed.unwrap_or_default())
+    };
     if facts(locked) != facts(live) {
         differences.push(other(live, None, Some(facts(locked)), Some(facts(live))));
     }
@@ -106,6 +121,7 @@ mod tests {
             schema: None,
             table: name.to_owned(),
             key: vec![],
+            indexed: None,
             columns: columns.iter().map(column).collect(),
         }
     }

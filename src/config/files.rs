@@ -11,7 +11,8 @@ use serde_json::Value as Json;
 use super::{
     Sources,
     env::Environment,
-    lock::{self, Failed, Lock, Target},
+    live::Live,
+    lock::{self, Lock},
     raw::{
         bot::{BotFile, ReportFile},
         mart::MartFile,
@@ -44,10 +45,8 @@ pub(crate) struct Files {
     pub(crate) reports: Vec<JobFile<ReportFile>>,
     /// What is known of outside tables, where it is asked for and right.
     pub(crate) lock: Option<Lock>,
-    /// Outside tables that were asked for in vain, where places were asked.
-    pub(crate) failed: Vec<Failed>,
-    /// Tables that the project writes, as they are now; none unless they were asked.
-    pub(crate) targets: Vec<Target>,
+    /// What places answered, where they were asked.
+    pub(crate) live: Live,
     /// Pipelines and marts that are there and could not be read: nothing is said about who names them.
     pub(crate) unread: Vec<JobName>,
 }
@@ -130,8 +129,7 @@ impl Reading {
             bot: None,
             reports: vec![],
             lock: None,
-            failed: vec![],
-            targets: vec![],
+            live: Live::default(),
             unread: vec![],
         };
         Self { files }

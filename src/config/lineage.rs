@@ -116,6 +116,18 @@ impl Lineage {
     }
 }
 
+/// What the bot reads: its reports and alerts by name, with the tables and relations of their queries.
+pub fn read_by_bot(project: &Project) -> Vec<(String, Vec<Input>)> {
+    let Some(bot) = &project.bot else { return vec![] };
+    let reports = bot.reports.values().map(|report| {
+        let inputs = report.reads.iter().filter_map(|name| named(project, name));
+        (format!("report {}", report.name), inputs.collect())
+    });
+    let alerts =
+        bot.alerts.iter().map(|(name, alert)| (format!("alert {name}"), sql_inputs(project, &alert.sql)));
+    reports.chain(alerts).collect()
+}
+
 struct Walk<'a> {
     lineage: &'a Lineage,
     done: Vec<bool>,
@@ -219,12 +231,12 @@ fn upstream_of(project: &Project, nodes: &[Node], reader: usize) -> Vec<usize> {
 }
 
 /// The table that a sink writes.
-pub(crate) fn sink_table(project: &Project, sink: &SinkSpec) -> Table {
+pub fn sink_table(project: &Project, sink: &SinkSpec) -> Table {
     table(project, &sink.connection, sink.schema.as_deref(), &sink.table)
 }
 
 /// A table by its full name: a schema counts only where the connection has several.
-pub(crate) fn table(project: &Project, connection: &str, schema: Option<&str>, table: &str) -> Table {
+pub fn table(project: &Project, connection: &str, schema: Option<&str>, table: &str) -> Table {
     let schema = project.connections.get(connection).and_then(|config| config.schemas().of(schema));
     Table { connection: connection.to_owned(), schema, table: table.to_owned() }
 }

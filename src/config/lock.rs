@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    drift::drift,
     lineage::Table,
     schema,
     tree::{self, Node, Value},
@@ -59,6 +60,8 @@ pub struct LockedTable {
     /// Its primary key, where it has one.
     #[serde(default)]
     pub key: Vec<String>,
+    /// Where a pipeline reads it by a cursor, and its place has indexes: the columns that lead one.
+    pub indexed: Option<Vec<String>>,
     /// Its columns, in its own order.
     pub columns: Vec<LockedColumn>,
 }
@@ -75,41 +78,6 @@ pub struct LockedColumn {
     /// Whether it may be NULL.
     #[serde(default)]
     pub nullable: bool,
-}
-
-/// What places answered just now.
-#[derive(Debug, Default)]
-pub struct Live {
-    /// Tables that are there.
-    pub lock: Lock,
-    /// Tables that are not, and places that gave no answer.
-    pub failed: Vec<Failed>,
-    /// Tables that the project writes, where they are there.
-    pub targets: Vec<Target>,
-}
-
-/// A table that the project writes, as it is now.
-#[derive(Debug)]
-pub struct Target {
-    /// The table.
-    pub table: Table,
-    /// Its columns.
-    pub columns: SchemaRef,
-    /// Whether it holds rows although none of its writers has a record there.
-    pub unclaimed: bool,
-}
-
-/// A table that was asked for in vain.
-#[derive(Debug)]
-pub struct Failed {
-    /// The table.
-    pub table: Table,
-    /// Whether its connection gave no answer, so that nothing is known of its other tables either.
-    pub whole: bool,
-    /// Why.
-    pub message: String,
-    /// What to do.
-    pub hint: String,
 }
 
 impl Default for Lock {
@@ -171,9 +139,12 @@ impl fmt::Display for Lock {
                     writeln!(f, "{key} = {}", quoted(text))?;
                 }
             }
-            if !table.key.is_empty() {
-                let names: Vec<String> = table.key.iter().map(|name| quoted(name)).collect();
-                writeln!(f, "key = [{}]", names.join(", "))?;
+            let key = Some(&table.key).filter(|key| !key.is_empty());
+            for (list, names) in [("key", key), ("indexed", table.indexed.as_ref())] {
+                if let Some(names) = names {
+                    let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+                    writeln!(f, "{list} = [{}]", names.join(", "))?;
+                }
             }
             f.write_str("columns = [\n")?;
             for column in &table.columns {
@@ -228,6 +199,33 @@ pub(crate) fn read(text: &str) -> (Option<Lock>, Vec<Problem>) {
     }
 }
 
+/// Tables that are other in the file's text than they are now; `live` are those that answered, of one profile.
+pub(crate) fn stale(text: &str, live: &[LockedTable]) -> Vec<Problem> {
+    // A file that cannot be read is a problem of its own.
+    let (Some(lock), _) = read(text) else { return vec![] };
+    let root = tree::parse(&Arc::from(Path::new(FILE)), text).root;
+    let items = root.get("table").map(Node::items).unwrap_or_default();
+    let mut problems = vec![];
+    for (locked, item) in lock.tables.iter().zip(items) {
+        let Some(now) = live.iter().find(|live| live.place() == locked.place()) else { continue };
+        let differences = drift(std::slice::from_ref(locked), std::slice::from_ref(now));
+        let Some(first) = differences.first() else { continue };
+        let more = if differences.len() > 1 {
+            format!(", and {} more", differences.len() - 1)
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "table `{}` of connection `{}` is another one now: {first}{more}",
+            locked.table, locked.connection
+        );
+        let node = item.at(&["table"]);
+        let problem = Problem::warning(FILE, node.span.clone(), "lock-stale", message);
+        problems.push(problem.hint("`vitrina schema pull` renews the file"));
+    }
+    problems
+}
+
 fn newer(version: &Node) -> Option<Problem> {
     let Value::Integer(number) = version.value else { return None };
     (number != i64::from(VERSION)).then(|| {
@@ -278,6 +276,7 @@ mod tests {
             schema: schema.map(str::to_owned),
             table: table.to_owned(),
             key: vec!["id".to_owned()],
+            indexed: schema.map(|_| vec!["id".to_owned(), "Имя \"x\"\\\n".to_owned()]),
             columns: vec![column("id", "int64", false), column("Имя \"x\"\\\n", "decimal(12,2)", true)],
         };
         let tables = vec![table("b", Some("public"), "t"), table("a", None, "Заказы.new")];

@@ -10,6 +10,7 @@ mod env;
 mod files;
 mod format;
 pub mod lineage;
+pub mod live;
 pub mod lock;
 mod offsets;
 pub mod project;
@@ -32,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::{IndexMap, IndexSet};
 
-use self::{env::Environment, files::Files, lock::Live};
+use self::{env::Environment, files::Files, live::Live, lock::Lock};
 use crate::model::problem::{Problem, Severity};
 
 pub use files::read_lock;
@@ -111,11 +112,20 @@ pub fn check(root: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     finish(files, problems.collect(), default)
 }
 
-/// Reads the project in `root` and proves one profile by what its places answered just now.
-pub fn check_live(root: &Path, profile: &str, live: Live, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+/// Reads the project in `root` and proves one profile by what its places answered just now: `lock` = the outside tables as they are.
+pub fn check_live(
+    root: &Path,
+    profile: &str,
+    lock: Lock,
+    live: Live,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Loaded {
     let mut files = files::read(root, &Environment { read: env, runs: Some(profile) });
-    (files.lock, files.failed, files.targets) = (Some(live.lock), live.failed, live.targets);
-    let (found, project) = resolve::resolve(&files, profile, TestsOf::NoJob);
+    let (_, known, _) = files::read_lock(root);
+    let stale = known.files.get(Path::new(lock::FILE)).map(|text| lock::stale(text, &lock.tables));
+    (files.lock, files.live) = (Some(lock), live);
+    let (mut found, project) = resolve::resolve(&files, profile, TestsOf::NoJob);
+    found.extend(stale.unwrap_or_default());
     finish(files, found, project)
 }
 

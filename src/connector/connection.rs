@@ -8,6 +8,7 @@ use datafusion::catalog::CatalogProvider;
 
 use super::{
     error::Result,
+    rights::{Right, Use},
     sink::{Sink, SinkSpec},
     source::{Source, SourceSpec},
 };
@@ -35,6 +36,18 @@ pub trait Connection: Send + Sync {
         Ok(vec![])
     }
 
+    /// The columns by which rows of a table are found without looking through all of them: each leads an index. `None` = the place has no indexes, or
+    /// reads its tables well without.
+    async fn indexed(&self, _schema: &str, _table: &str) -> Result<Option<Vec<String>>> {
+        Ok(None)
+    }
+
+    /// The rights that these need, held and missing, where they can be found out: by questions that change nothing. None where the place has no rights of
+    /// its own.
+    async fn rights(&self, _uses: &[Use]) -> Result<Vec<Right>> {
+        Ok(vec![])
+    }
+
     /// Looks whether the place is there and what may be done in it. Writes nothing.
     async fn probe(&self) -> Result<Health>;
 
@@ -51,7 +64,7 @@ pub struct Health {
     pub latency: Duration,
     /// What time it is there, asked for last of all; `None` where the place has no clock of its own or does not tell.
     pub clock: Option<DateTime<Utc>>,
-    /// Rights that are held: `read`, `write`.
+    /// What may be done there at all: `read`, `write`. What the project needs is asked for by [`Connection::rights`].
     pub rights: Vec<String>,
     /// Anything that a user should know: a file that does not exist yet, a missing right and how to mend it.
     pub notes: Vec<String>,

@@ -35,6 +35,11 @@ pub trait Executor: Send + Sync + fmt::Debug {
     /// The rows of a statement, whose columns are those of `schema` in order. A cell that does not fit its column fails the query.
     fn rows(&self, statement: &Statement, schema: &SchemaRef) -> SendableRecordBatchStream;
 
+    /// What a statement would read, as far as the place tells beforehand.
+    async fn estimate(&self, _statement: &Statement) -> Result<Vec<Estimate>> {
+        Ok(vec![])
+    }
+
     /// A query that a user wrote, as it must be sent so that its rows can be read, and its columns as the place has them now.
     async fn described(&self, statement: &Statement) -> Result<(Statement, SchemaRef)>;
 }
@@ -46,6 +51,17 @@ pub struct Statement {
     pub sql: String,
     /// The values of the placeholders: bound, never in the text.
     pub values: Vec<ScalarValue>,
+}
+
+/// What a statement would read of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Estimate {
+    /// The table, as its place names it.
+    pub table: String,
+    /// Rows.
+    pub rows: u64,
+    /// Parts that they lie in.
+    pub parts: u64,
 }
 
 /// How far a place and the engine agree about the values of a column.
@@ -271,7 +287,8 @@ impl TableProvider for SentTable {
             false,
             limit,
         )?;
-        Ok(Arc::new(SentScan::new(self.statement.sql.clone(), Arc::new(rows))))
+        let sent = (self.executor.clone(), self.statement.clone());
+        Ok(Arc::new(SentScan::of_statement(sent, Arc::new(rows))))
     }
 }
 

@@ -25,6 +25,7 @@ pub mod memory;
 pub mod pg;
 pub mod postgres;
 pub mod records;
+pub mod rights;
 pub mod scan;
 pub mod secret;
 pub mod sent;
@@ -128,6 +129,22 @@ impl ConnectionConfig {
             Self::Postgres(config) => Schemas::Any { default: config.schema.clone() },
             Self::Greenplum(config) => Schemas::Any { default: config.schema.clone() },
             Self::Clickhouse(config) => Schemas::Any { default: config.database.clone() },
+        }
+    }
+
+    /// What makes an index that begins with a column, where the place has such; `text` = the column is one.
+    pub fn create_index(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+        column: &str,
+        text: bool,
+    ) -> Option<String> {
+        match self {
+            Self::Sqlite(config) => Some(config.create_index(table, column)),
+            Self::Postgres(config) => Some(config.create_index(schema, table, column, text)),
+            Self::Clickhouse(config) => Some(config.create_index(schema, table, column)),
+            Self::Delta(_) | Self::Kafka(_) | Self::Greenplum(_) | Self::Memory(_) => None,
         }
     }
 

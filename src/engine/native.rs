@@ -18,7 +18,7 @@ use super::{
 };
 use crate::connector::{
     error::Result,
-    executor::{Executor, Statement, remote},
+    executor::{Estimate, Executor, Statement, remote},
 };
 
 /// Judges SQL that is sent as it stands: its syntax, its parameters, and that all its tables lie in one place that runs SQL.
@@ -89,6 +89,12 @@ impl Engine {
     pub async fn explain_native(&self, sql: &str, params: &Params) -> Result<String> {
         let (executor, statement) = self.native_statement(sql, params).await?;
         Ok(format!("SentScan: {} ({executor:?}, as it stands)", statement.sql.trim()))
+    }
+
+    /// What it would read, as far as its place tells.
+    pub async fn estimate_native(&self, sql: &str, params: &Params) -> Result<Vec<Estimate>> {
+        let (executor, statement) = self.native_statement(sql, params).await?;
+        executor.estimate(&statement).await
     }
 
     async fn native_statement(&self, sql: &str, params: &Params) -> Result<(Arc<dyn Executor>, Statement)> {

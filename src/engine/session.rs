@@ -37,7 +37,8 @@ use super::{
 use crate::connector::{
     connection::Connection,
     error::{Error, ErrorKind, Result},
-    executor::Statement,
+    executor::{Estimate, Statement},
+    sent::SentScan,
 };
 
 /// What an engine is built with.
@@ -152,6 +153,17 @@ impl Engine {
         let state = self.state_at(now);
         let plan = self.physical(&state, sql, params, &[]).await?;
         Ok(displayable(plan.as_ref()).indent(false).to_string())
+    }
+
+    /// What the statements that a query sends would read, as far as their places tell.
+    pub async fn estimate(&self, sql: &str, params: &Params, now: DateTime<Utc>) -> Result<Vec<Estimate>> {
+        let state = self.state_at(now);
+        let plan = self.physical(&state, sql, params, &[]).await?;
+        let mut found = vec![];
+        for (executor, statement) in SentScan::statements(&plan) {
+            found.extend(executor.estimate(&statement).await?);
+        }
+        Ok(found)
     }
 
     /// Every mistake in a query, as tables are now.

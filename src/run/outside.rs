@@ -5,8 +5,10 @@ use indexmap::IndexSet;
 use super::Runtime;
 use crate::{
     config::{
-        lineage::{Input, Table},
-        lock::{LockedColumn, LockedTable, Target},
+        lineage::{Input, Table, read_by_bot, table},
+        live::Target,
+        lock::{LockedColumn, LockedTable},
+        project::SourceKind,
     },
     connector::error::{Error, ErrorKind, Result},
     engine::typing::TableName,
@@ -40,7 +42,7 @@ impl Runtime {
             match self.ask(&table).await {
                 Ok(found) => asked.tables.push(found),
                 Err(error) => {
-                    if error.kind.policy().world {
+                    if self.is_silent(name, &error).await {
                         asked.silent.insert(name.clone());
                     }
                     asked.failed.push((table, error));
@@ -50,13 +52,24 @@ impl Runtime {
         asked
     }
 
-    /// In order of their names, each once.
+    /// Whether a place that failed gives no answer at all: a right that is missing may be one on a single table.
+    pub(super) async fn is_silent(&self, name: &str, error: &Error) -> bool {
+        let closed = async || match self.connection(name) {
+            Ok(connection) => connection.probe().await.is_err(),
+            Err(_) => true,
+        };
+        error.kind.policy().world && (error.kind != ErrorKind::Denied || closed().await)
+    }
+
+    /// In order of their names, each once; the bot's too.
     fn read_from_outside(&self) -> Vec<Table> {
         let nodes = &self.lineage().nodes;
         let made = |table: &Table| nodes.iter().any(|node| node.writes.as_ref() == Some(table));
-        let reads = nodes.iter().flat_map(|node| &node.reads).filter_map(|input| match input {
-            Input::Table(table) => Some(table),
-            Input::Job(..) => None,
+        let bot = read_by_bot(self.project());
+        let reads = nodes.iter().flat_map(|node| &node.reads).chain(bot.iter().flat_map(|(_, reads)| reads));
+        let reads = reads.filter_map(|input| match input {
+            Input::Table(table) if self.project().connections.contains_key(&table.connection) => Some(table),
+            Input::Table(_) | Input::Job(..) => None,
         });
         let mut tables: Vec<Table> = reads.filter(|table| !made(table)).cloned().collect();
         tables.sort();
@@ -90,7 +103,26 @@ impl Runtime {
             schema: table.schema.clone(),
             table: table.table.clone(),
             key: connection.key(&schema, &table.table).await?,
+            indexed: self.indexed(table).await?,
             columns,
         })
+    }
+
+    /// Columns of a table that lead an index; `None` = no pipeline reads it by a cursor, or its place has no indexes.
+    pub(super) async fn indexed(&self, of: &Table) -> Result<Option<Vec<String>>> {
+        let project = self.project();
+        let mut members = project.pipelines.values().flat_map(|pipeline| &pipeline.members);
+        let by_cursor = members.any(|member| match &member.source {
+            SourceKind::Table(spec) if spec.cursor.is_some() => {
+                table(project, &spec.connection, spec.schema.as_deref(), &spec.table) == *of
+            }
+            SourceKind::Table(_) | SourceKind::Generate { .. } => false,
+        });
+        if !by_cursor {
+            return Ok(None);
+        }
+        let connection = self.connection(&of.connection)?;
+        let schema = of.schema.clone().unwrap_or_else(|| connection.default_schema());
+        connection.indexed(&schema, &of.table).await
     }
 }

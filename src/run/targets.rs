@@ -7,9 +7,9 @@ use super::{Runtime, outside::Asked};
 use crate::{
     config::{
         lineage::{Node, Table},
-        lock::Target,
+        live::Target,
     },
-    connector::error::Result,
+    connector::error::{ErrorKind, Result},
     engine::{params::Params, typing::TableName},
 };
 
@@ -29,11 +29,11 @@ impl Runtime {
             }
             match self.target_of(table, &writers).await {
                 Ok(target) => asked.targets.push(target),
-                Err(error) if error.kind.policy().world => {
+                Err(error) if self.is_silent(&table.connection, &error).await => {
                     asked.silent.insert(table.connection.clone());
                     asked.failed.push((table.clone(), error));
                 }
-                // It is not there yet: a run makes it.
+                // It is not there yet, and a run makes it; or a right is missing, which is told as such.
                 Err(_) => {}
             }
         }
@@ -43,12 +43,22 @@ impl Runtime {
         let parts = [Some(&table.connection), table.schema.as_ref(), Some(&table.table)];
         let name = TableName::new(parts.into_iter().flatten());
         let columns = self.engine().columns(&name).await?;
-        let mut recorded = false;
+        let unclaimed = match self.is_unclaimed(&name, writers).await {
+            // What may not be read is told as a right that is missing.
+            Err(error) if error.kind == ErrorKind::Denied => false,
+            unclaimed => unclaimed?,
+        };
+        let indexed = self.indexed(table).await?;
+        Ok(Target { table: table.clone(), columns, indexed, unclaimed })
+    }
+
+    async fn is_unclaimed(&self, table: &TableName, writers: &[&Node]) -> Result<bool> {
         for node in writers {
-            recorded = recorded || self.record_of(&node.job, &node.member).await?.is_some();
+            if self.record_of(&node.job, &node.member).await?.is_some() {
+                return Ok(false);
+            }
         }
-        let unclaimed = !recorded && self.holds_rows(&name).await?;
-        Ok(Target { table: table.clone(), columns, unclaimed })
+        self.holds_rows(table).await
     }
 
     async fn holds_rows(&self, table: &TableName) -> Result<bool> {

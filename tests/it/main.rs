@@ -20,6 +20,7 @@ mod flights;
 mod follow;
 mod greenplum;
 mod kafka;
+mod online;
 mod postgres;
 mod premier;
 mod push_down;

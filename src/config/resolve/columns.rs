@@ -15,6 +15,7 @@ use super::{
 use crate::{
     config::{
         lineage::{self, Lineage, Table},
+        live::Live,
         lock::Lock,
         project::{MartOutput, PipelineMember, Project, SourceKind, Sql},
     },
@@ -93,7 +94,8 @@ impl std::fmt::Display for Column {
 
 /// Follows the columns of a project. `lock` knows outside tables.
 pub fn columns(project: &Project, lineage: &Lineage, lock: Option<&Lock>) -> ColumnLineage {
-    let mut relations = Relations::new(project, lineage, IndexSet::new(), lock, &[]);
+    let live = Live::default();
+    let mut relations = Relations::new(project, lineage, IndexSet::new(), lock, &live);
     for (at, node) in lineage.nodes.iter().enumerate() {
         relations.learn(at, output(project, node));
     }

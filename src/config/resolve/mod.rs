@@ -8,6 +8,7 @@ mod connections;
 mod generators;
 mod graph;
 mod job;
+mod live;
 mod mart;
 mod matrix;
 mod names;
@@ -93,7 +94,7 @@ pub(crate) fn resolve(files: &Files, profile: &str, tests: TestsOf) -> (Vec<Prob
     let matrices = matrix::matrices(&project.raw.matrix, &project.tree, &mut report);
     let mut used = IndexSet::new();
     let connections = connections::connections(&project.tree, profile, &matrices, &mut used, &mut report);
-    for failed in files.failed.iter().filter(|failed| failed.whole) {
+    for failed in files.live.failed.iter().filter(|failed| failed.whole) {
         if let Some(connection) = connections.get(&failed.table.connection) {
             report.key(&connection.node, "live-connection", failed.message.clone(), failed.hint.clone());
         }
@@ -111,8 +112,7 @@ pub(crate) fn resolve(files: &Files, profile: &str, tests: TestsOf) -> (Vec<Prob
     writers::check(&mut project, &connections, &trees, &mut report);
     let lineage = lineage(&project);
     graph::check(&lineage, &project, &wrong, &trees, &mut report);
-    let known =
-        typing::KnownBefore { unmade: &unmade, wrong, lock: files.lock.as_ref(), failed: &files.failed };
+    let known = typing::KnownBefore { unmade: &unmade, wrong, lock: files.lock.as_ref(), live: &files.live };
     let mut made = bot::bot(files, &project, &mut report);
     let of_bot = bot::BotFiles {
         bot: made.as_mut(),
@@ -120,7 +120,7 @@ pub(crate) fn resolve(files: &Files, profile: &str, tests: TestsOf) -> (Vec<Prob
         tree: files.bot.as_ref().map(|file| &file.tree),
     };
     typing::check(&mut project, &lineage, &known, &trees, of_bot, &mut report);
-    targets::check(&project, &files.targets, &trees, &mut report);
+    targets::check(&project, &files.live, &trees, &mut report);
     if tests != TestsOf::NoJob {
         let earlier: &[String] =
             if tests == TestsOf::JobsFirstSeen { before(&profiles, profile) } else { &[] };

@@ -8,7 +8,8 @@ use indexmap::{IndexMap, IndexSet};
 use crate::{
     config::{
         lineage::{self, Lineage, Table},
-        lock::{Failed, Lock},
+        live::{Failed, Live},
+        lock::{Lock, LockedTable},
         project::Project,
     },
     connector::ConnectionConfig,
@@ -28,7 +29,7 @@ pub(crate) struct Relations<'a> {
     outputs: IndexMap<usize, SchemaRef>,
     /// What is known of tables that nobody here writes; `None` where nobody asked.
     lock: Option<&'a Lock>,
-    failed: &'a [Failed],
+    live: &'a Live,
 }
 
 impl<'a> Relations<'a> {
@@ -38,9 +39,9 @@ impl<'a> Relations<'a> {
         lineage: &'a Lineage,
         unmade: IndexSet<JobName>,
         lock: Option<&'a Lock>,
-        failed: &'a [Failed],
+        live: &'a Live,
     ) -> Self {
-        Self { project, lineage, unmade, outputs: IndexMap::new(), lock, failed }
+        Self { project, lineage, unmade, outputs: IndexMap::new(), lock, live }
     }
 
     /// Remembers what a member writes.
@@ -55,7 +56,7 @@ impl<'a> Relations<'a> {
 
     /// The columns of a table: as its writers give them, or as an outside one was when it was asked for.
     pub(crate) fn columns(&self, table: &Table) -> Option<SchemaRef> {
-        if self.is_written(table) { self.written(table) } else { self.locked(table) }
+        if self.is_written(table) { self.written(table) } else { Some(self.locked(table)?.arrow()) }
     }
 
     /// Whether nobody here makes this table, and nobody has asked for its columns. While some jobs cannot be read, who makes what is not known.
@@ -71,7 +72,7 @@ impl<'a> Relations<'a> {
         let of = |failed: &&Failed| {
             failed.table == *table || failed.whole && failed.table.connection == table.connection
         };
-        self.failed.iter().find(of)
+        self.live.failed.iter().find(of)
     }
 
     /// The table of a connection that SQL names.
@@ -90,9 +91,20 @@ impl<'a> Relations<'a> {
         self.lineage.nodes.iter().any(|node| node.writes.as_ref() == Some(table))
     }
 
-    fn locked(&self, table: &Table) -> Option<SchemaRef> {
+    fn locked(&self, table: &Table) -> Option<&LockedTable> {
         let kind = self.project.connections.get(&table.connection)?.kind();
-        Some(self.lock?.find(&self.project.profile, kind, table)?.arrow())
+        self.lock?.find(&self.project.profile, kind, table)
+    }
+
+    /// What places answered.
+    pub(crate) fn live(&self) -> &'a Live {
+        self.live
+    }
+
+    /// The columns of a table that lead an index, where its place was asked and has such.
+    pub(crate) fn indexed(&self, table: &Table) -> Option<&Vec<String>> {
+        let target = self.live.targets.iter().find(|target| target.table == *table);
+        target.map_or_else(|| self.locked(table)?.indexed.as_ref(), |target| target.indexed.as_ref())
     }
 
     /// The columns of a table that some member writes.

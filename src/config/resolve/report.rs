@@ -94,9 +94,10 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Something that could not be judged, at a value or, with an SQL text, at some bytes of it.
-    pub(crate) fn note(
+    /// A problem of this severity, at a value or, with an SQL text, at some bytes of it.
+    pub(crate) fn graded(
         &mut self,
+        severity: Severity,
         node: &Node,
         sql: Option<(&Sql, Range<usize>)>,
         code: &'static str,
@@ -109,7 +110,7 @@ impl<'a> Report<'a> {
             None => self.value(node, code, message, hint),
         }
         for problem in &mut self.problems[before..] {
-            problem.severity = Severity::Note;
+            problem.severity = severity;
         }
     }
 

@@ -2,11 +2,11 @@
 
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::{report::Report, trees::Trees};
+use super::{live::table_told, report::Report, trees::Trees};
 use crate::{
     config::{
         lineage,
-        lock::Target,
+        live::{Live, Target},
         project::{JobInfo, MartOutput, Project},
     },
     connector::sink::{OnSchemaChange, SinkSpec},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Checks every member whose columns are known and whose target is there.
-pub(crate) fn check(project: &Project, targets: &[Target], trees: &Trees<'_>, report: &mut Report<'_>) {
+pub(crate) fn check(project: &Project, live: &Live, trees: &Trees<'_>, report: &mut Report<'_>) {
     let pipelines = project.pipelines.values().flat_map(|pipeline| {
         pipeline.members.iter().map(|member| (&pipeline.info, &member.sink, member.output.as_ref()))
     });
@@ -26,7 +26,9 @@ pub(crate) fn check(project: &Project, targets: &[Target], trees: &Trees<'_>, re
     });
     for (info, sink, output) in pipelines.chain(marts) {
         let table = lineage::sink_table(project, sink);
-        if let Some(target) = targets.iter().find(|target| target.table == table) {
+        let node = trees.of_job(info).at(&["sink", "table"]);
+        table_told(live, &table, true, node, None, report);
+        if let Some(target) = live.targets.iter().find(|target| target.table == table) {
             member(info, sink, output.map(AsRef::as_ref), target, trees, report);
         }
     }

@@ -1,15 +1,18 @@
 //! SQL, contracts, keys and sheets judged by their columns, in order of dependency: what one job writes is known to those that read it.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use indexmap::IndexSet;
 
-use super::{bot::BotFiles, matrix::meant, relations::Relations, report::Report, trees::Trees, windows};
+use super::{
+    bot::BotFiles, live, matrix::meant, relations::Relations, report::Report, trees::Trees, windows,
+};
 use crate::{
     config::{
-        lineage::{self, Lineage, Table},
-        lock::{Failed, Lock},
+        lineage::{self, Lineage},
+        live::Live,
+        lock::Lock,
         project::{MartOutput, PipelineMember, Project, SourceKind, Sql, With, Workbook},
         tree::Node,
     },
@@ -55,8 +58,8 @@ pub(crate) struct KnownBefore<'a> {
     pub(crate) wrong: IndexSet<JobName>,
     /// Tables that nobody here makes.
     pub(crate) lock: Option<&'a Lock>,
-    /// Of these, tables that were asked for in vain.
-    pub(crate) failed: &'a [Failed],
+    /// What places answered.
+    pub(crate) live: &'a Live,
 }
 
 /// Judges every member, tells each what it writes, and judges the bot by that.
@@ -73,7 +76,7 @@ pub(crate) fn check(
     let first = report.problems.len();
     let mut judge = Judge {
         project,
-        relations: Relations::new(project, lineage, known.wrong.clone(), known.lock, known.failed),
+        relations: Relations::new(project, lineage, known.wrong.clone(), known.lock, known.live),
     };
     for at in order {
         let node = &lineage.nodes[at];
@@ -183,11 +186,13 @@ impl Judge<'_> {
         let listed = spec.contract.as_ref().is_some_and(|contract| contract.unlisted != Unlisted::Keep);
         let failed = self.relations.failed(&table);
         if self.relations.is_unknown(&table) && (failed.is_some() || !listed) {
-            unknown(&table, failed, node.at(&["table"]), None, report);
+            live::unknown(&table, failed, node.at(&["table"]), None, report);
         }
         if let Some(written) = &written {
             source_columns(spec, written, node, report);
         }
+        live::table_told(self.relations.live(), &table, false, node.at(&["table"]), None, report);
+        live::cursor(self.project, &self.relations, spec, &table, node, report);
         let Some(contract) = &spec.contract else { return written };
         if contract.unlisted != Unlisted::Keep {
             return Some(contract.schema());
@@ -277,9 +282,10 @@ impl Judge<'_> {
             let place = self.relations.place(&used.name).filter(|place| self.relations.is_unknown(place));
             if let Some(table) = place {
                 let failed = self.relations.failed(&table);
-                unknown(&table, failed, node, Some((sql, used.span.clone())), report);
+                live::unknown(&table, failed, node, Some((sql, used.span.clone())), report);
             }
         }
+        live::query(&self.relations, sql, node, typed, report);
         for finding in &typed.findings {
             let mut hint = finding.hint.clone().unwrap_or_default();
             let parameter = typed.parameters.iter().find(|(_, span)| *span == finding.span);
@@ -355,31 +361,6 @@ impl Judge<'_> {
         }
         Some(Arc::new(Schema::new(fields)))
     }
-}
-
-/// Says that nothing is said about a table's columns, or why its place did not tell them.
-fn unknown(
-    table: &Table,
-    failed: Option<&Failed>,
-    node: &Node,
-    sql: Option<(&Sql, Range<usize>)>,
-    report: &mut Report<'_>,
-) {
-    if let Some(failed) = failed {
-        let (message, hint) = (failed.message.clone(), failed.hint.clone());
-        match sql {
-            // A place that gave no answer is told at its connection.
-            _ if failed.whole => {}
-            Some((sql, bytes)) => report.sql(sql, node, bytes, "live-table", message, hint),
-            None => report.value(node, "live-table", message, hint),
-        }
-        return;
-    }
-    let message = format!(
-        "nothing is known of the columns of `{}.{}`: they are not checked",
-        table.connection, table.table
-    );
-    report.note(node, sql, "unknown-columns", message, "`vitrina schema pull` asks for them".to_owned());
 }
 
 /// Types that the sink tells of columns, where the rows' can never become them.

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::name::{qualified, quote};
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
     model::{
@@ -141,6 +142,15 @@ fn connect_timeout() -> Span {
 }
 
 impl Config {
+    /// What makes rows be found by a column that does not lead the table's order.
+    pub(crate) fn create_index(&self, schema: Option<&str>, table: &str, column: &str) -> String {
+        let (table, column) = (qualified(schema.unwrap_or(&self.database), table), quote(column));
+        format!(
+            "let ORDER BY begin with it where the table is made, or: ALTER TABLE {table} ADD INDEX {column} {column} TYPE minmax, \
+             MATERIALIZE INDEX {column}"
+        )
+    }
+
     /// The settings that a file which names only this has.
     pub fn new(url: &str) -> Self {
         Self {

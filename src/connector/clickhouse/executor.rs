@@ -16,7 +16,7 @@ use super::{
 };
 use crate::connector::{
     error::{Error, ErrorKind, Result},
-    executor::{Dialect, Executor, RemoteTable, Statement},
+    executor::{Dialect, Estimate, Executor, RemoteTable, Statement},
     scan::Scanned,
 };
 
@@ -58,6 +58,19 @@ impl Executor for ClickHouseExecutor {
         rows(columns, shown, async move {
             server.arrow_with(&named, &statement.sql, &bound(&statement.values)?).await
         })
+    }
+
+    async fn estimate(&self, statement: &Statement) -> Result<Vec<Estimate>> {
+        let shown = format!("a query of {}", self.server.shown());
+        let asked = format!("EXPLAIN ESTIMATE {}", statement.sql);
+        let rows = self.server.rows_with(&shown, &asked, &bound(&statement.values)?).await?;
+        let number = |row: &_, at| text(row, at).parse().unwrap_or_default();
+        let estimate = |row: &_| Estimate {
+            table: format!("{}.{}", text(row, 0), text(row, 1)),
+            parts: number(row, 2),
+            rows: number(row, 3),
+        };
+        Ok(rows.iter().map(estimate).collect())
     }
 
     async fn described(&self, statement: &Statement) -> Result<(Statement, SchemaRef)> {

@@ -14,6 +14,7 @@ mod note;
 mod plan;
 mod record;
 mod replacing;
+mod rights;
 mod scan;
 mod source;
 mod stage;
@@ -43,6 +44,7 @@ use super::{
     OpenContext,
     connection::{Connection, Health, TableInfo},
     error::{Error, ErrorKind, Result},
+    rights::{Right, Use},
     sink::{Sink, SinkSpec},
     source::{Source, SourceSpec},
 };
@@ -91,6 +93,16 @@ impl Connection for ClickHouse {
 
     fn default_schema(&self) -> String {
         self.server.config.database.clone()
+    }
+
+    async fn indexed(&self, schema: &str, table: &str) -> Result<Option<Vec<String>>> {
+        let found = Table::find(&self.server, schema, table).await?;
+        let Some(table) = found.filter(|table| table.engine.ends_with("MergeTree")) else { return Ok(None) };
+        Ok(Some(table.leading_key(&self.server).await?))
+    }
+
+    async fn rights(&self, uses: &[Use]) -> Result<Vec<Right>> {
+        rights::of(&self.server, uses).await
     }
 
     async fn probe(&self) -> Result<Health> {

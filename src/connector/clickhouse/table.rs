@@ -108,6 +108,24 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The column that its rows are sorted by first; none where that is an expression.
+    pub(super) async fn leading_key(&self, server: &Server) -> Result<Vec<String>> {
+        let sql = format!(
+            "SELECT sorting_key FROM system.tables WHERE database = {} AND name = {}",
+            literal(&self.database),
+            literal(&self.name)
+        );
+        let key = server.cell(&server.table_shown(&self.database, &self.name), &sql).await?;
+        let key = key.unwrap_or_default();
+        let leads = |column: &&TableColumn| {
+            let spelled = [column.name.clone(), super::name::quote(&column.name)];
+            spelled.iter().any(|name| {
+                key.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(','))
+            })
+        };
+        Ok(self.columns.iter().filter(leads).map(|column| column.name.clone()).collect())
+    }
+
     /// Its columns as Arrow fields; what cannot be read is left out.
     pub(super) fn arrow(&self) -> SchemaRef {
         let field =

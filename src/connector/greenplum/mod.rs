@@ -22,7 +22,11 @@ use super::{
     OpenContext,
     connection::{Connection, Health, TableInfo},
     error::{Error, ErrorKind, Result},
-    pg::{Bulk, Catalog, Copy, Extras, Server, TableSink, TableSource, check_table, failed, probe, quote},
+    pg::{
+        Bulk, Catalog, Copy, Extras, Server, TableSink, TableSource, check_table, failed, probe, quote,
+        rights,
+    },
+    rights::{Right, Use},
     sink::{Sink, SinkSpec},
     source::{Source, SourceSpec},
 };
@@ -82,6 +86,10 @@ impl Connection for Greenplum {
 
     async fn key(&self, schema: &str, table: &str) -> Result<Vec<String>> {
         probe::key(&self.server, schema, table).await
+    }
+
+    async fn rights(&self, uses: &[Use]) -> Result<Vec<Right>> {
+        rights::of(&self.server, uses).await
     }
 
     async fn probe(&self) -> Result<Health> {

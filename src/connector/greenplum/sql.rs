@@ -141,6 +141,15 @@ impl Dialect for Greenplum {
         vec![keep, delete, change, add]
     }
 
+    fn merge_rights(&self, _: &SinkSpec) -> &'static [&'static str] {
+        &["INSERT", "DELETE"]
+    }
+
+    /// Old records are deleted now and then.
+    fn record_rights(&self) -> &'static [&'static str] {
+        &["SELECT", "INSERT", "DELETE"]
+    }
+
     /// A primary key must hold the columns that rows are distributed by.
     fn record_key(&self) -> &'static str {
         "track, target, seq"

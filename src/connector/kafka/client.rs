@@ -161,11 +161,10 @@ impl Cluster {
         self.made(&mut settings).map(Arc::new)
     }
 
-    /// A client that reports positions to a group, of which it becomes no member.
-    pub(super) fn member_of_none(&self, group: &str) -> Result<Consumer> {
+    /// A client that reports positions to a group, of which it becomes no member. A report waits so long for the group's coordinator.
+    pub(super) fn member_of_none(&self, group: &str, wait: Duration) -> Result<Consumer> {
         let mut settings = self.settings()?;
-        // How long a report waits for the group's coordinator.
-        settings.set("group.id", group).set("session.timeout.ms", ANSWER.as_millis().to_string());
+        settings.set("group.id", group).set("session.timeout.ms", wait.as_millis().to_string());
         self.made(&mut settings)
     }
 
@@ -188,6 +187,29 @@ impl Cluster {
             .set("queue.buffering.max.messages", QUEUED_MESSAGES)
             .set("queue.buffering.max.kbytes", QUEUED_KILOBYTES)
             .set("message.max.bytes", LARGEST_MESSAGE);
+        let made = settings.create_with_context(Context::default());
+        made.map_err(|error| unsuitable(&self.shown(), &error))
+    }
+
+    /// A client whose messages no broker takes: it wants more acknowledgements than they give.
+    pub(super) fn refused_producer(&self) -> Result<Producer> {
+        let mut settings = self.settings()?;
+        settings
+            .set("acks", "2")
+            .set("enable.idempotence", "false")
+            .set("retries", "0")
+            .set("linger.ms", "0")
+            .set("message.timeout.ms", ANSWER.as_millis().to_string());
+        let made = settings.create_with_context(Context::default());
+        made.map_err(|error| unsuitable(&self.shown(), &error))
+    }
+
+    /// A client whose transactions no broker begins: they would last longer than any allows.
+    pub(super) fn endless_producer(&self, transactional_id: &str) -> Result<Producer> {
+        let mut settings = self.settings()?;
+        settings
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", i32::MAX.to_string());
         let made = settings.create_with_context(Context::default());
         made.map_err(|error| unsuitable(&self.shown(), &error))
     }

@@ -9,7 +9,7 @@ use rdkafka::{
 };
 
 use super::{
-    client::{Cluster, lock},
+    client::{ANSWER, Cluster, lock},
     config::Group,
     plan::{number, offset_after},
 };
@@ -43,7 +43,7 @@ pub(super) fn report(cluster: &Cluster, group: &str, topic: &str, position: &Pos
     if reporter.as_ref().is_none_or(|(known, _)| known != group) {
         // The old one is gone before there is a new one.
         *reporter = None;
-        *reporter = Some((group.to_owned(), cluster.member_of_none(group)?));
+        *reporter = Some((group.to_owned(), cluster.member_of_none(group, ANSWER)?));
     }
     let Some((_, client)) = reporter.as_ref() else { return Ok(()) };
     let Err(error) = client.commit(&list, CommitMode::Sync) else { return Ok(()) };

@@ -17,6 +17,7 @@ mod protobuf;
 mod range;
 mod readers;
 mod registry;
+mod rights;
 mod slot;
 mod source;
 mod speller;
@@ -45,6 +46,7 @@ use super::{
     OpenContext,
     connection::{Connection, Health, TableInfo},
     error::{Error, ErrorKind, Result},
+    rights::{Right, Use},
     sink::{Sink, SinkSpec},
     source::{Source, SourceSpec},
 };
@@ -95,6 +97,11 @@ impl Connection for Kafka {
         TOPICS.to_owned()
     }
 
+    async fn rights(&self, uses: &[Use]) -> Result<Vec<Right>> {
+        let (cluster, uses) = (self.0.clone(), uses.to_vec());
+        blocking(move || rights::of(&cluster, &uses)).await
+    }
+
     async fn probe(&self) -> Result<Health> {
         let cluster = self.0.clone();
         blocking(move || {
@@ -103,7 +110,7 @@ impl Connection for Kafka {
             let latency = begun.elapsed();
             let id = cluster.looker(Isolation::Committed)?.client().fetch_cluster_id(ANSWER);
             let version = format!("Kafka cluster {}", id.unwrap_or_default());
-            let notes = vec![format!("{topics} topics may be seen; rights are known when they are used")];
+            let notes = vec![format!("{topics} topics may be seen")];
             Ok(Health { version, latency, clock: None, rights: vec!["read".to_owned()], notes })
         })
         .await

@@ -91,6 +91,12 @@ pub(crate) trait Dialect: Send + Sync {
     /// Brings the last staged row of each key into the target.
     fn merge(&self, product: &Product, merge: &Merge<'_>) -> Vec<String>;
 
+    /// What a merge does with its target besides reading it.
+    fn merge_rights(&self, spec: &SinkSpec) -> &'static [&'static str];
+
+    /// What writers do with the table of records.
+    fn record_rights(&self) -> &'static [&'static str];
+
     /// The key of the table of records.
     fn record_key(&self) -> &'static str;
 

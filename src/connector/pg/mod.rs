@@ -20,6 +20,7 @@ mod plan;
 pub(crate) mod probe;
 mod read;
 mod record;
+pub(crate) mod rights;
 mod rows;
 mod scan;
 mod selection;

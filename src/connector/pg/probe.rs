@@ -73,6 +73,41 @@ pub(crate) async fn key(server: &Arc<Server>, schema: &str, table: &str) -> Resu
     Ok(columns.filter(|column| column.primary).map(|column| column.name).collect())
 }
 
+/// The columns that lead an index by which rows are found in the order of cursors: that of bytes, for texts. `None` = it is a view.
+pub(crate) async fn indexed(server: &Arc<Server>, schema: &str, table: &str) -> Result<Option<Vec<String>>> {
+    let failed = |error| failed(&server.table_shown(schema, table), error);
+    let lease = server.lease().await?;
+    let found = Table::find(&lease, schema, table).await.map_err(failed)?;
+    let Some(table) = found.filter(|table| table.row_place.is_some() || table.takes_copy) else {
+        lease.give_back();
+        return Ok(None);
+    };
+    // Of collations, 950 and 951 are "C" and "POSIX" on every server.
+    let sql = format!(
+        "SELECT DISTINCT a.attname, i.indcollation[0] IN (0, 950, 951) FROM pg_catalog.pg_index i \
+         JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = c.relam \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
+         WHERE i.indrelid = {} AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' ORDER BY a.attname",
+        table.oid
+    );
+    let rows = lease.rows(&sql).await.map_err(failed)?;
+    lease.give_back();
+    let mut columns: Vec<String> = vec![];
+    for row in rows {
+        let (Some(Some(name)), bytewise) =
+            (row.first().cloned(), row.get(1).and_then(Option::as_deref) == Some("t"))
+        else {
+            continue;
+        };
+        let orders = bytewise || table.column(&name).is_some_and(|column| column.bytewise);
+        if orders && !columns.contains(&name) {
+            columns.push(name);
+        }
+    }
+    columns.sort();
+    Ok(Some(columns))
+}
+
 /// Every table of every schema that may be used.
 pub(crate) async fn tables(server: &Arc<Server>) -> Result<Vec<TableInfo>> {
     let failed = |error| failed(&server.shown(), error);

@@ -4,7 +4,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use sha2::{Digest, Sha256};
 
 use super::{
-    client::{Lease, Server},
+    client::{Lease, Server, Session},
     config::Grant,
     error::failed,
     name::{check_name, check_table, literal, quote, quote_all},
@@ -202,20 +202,8 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Whether a unique index over exactly the key is there, one that ON CONFLICT takes.
     async fn is_indexed(&self, table: &Table) -> Result<bool> {
-        let sql = format!(
-            "SELECT (SELECT string_agg(a.attname, E'\\n' ORDER BY a.attname COLLATE \"C\") FROM pg_catalog.pg_attribute a \
-               WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0 : i.indnkeyatts - 1])) \
-             FROM pg_catalog.pg_index i WHERE i.indrelid = {} AND i.indisunique AND i.indimmediate AND i.indisvalid \
-             AND i.indpred IS NULL AND i.indexprs IS NULL",
-            table.oid
-        );
-        let mut key: Vec<&str> = self.spec.key.iter().map(String::as_str).collect();
-        key.sort_unstable();
-        let key = key.join("\n");
-        let rows = self.session.rows(&sql).await.map_err(|error| self.failed(error))?;
-        Ok(rows.iter().any(|row| row.first().and_then(Option::as_deref) == Some(&key)))
+        is_indexed(self.session, table, &self.spec.key).await.map_err(|error| self.failed(error))
     }
 
     /// Rights that are told and not held.
@@ -239,4 +227,24 @@ impl Target<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a unique index over exactly the key is there, one that ON CONFLICT takes.
+pub(crate) async fn is_indexed(
+    session: &Session,
+    table: &Table,
+    key: &[String],
+) -> Result<bool, tokio_postgres::Error> {
+    let sql = format!(
+        "SELECT (SELECT string_agg(a.attname, E'\\n' ORDER BY a.attname COLLATE \"C\") FROM pg_catalog.pg_attribute a \
+           WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0 : i.indnkeyatts - 1])) \
+         FROM pg_catalog.pg_index i WHERE i.indrelid = {} AND i.indisunique AND i.indimmediate AND i.indisvalid \
+         AND i.indpred IS NULL AND i.indexprs IS NULL",
+        table.oid
+    );
+    let mut key: Vec<&str> = key.iter().map(String::as_str).collect();
+    key.sort_unstable();
+    let key = key.join("\n");
+    let rows = session.rows(&sql).await?;
+    Ok(rows.iter().any(|row| row.first().and_then(Option::as_deref) == Some(&key)))
 }

@@ -11,6 +11,7 @@ use crate::{
             config::{
                 connect_timeout, localhost, lock_timeout, network_timeout, parallel, public, usual_port,
             },
+            qualified, quote,
         },
         sink::SinkSpec,
         source::SourceSpec,
@@ -93,6 +94,13 @@ pub struct SinkOptions {
 }
 
 impl Config {
+    /// What makes an index that begins with a column: texts are read in the order of their bytes.
+    pub(crate) fn create_index(&self, schema: Option<&str>, table: &str, column: &str, text: bool) -> String {
+        let collate = if text { " COLLATE \"C\"" } else { "" };
+        let table = qualified(schema.unwrap_or(&self.schema), table);
+        format!("CREATE INDEX CONCURRENTLY ON {table} ({}{collate})", quote(column))
+    }
+
     /// The settings that a file which names only these two has.
     pub fn new(database: &str, user: &str) -> Self {
         Self {

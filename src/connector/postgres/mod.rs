@@ -13,7 +13,8 @@ use super::{
     OpenContext,
     connection::{Connection, Health, TableInfo},
     error::Result,
-    pg::{Catalog, Copy, Extras, Server, TableSink, TableSource, check_table, probe},
+    pg::{Catalog, Copy, Extras, Server, TableSink, TableSource, check_table, probe, rights},
+    rights::{Right, Use},
     sink::{Sink, SinkSpec},
     source::{Source, SourceSpec},
 };
@@ -53,6 +54,14 @@ impl Connection for Postgres {
 
     async fn key(&self, schema: &str, table: &str) -> Result<Vec<String>> {
         probe::key(&self.server, schema, table).await
+    }
+
+    async fn indexed(&self, schema: &str, table: &str) -> Result<Option<Vec<String>>> {
+        probe::indexed(&self.server, schema, table).await
+    }
+
+    async fn rights(&self, uses: &[Use]) -> Result<Vec<Right>> {
+        rights::of(&self.server, uses).await
     }
 
     async fn probe(&self) -> Result<Health> {

@@ -104,6 +104,18 @@ impl Dialect for Postgres {
         statements
     }
 
+    fn merge_rights(&self, spec: &SinkSpec) -> &'static [&'static str] {
+        if spec.delete == Some(DeleteHow::Hard) || spec.anew {
+            &["INSERT", "UPDATE", "DELETE"]
+        } else {
+            &["INSERT", "UPDATE"]
+        }
+    }
+
+    fn record_rights(&self) -> &'static [&'static str] {
+        &["SELECT", "INSERT", "UPDATE"]
+    }
+
     fn record_key(&self) -> &'static str {
         "target, track"
     }

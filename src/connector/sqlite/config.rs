@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::name::quote;
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
     model::{
@@ -31,6 +32,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// What makes an index that begins with a column.
+    pub(crate) fn create_index(&self, table: &str, column: &str) -> String {
+        let name = quote(&format!("{table}_{column}"));
+        format!("CREATE INDEX {name} ON {} ({})", quote(table), quote(column))
+    }
+
     /// What a table of this connection can promise as a source.
     pub fn source_facts(&self, spec: &SourceSpec) -> SourceFacts {
         let Some(cursor) = spec.cursor.as_ref().filter(|_| !self.log) else {

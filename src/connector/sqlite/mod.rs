@@ -141,6 +141,17 @@ impl Connection for Sqlite {
         .await
     }
 
+    async fn indexed(&self, schema: &str, table: &str) -> Result<Option<Vec<String>>> {
+        let (database, table) = (self.database(Some(schema))?, table.to_owned());
+        blocking(move || {
+            let lease = database.reader()?;
+            let failed = |error| failed(&database.table_shown(&table), error);
+            let Some(found) = Table::find(&lease, &table).map_err(failed)? else { return Ok(None) };
+            found.indexed(&lease).map_err(failed)
+        })
+        .await
+    }
+
     async fn probe(&self) -> Result<Health> {
         let databases: Vec<_> = self.databases.values().cloned().collect();
         blocking(move || {

@@ -95,6 +95,23 @@ impl Table {
         }
     }
 
+    /// The columns that lead an index in the order of bytes, and the row id; `None` = it is a view.
+    pub(super) fn indexed(&self, connection: &Connection) -> Result<Option<Vec<String>>> {
+        let view = "SELECT type = 'view' FROM pragma_table_list WHERE schema = 'main' AND name = ?1";
+        if connection.query_row(view, [&self.name], |row| row.get(0))? {
+            return Ok(None);
+        }
+        let mut statement = connection.prepare_cached(
+            "SELECT DISTINCT info.name FROM pragma_index_list(?1) AS list, pragma_index_xinfo(list.name) AS info \
+             WHERE list.partial = 0 AND info.seqno = 0 AND info.coll = 'BINARY' AND info.name IS NOT NULL",
+        )?;
+        let found = statement.query_map([&self.name], |row| row.get(0))?.collect::<Result<Vec<String>>>()?;
+        let mut columns: Vec<String> = found.into_iter().chain(self.key.clone()).collect();
+        columns.sort();
+        columns.dedup();
+        Ok(Some(columns))
+    }
+
     /// The columns of its primary key, in the table's order.
     pub(super) fn primary_key(&self) -> Vec<String> {
         self.columns.iter().filter(|c| c.primary > 0).map(|c| c.name.clone()).collect()

@@ -1,6 +1,10 @@
 //! A database of its own on the server that `scripts/services` starts, or on one of a test's own.
 
-use std::sync::Arc;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
 
 use vitrina::{
     connector::{
@@ -121,4 +125,43 @@ impl Drop for Place {
 /// A name as SQL spells it.
 pub(crate) fn quote(name: &str) -> String {
     format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
+}
+
+/// A server of a test's own, with users of few rights, as this engine takes them only at its start.
+pub(crate) struct Granting {
+    child: Child,
+    port: u16,
+    _data: tempfile::TempDir,
+}
+
+impl Granting {
+    /// Users as `name:password:GRANT …`.
+    pub(crate) fn start(users: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut child = Command::new("python3")
+            .args([&setting("SERVER"), "serve", "--stop-on-eof", "--library", &setting("LIBRARY"), "--data"])
+            .arg(data.path())
+            .args(["--port", "0"])
+            .args(users.iter().flat_map(|user| ["--granted", user]))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python3 runs");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).expect("the server starts");
+        Self { child, port: ready["port"].as_u64().unwrap() as u16, _data: data }
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config { user: "default".to_owned(), ..Config::new(&format!("http://127.0.0.1:{}", self.port)) }
+    }
+}
+
+impl Drop for Granting {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -35,7 +35,7 @@ pub(super) fn resolve(
     (earlier, profiles): (&[String], &[String]),
     report: &mut Report<'_>,
 ) -> Vec<UnitTest> {
-    let mut relations = Relations::new(project, lineage, known.wrong.clone(), known.lock, known.failed);
+    let mut relations = Relations::new(project, lineage, known.wrong.clone(), known.lock, known.live);
     for (at, node) in lineage.nodes.iter().enumerate() {
         relations.learn(at, output(project, node));
     }

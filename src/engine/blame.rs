@@ -92,8 +92,12 @@ fn duplicate(name: &str, sql: &str, whole: Range<usize>) -> Finding {
 
 /// The name of which a message says that two columns have it.
 fn twice(message: &str) -> Option<&str> {
-    let name = message.strip_prefix("projections require unique expression names")?.split('"').nth(1)?;
-    Some(name.rsplit('.').next().unwrap_or(name))
+    let rest = message.strip_prefix("projections require unique expression names")?;
+    let (_, rest) = rest.split_once('"')?;
+    let (name, _) = rest.split_once("\" at position")?;
+    // Of an expression, the whole of it.
+    let plain = !name.contains(['(', ' ', '"']);
+    Some(name.rsplit('.').next().filter(|_| plain).unwrap_or(name))
 }
 
 fn column_hint(field: &Column, valid: &[Column]) -> Option<String> {
@@ -196,4 +200,26 @@ pub(super) fn replace_by_null(tree: &mut impl VisitMut, sql: &str, findings: &[F
         ControlFlow::Continue(())
     });
     replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_that_is_there_twice() {
+        let message = |first: &str| {
+            format!(
+                "projections require unique expression names but the expression \"{first}\" at position 0 and \"x\" at position 1 have the same name"
+            )
+        };
+        for (first, name) in [
+            ("shop.t.id", "id"),
+            ("CAST(shop.t.id AS Utf8)", "CAST(shop.t.id AS Utf8)"),
+            ("CAST(shop.t.\"Price.x\" AS Utf8)", "CAST(shop.t.\"Price.x\" AS Utf8)"),
+        ] {
+            assert_eq!(twice(&message(first)), Some(name));
+        }
+        assert_eq!(twice("something else"), None);
+    }
 }

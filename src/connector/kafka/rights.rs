@@ -145,7 +145,9 @@ fn answers(cluster: &Cluster, asked: &IndexSet<(Resource, Operation)>) -> Result
             // Who may read or write a topic may know it. Whether it has to be made is not known either.
             Err(error) if error.kind == ErrorKind::Denied && is_refusal(&error) => {
                 use Operation::{Create, Describe, Read, Write};
-                [Describe, Read, Write, Create].into_iter().for_each(|operation| say(operation, Some(false)));
+                for operation in [Describe, Read, Write, Create] {
+                    say(operation, Some(false));
+                }
             }
             Err(error) => return Err(error),
         }

@@ -68,7 +68,9 @@ async fn gather(runtime: &Runtime, selection: &Selection) -> Result<Vec<Plan>> {
 fn table(plans: &[Plan]) -> Table {
     let mut table = Table::new(["name", ">windows", "what", "why", "built by", "read by"]);
     for plan in plans {
-        let read_by = plan.read_by.join(", ");
+        let reports = plan.reports.iter().map(|report| format!("report {report}"));
+        let read_by: Vec<String> = plan.read_by.iter().cloned().chain(reports).collect();
+        let read_by = read_by.join(", ");
         if plan.builds.is_empty() {
             let windows = if plan.on_change.is_some() { count(plan.windows as u64) } else { String::new() };
             let row = ["nothing", "it is as it should be", ""].map(|text| Cell::new(text, Tone::Dim));

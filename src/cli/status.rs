@@ -168,7 +168,7 @@ async fn row(runtime: &Runtime, node: &Node, letters: &BTreeMap<String, u64>) ->
     Ok(Row {
         // Where the sink does not answer, `record` says so.
         ledger: if is_mart { runtime.ledger(&node.job, &node.member).await.ok().flatten() } else { None },
-        freshness: if is_mart { runtime.freshness(&node.job).await.ok().flatten() } else { None },
+        freshness: runtime.freshness(&node.job).await.ok().flatten(),
         name: name_of(node),
         kind: node.kind,
         record: runtime.record_of(&node.job, &node.member).await,

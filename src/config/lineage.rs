@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use datafusion::common::TableReference;
 
-use super::project::{
-    JobInfo, MartMember, MartOutput, PipelineMember, Project, Rule, Schedule, SourceKind, Sql, Trigger,
+use super::{
+    bot::{Report, Show},
+    project::{
+        JobInfo, MartMember, MartOutput, PipelineMember, Project, Rule, Schedule, SourceKind, Sql, Trigger,
+    },
 };
 use crate::{
     connector::sink::SinkSpec,
@@ -57,6 +60,29 @@ pub struct Lineage {
     pub nodes: Vec<Node>,
 }
 
+/// A report of the bot, as a reader.
+#[derive(Debug, Clone)]
+pub struct ReportNode {
+    /// As `bot.toml` names it.
+    pub name: String,
+    /// What its queries read, and the workbooks that it sends.
+    pub reads: Vec<Input>,
+}
+
+/// The bot's reports with what they read.
+pub fn reports(project: &Project) -> Vec<ReportNode> {
+    let reports = project.bot.iter().flat_map(|bot| bot.reports.values());
+    let node = |report: &Report| {
+        let tables = report.reads.iter().filter_map(|table| named(project, table));
+        let books = report.show.iter().filter_map(|show| match show {
+            Show::Workbook(mart) => Some(Input::Job(JobKind::Mart, JobName::new(mart))),
+            _ => None,
+        });
+        ReportNode { name: report.name.clone(), reads: unique(tables.chain(books)) }
+    };
+    reports.map(node).collect()
+}
+
 /// Every member of the project with what it reads and whom it comes after.
 pub fn lineage(project: &Project) -> Lineage {
     let mut nodes = Vec::new();
@@ -78,6 +104,15 @@ impl Lineage {
     /// The node of a member.
     pub fn find(&self, job: &JobName, member: &Member) -> Option<usize> {
         self.nodes.iter().position(|node| node.job == *job && node.member == *member)
+    }
+
+    /// The nodes that write what is read; all members of a job.
+    pub fn writers<'a>(&'a self, input: &'a Input) -> impl Iterator<Item = usize> + 'a {
+        let writes = move |node: &Node| match input {
+            Input::Table(table) => node.writes.as_ref() == Some(table),
+            Input::Job(kind, job) => node.kind == *kind && node.job == *job,
+        };
+        self.nodes.iter().enumerate().filter(move |(_, node)| writes(node)).map(|(index, _)| index)
     }
 
     /// Every node after those that it comes after; `Err` = the nodes of one cycle, in its order.
@@ -182,19 +217,23 @@ fn mart_node(project: &Project, info: &JobInfo, member: &MartMember) -> Node {
     }
 }
 
-fn node(info: &JobInfo, member: &Member, writes: Option<Table>, reads: Vec<Input>) -> Node {
-    let mut unique: Vec<Input> = Vec::with_capacity(reads.len());
+fn unique(reads: impl IntoIterator<Item = Input>) -> Vec<Input> {
+    let mut unique: Vec<Input> = vec![];
     for read in reads {
         if !unique.contains(&read) {
             unique.push(read);
         }
     }
+    unique
+}
+
+fn node(info: &JobInfo, member: &Member, writes: Option<Table>, reads: Vec<Input>) -> Node {
     Node {
         job: info.name.clone(),
         kind: info.kind,
         member: member.clone(),
         writes,
-        reads: unique,
+        reads: unique(reads),
         upstream: vec![],
     }
 }

@@ -13,7 +13,9 @@ use crate::{
     model::{
         delivery::Delivery,
         name::{Facts, JobKind, JobName, Member, Track},
+        secret::Secret,
         time::Span,
+        trouble::TroubleKind,
         unit::SliceLimit,
         value::Value,
         window::Windows,
@@ -44,6 +46,8 @@ pub struct Project {
     pub grace: Duration,
     /// Where the daemon tells how it is.
     pub listen: Option<std::net::SocketAddr>,
+    /// Who is told of troubles besides the bot's admins, by name.
+    pub notify: IndexMap<String, Notify>,
     /// Matrices by name: members with their facts (`title`).
     pub matrix: IndexMap<String, IndexMap<String, IndexMap<String, String>>>,
     /// Connections of this profile by full name, `{region}` spelled out.
@@ -70,6 +74,15 @@ pub enum Language {
     En,
 }
 
+/// Somebody who is told of troubles by webhook.
+#[derive(Debug, Clone)]
+pub struct Notify {
+    /// Of what.
+    pub on: Vec<TroubleKind>,
+    /// Where notices are posted.
+    pub webhook: Secret,
+}
+
 /// What pipelines and marts have in common.
 #[derive(Debug, Clone)]
 pub struct JobInfo {
@@ -91,6 +104,8 @@ pub struct JobInfo {
     pub schedule: Option<Schedule>,
     /// What happens when the world fails.
     pub retry: Retry,
+    /// The age past which it is stale; `None` = any age will do.
+    pub warn_after: Option<Span>,
     /// Matrices it fans out over, in order.
     pub matrix: Vec<String>,
 }
@@ -257,8 +272,6 @@ pub enum BadRowPolicy {
 pub struct Mart {
     /// What it has in common with pipelines.
     pub info: JobInfo,
-    /// The age past which it is stale; `None` = any age will do.
-    pub warn_after: Option<Span>,
     /// At least one; exactly one where there is no matrix.
     pub members: Vec<MartMember>,
 }

@@ -29,6 +29,11 @@ pub trait Executor: Send + Sync + fmt::Debug {
     /// Tells databases apart: one statement reads tables of one place only.
     fn place(&self) -> &str;
 
+    /// Whether its statements may read tables of a place too: a session sees its server's tables beside those that it alone has.
+    fn reads_of(&self, place: &str) -> bool {
+        self.place() == place
+    }
+
     /// What it computes as the engine does.
     fn dialect(&self) -> &dyn Dialect;
 

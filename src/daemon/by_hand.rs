@@ -43,6 +43,13 @@ impl Daemon {
         }
         self.keep();
         self.tell(&blocked);
+        self.news.notify_one();
+        for (job, member) in members {
+            let track = runtime.project().track(job, member);
+            if outcomes.iter().any(|outcome| outcome.track == track && outcome.units > 0) {
+                self.suspect_readers(job, member);
+            }
+        }
         outcomes
     }
 

@@ -92,6 +92,7 @@ impl Daemon {
         let observer = Watching::of(self, None);
         self.running.spawn(async move {
             let selection = [(job, member)];
+            let [(job, member)] = &selection;
             let run = runtime.run(&selection, &options, &observer, &cancel);
             let ended = match AssertUnwindSafe(run).catch_unwind().await {
                 Ok(outcomes) => outcomes.first().map_or(LOST, Ended::of),
@@ -103,6 +104,9 @@ impl Daemon {
                 }
             };
             daemon.ended(&name, ended);
+            if ended.moved {
+                daemon.suspect_readers(job, member);
+            }
         });
     }
 
@@ -115,6 +119,7 @@ impl Daemon {
         };
         self.keep();
         self.tell(&blocked);
+        self.news.notify_one();
         self.wake.notify_one();
     }
 

@@ -3,10 +3,11 @@
 //! - `conductor` begins what the [`board`] says is due, and tells it how runs end;
 //! - `reload` takes an edited project over, whole or not at all;
 //! - `socket` lets commands act through this process, so that two never write at once;
-//! - `health` tells over HTTP how it is, `manager` tells systemd.
+//! - `health` tells over HTTP how it is, `manager` tells systemd;
+//! - `notify` tells webhooks what goes wrong, `rebuild` looks for stale windows.
 //!
 //! Another task is one line in [`serve`]: `tasks.spawn("bot", daemon.task(bot::run))`. It asks [`Daemon::runtime`] for the project as it is
-//! now, and runs members by [`Daemon::run_by_hand`], where each takes its turn: so would a task that builds stale windows again.
+//! now, and runs members by [`Daemon::run_by_hand`], where each takes its turn.
 
 mod alarm;
 mod board;
@@ -16,7 +17,9 @@ pub mod client;
 mod conductor;
 mod health;
 mod manager;
+mod notify;
 pub mod protocol;
+mod rebuild;
 mod reload;
 mod socket;
 mod tasks;
@@ -91,6 +94,9 @@ pub struct Daemon {
     keeping: Mutex<()>,
     /// Whoever changed something wakes the conductor.
     wake: Arc<Notify>,
+    /// A run has ended: whoever tells of failures looks.
+    news: Notify,
+    suspects: rebuild::Suspects,
     /// Cancelled once: nothing is begun any more, and what runs ends.
     stop: CancellationToken,
     running: TaskTracker,
@@ -118,6 +124,8 @@ pub async fn serve(settings: Settings) -> Result<()> {
     tasks.spawn("reload", daemon.task(move |daemon, stop| reload::reload(daemon, stop, begun)));
     tasks.spawn("manager", daemon.task(manager::beat));
     tasks.spawn("bot", daemon.task(bot::serve));
+    tasks.spawn("rebuild", daemon.task(rebuild::rebuild));
+    tasks.spawn("notify", daemon.task(notify::notify));
     if let Some(health) = health {
         tasks.spawn("health", health::task(&daemon, health));
     }
@@ -150,6 +158,8 @@ impl Daemon {
             board: Mutex::new(board),
             keeping: Mutex::default(),
             wake: Arc::default(),
+            news: Notify::new(),
+            suspects: rebuild::Suspects::default(),
             tasks: Tasks::new(stop.clone()),
             stop,
             running: TaskTracker::new(),

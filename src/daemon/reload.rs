@@ -97,6 +97,7 @@ impl Daemon {
             cancel.cancel();
         }
         self.keep();
+        self.suspects.all();
         Ok(what)
     }
 }

@@ -9,6 +9,7 @@ pub mod problem;
 pub mod secret;
 pub mod text_rows;
 pub mod time;
+pub mod trouble;
 pub mod unit;
 pub mod value;
 pub mod window;

@@ -128,22 +128,22 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Marts that are older than they may be: said before anything else.
+    /// What is older than it may be: said before anything else.
     async fn stale(&self) -> Option<Block> {
         let mut lines: Vec<String> = vec![];
-        for mart in &self.versions.marts {
+        for job in &self.versions.jobs {
             // An age that cannot be told stops no answer.
-            let Ok(Some(freshness)) = self.runtime.freshness(mart).await else { continue };
+            let Ok(Some(freshness)) = self.runtime.freshness(job).await else { continue };
             if freshness.is_stale() {
-                lines.push(self.stale_line(mart, freshness.until));
+                lines.push(self.stale_line(job, freshness.until));
             }
         }
         (!lines.is_empty()).then(|| Block::Text(Markup::new().bold(lines.join("\n"))))
     }
 
-    fn stale_line(&self, mart: &JobName, until: Option<DateTime<Utc>>) -> String {
-        let info = self.runtime.project().marts.get(mart).map(|mart| &mart.info);
-        let name = info.and_then(|info| info.description.as_deref()).unwrap_or(mart.as_str());
+    fn stale_line(&self, job: &JobName, until: Option<DateTime<Utc>>) -> String {
+        let info = self.runtime.project().jobs().find(|info| info.name == *job);
+        let name = info.and_then(|info| info.description.as_deref()).unwrap_or(job.as_str());
         let at = until.map(|until| {
             let at = until.with_timezone(&self.zone);
             format!("{} {}", format::date(at.date_naive(), self.language), at.format("%H:%M"))

@@ -1,28 +1,29 @@
-//! How fresh a mart is: told from the history's copies, which runs keep, and by the sinks where there is none.
+//! How fresh a pipeline or mart is: told from the history, which runs keep, and by the sinks where it knows nothing.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Runtime, blocking};
+use super::{Runtime, blocking, member::Found};
 use crate::{
     config::project::MartMember,
     connector::error::Result,
     model::{
-        name::JobName,
+        name::{JobName, Member},
         time::Span,
         unit::{Progress, Record},
         window::Windows,
     },
 };
 
-/// How fresh a mart is, over all its members: as the one that is furthest behind.
+/// How fresh a pipeline or mart is, over all its members: as the one that is furthest behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Freshness {
-    /// Up to when it is complete: the end of its newest window that was built after it had ended; without windows, its last build. `None` = never.
+    /// Up to when it is complete: the end of its newest window that was built after it had ended; without windows, its last build; of a pipeline, when it last began
+    /// to look at its source and ended well, or committed. `None` = never.
     pub until: Option<DateTime<Utc>>,
-    /// The age past which it is stale, where the mart says one.
+    /// The age past which it is stale, where its file says one.
     pub warn_after: Option<Span>,
     /// When this was asked.
     pub now: DateTime<Utc>,
@@ -44,18 +45,41 @@ impl Freshness {
 }
 
 impl Runtime {
-    /// How fresh a mart is; `None` = there is no mart of this name.
-    pub async fn freshness(&self, mart: &JobName) -> Result<Option<Freshness>> {
-        let Some(found) = self.project.marts.get(mart) else { return Ok(None) };
+    /// How fresh a pipeline or mart is; `None` = there is none of this name.
+    pub async fn freshness(&self, job: &JobName) -> Result<Option<Freshness>> {
+        let Some(info) = self.project.jobs().find(|info| info.name == *job) else { return Ok(None) };
         let mut until: Option<Option<DateTime<Utc>>> = None;
-        for member in &found.members {
-            let own = self.complete_until(mart, member).await?;
+        let members = self.lineage.nodes.iter().filter(|node| node.job == *job);
+        for member in members.map(|node| &node.member) {
+            let own = match self.find(job, member)? {
+                Found::Pipeline(..) => self.looked_at(job, member, info.warn_after).await?,
+                Found::Mart(_, found) => self.complete_until(job, found).await?,
+            };
             until = Some(match until {
                 None => own,
                 Some(before) => before.zip(own).map(|(before, own)| before.min(own)),
             });
         }
-        Ok(Some(Freshness { until: until.flatten(), warn_after: found.warn_after, now: self.clock.now() }))
+        Ok(Some(Freshness { until: until.flatten(), warn_after: info.warn_after, now: self.clock.now() }))
+    }
+
+    /// When a pipeline last began a run that ended well, or committed: one that follows its source never ends.
+    async fn looked_at(
+        &self,
+        job: &JobName,
+        member: &Member,
+        warn_after: Option<Span>,
+    ) -> Result<Option<DateTime<Utc>>> {
+        let (history, name) = (Arc::clone(&self.history), self.project.track(job, member).name());
+        let ended = blocking(move || history.last_done(&name)).await?;
+        // The sink is not asked where it could change nothing.
+        let told = Freshness { until: ended, warn_after, now: self.clock.now() };
+        if ended.is_some() && !told.is_stale() {
+            return Ok(ended);
+        }
+        let record = self.record_of(job, member).await?;
+        let committed = record.filter(|record| record.progress != Progress::Start).map(|record| record.at);
+        Ok(ended.max(committed))
     }
 
     async fn complete_until(&self, mart: &JobName, member: &MartMember) -> Result<Option<DateTime<Utc>>> {

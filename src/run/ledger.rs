@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Runtime, blocking, mart::fingerprint, member::Found};
 use crate::{
-    config::project::{MartMember, MartOutput, Sql},
+    config::project::{JobInfo, MartMember, MartOutput, Sql},
     connector::{error::Result, sink::Sink},
     engine::params::Params,
     model::{
@@ -114,6 +114,8 @@ pub(super) struct Inputs {
     fixed: BTreeMap<String, u64>,
     /// Windows of other marts: key and sequence number of each.
     windows: Vec<(Window, String, u64)>,
+    /// Of members that were renamed the key that they had before.
+    was: BTreeMap<String, String>,
 }
 
 impl Inputs {
@@ -136,12 +138,34 @@ impl Inputs {
     /// The first input of a window that is not what it was.
     fn changed(&self, window: &Window, built: &Build) -> Option<String> {
         let touched = self.windows.iter().filter(|(other, ..)| other.touches(window));
-        let mut changed = touched.filter(|(_, key, seq)| built.inputs.get(key) != Some(seq));
-        changed.next().map(|(_, key, _)| {
-            let name = member_of(key);
-            name.split_once(':').map_or(name, |(_, name)| name).to_owned()
-        })
+        let mut changed = touched.filter(|(_, key, seq)| !self.is_same(built, key, *seq));
+        changed.next().map(|(_, key, _)| name_of(member_of(key)))
     }
+
+    /// The first input of a whole table that is not what it was.
+    pub(super) fn changed_of_whole(&self, built: &Build) -> Option<String> {
+        let whole = self.whole();
+        let mut changed = whole.iter().filter(|(key, seq)| !self.is_same(built, key, **seq));
+        changed.next().map(|(key, _)| name_of(key))
+    }
+
+    /// Whether something was built from this, by whatever name it was known then.
+    fn is_same(&self, built: &Build, key: &str, seq: u64) -> bool {
+        let member = member_of(key);
+        let old = || Some(format!("{}{}", self.was.get(member)?, &key[member.len()..]));
+        let known = built.inputs.get(key).or_else(|| built.inputs.get(&old()?));
+        known == Some(&seq)
+    }
+}
+
+/// A member as users name it, by its key.
+fn name_of(key: &str) -> String {
+    key.split_once(':').map_or(key, |(_, name)| name).to_owned()
+}
+
+/// The track of a member that was renamed, as it was before.
+pub(super) fn renamed(track: &Track, info: &JobInfo) -> Option<Track> {
+    Some(Track { job: info.was.clone()?, ..track.clone() })
 }
 
 /// The key of the member whose window this is.
@@ -210,45 +234,27 @@ pub(super) fn query_digest(sql: &Sql, member: &MartMember, windows: &Windows) ->
 impl Runtime {
     /// Where every window of a mart's member stands; `None` = it is not built window by window. Disturbs no one.
     pub async fn ledger(&self, job: &JobName, member: &Member) -> Result<Option<Ledger>> {
-        let Found::Mart(_, found) = self.find(job, member)? else { return Ok(None) };
+        let Found::Mart(mart, found) = self.find(job, member)? else { return Ok(None) };
         let MartOutput::Table { sql, sink, windows: Some(windows), .. } = &found.output else {
             return Ok(None);
         };
         let inputs = self.inputs(job, member).await;
         let sink = self.sink(sink).await?;
         let digest = query_digest(sql, found, windows);
-        self.read_ledger(&self.project.track(job, member), windows, &digest, &inputs, &sink).await.map(Some)
-    }
-
-    /// Members of marts that say `on_change = "rebuild"` and have stale windows: those that a run would build again without being asked.
-    pub async fn to_rebuild(&self) -> Vec<(JobName, Member)> {
-        let mut found = vec![];
-        for mart in self.project.marts.values() {
-            for member in &mart.members {
-                let rebuilds = member.windows().is_some_and(|windows| windows.on_change == OnChange::Rebuild);
-                if !rebuilds {
-                    continue;
-                }
-                // A sink that does not answer is met by the next run.
-                if let Ok(Some(ledger)) = self.ledger(&mart.info.name, &member.member).await
-                    && ledger.stale().next().is_some()
-                {
-                    found.push((mart.info.name.clone(), member.member.clone()));
-                }
-            }
-        }
-        found
+        let track = self.project.track(job, member);
+        let was = renamed(&track, &mart.info);
+        self.read_ledger((&track, was.as_ref()), windows, &digest, &inputs, &sink).await.map(Some)
     }
 
     pub(super) async fn read_ledger(
         &self,
-        track: &Track,
+        (track, was): (&Track, Option<&Track>),
         windows: &Windows,
         digest: &str,
         inputs: &Inputs,
         sink: &Arc<dyn Sink>,
     ) -> Result<Ledger> {
-        let found = windows_in(track, windows, sink).await?;
+        let found = windows_in(track, was, windows, sink).await?;
         let vanished =
             found.values().any(|record| record.progress != Progress::Start) && sink.target().await?.is_none();
         let records = if vanished { BTreeMap::new() } else { found };
@@ -273,6 +279,10 @@ impl Runtime {
         for &before in &self.lineage.nodes[node].upstream {
             let before = &self.lineage.nodes[before];
             let track = self.project.track(&before.job, &before.member);
+            let found = self.find(&before.job, &before.member).ok();
+            if let Some(was) = found.and_then(|found| renamed(&track, found.info())) {
+                inputs.was.insert(track.key(), was.key());
+            }
             if let Ok(Some(windows)) = self.windows_of(&before.job, &before.member).await {
                 let keyed = windows
                     .into_iter()
@@ -287,10 +297,10 @@ impl Runtime {
 
     /// The built windows of a member; `None` = it is not built window by window.
     async fn windows_of(&self, job: &JobName, member: &Member) -> Result<Option<Vec<(Window, Record)>>> {
-        let Found::Mart(_, found) = self.find(job, member)? else { return Ok(None) };
+        let Found::Mart(mart, found) = self.find(job, member)? else { return Ok(None) };
         let MartOutput::Table { sink, windows: Some(windows), .. } = &found.output else { return Ok(None) };
-        let sink = self.sink(sink).await?;
-        let records = windows_in(&self.project.track(job, member), windows, &sink).await?;
+        let (sink, track) = (self.sink(sink).await?, self.project.track(job, member));
+        let records = windows_in(&track, renamed(&track, &mart.info).as_ref(), windows, &sink).await?;
         Ok(Some(records.into_iter().map(|(from, record)| (windows.at(from), record)).collect()))
     }
 
@@ -303,19 +313,22 @@ impl Runtime {
     }
 }
 
-/// The records of a member's windows of this grain, by where the windows begin.
+/// The records of a member's windows of this grain, by where the windows begin; of windows that it has none of, those of its old name.
 async fn windows_in(
     track: &Track,
+    was: Option<&Track>,
     windows: &Windows,
     sink: &Arc<dyn Sink>,
 ) -> Result<BTreeMap<Begin, Record>> {
-    let prefix = track.windows_prefix();
-    let found = sink
-        .records(&prefix)
-        .await?
-        .into_iter()
-        .filter_map(|(key, record)| Some((windows.parse(key.strip_prefix(&prefix)?)?.from, record)));
-    Ok(found.collect())
+    let mut all = BTreeMap::new();
+    // The later ones win.
+    for prefix in was.into_iter().chain([track]).map(Track::windows_prefix) {
+        let found = sink.records(&prefix).await?.into_iter();
+        all.extend(
+            found.filter_map(|(key, record)| Some((windows.parse(key.strip_prefix(&prefix)?)?.from, record))),
+        );
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -392,7 +405,7 @@ mod tests {
     fn a_window_is_held_against_those_that_it_was_built_from() {
         let rebuild = windows("0s", OnChange::Rebuild);
         let key = |day: &str| format!("p:views/mrf1@2026-01-{day}");
-        let mut inputs = Inputs { fixed: [("p:content".to_owned(), 9)].into(), windows: vec![] };
+        let mut inputs = Inputs { fixed: [("p:content".to_owned(), 9)].into(), ..Inputs::default() };
         for (day, seq) in [("01", 1), ("02", 4)] {
             inputs.windows.push((rebuild.at(at(&format!("{day}T00"))), key(day), seq));
         }
@@ -402,6 +415,13 @@ mod tests {
         assert_eq!(why[..3], ["-", "views/mrf1 changed", "-"], "what is whole moves on all the time");
         let second = rebuild.at(at("02T00"));
         assert_eq!(inputs.of(&second), [(key("02"), 4), ("p:content".to_owned(), 9)].into());
+        // What was built from it under its old name was built from it.
+        let renamed = |key: &str| key.replace("views/", "watched/");
+        inputs.was = [("p:views/mrf1".to_owned(), renamed("p:views/mrf1"))].into();
+        let old = record("now", &[("p:content", 3), (&renamed(&key("01")), 1)], at("06T00"));
+        assert_eq!(told(&rebuild, &[("01", old.clone())], &inputs)[0], "-");
+        inputs.was.clear();
+        assert_eq!(told(&rebuild, &[("01", old)], &inputs)[0], "views/mrf1 changed");
         assert_eq!(inputs.whole(), [("p:views/mrf1".to_owned(), 5), ("p:content".to_owned(), 9)].into());
     }
 }

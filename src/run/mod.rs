@@ -21,6 +21,7 @@ pub mod position;
 pub mod preview;
 mod queries;
 mod reader;
+pub mod rebuild;
 mod refresh;
 mod relations;
 mod replay;
@@ -30,6 +31,7 @@ pub mod sample;
 mod scratch;
 mod tally;
 mod targets;
+pub mod trouble;
 mod unit;
 pub mod unit_test;
 pub mod versions;
@@ -79,6 +81,7 @@ pub struct Runtime {
     records: Arc<Records>,
     scratch: Scratch,
     gate: Arc<Gate>,
+    stale: trouble::Stale,
 }
 
 /// How a run is asked for.
@@ -144,6 +147,7 @@ impl Runtime {
             engine: Arc::new(engine),
             scratch,
             gate,
+            stale: trouble::Stale::default(),
         }))
     }
 

@@ -10,7 +10,10 @@ use super::{
     params,
 };
 use crate::{
-    config::project::MartOutput,
+    config::{
+        lineage::{ReportNode, reports},
+        project::MartOutput,
+    },
     connector::error::Result,
     engine::params::Params,
     model::{
@@ -33,8 +36,10 @@ pub struct Plan {
     pub windows: usize,
     /// What would be built, oldest first; nothing = all is as it should be.
     pub builds: Vec<PlannedBuild>,
-    /// Who reads it, at any distance.
+    /// Pipelines and marts that read it, at any distance.
     pub read_by: Vec<String>,
+    /// The bot's reports that read it, at any distance.
+    pub reports: Vec<String>,
 }
 
 /// One window, or the whole table.
@@ -57,7 +62,7 @@ impl Runtime {
             return Ok(None);
         }
         let name = self.project.track(job, member).name();
-        let read_by = self.read_by(job, member);
+        let (read_by, reports) = (self.read_by(job, member), self.reports_of(job, member));
         Ok(Some(match self.ledger(job, member).await? {
             Some(ledger) => Plan {
                 name,
@@ -66,6 +71,7 @@ impl Runtime {
                 windows: ledger.states.len(),
                 builds: of_windows(&ledger),
                 read_by,
+                reports,
             },
             None => {
                 let why = self.why_whole(job, member).await?;
@@ -78,6 +84,7 @@ impl Runtime {
                     windows: 0,
                     builds: builds.into_iter().collect(),
                     read_by,
+                    reports,
                 }
             }
         }))
@@ -106,12 +113,21 @@ impl Runtime {
         {
             return Ok(Some(Why::QueryChanged));
         }
-        let inputs = self.inputs(job, member).await.whole();
-        let changed = inputs.iter().find(|(key, seq)| built.inputs.get(*key) != Some(*seq));
-        Ok(changed.map(|(key, _)| {
-            let input = key.split_once(':').map_or(key.as_str(), |(_, name)| name).to_owned();
-            Why::InputChanged { input }
-        }))
+        let inputs = self.inputs(job, member).await;
+        Ok(inputs.changed_of_whole(&built).map(|input| Why::InputChanged { input }))
+    }
+
+    /// Reports whose rows change with a member's.
+    fn reports_of(&self, job: &JobName, member: &Member) -> Vec<String> {
+        let Some(node) = self.lineage.find(job, member) else { return vec![] };
+        let mut nodes = self.lineage.downstream(node);
+        nodes.insert(node);
+        let reads = |report: &ReportNode| {
+            let mut writers = report.reads.iter().flat_map(|input| self.lineage.writers(input));
+            writers.any(|writer| nodes.contains(&writer))
+        };
+        let reports = reports(&self.project).into_iter().filter(reads);
+        reports.map(|report| report.name).collect()
     }
 
     fn read_by(&self, job: &JobName, member: &Member) -> Vec<String> {

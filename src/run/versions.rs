@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::Runtime;
 use crate::{
-    config::lineage::{Input, Node, named},
+    config::lineage::{Node, named},
     engine::typing::TableName,
-    model::name::{JobKind, JobName},
+    model::name::JobName,
 };
 
 /// Where tables stand.
@@ -18,8 +18,8 @@ pub struct Versions {
     pub tracks: BTreeMap<String, u64>,
     /// When the track that was written longest ago was written.
     pub oldest: Option<DateTime<Utc>>,
-    /// Marts among them, each once.
-    pub marts: Vec<JobName>,
+    /// The pipelines and marts, each once.
+    pub jobs: Vec<JobName>,
     /// Whether that is all: no table of others, no sink that gave no answer.
     pub complete: bool,
 }
@@ -51,14 +51,9 @@ impl Runtime {
     }
 
     fn writers(&self, table: &TableName) -> Vec<&Node> {
-        let nodes = self.lineage.nodes.iter();
-        match named(&self.project, table) {
-            Some(Input::Job(kind, job)) => {
-                nodes.filter(|node| node.kind == kind && node.job == job).collect()
-            }
-            Some(Input::Table(table)) => nodes.filter(|node| node.writes.as_ref() == Some(&table)).collect(),
-            None => vec![],
-        }
+        let input = named(&self.project, table);
+        let writers = input.iter().flat_map(|input| self.lineage.writers(input));
+        writers.map(|node| &self.lineage.nodes[node]).collect()
     }
 
     async fn note(&self, node: &Node, versions: &mut Versions) {
@@ -75,8 +70,8 @@ impl Runtime {
             }
             Err(_) => versions.complete = false,
         }
-        if node.kind == JobKind::Mart && !versions.marts.contains(&node.job) {
-            versions.marts.push(node.job.clone());
+        if !versions.jobs.contains(&node.job) {
+            versions.jobs.push(node.job.clone());
         }
     }
 }

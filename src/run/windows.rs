@@ -1,7 +1,7 @@
 //! The windows that one run of a mart builds: those that are missing, not ended when they were built, within the lookback, stale where the policy says so, or
 //! asked for. Each is a commit of its own on a track of its own, so that a run which was stopped goes on where it stopped.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow::{
     array::{Array, BooleanArray, RecordBatch},
@@ -14,7 +14,7 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use super::{
     blocking,
     event::Event,
-    ledger::{Inputs, Ledger, WindowState, query_digest},
+    ledger::{Inputs, Ledger, WindowState, query_digest, renamed},
     mart::{Built, Goal, MartRun},
     params,
     tally::Tally,
@@ -59,7 +59,9 @@ impl MartRun<'_> {
         tally: &mut Tally,
     ) -> Result<()> {
         let digest = query_digest(self.sql, self.member, windows);
-        let ledger = self.runtime.read_ledger(&self.track, windows, &digest, inputs, &self.sink).await?;
+        self.take_over(tally).await?;
+        let track = (&self.track, None);
+        let ledger = self.runtime.read_ledger(track, windows, &digest, inputs, &self.sink).await?;
         if ledger.vanished {
             self.forget(windows, tally).await?;
         }
@@ -82,6 +84,28 @@ impl MartRun<'_> {
         if let Some(asked) = asked.filter(|asked| !asked.stale) {
             let (history, name, asked) = (Arc::clone(&self.runtime.history), self.track.name(), *asked);
             blocking(move || history.end_backfill(&name, asked.from, asked.last)).await?;
+        }
+        Ok(())
+    }
+
+    /// The mart was renamed: records of windows that it has none of are its own from now on. One that was stopped goes on.
+    async fn take_over(&self, tally: &mut Tally) -> Result<()> {
+        let Some(old) = renamed(&self.track, self.info) else { return Ok(()) };
+        let (ours, theirs) = (self.track.windows_prefix(), old.windows_prefix());
+        let known: BTreeMap<String, Record> = self.sink.records(&ours).await?.into_iter().collect();
+        let found = self.sink.records(&theirs).await?;
+        let windows = found.iter().filter_map(|(key, record)| Some((key.strip_prefix(&theirs)?, record)));
+        let mut taken = 0;
+        for (window, record) in windows.filter(|(window, _)| !known.contains_key(&format!("{ours}{window}")))
+        {
+            self.sink.set_record(&self.track.of_window(window), None, record).await?;
+            failpoint::pass("run.windows.taken_over");
+            taken += 1;
+        }
+        if taken > 0 {
+            let note = format!("goes on from where `{}` stood: {taken} windows", old.name());
+            tally.note(&note);
+            self.observer.event(&self.track, &Event::Note(note));
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! `history.db`: which runs there were, copies of what sinks remember of marts (`builds.rs`), and where schedules stand ([`standing`](super::standing)). May be deleted at any time.
+//! `history.db`: which runs there were, copies of what sinks remember of marts (`builds.rs`), where schedules stand ([`standing`](super::standing)), and who
+//! was told of what ([`notices`](super::notices)). May be deleted at any time.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     database::{Database, Format, instant_text, parse_instant},
     error::Result,
-    lock, process, standing,
+    lock, notices, process, standing,
 };
 use crate::model::name::{JobName, Track};
 
@@ -146,6 +147,7 @@ const FORMAT: Format = Format {
     CREATE INDEX runs_by_name ON runs (name, id);",
         super::builds::TABLES,
         standing::MIGRATION,
+        notices::MIGRATION,
     ],
     synchronous: "NORMAL",
 };

@@ -59,7 +59,7 @@ pub trait Answers: Send + Sync + 'static {
         vec![]
     }
 
-    /// What the project does not do as it should, by a name that stays the same while it lasts, each with why: runs that failed or were blocked.
+    /// What the project does not do as it should, by a name that stays the same while it lasts, each with why: runs that failed, checks that block, what is stale.
     async fn failing(&self) -> BTreeMap<String, String> {
         BTreeMap::new()
     }

@@ -21,17 +21,16 @@ use crate::{
         meant,
     },
     config::bot::{Sent, Show},
-    model::name::JobName,
+    model::{
+        name::JobName,
+        trouble::{Trouble, TroubleKind},
+    },
     report::{
         access::Reader,
         run::{Failure, Reports, Request},
     },
     run::Runtime,
-    state::history::{RunFilter, RunStatus},
 };
-
-/// The newest runs that are looked at for what fails.
-const RUNS: u32 = 500;
 
 /// Lists that are read at once, and how long all of them may take: what is not there by then is not named.
 const LISTS: usize = 4;
@@ -130,7 +129,7 @@ impl Answers for ProjectReports {
     async fn stale(&self, what: &Sent) -> Vec<String> {
         let (runtime, _) = self.reports();
         let Some(bot) = &runtime.project().bot else { return vec![] };
-        let marts = match what {
+        let jobs = match what {
             Sent::Workbook(mart) => runtime.marts_behind(&JobName::new(mart)),
             Sent::Report(name) => {
                 let Some(report) = bot.reports.get(name) else { return vec![] };
@@ -139,17 +138,17 @@ impl Answers for ProjectReports {
                     _ => None,
                 });
                 let books: Vec<JobName> = books.flatten().collect();
-                runtime.versions(&report.reads).await.marts.into_iter().chain(books).collect()
+                runtime.versions(&report.reads).await.jobs.into_iter().chain(books).collect()
             }
         };
         let mut stale = vec![];
-        for mart in marts {
+        for job in jobs {
             // One that cannot be asked fails the report itself, which is told.
-            if let Ok(Some(freshness)) = runtime.freshness(&mart).await
+            if let Ok(Some(freshness)) = runtime.freshness(&job).await
                 && freshness.is_stale()
-                && !stale.contains(&mart.to_string())
+                && !stale.contains(&job.to_string())
             {
-                stale.push(mart.to_string());
+                stale.push(job.to_string());
             }
         }
         stale
@@ -157,19 +156,15 @@ impl Answers for ProjectReports {
 
     async fn failing(&self) -> BTreeMap<String, String> {
         let (runtime, _) = self.reports();
-        let runs = runtime.history().list(&RunFilter { names: None }, RUNS).unwrap_or_else(|error| {
-            tracing::warn!("the history cannot be read: {error}");
+        let troubles = runtime.troubles().await.unwrap_or_else(|error| {
+            tracing::warn!("what is wrong cannot be told: {error}");
             vec![]
         });
-        let mut last: BTreeMap<String, Option<String>> = BTreeMap::new();
-        // A run that was blocked says nothing of its own: what blocked it does.
-        for run in
-            runs.into_iter().filter(|run| !matches!(run.state, RunStatus::Running | RunStatus::Blocked))
-        {
-            let why = (run.state == RunStatus::Failed).then(|| run.error.clone().unwrap_or_default());
-            last.entry(run.name()).or_insert(why);
-        }
-        last.into_iter().filter_map(|(name, why)| Some((name, why?))).collect()
+        let named = |trouble: Trouble| match trouble.kind {
+            TroubleKind::Stale => (format!("⏳ {}", trouble.name), trouble.why),
+            TroubleKind::RunFailed | TroubleKind::CheckBlocked => (trouble.name, trouble.why),
+        };
+        troubles.into_iter().map(named).collect()
     }
 
     async fn alert(&self, alert: &str) -> Result<Option<String>, String> {

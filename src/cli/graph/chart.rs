@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     super::{output::printable, selection::Selection},
-    Format, jobs, table_name, target,
+    Format, jobs, reports, table_name, target, workbook,
 };
-use crate::config::{
-    lineage::Input,
-    project::{MartOutput, Project},
+use crate::{
+    config::{lineage::Input, project::Project},
+    model::name::JobKind,
 };
 
 /// What a node is.
@@ -22,6 +22,7 @@ pub(super) enum Kind {
     Table,
     Workbook,
     Sheet,
+    Report,
     Column,
 }
 
@@ -33,38 +34,40 @@ pub(super) struct Chart {
     edges: BTreeSet<(usize, usize, Option<&'static str>)>,
 }
 
-/// Jobs, what they read and what they write.
+/// Jobs, what they read and what they write, sheets and reports.
 pub(super) fn of_jobs(project: &Project, selection: &Selection) -> Chart {
     let mut chart = Chart::default();
-    let kind_of =
-        |kind| if kind == crate::model::name::JobKind::Pipeline { Kind::Pipeline } else { Kind::Mart };
     for (name, job) in jobs(selection) {
         for node in job.nodes {
             let id = chart.node(kind_of(node.kind), name.as_str());
             for read in &node.reads {
-                let from = match read {
-                    Input::Table(table) => chart.node(Kind::Table, &table_name(table)),
-                    Input::Job(kind, job) => chart.node(kind_of(*kind), job.as_str()),
-                };
+                let from = chart.input(read);
                 chart.edge(from, id, None);
             }
             let Some(target) = target(project, node) else { continue };
             let to = chart.node(if node.writes.is_some() { Kind::Table } else { Kind::Workbook }, &target);
             chart.edge(id, to, None);
-            let mart = project.marts.get(&node.job);
-            for member in
-                mart.iter().flat_map(|mart| &mart.members).filter(|member| member.member == node.member)
-            {
-                if let MartOutput::Workbook(workbook) = &member.output {
-                    for sheet in &workbook.sheets {
-                        let sheet = chart.node(Kind::Sheet, &format!("{target}: {}", printable(&sheet.name)));
-                        chart.edge(to, sheet, None);
-                    }
-                }
+            for sheet in workbook(project, node).iter().flat_map(|workbook| &workbook.sheets) {
+                let sheet = chart.node(Kind::Sheet, &format!("{target}: {}", printable(&sheet.name)));
+                chart.edge(to, sheet, None);
             }
         }
     }
+    for report in reports(project, selection) {
+        let id = chart.node(Kind::Report, &report.name);
+        for read in &report.reads {
+            let from = chart.input(read);
+            chart.edge(from, id, None);
+        }
+    }
     chart
+}
+
+fn kind_of(kind: JobKind) -> Kind {
+    match kind {
+        JobKind::Pipeline => Kind::Pipeline,
+        JobKind::Mart => Kind::Mart,
+    }
 }
 
 impl Chart {
@@ -76,6 +79,13 @@ impl Chart {
         }
         self.nodes.push(node);
         self.nodes.len() - 1
+    }
+
+    fn input(&mut self, input: &Input) -> usize {
+        match input {
+            Input::Table(table) => self.node(Kind::Table, &table_name(table)),
+            Input::Job(kind, job) => self.node(kind_of(*kind), job.as_str()),
+        }
     }
 
     /// Adds an edge.
@@ -99,6 +109,7 @@ impl Chart {
                 Kind::Pipeline | Kind::Mart => ("([", "])"),
                 Kind::Table => ("[(", ")]"),
                 Kind::Workbook => ("[/", "/]"),
+                Kind::Report => ("{{", "}}"),
                 Kind::Sheet | Kind::Column => ("[", "]"),
             };
             // Names may hold what means something in Mermaid: quoted, with its own escapes.
@@ -120,6 +131,7 @@ impl Chart {
                 Kind::Table => "cylinder",
                 Kind::Workbook => "folder",
                 Kind::Sheet => "note",
+                Kind::Report => "hexagon",
                 Kind::Column => "plain",
             };
             let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");

@@ -1,4 +1,4 @@
-//! `graph`: who reads what whom writes, of tables and of columns.
+//! `graph`: who reads what whom writes, of tables and of columns; the sheets and reports at its end.
 
 mod chart;
 mod columns;
@@ -15,8 +15,8 @@ use super::{
 use crate::{
     config::{
         TestsOf,
-        lineage::{Input, Node, Table},
-        project::{MartOutput, Project},
+        lineage::{self, Input, Node, Table},
+        project::{MartOutput, Project, Workbook},
     },
     model::name::JobName,
 };
@@ -108,19 +108,48 @@ fn jobs<'a>(selection: &'a Selection) -> Vec<(&'a JobName, Job<'a>)> {
     order.into_iter().filter_map(|name| Some((name, found.remove(name)?))).collect()
 }
 
+/// A report of the bot that reads something of the selection, or everything there is.
+struct Report {
+    name: String,
+    /// What it reads of it.
+    reads: Vec<Input>,
+    /// Who of the selection writes that.
+    writers: BTreeSet<usize>,
+}
+
+/// Reports that read what is selected; those that read tables of others alone too, where everything is.
+fn reports(project: &Project, selection: &Selection) -> Vec<Report> {
+    let lineage = &selection.lineage;
+    let everything = selection.nodes.len() == lineage.nodes.len();
+    let selected = |input: &Input| -> BTreeSet<usize> {
+        lineage.writers(input).filter(|writer| selection.nodes.contains(writer)).collect()
+    };
+    let report = |report: lineage::ReportNode| {
+        let reads = report.reads.into_iter().filter(|input| everything || !selected(input).is_empty());
+        let reads: Vec<Input> = reads.collect();
+        let writers = reads.iter().flat_map(selected).collect();
+        Report { name: printable(&report.name), reads, writers }
+    };
+    lineage::reports(project).into_iter().map(report).filter(|report| !report.reads.is_empty()).collect()
+}
+
+/// The workbook of a member.
+fn workbook<'p>(project: &'p Project, node: &Node) -> Option<&'p Workbook> {
+    let member = project.marts.get(&node.job)?.members.iter().find(|member| member.member == node.member)?;
+    match &member.output {
+        MartOutput::Workbook(workbook) => Some(workbook),
+        MartOutput::Table { .. } => None,
+    }
+}
+
 /// Where a member's rows go: a table, or a workbook's file inside the project.
 fn target(project: &Project, node: &Node) -> Option<String> {
     if let Some(table) = &node.writes {
         return Some(table_name(table));
     }
-    let member = project.marts.get(&node.job)?.members.iter().find(|member| member.member == node.member)?;
-    match &member.output {
-        MartOutput::Workbook(workbook) => {
-            let file = workbook.file.strip_prefix(&project.root).unwrap_or(&workbook.file);
-            Some(printable(&file.display().to_string()))
-        }
-        MartOutput::Table { .. } => None,
-    }
+    let workbook = workbook(project, node)?;
+    let file = workbook.file.strip_prefix(&project.root).unwrap_or(&workbook.file);
+    Some(printable(&file.display().to_string()))
 }
 
 fn input(input: &Input) -> String {

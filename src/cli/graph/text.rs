@@ -4,24 +4,41 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{
-        output::{Stream, Tone},
+        output::{Stream, Tone, printable},
         selection::Selection,
     },
-    Job, input, jobs, target,
+    Job, Report, input, jobs, reports, target, workbook,
 };
 use crate::{
-    config::{lineage::Node, project::Project},
+    config::{
+        lineage::{Lineage, Node},
+        project::Project,
+    },
     model::name::JobName,
 };
 
 /// Draws trees, from the first sources on.
 pub(super) fn text(project: &Project, selection: &Selection, results: Stream) -> String {
     let jobs = jobs(selection);
-    let mut tree = Tree { project, results, jobs: &jobs, shown: BTreeSet::new(), lines: vec![] };
+    let reports = reports(project, selection);
+    let lineage = &selection.lineage;
+    let mut tree = Tree {
+        project,
+        lineage,
+        results,
+        jobs: &jobs,
+        reports: &reports,
+        shown: BTreeSet::new(),
+        lines: vec![],
+    };
     for (name, job) in &jobs {
         if job.upstream.is_empty() {
             tree.root(name);
         }
+    }
+    for report in reports.iter().filter(|report| report.writers.is_empty()) {
+        tree.sources(report.reads.iter().map(input).collect());
+        tree.leaf(&report.name, "report", "");
     }
     tree.lines.join("\n")
 }
@@ -29,7 +46,9 @@ pub(super) fn text(project: &Project, selection: &Selection, results: Stream) ->
 struct Tree<'a> {
     project: &'a Project,
     results: Stream,
+    lineage: &'a Lineage,
     jobs: &'a [(&'a JobName, Job<'a>)],
+    reports: &'a [Report],
     shown: BTreeSet<&'a JobName>,
     lines: Vec<String>,
 }
@@ -40,10 +59,20 @@ impl<'a> Tree<'a> {
             Some(job) => job.nodes.iter().flat_map(|node| &node.reads).map(input).collect(),
             None => BTreeSet::new(),
         };
+        self.sources(sources);
+        self.branch(name, "", "");
+    }
+
+    fn sources(&mut self, sources: BTreeSet<String>) {
         if !sources.is_empty() {
             self.lines.push(self.results.paint(&several(sources), Tone::Dim));
         }
-        self.branch(name, "", "");
+    }
+
+    /// What nothing comes after.
+    fn leaf(&mut self, name: &str, kind: &str, before: &str) {
+        let (name, kind) = (self.results.paint(name, Tone::Strong), self.results.paint(kind, Tone::Dim));
+        self.lines.push(format!("{before}{name}  {kind}"));
     }
 
     fn branch(&mut self, name: &'a JobName, before: &str, below: &str) {
@@ -62,11 +91,32 @@ impl<'a> Tree<'a> {
             .filter(|(_, job)| job.upstream.contains(name))
             .map(|(reader, _)| *reader)
             .collect();
-        for (i, reader) in readers.iter().enumerate() {
-            let (branch, further) =
-                if i + 1 == readers.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        let leaves = self.leaves(name, job);
+        let last = readers.len() + leaves.len();
+        let ways = |at: usize| if at + 1 == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        for (at, reader) in readers.iter().enumerate() {
+            let (branch, further) = ways(at);
             self.branch(reader, &format!("{below}{branch}"), &format!("{below}{further}"));
         }
+        for (at, (leaf, kind)) in leaves.iter().enumerate() {
+            self.leaf(leaf, kind, &format!("{below}{}", ways(readers.len() + at).0));
+        }
+    }
+
+    /// The sheets of a job's workbooks, and the reports that read what it writes.
+    fn leaves(&self, name: &JobName, job: &Job<'_>) -> Vec<(String, &'static str)> {
+        let books = job.nodes.iter().filter_map(|node| workbook(self.project, node));
+        let mut sheets: Vec<String> = vec![];
+        for sheet in books.flat_map(|book| &book.sheets) {
+            let sheet = printable(&sheet.name);
+            if !sheets.contains(&sheet) {
+                sheets.push(sheet);
+            }
+        }
+        let reads =
+            |report: &&Report| report.writers.iter().any(|writer| self.lineage.nodes[*writer].job == *name);
+        let reports = self.reports.iter().filter(reads).map(|report| (report.name.clone(), "report"));
+        sheets.into_iter().map(|sheet| (sheet, "sheet")).chain(reports).collect()
     }
 
     fn job(&self, name: &JobName) -> Option<&'a Job<'a>> {

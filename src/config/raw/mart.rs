@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    MatrixUse, Retry, Schedule, SqlText,
+    Freshness, MatrixUse, Retry, Schedule, SqlText,
     check::Check,
     pipeline::{Scalar, SinkColumn},
     test::Test,
@@ -92,14 +92,6 @@ pub(crate) struct Window {
     /// What becomes of built windows when the query changes, or a window of a mart that they were built from is built again; `"mark"` unless told.
     #[serde(default)]
     pub(crate) on_change: OnChange,
-}
-
-/// `[freshness]`: how old a mart may become.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Freshness {
-    /// The age past which it is stale: of the newest complete window, counted from its end; without `[window]`, of the last build. `"26h"`.
-    pub(crate) warn_after: Span,
 }
 
 /// `[sink]` of a mart.

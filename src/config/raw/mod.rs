@@ -84,6 +84,15 @@ pub(crate) struct Retry {
     pub(crate) timeout: Option<Span>,
 }
 
+/// `[freshness]`: how old a pipeline or mart may become.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Freshness {
+    /// The age past which it is stale: `"26h"`. Of a mart with `[window]` that of its newest complete window, counted from its end; of any other mart, since its last
+    /// build; of a pipeline, since it last looked at its source and ended well, or committed.
+    pub(crate) warn_after: Span,
+}
+
 /// SQL, or the file it lies in.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]

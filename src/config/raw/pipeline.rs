@@ -10,7 +10,7 @@ use serde::{
 };
 use toml::value::Datetime;
 
-use super::{MatrixUse, Retry, Schedule, SqlText, test::Test};
+use super::{Freshness, MatrixUse, Retry, Schedule, SqlText, test::Test};
 use crate::{
     config::project::BadRowPolicy,
     connector::{
@@ -53,6 +53,8 @@ pub(crate) struct PipelineFile {
     pub(crate) retry: Option<Retry>,
     /// How much one commit writes.
     pub(crate) slice: Option<Slice>,
+    /// How old it may become.
+    pub(crate) freshness: Option<Freshness>,
     /// Where rows come from.
     pub(crate) source: Source,
     /// SQL over the rows.

@@ -4,7 +4,11 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, de::IgnoredAny};
 
-use crate::{config::project::Language, connector::ConnectionConfig, model::time::Span};
+use crate::{
+    config::project::Language,
+    connector::ConnectionConfig,
+    model::{secret::Secret, time::Span, trouble::TroubleKind},
+};
 
 /// `vitrina.toml`: what all files of a project share. Any single value in it may be
 /// `{ env = "NAME", default = … }`.
@@ -27,6 +31,9 @@ pub(crate) struct ProjectFile {
     #[serde(default)]
     #[schemars(with = "IndexMap<String, ConnectionConfig>")]
     pub(crate) connections: IndexMap<String, IgnoredAny>,
+    /// Who is told, besides the bot's admins, of what `serve` finds wrong, by name.
+    #[serde(default)]
+    pub(crate) notify: IndexMap<String, Notify>,
     /// Other surroundings: `--profile production` (or `VITRINA_PROFILE`) replaces whole named connections.
     #[serde(default)]
     pub(crate) profile: IndexMap<String, Profile>,
@@ -74,6 +81,17 @@ pub(crate) struct Daemon {
     /// Where `serve` tells over HTTP how it is (`/health`, `/ready`): `"127.0.0.1:8090"`. Nowhere unless told.
     #[schemars(extend("format" = "listen"))]
     pub(crate) listen: Option<String>,
+}
+
+/// `[notify.NAME]`: somebody who is told once of what is wrong, and once more when it is over.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Notify {
+    /// Of what: runs that failed, runs whose rows a check blocks, pipelines and marts that are older than their `[freshness]` allows; all of it unless told.
+    pub(crate) on: Option<Vec<TroubleKind>>,
+    /// The address that notices are posted to as JSON. Whoever knows it may write there, so it is a secret: `{ env = "OPS_HOOK" }`. Where the variable is not
+    /// set nobody is told.
+    pub(crate) webhook: Secret,
 }
 
 /// `[defaults]`.

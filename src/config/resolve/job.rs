@@ -29,6 +29,7 @@ pub(crate) struct Common<'a> {
     schedule: Option<&'a raw::Schedule>,
     was: Option<&'a String>,
     retry: Option<&'a raw::Retry>,
+    freshness: Option<&'a raw::Freshness>,
 }
 
 impl<'a> Common<'a> {
@@ -43,6 +44,7 @@ impl<'a> Common<'a> {
             schedule: file.schedule.as_ref(),
             was: file.was.as_ref(),
             retry: file.retry.as_ref(),
+            freshness: file.freshness.as_ref(),
         }
     }
 
@@ -57,6 +59,7 @@ impl<'a> Common<'a> {
             schedule: file.schedule.as_ref(),
             was: file.was.as_ref(),
             retry: file.retry.as_ref(),
+            freshness: file.freshness.as_ref(),
         }
     }
 
@@ -98,6 +101,7 @@ impl<'a> Common<'a> {
             was: self.was.map(JobName::new),
             schedule: self.schedule.and_then(|raw| schedule(raw, tree.at(&["schedule"]), zone, report)),
             retry: retry(self.retry),
+            warn_after: self.freshness.map(|freshness| freshness.warn_after),
             matrix,
         }
     }

@@ -76,8 +76,7 @@ pub(crate) fn mart(
         }
     }
     unused_matrices(&file.tree, used.keys(), &named, report);
-    let warn_after = file.raw.freshness.as_ref().map(|freshness| freshness.warn_after);
-    Mart { info, warn_after, members: resolved }
+    Mart { info, members: resolved }
 }
 
 /// What a mart says that it is: one of them, where it is right.

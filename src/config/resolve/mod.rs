@@ -36,7 +36,7 @@ use super::{
     files::Files,
     format,
     lineage::lineage,
-    project::{Mart, Pipeline, Project},
+    project::{Mart, Notify, Pipeline, Project},
     raw::project::ProjectFile,
     tree::Node,
 };
@@ -44,6 +44,7 @@ use crate::model::{
     name::JobName,
     problem::{Problem, Severity, nearest},
     time::Span,
+    trouble::TroubleKind,
 };
 
 /// The profile without a name.
@@ -168,6 +169,7 @@ fn assemble(
         parallel: raw.daemon.parallel.unwrap_or(4),
         grace: raw.daemon.grace.map_or(GRACE, Span::get),
         listen: raw.daemon.listen.as_deref().and_then(|listen| listen.parse().ok()),
+        notify: raw.notify.iter().map(|(name, notify)| (name.clone(), notified(notify))).collect(),
         matrix: matrices.clone(),
         connections: connections
             .iter()
@@ -178,6 +180,10 @@ fn assemble(
         tests: vec![],
         bot: None,
     }
+}
+
+fn notified(raw: &super::raw::project::Notify) -> Notify {
+    Notify { on: raw.on.clone().unwrap_or_else(|| TroubleKind::ALL.to_vec()), webhook: raw.webhook.clone() }
 }
 
 fn jobs(
@@ -219,6 +225,11 @@ fn check_project(raw: &ProjectFile, tree: &Node, report: &mut Report<'_>) {
     }
     if raw.daemon.state.as_deref().is_some_and(|state| state.is_empty() || state.contains('\0')) {
         report.value(tree.at(&["daemon", "state"]), "bad-path", "`daemon.state` names no folder", "");
+    }
+    for (name, _) in raw.notify.iter().filter(|(_, notify)| notify.on.as_ref().is_some_and(Vec::is_empty)) {
+        let message = format!("`notify.{name}` is told of nothing");
+        let hint = "name what, or leave `on` out: all of it is told then";
+        report.value(tree.at(&["notify", name, "on"]), "empty-notify", message, hint);
     }
     if let Some(node) = tree.find(&["profile", DEFAULT_PROFILE]) {
         let message =

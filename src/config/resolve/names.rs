@@ -56,4 +56,15 @@ fn check_was(info: &JobInfo, tree: &Node, known: &[&str], report: &mut Report<'_
         let message = format!("there is still a job `{was}`: this {} cannot go on from it", info.kind);
         report.value(tree.at(&["was"]), "bad-was", message, "");
     }
+    if tree.find(&["window"]).is_some() && tree.find(&["sink", "table"]).is_none() {
+        let message = format!(
+            "the table's name changes with the mart's: `{was}`'s windows are built again in a new one"
+        );
+        report.warning(
+            tree.at(&["was"]),
+            "renamed-table",
+            message,
+            "keep it: name the old table in `sink.table`",
+        );
+    }
 }

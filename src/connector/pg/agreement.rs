@@ -4,7 +4,7 @@
 //! floating point (−0, NaN, sums by another order), division, averages of decimals (other scales), ILIKE, texts that are filled up with
 //! spaces, time zones. Integers that overflow fail; the engine would wrap them around.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::{logical_expr::Operator, scalar::ScalarValue};
 
 use super::{
@@ -40,6 +40,20 @@ pub(super) fn columns(table: &Table, dialect: &PostgresDialect) -> Vec<RemoteCol
         RemoteColumn { sql, agrees: agreement(column, dialect), sure: true }
     };
     table.columns.iter().map(column).collect()
+}
+
+/// The columns of a stage, as the rows of its unit have them.
+pub(super) fn staged_columns(schema: &SchemaRef, dialect: &PostgresDialect) -> Vec<RemoteColumn> {
+    let column = |field: &FieldRef| {
+        let (name, kind) = (quote(field.name()), Kind::keeping(field.data_type()));
+        let agrees = kind.map_or(Agreement::Nothing, |_| dialect.agrees(field.data_type()));
+        let sql = match kind.unwrap_or(Kind::Text) {
+            Kind::Text => format!("{name}::text COLLATE \"C\""),
+            kind => format!("{name}::{}", kind.sql()),
+        };
+        RemoteColumn { sql, agrees, sure: true }
+    };
+    schema.fields().iter().map(column).collect()
 }
 
 fn agreement(column: &TableColumn, dialect: &PostgresDialect) -> Agreement {

@@ -15,11 +15,12 @@ use tokio_postgres::{
 };
 
 use super::{
-    agreement::{PostgresDialect, columns, spelled},
+    agreement::{PostgresDialect, columns, spelled, staged_columns},
     client::{Lease, Server},
     decode::{cell, spelling},
+    dialect::STAGE,
     error::failed,
-    scan::LiveTable,
+    scan::{LiveTable, StagedTable},
     table::Table,
     types::Kind,
 };
@@ -37,31 +38,80 @@ const CHUNK_BYTES: usize = 4 << 20;
 
 /// A database that runs statements.
 pub(super) struct PostgresExecutor {
-    server: Arc<Server>,
+    place: String,
+    sessions: Sessions,
     dialect: PostgresDialect,
+}
+
+/// Who runs them.
+#[derive(Clone)]
+enum Sessions {
+    /// Any session of a server.
+    Any(Arc<Server>),
+    /// The one that has the tables, in its open transaction.
+    One(Arc<Lease>),
 }
 
 /// A table for the engine: scanned, or a part of a statement.
 pub(super) fn remote(server: &Arc<Server>, table: Table) -> RemoteTable {
     let dialect = PostgresDialect { utf8: table.utf8 };
+    let (place, sessions) = (server.name.clone(), Sessions::Any(server.clone()));
     RemoteTable {
         name: table.sql(),
         columns: columns(&table, &dialect),
-        executor: Arc::new(PostgresExecutor { server: server.clone(), dialect }),
+        executor: Arc::new(PostgresExecutor { place, sessions, dialect }),
         scan: Arc::new(Scanned(LiveTable::new(server.clone(), table))),
+    }
+}
+
+/// The rows that are staged in a session and not committed: scanned, or a part of a statement, with tables of its server.
+pub(super) fn staged(lease: &Arc<Lease>, schema: &SchemaRef, utf8: bool, shown: String) -> RemoteTable {
+    let dialect = PostgresDialect { utf8 };
+    let (place, sessions) = (format!("{} (staged)", lease.server.name), Sessions::One(lease.clone()));
+    RemoteTable {
+        name: STAGE.to_owned(),
+        columns: staged_columns(schema, &dialect),
+        executor: Arc::new(PostgresExecutor { place, sessions, dialect }),
+        scan: Arc::new(Scanned(StagedTable::new(lease.clone(), schema.clone(), shown))),
+    }
+}
+
+impl Sessions {
+    fn server(&self) -> &Arc<Server> {
+        match self {
+            Self::Any(server) => server,
+            Self::One(lease) => &lease.server,
+        }
+    }
+
+    /// A session in a transaction.
+    async fn begin(&self, shown: &str) -> Result<Held> {
+        match self {
+            Self::Any(server) => {
+                let lease = server.lease().await?;
+                let begun = lease.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await;
+                begun.map_err(|error| failed(shown, error))?;
+                Ok(Held::Own(lease))
+            }
+            Self::One(lease) => Ok(Held::Shared(lease.clone())),
+        }
     }
 }
 
 impl fmt::Debug for PostgresExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.server.name)
+        f.write_str(&self.place)
     }
 }
 
 #[async_trait]
 impl Executor for PostgresExecutor {
     fn place(&self) -> &str {
-        &self.server.name
+        &self.place
+    }
+
+    fn reads_of(&self, place: &str) -> bool {
+        place == self.place || place == self.sessions.server().name
     }
 
     fn dialect(&self) -> &dyn Dialect {
@@ -69,17 +119,18 @@ impl Executor for PostgresExecutor {
     }
 
     fn rows(&self, statement: &Statement, schema: &SchemaRef) -> SendableRecordBatchStream {
-        let shown = format!("a query of {}", self.server.shown());
-        let (server, statement, columns) = (self.server.clone(), statement.clone(), schema.clone());
-        let named = shown.clone();
-        let chunks = futures::stream::once(async move { begin(&server, &statement, columns, named).await });
+        let shown = format!("a query of {}", self.sessions.server().shown());
+        let (statement, columns) = (statement.clone(), schema.clone());
+        let (sessions, named) = (self.sessions.clone(), shown.clone());
+        let chunks = futures::stream::once(async move { begin(&sessions, &statement, columns, named).await });
         scan::chunks(schema.clone(), shown, chunks.try_flatten())
     }
 
     async fn described(&self, statement: &Statement) -> Result<(Statement, SchemaRef)> {
-        let lease = self.server.lease().await?;
+        let server = self.sessions.server();
+        let lease = server.lease().await?;
         let prepared = lease.prepare(&statement.sql).await;
-        let shown = format!("a query of {}", self.server.shown());
+        let shown = format!("a query of {}", server.shown());
         let prepared = prepared.map_err(|error| failed(&shown, error))?;
         let (mut fields, mut names, mut selected) = (vec![], vec![], vec![]);
         for (at, column) in prepared.columns().iter().enumerate() {
@@ -100,7 +151,7 @@ impl Executor for PostgresExecutor {
 }
 
 async fn begin(
-    server: &Arc<Server>,
+    sessions: &Sessions,
     statement: &Statement,
     schema: SchemaRef,
     shown: String,
@@ -111,11 +162,8 @@ async fn begin(
     let kinds =
         kinds.ok_or_else(|| Error::new(ErrorKind::Internal, "a column was asked for that cannot be read"))?;
     let decoder = RowDecoder::new(schema, Rules::default())?;
-    let lease = server.lease().await?;
-    let begun = lease.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await;
-    begun.map_err(|error| failed(&shown, error))?;
     // From here on: dropped before its end, it asks the server to stop.
-    let guard = Guard(Some(lease));
+    let guard = Guard(Some(sessions.begin(&shown).await?));
     let rows = guard.ask(&statement.sql, values).await.map_err(|error| failed(&shown, error))?;
     let reading = Reading { guard, rows: Box::pin(rows), kinds, decoder, ordinal: 0, shown };
     let chunks = futures::stream::try_unfold(reading, |mut reading| async move {
@@ -124,12 +172,23 @@ async fn begin(
     Ok(chunks.boxed())
 }
 
+/// A session that runs a statement.
+enum Held {
+    /// Our own, in a transaction that ends with the statement.
+    Own(Lease),
+    /// One that others use too, whose transaction is theirs.
+    Shared(Arc<Lease>),
+}
+
 /// A session that works for us; gone when all was read.
-struct Guard(Option<Lease>);
+struct Guard(Option<Held>);
 
 impl Guard {
     async fn ask(&self, sql: &str, values: Vec<Bound>) -> Result<RowStream, tokio_postgres::Error> {
-        let lease = self.0.as_ref().expect("the session is ours until the end");
+        let lease = match self.0.as_ref().expect("the session is ours until the end") {
+            Held::Own(lease) => lease,
+            Held::Shared(lease) => lease,
+        };
         let values = values.into_iter().map(|value| {
             let of = value.of.clone();
             (value, of)
@@ -140,7 +199,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let Some(lease) = self.0.take() else { return };
+        // What is left of a shared session's answer is thrown away as it comes.
+        let Some(Held::Own(lease)) = self.0.take() else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let token = lease.cancel_token();
@@ -180,7 +240,7 @@ impl Reading {
                     self.take(&row).map_err(|error| failed(&self.shown, error))?;
                 }
                 None => {
-                    if let Some(lease) = self.guard.0.take() {
+                    if let Some(Held::Own(lease)) = self.guard.0.take() {
                         lease.run("COMMIT").await.map_err(|error| failed(&self.shown, error))?;
                         lease.give_back();
                     }

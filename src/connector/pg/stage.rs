@@ -45,6 +45,8 @@ pub(crate) struct Made {
     sql: String,
     /// Its columns, each a name and a type in SQL; the last one is the rows' number.
     columns: Vec<(String, String)>,
+    /// Whether its texts are UTF-8.
+    pub(crate) utf8: bool,
 }
 
 /// A session with an empty stage in it, for the next unit.
@@ -91,12 +93,12 @@ impl Inner {
         columns.push((quote(NUMBER), "bigint".to_owned()));
         let sql = self.server.dialect.create_stage(&lease.product, &self.spec, &columns);
         let make = match kept {
-            Some(kept) if kept == sql => return Ok(Made { sql, columns }),
+            Some(kept) if kept == sql => return Ok(Made { sql, columns, utf8: table.utf8 }),
             Some(_) => format!("DROP TABLE {STAGE}; {sql}"),
             None => sql.clone(),
         };
         lease.run(&make).await.map_err(|error| self.failed(error))?;
-        Ok(Made { sql, columns })
+        Ok(Made { sql, columns, utf8: table.utf8 })
     }
 
     /// Puts rows where they wait; how many they were.

@@ -34,7 +34,6 @@ use super::{
     load::Load,
     name::{quote, quote_all},
     record::Records,
-    scan::StagedTable,
     stage::{Kept, Open, Place},
     table::{Table, qualified},
     target::Target,
@@ -330,11 +329,11 @@ impl Staged for StagedRows {
     }
 
     fn table(&self) -> Option<Arc<dyn TableProvider>> {
-        match self.place {
+        match &self.place {
             Place::Target => None,
-            Place::Stage(_) => {
-                let (lease, schema) = (self.lease.clone(), self.schema.clone());
-                Some(Arc::new(Scanned(StagedTable::new(lease, schema, self.inner.shown()))))
+            Place::Stage(made) => {
+                let table = executor::staged(&self.lease, &self.schema, made.utf8, self.inner.shown());
+                Some(Arc::new(table))
             }
         }
     }

@@ -7,6 +7,7 @@
 //!   still is, so two that end together are followed once, and a busy upstream starves nobody. What ends well while it runs owes one more.
 //! - An upstream whose last run failed blocks who comes after it, at any distance, until one of its runs ends well.
 //! - `continuous` runs always; one that failed begins again after a wait that doubles.
+//! - A member whose windows are stale is owed a run besides, where its mart says so.
 //! - A run stays owed until it has ended, so one that a crash or a stop cut short is begun again by the next daemon.
 
 mod rule;
@@ -151,6 +152,16 @@ impl Board {
     /// A try of the run at hand failed, and the next one comes at an instant.
     pub(super) fn retrying(&mut self, slot: usize, failed: u32, at: DateTime<Utc>) {
         self.slots[slot].retrying(failed, at);
+    }
+
+    /// A member is to run once more than its schedule says; whether that is new. One that runs by hand alone is left to hands.
+    pub(super) fn owe(&mut self, slot: usize) -> bool {
+        self.slots[slot].owe()
+    }
+
+    /// Whether a member's runs are followed by those of another by its schedule.
+    pub(super) fn comes_after(&self, slot: usize, upstream: usize) -> bool {
+        self.slots[slot].rule.upstream().contains(&upstream)
     }
 
     /// Nothing is begun of these until they are released as often.

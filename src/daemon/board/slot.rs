@@ -209,6 +209,18 @@ impl Slot {
         self.changed = true;
     }
 
+    /// A run besides those of its schedule; one at hand may have begun too early to be it.
+    pub(super) fn owe(&mut self) -> bool {
+        let going = u32::from(self.doing.is_some());
+        if matches!(self.rule, Rule::ByHand | Rule::Continuous) || self.keep.owed > going {
+            return false;
+        }
+        self.keep.owed = going + 1;
+        self.waits.clear();
+        self.changed = true;
+        true
+    }
+
     /// What it does all the time works.
     pub(super) fn works(&mut self) {
         if self.keep.failed > 0 {

@@ -306,3 +306,22 @@ async fn a_thousand_schedules_are_begun_at_their_instants() {
     // A second, and what a machine that builds beside the tests may add.
     assert!(latest < TimeDelta::seconds(5), "{latest}");
 }
+
+#[test]
+fn a_member_is_owed_a_run_besides_its_schedule() {
+    let mut board = board(&[("a", every("1h")), ("b", after(&[A])), ("c", Rule::ByHand)]);
+    assert!(board.owe(A) && !board.owe(A), "once");
+    assert!(!board.owe(C), "it is run by hand");
+    assert_eq!(board.tick(at(1)), [A]);
+    assert!(board.owe(A) && !board.owe(A), "the run at hand may have begun too early");
+    assert_eq!(board.tick(at(2)), NONE);
+    board.ended(A, ran(RunState::Failed), at(3));
+    assert_eq!(board.tick(at(3)), [A], "and its failure counts for itself alone");
+    assert!(board.comes_after(B, A) && !board.comes_after(A, B));
+    // What is owed survives a crash, and waits for what blocks it.
+    assert!(board.owe(B));
+    let mut next = again(&board, &[("a", every("1h")), ("b", after(&[A])), ("c", Rule::ByHand)], at(4));
+    assert_eq!(next.tick(at(4)), [A]);
+    next.ended(A, ran(RunState::Done), at(5));
+    assert_eq!(next.tick(at(5)), [B]);
+}

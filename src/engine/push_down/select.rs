@@ -46,15 +46,14 @@ impl Writer {
         Self { executor: None, values: vec![], aliases: 0 }
     }
 
-    /// Whether a table of this place can be in the statement; the first one decides.
+    /// Whether a table of this place can be in the statement: whoever can read them all runs it.
     pub(super) fn reads(&mut self, executor: &Arc<dyn Executor>) -> Option<()> {
         match &self.executor {
-            Some(place) => (place.place() == executor.place()).then_some(()),
-            None => {
-                self.executor = Some(executor.clone());
-                Some(())
-            }
+            Some(known) if known.reads_of(executor.place()) => {}
+            Some(known) if !executor.reads_of(known.place()) => return None,
+            _ => self.executor = Some(executor.clone()),
         }
+        Some(())
     }
 
     /// The place; `None` before a table was met.

@@ -1,5 +1,7 @@
 //! Commands about the project itself: init, check, graph, schema.
 
+use serde_json::json;
+
 use super::{SHOP, shop};
 use crate::support::project::{Ran, Sandbox, program};
 
@@ -59,6 +61,7 @@ shop.orders
 orders  pipeline → warehouse.orders
 └─ по_городам  mart → warehouse.по_городам
    └─ отчёт  mart → data/отчёт.xlsx
+      └─ По городам  sheet
 ";
     assert_eq!(text, expected);
     let part = shop.vitrina(&["graph", "по_городам+"]).done().stdout;
@@ -79,6 +82,57 @@ fn programs_get_the_graph_as_nodes_and_edges() {
     }
     let dot = shop.must(&["graph", "--format", "dot"]);
     assert!(dot.starts_with("digraph vitrina {\n") && dot.contains("shape=cylinder"), "{dot}");
+}
+
+#[test]
+fn reports_stand_at_the_end_of_the_graph_and_of_a_plan() {
+    let shop = shop();
+    let report = |name: &str, sql: &str, show: &str| {
+        format!("[report.{name}]\ntitle = \"{name}\"\nsql = '{sql}'\n[[report.{name}.show]]\n{show}\n")
+    };
+    let (rows, mart) = ("table = { rows = 5 }", "SELECT total FROM mart.\"по_городам\"");
+    let bot = [
+        "[bot]\ntitle = \"Магазин\"\n".to_owned(),
+        report("towns", mart, rows),
+        report("raw", "SELECT count(*) AS n FROM shop.orders", rows),
+        report("book", "SELECT count(*) AS n FROM pipeline.orders", "workbook = \"отчёт\""),
+    ];
+    shop.write("bot.toml", &bot.concat());
+    shop.must(&["check", "--offline"]);
+    let expected = "\
+shop.orders
+orders  pipeline → warehouse.orders
+├─ по_городам  mart → warehouse.по_городам
+│  ├─ отчёт  mart → data/отчёт.xlsx
+│  │  ├─ По городам  sheet
+│  │  └─ book  report
+│  └─ towns  report
+└─ book  report
+shop.orders
+raw  report
+";
+    assert_eq!(shop.must(&["graph"]), expected);
+    let part = shop.must(&["graph", "по_городам"]);
+    assert_eq!(part, "pipeline.orders\nпо_городам  mart → warehouse.по_городам\n└─ towns  report\n");
+    let chart = shop.must(&["graph", "--format", "mermaid"]);
+    assert!(chart.contains("{{\"towns\"}}"), "{chart}");
+    assert!(shop.must(&["graph", "--format", "dot"]).contains("shape=hexagon"));
+    let graph = shop.vitrina(&["graph", "--format", "json"]).done().json();
+    let id = |kind: &str, name: &str| {
+        let mut nodes = graph["nodes"].as_array().unwrap().iter();
+        nodes.find(|node| node["kind"] == kind && node["name"] == name).unwrap()["id"].clone()
+    };
+    for (from, to) in [
+        (id("mart", "по_городам"), id("report", "towns")),
+        (id("table", "shop.orders"), id("report", "raw")),
+        (id("mart", "отчёт"), id("report", "book")),
+    ] {
+        let edges = graph["edges"].as_array().unwrap();
+        assert!(edges.iter().any(|edge| edge["from"] == from && edge["to"] == to), "{graph:#}");
+    }
+    let plan = shop.vitrina(&["plan", "по_городам", "--format", "json"]).done().json();
+    assert_eq!((&plan[0]["read_by"], &plan[0]["reports"]), (&json!(["отчёт"]), &json!(["towns", "book"])));
+    assert!(shop.must(&["plan", "по_городам"]).contains("отчёт, report towns, report book"));
 }
 
 #[test]

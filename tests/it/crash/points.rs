@@ -82,6 +82,7 @@ fn die_and_go_on(pair: Pair, point: &str) -> bool {
     site.add(50);
     let first = dies(&site, point);
     site.add(30);
+    site.rename();
     let again = dies(&site, &format!("{point}:2"));
     site.add(5);
     site.run_all();

@@ -97,6 +97,14 @@ impl Site {
         }
     }
 
+    /// Gives the mart of windows another name; it goes on with what is built, in the same table.
+    pub(super) fn rename(&self) {
+        let target = format!("connection = \"{}\"\n", self.marts);
+        let mart = daily(self.events, self.marts).replace(&target, &format!("{target}table = \"daily\"\n"));
+        std::fs::remove_file(self.sandbox.path("marts/daily.toml")).unwrap();
+        self.sandbox.write("marts/days.toml", &format!("was = \"daily\"\n{mart}"));
+    }
+
     /// Runs everything to its end.
     pub(super) fn run_all(&self) {
         self.sandbox.must(&["run", "--all"]);

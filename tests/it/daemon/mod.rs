@@ -3,6 +3,8 @@
 mod bot;
 mod firing;
 mod health;
+mod notify;
+mod rebuild;
 mod reload;
 mod serving;
 mod socket;

@@ -1,10 +1,12 @@
 //! A mart whose query and table lie in one PostgreSQL database: its rows never leave the server.
 
+use arrow::util::display::array_value_to_string;
+use futures::TryStreamExt;
 use vitrina::{
     connector::{
         connection::Connection,
         error::{ErrorKind, Result},
-        sink::{Rows, Staging},
+        sink::{Rows, SinkSpec, Staging},
     },
     engine::params::Params,
     model::delivery::Mode,
@@ -94,4 +96,69 @@ async fn a_run_of_such_a_mart() {
     project.must(&["position", "reset", "m"]);
     project.must(&["run", "m"]);
     assert_eq!(made().await, 4);
+}
+
+/// What our sessions were told last about this column.
+async fn told(place: &postgres::Place, column: &str) -> Vec<String> {
+    let sql = "SELECT query FROM pg_stat_activity WHERE query LIKE '%' || $1 || '%' AND pid <> pg_backend_pid() AND state = 'idle in transaction'";
+    let rows = place.stranger().await.query(sql, &[&column]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Of staged rows, what the server computes as the engine does is asked of the server, in the session that has them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checks_of_staged_rows_are_asked_where_they_are() {
+    let place = postgres::Place::new();
+    let mark = format!("Цена {}", uuid::Uuid::new_v4().simple());
+    let named = quote(&mark);
+    place
+        .run(&format!(
+            "CREATE TABLE src (id bigint, {named} numeric(10,2), name text, seen timestamptz);
+             INSERT INTO src VALUES (1, 1.5, 'Аня', '2026-01-01T00:30:00Z'), (2, NULL, 'o''Neil', NULL), (2, -2, 'аня', NULL);
+             CREATE TABLE known (id bigint); INSERT INTO known VALUES (1)"
+        ))
+        .await;
+    for connection in [place.open(), place.open_greenplum()] {
+        let pair = Pair::over(&connection);
+        let sql = format!("SELECT id, {named}, name, seen FROM place.src WHERE id > 0");
+        let (statement, schema) =
+            pair.sending.whole(&sql, &texts(&[]), now(), "place").await.unwrap().unwrap();
+        let spec = SinkSpec { checked: true, ..sink("made", Mode::Replace) };
+        let sink = connection.sink(&spec).await.unwrap();
+        let claim = sink.claim(&track("mrf1"), &schema).await.unwrap();
+        let unit = unit(Mode::Replace, 1, &people([]));
+        let (track, attempt) = (track("mrf1"), attempt());
+        let staging = Staging { track: &track, claim: &claim, unit: &unit, attempt: &attempt };
+        let staged = sink.stage(staging, Rows::Sql(statement)).await.unwrap();
+        let params = texts(&[("who", "o'Neil")]);
+        for (query, broken, inside) in [
+            (format!("SELECT id, max({named}) AS x FROM this GROUP BY id HAVING count(*) > 1"), 1, true),
+            (format!("SELECT * FROM this WHERE {named} IS NULL OR {named} < 0"), 2, true),
+            (format!("SELECT * FROM this WHERE name NOT IN (:who, 'Аня') AND {named} < 0"), 1, true),
+            (
+                format!(
+                    "SELECT * FROM this WHERE {named} < 9 AND NOT EXISTS (SELECT 1 FROM place.known AS other WHERE other.id = this.id)"
+                ),
+                1,
+                true,
+            ),
+            // The project's days are not the server's.
+            (
+                format!("SELECT * FROM this WHERE {named} > 0 AND local_date(seen) < DATE '2027-01-01'"),
+                1,
+                false,
+            ),
+        ] {
+            let sql = format!("SELECT count(*) AS broken FROM ({query}) AS broken");
+            let this = staged.table().unwrap();
+            let rows = pair.sending.query_over(&sql, &params, now(), &[("this", this)]).await.unwrap();
+            let rows: Vec<_> = rows.try_collect().await.unwrap();
+            assert_eq!(array_value_to_string(rows[0].column(0), 0).unwrap(), broken.to_string(), "{query}");
+            let told = told(&place, &mark).await;
+            assert!(told.iter().all(|told| told.starts_with("COPY") != inside), "{query}\n{told:#?}");
+            assert!(!told.is_empty(), "{query}");
+        }
+        staged.commit().await.unwrap();
+        place.run("DROP TABLE made, _vitrina_records").await;
+    }
 }

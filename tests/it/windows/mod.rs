@@ -4,6 +4,7 @@ mod builds;
 mod checks;
 mod mistakes;
 mod places;
+mod renamed;
 
 use chrono::{Days, NaiveDate, Utc};
 use chrono_tz::Europe::Moscow;

@@ -353,18 +353,33 @@ mod tests {
         assert_eq!(history.get(&theirs).unwrap().unwrap().state, RunStatus::Interrupted);
     }
 
+    /// What each older format knew is known; what it had no place for is empty.
     #[test]
-    fn the_first_format_is_brought_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/history-1.sql");
-        let old = rusqlite::Connection::open(folder.path().join("history.db")).unwrap();
-        old.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
-        drop(old);
-        let history = History::open(folder.path()).unwrap();
-        let runs = history.list(&RunFilter::default(), 10).unwrap();
-        assert_eq!(runs.iter().map(Run::name).collect::<Vec<_>>(), ["actions_to_stream/mrf2", "revenue"]);
-        assert_eq!(history.builds("revenue").unwrap(), vec![]);
-        assert_eq!(history.standings().unwrap(), vec![]);
+    fn every_older_format_is_brought_up() {
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+        for format in 1..FORMAT.migrations.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let old = rusqlite::Connection::open(folder.path().join("history.db")).unwrap();
+            let file = format!("{fixtures}/history-{format}.sql");
+            let text = std::fs::read_to_string(&file);
+            old.execute_batch(&text.unwrap_or_else(|error| panic!("{file}: {error}"))).unwrap();
+            drop(old);
+            let history = History::open(folder.path()).unwrap();
+            let runs = history.list(&RunFilter::default(), 10).unwrap();
+            assert_eq!(runs.iter().map(Run::name).collect::<Vec<_>>(), ["actions_to_stream/mrf2", "revenue"]);
+            let builds = history.builds("revenue").unwrap();
+            let known: Vec<_> = builds.iter().map(|(window, record)| (window.as_str(), record.seq)).collect();
+            assert_eq!(known, if format > 1 { vec![("2026-01-01", 2)] } else { vec![] });
+            assert_eq!(history.checks("revenue", 10).unwrap().len(), usize::from(format > 1));
+            let standings = history.standings().unwrap();
+            assert_eq!(
+                standings.iter().map(|s| s.owed).collect::<Vec<_>>(),
+                vec![1; usize::from(format > 2)]
+            );
+            assert_eq!(history.told_of("ops").unwrap(), vec![]);
+            let failing = history.failing(&["actions_to_stream/mrf2".to_owned()], at(0)).unwrap();
+            assert_eq!(failing.len(), 1, "format {format}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rdkafka::{
     ClientConfig, ClientContext, Message,
     admin::AdminClient,
     config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, ConsumerContext},
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
     producer::{BaseProducer, DeliveryResult, ProducerContext},
     types::RDKafkaErrorCode,
@@ -26,6 +26,7 @@ use super::{
     ledger::RECORDS,
     readers::Readers,
     registry::Registry,
+    topic::partitions,
 };
 use crate::{
     connector::{
@@ -71,6 +72,8 @@ pub(super) struct Cluster {
     pub(super) scratch: PathBuf,
     pub(super) root: PathBuf,
     credentials: Mutex<Option<(SecretString, SecretString)>>,
+    /// What the cluster calls itself.
+    identity: Mutex<Option<String>>,
     committed: Mutex<Option<Arc<Consumer>>>,
     uncommitted: Mutex<Option<Arc<Consumer>>>,
     /// Clients that read, between two reads.
@@ -95,6 +98,7 @@ impl Cluster {
             scratch: context.scratch,
             root: context.root,
             credentials: Mutex::default(),
+            identity: Mutex::default(),
             committed: Mutex::default(),
             uncommitted: Mutex::default(),
             readers: Readers::default(),
@@ -120,6 +124,26 @@ impl Cluster {
     /// How messages name a topic.
     pub(super) fn topic_shown(&self, table: &str) -> String {
         format!("topic \"{table}\" of {}", self.shown())
+    }
+
+    /// What the cluster calls itself, by whichever of its brokers and as whomever it is reached; asked once.
+    pub(super) fn identity(&self) -> Result<String> {
+        if let Some(known) = lock(&self.identity).as_ref() {
+            return Ok(known.clone());
+        }
+        // Its name comes with any answer about topics.
+        partitions(self, &self.records())?;
+        let looker = self.looker(Isolation::Committed)?;
+        let told = looker.client().fetch_cluster_id(ANSWER).ok_or_else(|| {
+            let unknown = KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut);
+            self.failed(
+                &format!("{} does not say which cluster it is", self.shown()),
+                looker.context(),
+                &unknown,
+            )
+        })?;
+        *lock(&self.identity) = Some(told.clone());
+        Ok(told)
     }
 
     /// A client that asks for metadata and ends, shared by all who ask; it holds no partition. What it logged is taken in on the way.

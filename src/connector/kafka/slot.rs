@@ -3,7 +3,8 @@
 //! A track always writes through the slot of its name, and the slot's transactional id is the project's own. Whoever claims a slot calls `init_transactions`: the
 //! cluster then ends what an older owner left open and refuses everything that owner sends later (it is fenced). After that the slot's records are read up to the
 //! end of that moment, and from there on nobody but this owner can change them, so they are kept in memory. Connections of this process to the same
-//! cluster share their slots; transactions of one slot come one after another.
+//! cluster, however it is reached, share their slots: transactions of one slot come one after another, and none of them shuts another one of this process out. So a run that ends
+//! with the project as it was before an edit commits beside those of the edited one.
 
 use std::{
     sync::{Arc, Mutex, Weak},
@@ -17,7 +18,7 @@ use rdkafka::{
 
 use super::{
     client::{ANSWER, Cluster, Isolation, Producer, lock},
-    config::{Config, Security},
+    config::Security,
     error::{failed, of_code},
     ledger::{self, Entries, Entry, SLOTS},
     topic::partition_ends,
@@ -45,22 +46,21 @@ static SHARED: Mutex<Vec<(Place, Weak<Slots>)>> = Mutex::new(vec![]);
 /// Whose slots they are.
 #[derive(PartialEq)]
 struct Place {
-    brokers: Vec<String>,
-    security: Security,
+    cluster: String,
     /// What transactional ids begin with.
     id: String,
 }
 
 /// The slots of a project; they live as long as somebody holds them.
-pub(super) fn slots(cluster: &Cluster, project: &str) -> Arc<Slots> {
-    let Config { brokers, security, prefix, .. } = cluster.config.clone();
-    let place = Place { brokers, security, id: format!("{prefix}vitrina-{project}") };
+pub(super) fn slots(cluster: &Cluster, project: &str) -> Result<Arc<Slots>> {
+    let id = format!("{}vitrina-{project}", cluster.config.prefix);
+    let place = Place { cluster: cluster.identity()?, id };
     let mut shared = lock(&SHARED);
     shared.retain(|(_, slots)| slots.strong_count() > 0);
     if let Some(slots) =
         shared.iter().find(|(known, _)| *known == place).and_then(|(_, slots)| slots.upgrade())
     {
-        return slots;
+        return Ok(slots);
     }
     let slot = |number| {
         let slot = Slot { number, id: format!("{}-{number}", place.id), owned: None };
@@ -68,7 +68,7 @@ pub(super) fn slots(cluster: &Cluster, project: &str) -> Arc<Slots> {
     };
     let slots: Arc<Slots> = Arc::new((0..SLOTS).map(slot).collect());
     shared.push((place, Arc::downgrade(&slots)));
-    slots
+    Ok(slots)
 }
 
 /// A writer that is claimed when it is first needed, and anew after every failure that leaves it in doubt.
@@ -79,9 +79,13 @@ pub(super) struct Slot {
 }
 
 struct Owned {
+    /// How the cluster was reached: a connection that was edited is another way, maybe as another user.
+    way: Way,
     producer: Producer,
     entries: Entries,
 }
+
+type Way = (Vec<String>, Security);
 
 impl Slot {
     /// What holds in this slot; shuts older owners out first.
@@ -113,7 +117,10 @@ impl Slot {
     }
 
     fn own(&mut self, cluster: &Cluster) -> Result<&mut Owned> {
-        if self.owned.is_none() {
+        let way = (cluster.config.brokers.clone(), cluster.config.security.clone());
+        if self.owned.as_ref().is_none_or(|owned| owned.way != way) {
+            // A producer of ours has nothing underway while the slot is held.
+            self.owned = None;
             let producer = cluster.producer(&self.id)?;
             let (begun, patience) = (Instant::now(), cluster.config.transaction() + SHUTTING_OUT);
             while let Err(error) = producer.init_transactions(ANSWER) {
@@ -126,7 +133,7 @@ impl Slot {
                 }
             }
             let entries = ledger::settled(cluster, self.number, patience)?;
-            self.owned = Some(Owned { producer, entries });
+            self.owned = Some(Owned { way, producer, entries });
         }
         self.owned.as_mut().ok_or_else(|| Error::new(ErrorKind::Internal, "a slot without owner"))
     }

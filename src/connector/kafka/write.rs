@@ -96,20 +96,20 @@ impl Inner {
     }
 
     /// The turn to write for a track.
-    async fn turn(&self, track: &Track) -> OwnedMutexGuard<Slot> {
-        let slot = {
-            let mut held = lock(&self.slots);
-            let slots = match &*held {
-                Some((project, slots)) if *project == track.project => slots.clone(),
-                _ => {
-                    let slots = slots(&self.cluster, &track.project);
-                    *held = Some((track.project.clone(), slots.clone()));
-                    slots
-                }
-            };
-            slots[ledger::slot_of(&track.key()) as usize].clone()
-        };
-        slot.lock_owned().await
+    async fn turn(self: &Arc<Self>, track: &Track) -> Result<OwnedMutexGuard<Slot>> {
+        let (inner, project) = (self.clone(), track.project.clone());
+        let slots = blocking(move || inner.slots(project)).await?;
+        Ok(slots[ledger::slot_of(&track.key()) as usize].clone().lock_owned().await)
+    }
+
+    fn slots(&self, project: String) -> Result<Arc<Slots>> {
+        let mut held = lock(&self.slots);
+        if let Some((_, slots)) = held.as_ref().filter(|(known, _)| *known == project) {
+            return Ok(slots.clone());
+        }
+        let slots = slots(&self.cluster, &project)?;
+        *held = Some((project, slots.clone()));
+        Ok(slots)
     }
 
     /// The record of a track whose slot is ours.
@@ -247,7 +247,7 @@ impl Sink for TopicSink {
     }
 
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
-        let mut slot = self.inner.turn(track).await;
+        let mut slot = self.inner.turn(track).await?;
         let (inner, track, schema) = (self.inner.clone(), track.clone(), schema.clone());
         blocking(move || inner.claim(&mut slot, &track, &schema)).await
     }
@@ -281,7 +281,7 @@ impl Sink for TopicSink {
     }
 
     async fn set_record(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<()> {
-        let mut slot = self.inner.turn(track).await;
+        let mut slot = self.inner.turn(track).await?;
         let (inner, track, record) = (self.inner.clone(), track.clone(), record.clone());
         blocking(move || inner.set_record(&mut slot, &track, expected, &record)).await
     }
@@ -362,7 +362,7 @@ impl Staged for StagedRows {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Committed> {
-        let mut slot = self.inner.turn(&self.track).await;
+        let mut slot = self.inner.turn(&self.track).await?;
         blocking(move || self.write(&mut slot)).await
     }
 }

@@ -29,6 +29,8 @@ use crate::{
 
 /// How often it is looked where no run ends.
 const LOOK: Duration = Duration::from_secs(5);
+/// The least time between two looks, however many runs end.
+const APART: Duration = Duration::from_secs(1);
 /// Before a notice is posted again; doubled for each further failure.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
@@ -41,11 +43,15 @@ const CAUSE: usize = 2_000;
 pub(super) async fn notify(daemon: Arc<Daemon>, stop: CancellationToken) -> Result<()> {
     let mut desk = Desk { poster: Poster::new()?, known: None, unset: HashSet::new(), pace: HashMap::new() };
     let mut posts = FuturesUnordered::new();
+    let mut looked = None;
     loop {
         let runtime = daemon.runtime();
         desk.meet(&runtime);
-        if let Err(error) = desk.look(&runtime).await {
-            tracing::warn!("what is wrong could not be told: {error}");
+        if looked.is_none_or(|at: Instant| at.elapsed() >= APART) {
+            if let Err(error) = desk.look(&runtime).await {
+                tracing::warn!("what is wrong could not be told: {error}");
+            }
+            looked = Some(Instant::now());
         }
         for (name, notice) in desk.ready(&runtime) {
             let (poster, runtime) = (desk.poster.clone(), Arc::clone(&runtime));
@@ -56,7 +62,7 @@ pub(super) async fn notify(daemon: Arc<Daemon>, stop: CancellationToken) -> Resu
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = daemon.news.notified() => {}
+            () = async { daemon.news.notified().await; tokio::time::sleep(APART).await } => {}
             () = tokio::time::sleep(LOOK.min(desk.wait())) => {}
             Some((runtime, name, notice, posted)) = posts.next(), if !posts.is_empty() => {
                 desk.settle(&runtime, &name, &notice, posted);

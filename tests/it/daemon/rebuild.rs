@@ -18,12 +18,12 @@ kind = "sqlite"
 path = "store.db"
 "#;
 
-fn day(ago: u64) -> NaiveDate {
+pub(super) fn day(ago: u64) -> NaiveDate {
     Utc::now().date_naive() - Days::new(ago)
 }
 
 /// A daily mart that nothing is due of for a long time; `more` is of its windows.
-fn mart(table: &str, factor: u32, more: &str, end: &str) -> String {
+pub(super) fn mart(table: &str, factor: u32, more: &str, end: &str) -> String {
     let (source, column) = if table == "days" { ("bot.events", "dt") } else { ("mart.days", "dt") };
     format!(
         "schedule = {{ every = \"10000d\" }}\nsql = '''SELECT {column}, sum(amount) * {factor} AS amount FROM {source} \
@@ -40,7 +40,7 @@ const POLICIES: [(&str, &str); 3] = [
 ];
 
 /// A mart of events, and three that are built of it, all of them built.
-fn project() -> Sandbox {
+pub(super) fn project() -> Sandbox {
     let sandbox = Sandbox::new(&[("vitrina.toml", PROJECT), ("marts/days.toml", &mart("days", 1, "", ""))]);
     readers(&sandbox, 1, "");
     sandbox.sqlite("bot.db", "CREATE TABLE events (dt DATE, amount INTEGER)");
@@ -57,7 +57,7 @@ fn readers(sandbox: &Sandbox, factor: u32, end: &str) {
     }
 }
 
-fn add(sandbox: &Sandbox, ago: u64, amount: i64) {
+pub(super) fn add(sandbox: &Sandbox, ago: u64, amount: i64) {
     sandbox.sqlite("bot.db", &format!("INSERT INTO events VALUES ('{}', {amount})", day(ago)));
 }
 

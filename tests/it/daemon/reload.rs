@@ -1,6 +1,11 @@
 //! An edited project is taken over whole, or not at all.
 
-use super::serving::{CALLS, PROJECT, Serving, arrived, number, project};
+use rusqlite::Connection;
+
+use super::{
+    rebuild,
+    serving::{CALLS, PATIENCE, PROJECT, Serving, arrived, number, project},
+};
 
 #[test]
 fn a_good_edit_is_taken_over_and_a_bad_one_told_until_it_is_mended() {
@@ -48,5 +53,40 @@ fn what_cannot_change_under_a_daemon_is_refused_and_a_signal_reloads() {
     let before = serving.lines("is taken over").len();
     serving.signal("-HUP");
     serving.until("the signal reloads", || serving.lines("is taken over").len() > before);
+    serving.stop().done();
+}
+
+#[test]
+fn a_backfill_ends_with_the_project_that_it_began_with() {
+    let sandbox = rebuild::project();
+    let days = |ago: u64| {
+        let sql = format!("SELECT amount FROM days WHERE dt = '{}'", rebuild::day(ago));
+        number(&sandbox, "store.db", &sql)
+    };
+    for ago in 1..=4 {
+        rebuild::add(&sandbox, ago, 10);
+    }
+    let serving = Serving::start(&sandbox);
+    // Somebody writes to the target, so that the first windows wait.
+    let held = Connection::open(sandbox.path("store.db")).unwrap();
+    held.busy_timeout(PATIENCE).unwrap();
+    held.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let from = rebuild::day(4).to_string();
+    let backfill = ["backfill", "days", "--from", &from];
+    let command = sandbox.command(&backfill).spawn().unwrap();
+    serving.until("the backfill goes", || serving.status().unwrap()["going"]["days"].is_object());
+    sandbox.write("marts/days.toml", &rebuild::mart("days", 7, "", ""));
+    serving.until("the edit is taken over", || !serving.lines("~ days").is_empty());
+    assert_eq!(days(4), Some(1));
+    held.execute_batch("ROLLBACK").unwrap();
+    assert!(command.wait_with_output().unwrap().status.success());
+    assert_eq!([4, 3, 2, 1].map(days), [Some(11); 4], "whole windows, by the query that the run began with");
+    let plan = sandbox.vitrina(&["plan", "days", "--format", "json"]).done().json();
+    let builds = plan[0]["builds"].as_array().unwrap();
+    assert_eq!(builds.len(), 4, "{plan:#}");
+    assert!(builds.iter().all(|build| build["why"] == "query_changed"), "the ledger knows: {plan:#}");
+    sandbox.must(&backfill);
+    assert_eq!([4, 3, 2, 1].map(days), [Some(77); 4]);
+    assert_eq!(number(&sandbox, "store.db", "SELECT count(*) FROM days"), Some(4), "each window once");
     serving.stop().done();
 }

@@ -14,9 +14,12 @@ use vitrina::{
 
 use super::{rows, write, written};
 use crate::{
-    contract::{reading::kind, writing::stage},
+    contract::{
+        reading::kind,
+        writing::{claimed_schema, stage},
+    },
     support::{
-        kafka::Cluster,
+        kafka::{Cluster, open},
         rows::{batch, ints, texts},
         specs::{self, attempt, track, unit},
     },
@@ -54,6 +57,35 @@ async fn an_owner_that_was_shut_out_writes_nothing() {
     assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 1);
     write(&cluster, &spec, 2, &rows([2])).await.unwrap();
     assert_eq!(written(&cluster, "fenced"), [1, 2]);
+}
+
+/// An edit of a connection does not shut out who still writes by the old one in this process: they take turns.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_ends_by_a_connection_as_it_was_is_not_shut_out() {
+    let cluster = Cluster::new();
+    let spec = specs::sink("edited", Mode::Append);
+    write(&cluster, &spec, 1, &rows([1])).await.unwrap();
+    let (old, same) = (cluster.open(), cluster.open());
+    let mut edited = cluster.config();
+    // The same node, by a list that is another text.
+    edited.brokers.push(edited.brokers[0].clone());
+    let edited = open(edited, cluster.root.path().to_owned()).unwrap();
+    let mut at = 1;
+    for newer in [same, edited] {
+        let sinks = [old.sink(&spec).await.unwrap(), newer.sink(&spec).await.unwrap()];
+        for sink in &sinks {
+            at += 1;
+            let (next, unit) = (rows([at]), unit(Mode::Append, at, &rows([at])));
+            let staged = stage(sink.as_ref(), &track("mrf1"), &unit, &attempt(), &next).await.unwrap();
+            // Meanwhile both have claimed what they write.
+            for other in &sinks {
+                let claim = other.claim(&track("mrf1"), &claimed_schema(&next)).await.unwrap();
+                assert_eq!(claim.record.unwrap().seq, u64::try_from(at).unwrap() - 1);
+            }
+            assert_eq!(staged.commit().await.unwrap().record().seq, u64::try_from(at).unwrap());
+        }
+    }
+    assert_eq!(written(&cluster, "edited"), [1, 2, 3, 4, 5]);
 }
 
 /// A claim ends what an older owner left open: it can never commit that.

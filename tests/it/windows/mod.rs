@@ -2,6 +2,7 @@
 
 mod builds;
 mod checks;
+mod hostile;
 mod mistakes;
 mod places;
 mod renamed;

@@ -42,7 +42,6 @@ use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
         records::conflict,
-        scan::Scanned,
         sink::{Attempt, Claim, Committed, Rows, Sink, SinkSpec, Staged, Staging},
     },
     failpoint,

@@ -162,8 +162,8 @@ fn what_is_stale_is_told_and_when_it_is_fresh_again() {
 #[test]
 fn a_webhook_that_is_down_harms_nothing_and_hears_of_it_later() {
     let sandbox = notified("on = [\"run_failed\"]\n");
-    sandbox
-        .write("marts/broken.toml", &BUSY.replace("store.calls", "store.calls WHERE 1 / (seconds - 7) > 0"));
+    let broken = BUSY.replace("store.calls", "store.calls WHERE 1 / (seconds - 7) > 0");
+    sandbox.write("marts/broken.toml", &broken.replace("\"busy\"", "\"broken\""));
     // A port that was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let serving = start(&sandbox, port);

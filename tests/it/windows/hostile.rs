@@ -4,7 +4,7 @@ use super::{PROJECT, add, built, daily, day, found, project, told};
 use crate::support::project::Sandbox;
 
 /// Rows before the one that breaks the query: more than fit into a batch, or a slice.
-const MANY: u64 = 300_000;
+const MANY: u64 = 100_000;
 
 /// A table of many numbers, the last of which is zero.
 fn numbers(mart: &str) -> Sandbox {
@@ -72,16 +72,14 @@ fn a_table_that_was_altered_by_hand() {
     assert_eq!(built(&project, &["run", "daily"]), 1);
     assert_eq!(found(&project, "mart.daily"), [(2, 1), (1, 1), (0, 11)]);
     assert_eq!(project.number("SELECT count(*) FROM copies.daily WHERE note = 'seen'"), 2);
-    // A column less, or another name, is no table of this mart: nothing is written into it.
-    for alter in
-        ["ALTER TABLE daily RENAME COLUMN amount TO money", "ALTER TABLE daily RENAME COLUMN dt TO day"]
-    {
-        project.sqlite("copies.db", alter);
+    // Another name is no column of this mart: nothing is written into it.
+    for column in ["amount", "dt"] {
+        project.sqlite("copies.db", &format!("ALTER TABLE daily RENAME COLUMN {column} TO other"));
         let ran = project.vitrina(&backfill).ended(1);
-        let column = if alter.contains("amount") { "amount" } else { "dt" };
         assert!(ran.stderr.contains(column) && ran.stderr.contains("hint:"), "{ran:#?}");
+        project.sqlite("copies.db", &format!("ALTER TABLE daily RENAME COLUMN other TO {column}"));
     }
-    assert_eq!(project.number("SELECT sum(money) FROM copies.daily"), 13);
+    assert_eq!(found(&project, "mart.daily"), [(2, 1), (1, 1), (0, 11)]);
     // Whoever drops it gets it anew.
     project.sqlite("copies.db", "DROP TABLE daily");
     project.must(&["run", "daily"]);

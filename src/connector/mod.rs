@@ -1,7 +1,7 @@
 //! Places where rows come from and go to: the three traits, and the one registry of connectors.
 //!
 //! Invariant: only the `match` in [`open`] and in [`ConnectionConfig`] list the connectors.
-//! Invariant: a connector imports only `model`, `failpoint`, the traits and what it shares with others (`cells`, `feed`, `filter`, `fitting`, `pg`,
+//! Invariant: a connector imports only `model`, `failpoint`, the traits and what it shares with others (`cells`, `cursor`, `feed`, `filter`, `fitting`, `pg`,
 //! `records`, `scan`, `sent`); never another connector.
 
 use std::{path::PathBuf, sync::Arc};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub mod cells;
 pub mod clickhouse;
 pub mod connection;
+pub mod cursor;
 pub mod delta;
 pub mod error;
 pub mod executor;

@@ -25,6 +25,13 @@ pub struct SliceLimit {
     pub bytes: u64,
 }
 
+impl SliceLimit {
+    /// How many rows fit, of so many bytes each; at least one.
+    pub fn rows_of(self, bytes: f64) -> u64 {
+        self.rows.min((self.bytes as f64 / bytes.max(1.0)) as u64).max(1)
+    }
+}
+
 impl Default for SliceLimit {
     fn default() -> Self {
         Self { rows: 200_000, bytes: 64 << 20 }

@@ -83,6 +83,12 @@ impl Tick {
             Self::Ns => 1_000_000_000,
         }
     }
+
+    /// Ticks of another unit in this one, a part of a tick left out; `None` = more than there are.
+    pub fn of(self, ticks: i64, unit: Self) -> Option<i64> {
+        let scaled = i128::from(ticks) * i128::from(self.per_second());
+        i64::try_from(scaled.div_euclid(i128::from(unit.per_second()))).ok()
+    }
 }
 
 impl From<TimeUnit> for Tick {

@@ -79,32 +79,19 @@ mod tests {
     use datafusion::prelude::{col, lit};
 
     use super::*;
-    use crate::connector::{
-        clickhouse::types::Kind,
-        filter::{Values, translated},
-    };
-
-    fn column(name: &str, declared: &str) -> TableColumn {
-        TableColumn {
-            name: name.into(),
-            kind: Kind::of(declared, ""),
-            declared: declared.into(),
-            fills_itself: false,
-            computed: false,
-            sorts: false,
-        }
-    }
+    use crate::connector::filter::{Values, translated};
 
     fn table() -> Table {
-        let columns = vec![
-            column("id", "Int64"),
-            column("имя", "Nullable(String)"),
-            column("price", "Float64"),
-            column("amount", "Decimal(12, 2)"),
-            column("day", "Date"),
-            column("key", "UUID"),
-            column("at", "DateTime64(6, 'UTC')"),
+        let columns = [
+            ("id", "Int64"),
+            ("имя", "Nullable(String)"),
+            ("price", "Float64"),
+            ("amount", "Decimal(12, 2)"),
+            ("day", "Date"),
+            ("key", "UUID"),
+            ("at", "DateTime64(6, 'UTC')"),
         ];
+        let columns = columns.map(|(name, declared)| TableColumn::plain(name, declared)).into();
         let (database, name, engine) = ("d".into(), "t".into(), "MergeTree".into());
         Table { database, name, engine, columns, ..Table::default() }
     }

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     connector::{
+        cursor::SqlKey,
         error::{Error, ErrorKind, Result},
         executor::Statement,
         sink::SinkSpec,

@@ -165,6 +165,21 @@ pub(super) fn has_own_parts(engine: &str) -> bool {
     name.ends_with("MergeTree") && !name.starts_with("Replicated") && !name.starts_with("Shared")
 }
 
+#[cfg(test)]
+impl TableColumn {
+    /// A column that is nothing but its type.
+    pub(super) fn plain(name: &str, declared: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: Kind::of(declared, ""),
+            declared: declared.to_owned(),
+            fills_itself: false,
+            computed: false,
+            sorts: false,
+        }
+    }
+}
+
 /// The error of a column that is not there, with the nearest that is.
 pub(super) fn missing(shown: &str, table: &Table, column: &str) -> Error {
     let error = Error::new(ErrorKind::NotFound, format!("{shown} has no column \"{column}\""));

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     connector::{
         cells::{Zoned, parse_date, parse_timestamp},
-        error::{Error, ErrorKind, Result},
-        source::Overlap,
+        cursor::{KeyColumn, KeyKind, Side, SqlKey},
+        error::Result,
     },
     model::{
         time::format_ticks,
@@ -28,86 +28,49 @@ use crate::{
 /// A column that orders rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
-    pub(crate) column: String,
+    key: KeyColumn,
     pub(crate) nullable: bool,
-    kind: KeyKind,
     bytewise: bool,
-    /// How messages name it.
-    shown: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum KeyKind {
-    Integer,
-    Decimal { scale: i8 },
-    Text,
-    Date,
-    Timestamp { utc: bool },
 }
 
 impl Key {
     /// Fails where the column's values cannot order rows. `table` is how messages name the table.
     pub(crate) fn of(column: &TableColumn, table: &str) -> Result<Self> {
-        let shown = format!("column \"{}\" of {table}", column.name);
-        let refuse = |why: &str| {
-            Err(Error::new(ErrorKind::Unsupported, format!("{shown} cannot be a cursor: {why}"))
-                .hint("take a column of rising whole numbers, text, dates or timestamps as the cursor"))
-        };
+        let refuse = |why: &str| Err(KeyColumn::refused(&column.name, table, why));
         let kind = match column.kind {
             Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Oid => KeyKind::Integer,
-            Kind::Numeric(Some((p, scale))) if p <= 38 => KeyKind::Decimal { scale },
+            Kind::Numeric(Some((precision, scale))) if precision <= 38 => {
+                KeyKind::Decimal { precision, scale }
+            }
             Kind::Numeric(_) => return refuse("it is a `numeric` without a precision of at most 38 digits"),
             Kind::Text if column.padded => {
                 return refuse("texts that are filled up with spaces have no order of bytes");
             }
             Kind::Text => KeyKind::Text,
             Kind::Date => KeyKind::Date,
-            Kind::Timestamp { utc, .. } => KeyKind::Timestamp { utc },
+            Kind::Timestamp { utc, .. } => KeyKind::Timestamp { unit: Tick::Us, utc },
             Kind::Float4 | Kind::Float8 => return refuse("floating point numbers have no exact order"),
             Kind::Bool | Kind::Bytea | Kind::Time | Kind::Other => {
                 return refuse("values of its type are not ordered");
             }
         };
         let bytewise = column.bytewise || kind != KeyKind::Text;
-        Ok(Self { column: column.name.clone(), nullable: !column.not_null, kind, bytewise, shown })
-    }
-
-    /// Its type in a source's identity.
-    pub(crate) fn identity(&self) -> String {
-        let kind = match self.kind {
-            KeyKind::Integer => "integer",
-            KeyKind::Decimal { .. } => "decimal",
-            KeyKind::Text => "text",
-            KeyKind::Date => "date",
-            KeyKind::Timestamp { .. } => "timestamp",
-        };
-        format!("{} {kind}", self.column)
-    }
-
-    /// The column in comparisons and orders.
-    pub(crate) fn sql(&self) -> String {
-        let collate = if self.bytewise { "" } else { " COLLATE \"C\"" };
-        format!("{}{collate}", quote(&self.column))
-    }
-
-    /// Whether a row keeps its value as long as it lives: times of change do not.
-    pub(crate) fn stays(&self) -> bool {
-        !matches!(self.kind, KeyKind::Timestamp { .. } | KeyKind::Date)
+        Ok(Self { key: KeyColumn::new(&column.name, kind, table), nullable: !column.not_null, bytewise })
     }
 
     /// What a cell, spelled by the server, is in a position.
     pub(crate) fn value(&self, cell: Option<&str>) -> Result<Value> {
-        let text = cell.ok_or_else(|| self.holds("NULL"))?;
-        let strange = || self.holds("a value that no position can keep");
-        Ok(match self.kind {
+        let text = cell.ok_or_else(|| self.key.holds("NULL"))?;
+        let strange = || self.key.holds("a value that no position can keep");
+        Ok(match self.key.kind {
             KeyKind::Integer => Value::Int(text.parse().map_err(|_| strange())?),
-            KeyKind::Decimal { scale } => {
+            KeyKind::Decimal { scale, .. } => {
                 let digits: String = text.chars().filter(|c| *c != '.').collect();
                 Value::Decimal { unscaled: digits.parse().map_err(|_| strange())?, scale }
             }
             KeyKind::Text => Value::Text(text.to_owned()),
             KeyKind::Date => Value::Date(parse_date(text).ok_or_else(strange)?),
-            KeyKind::Timestamp { utc } => {
+            KeyKind::Timestamp { utc, .. } => {
                 let (seconds, nanos, zone) = parse_timestamp(text).ok_or_else(strange)?;
                 // Sessions are in UTC.
                 if !matches!(zone, Zoned::Local | Zoned::Utc | Zoned::Offset(0)) {
@@ -119,10 +82,21 @@ impl Key {
             }
         })
     }
+}
 
-    /// A position's value in SQL.
-    pub(crate) fn literal(&self, value: &Value) -> Result<String> {
-        let (text, cast) = match (self.kind, value) {
+impl SqlKey for Key {
+    fn key(&self) -> &KeyColumn {
+        &self.key
+    }
+
+    fn sql(&self) -> String {
+        let collate = if self.bytewise { "" } else { " COLLATE \"C\"" };
+        format!("{}{collate}", quote(&self.key.column))
+    }
+
+    fn literal(&self, value: &Value) -> Result<String> {
+        let instant = |utc| if utc { "timestamptz" } else { "timestamp" };
+        let (text, cast) = match (self.key.kind, value) {
             (KeyKind::Integer, Value::Int(_) | Value::UInt(_)) => (value.to_string(), "bigint"),
             (KeyKind::Decimal { .. }, Value::Int(_) | Value::UInt(_) | Value::Decimal { .. }) => {
                 (value.to_string(), "numeric")
@@ -130,72 +104,33 @@ impl Key {
             (KeyKind::Text, Value::Text(text)) => (text.clone(), "text"),
             (KeyKind::Date, Value::Date(_)) => (value.to_string(), "date"),
             (KeyKind::Date, Value::Text(text)) if parse_date(text).is_some() => (text.clone(), "date"),
-            (KeyKind::Timestamp { utc }, Value::Timestamp { ticks, unit, .. }) => {
-                (format_ticks(*ticks, *unit, false), if utc { "timestamptz" } else { "timestamp" })
+            (KeyKind::Timestamp { utc, .. }, Value::Timestamp { ticks, unit, .. }) => {
+                (format_ticks(*ticks, *unit, false), instant(utc))
             }
-            (KeyKind::Timestamp { utc }, Value::Date(_)) => {
-                (value.to_string(), if utc { "timestamptz" } else { "timestamp" })
+            (KeyKind::Timestamp { utc, .. }, Value::Date(_)) => (value.to_string(), instant(utc)),
+            (KeyKind::Timestamp { utc, .. }, Value::Text(text)) if parse_timestamp(text).is_some() => {
+                (text.clone(), instant(utc))
             }
-            (KeyKind::Timestamp { utc }, Value::Text(text)) if parse_timestamp(text).is_some() => {
-                (text.clone(), if utc { "timestamptz" } else { "timestamp" })
-            }
-            _ => return Err(self.other(value)),
+            _ => return Err(self.key.no_place(value)),
         };
         Ok(format!("{}::{cast}", literal(&text)))
     }
 
-    /// The value that lies `overlap` before this one.
-    pub(crate) fn before(&self, value: &Value, overlap: Overlap) -> Result<Value> {
-        match (self.kind, value, overlap) {
-            (KeyKind::Integer, Value::Int(at), Overlap::Steps(steps)) => {
-                Ok(Value::Int(at.saturating_sub_unsigned(steps)))
-            }
-            (KeyKind::Decimal { .. }, Value::Decimal { unscaled, scale }, Overlap::Steps(steps)) => {
-                let one = 10_i128.pow(scale.unsigned_abs().into());
-                let unscaled = unscaled.saturating_sub(one.saturating_mul(steps.into()));
-                Ok(Value::Decimal { unscaled, scale: *scale })
-            }
-            (KeyKind::Date, Value::Date(days), Overlap::Span(span)) => {
-                Ok(Value::Date(days.saturating_sub(span.get().as_secs().div_ceil(86_400) as i32)))
-            }
-            (
-                KeyKind::Timestamp { utc },
-                Value::Timestamp { ticks, unit: Tick::Us, .. },
-                Overlap::Span(span),
-            ) => {
-                let back = i64::try_from(span.get().as_micros()).unwrap_or(i64::MAX);
-                Ok(Value::Timestamp { ticks: ticks.saturating_sub(back), unit: Tick::Us, utc })
-            }
-            _ => {
-                let message = format!("{} cannot be read again by such an overlap", self.shown);
-                Err(Error::new(ErrorKind::Unsupported, message)
-                    .hint("an overlap is a number for numbers, a length of time for dates and timestamps"))
-            }
-        }
-    }
-
-    /// The error of a cell that a cursor cannot be.
-    pub(crate) fn holds(&self, what: &str) -> Error {
-        let message = format!("{} is the cursor and holds {what}: such rows would never be read", self.shown);
-        Error::new(ErrorKind::BadData, message).hint("mend these rows, or take another column as the cursor")
-    }
-
-    fn other(&self, value: &Value) -> Error {
-        let sort = match value {
-            Value::Int(_) | Value::UInt(_) => "a whole number",
-            Value::Text(_) => "text",
-            Value::Date(_) => "a date",
-            Value::Timestamp { .. } => "a timestamp",
-            Value::Decimal { .. } => "a decimal",
-            Value::Null | Value::Bool(_) | Value::Float(_) => "something else",
+    fn compared(keys: &[Self], side: Side, at: &[String]) -> String {
+        let operator = match side {
+            Side::Behind => ">",
+            Side::From => ">=",
+            Side::UpTo => "<=",
         };
-        Error::new(ErrorKind::SourceChanged, format!("{} has no place that is {sort}", self.shown))
+        let keys: Vec<String> = keys.iter().map(Self::sql).collect();
+        format!("({}) {operator} ({})", keys.join(", "), at.join(", "))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connector::{error::ErrorKind, source::Overlap};
 
     fn key(kind: Kind) -> Key {
         let column = TableColumn {
@@ -224,7 +159,7 @@ mod tests {
         let at = decimal.value(Some("-0.0001")).unwrap();
         assert_eq!(decimal.literal(&at).unwrap(), "'-0.0001'::numeric");
         assert_eq!(
-            decimal.before(&at, Overlap::Steps(2)).unwrap(),
+            decimal.key.before(&at, Overlap::Steps(2)).unwrap(),
             Value::Decimal { unscaled: -20_001, scale: 4 }
         );
         let text = key(Kind::Text);

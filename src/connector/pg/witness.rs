@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{name::quote, plan::Look};
 use crate::{
-    connector::error::{Error, ErrorKind, Result},
+    connector::{
+        cursor::Side,
+        error::{Error, ErrorKind, Result},
+    },
     model::{position::Bound, value::Value},
 };
 
@@ -75,7 +78,7 @@ impl Look<'_> {
 
     /// What lies in the overlap before this tuple: how many rows, and a sum over where they lie. `None` without an overlap.
     async fn overlap_digest(&self, at: &[Value]) -> Result<Option<String>> {
-        let Some(lower) = self.overlap_lower(at)? else {
+        let Some(lower) = self.keys.overlap_lower(at)? else {
             return Ok(None);
         };
         let sum = match self.table.row_place {
@@ -85,7 +88,7 @@ impl Look<'_> {
         let sql = format!(
             "SELECT count(*) || ':' || {sum} FROM {} WHERE {lower} AND {}",
             self.table.sql(),
-            self.compared("<=", at)?
+            self.keys.compared(Side::UpTo, at)?
         );
         self.cell(&sql).await
     }
@@ -97,8 +100,8 @@ impl Look<'_> {
         let sql = format!(
             "SELECT {digest} AS _vitrina_digest FROM {} WHERE {}{} LIMIT {count}",
             self.table.sql(),
-            self.compared("<=", at)?,
-            self.order(" DESC"),
+            self.keys.compared(Side::UpTo, at)?,
+            self.keys.order(" DESC"),
         );
         self.cells(&sql).await
     }

@@ -15,13 +15,13 @@ use super::{
 };
 use crate::{
     connector::{
+        cursor::{check_identity, generation, identity, slice, snapshot},
         error::{Error, ErrorKind, Result},
         source::SourceSpec,
     },
     model::{
-        name::AttemptId,
         position::{Bound, Position, SourceIdentity},
-        unit::{Progress, Scope, SliceLimit, Unit},
+        unit::{Scope, SliceLimit, Unit},
         value::Value,
     },
 };
@@ -80,20 +80,14 @@ impl<'a> Look<'a> {
 
     /// What positions in this source are positions in.
     pub(super) fn identity(&self) -> SourceIdentity {
-        let order = match self.keys.as_slice() {
-            [] => "whole".to_owned(),
-            keys => keys.iter().map(Key::identity).collect::<Vec<_>>().join(", "),
-        };
         let place = format!("{} {}", self.database.spelled, self.table.name);
-        SourceIdentity { kind: "sqlite".to_owned(), place, order }
+        identity("sqlite", place, self.keys.iter().map(Deref::deref))
     }
 
     /// Where the table ends now.
     pub(super) fn head(&self) -> Result<Position> {
         if self.keys.is_empty() {
-            // A whole table is another generation every time.
-            let at = vec![Value::Text(AttemptId::fresh().to_string())];
-            return Ok(Position::single(self.identity(), Some(Bound::at(at))));
+            return Ok(generation(self.identity()));
         }
         self.check_nulls()?;
         let bound = self.last()?.map(|last| self.bound(&last)).transpose()?;
@@ -107,10 +101,13 @@ impl<'a> Look<'a> {
         head: &Position,
         limit: SliceLimit,
     ) -> Result<Option<Unit>> {
-        self.check_identity(head)?;
-        from.map_or(Ok(()), |from| self.check_identity(from))?;
+        std::iter::once(head)
+            .chain(from)
+            .try_for_each(|position| check_identity(position, &self.identity()))?;
+        let schema = self.selection.schema.clone();
         if self.keys.is_empty() {
-            return if from == Some(head) { Ok(None) } else { self.snapshot(head).map(Some) };
+            let rows = if from == Some(head) { return Ok(None) } else { self.count(&Range::ALL)? };
+            return Ok(Some(snapshot(head, schema, Some(rows))));
         }
         let from_bound = from.and_then(Position::bound);
         let begin = from_bound.map(|bound| self.tuple(bound)).transpose()?;
@@ -135,12 +132,7 @@ impl<'a> Look<'a> {
         if rows == 0 && !late {
             return Ok(None);
         }
-        Ok(Some(Unit {
-            scope: Scope::Slice { from: from.cloned() },
-            after: Progress::Position(after),
-            schema: self.selection.schema.clone(),
-            rows: if self.overlaps() { None } else { Some(rows) },
-        }))
+        Ok(Some(slice(from, after, schema, (!self.overlaps()).then_some(rows))))
     }
 
     /// The rows of a unit.
@@ -188,16 +180,6 @@ impl<'a> Look<'a> {
         self.spec.cursor.as_ref().is_some_and(|cursor| cursor.overlap.is_some())
     }
 
-    fn snapshot(&self, head: &Position) -> Result<Unit> {
-        let rows = self.count(&Range::ALL)?;
-        Ok(Unit {
-            scope: Scope::Snapshot,
-            after: Progress::Position(head.clone()),
-            schema: self.selection.schema.clone(),
-            rows: Some(rows),
-        })
-    }
-
     fn bound(&self, tuple: &[Raw]) -> Result<Bound> {
         let at = self.keys.iter().zip(tuple).map(|(key, raw)| key.value(raw)).collect::<Result<Vec<_>>>()?;
         Ok(Bound { at, witness: self.witness(tuple)? })
@@ -215,7 +197,7 @@ impl<'a> Look<'a> {
 
     /// Whether rows keep their keys as long as they live.
     pub(super) fn stays(&self) -> bool {
-        self.keys.iter().all(Key::stays)
+        self.keys.iter().all(|key| key.stays())
     }
 
     pub(super) fn key_names(&self) -> Vec<&str> {
@@ -290,25 +272,7 @@ impl<'a> Look<'a> {
             order_by(&self.key_names(), ""),
         );
         let bytes: Option<Option<f64>> = self.one(&sql, &parameters, |row| row.get(0))?;
-        let fitting = limit.bytes as f64 / bytes.flatten().unwrap_or(1.0).max(1.0);
-        Ok(limit.rows.min(fitting as u64).max(1))
-    }
-
-    fn check_identity(&self, position: &Position) -> Result<()> {
-        let now = self.identity();
-        if position.source == now {
-            return Ok(());
-        }
-        let message = format!(
-            "the position is one in {} {} by {}, but the source is {} {} by {} now",
-            position.source.kind,
-            position.source.place,
-            position.source.order,
-            now.kind,
-            now.place,
-            now.order,
-        );
-        Err(Error::new(ErrorKind::SourceChanged, message))
+        Ok(limit.rows_of(bytes.flatten().unwrap_or(1.0)))
     }
 
     /// A table whose rows end before the position has lost some, or was made again; ids that are never given twice say which.
@@ -346,7 +310,7 @@ impl<'a> Look<'a> {
                 quote(&key.column)
             );
             if self.one(&sql, &[], |row| row.get::<_, i64>(0))?.is_some() {
-                return Err(key.holds(&Raw::Null));
+                return Err(key.cell(&Raw::Null));
             }
         }
         Ok(())

@@ -123,6 +123,7 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::cells",
             "connector::OpenContext",
             "connector::connection",
+            "connector::cursor",
             "connector::error",
             "connector::executor",
             "connector::feed",

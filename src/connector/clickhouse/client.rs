@@ -22,7 +22,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     config::{Compression, Config},
-    error::{failed, never_connected, strange},
+    error::{failed, failed_half_way, never_connected, strange},
     tls,
 };
 use crate::connector::{
@@ -275,7 +275,8 @@ impl Server {
         let answer = self.begin(&reached.clients, shown, sql, "JSONCompactEachRow", &settings).await?;
         let bytes = whole(answer).await?;
         let text = String::from_utf8_lossy(&bytes);
-        text.lines().map(|line| row(line).ok_or_else(|| strange(shown, &text))).collect()
+        // What is no row is the server's word of what went wrong half-way; rows themselves are not told.
+        text.lines().map(|line| row(line).ok_or_else(|| failed_half_way(shown, line))).collect()
     }
 
     /// The first row of a small query.

@@ -27,6 +27,11 @@ pub(super) fn failed(what: &str, error: ClientError) -> Error {
     }
 }
 
+/// The error of an answer that has begun and holds this.
+pub(super) fn failed_half_way(what: &str, text: &str) -> Error {
+    Told::parse(text).map_or_else(|| broken_off(what), |told| told.error(what))
+}
+
 /// The error of an answer that ended before its end.
 pub(super) fn broken_off(what: &str) -> Error {
     let message = format!("{what}: the answer broke off before its end");
@@ -89,7 +94,9 @@ fn kind(code: u32) -> (ErrorKind, Option<&'static str>) {
         321 | 69 | 407 => (ErrorKind::BadData, Some("has a column too narrow for a value")),
         349 | 53 | 70 => (ErrorKind::BadData, Some("has a column that does not take a value")),
         469 => (ErrorKind::BadData, Some("refuses a row by a constraint")),
-        6 | 26 | 27 | 33 | 38 | 41 | 72 | 117 | 131 => (ErrorKind::BadData, Some("does not read a value")),
+        6 | 25 | 26 | 27 | 33 | 38 | 41 | 72 | 117 | 130 | 131 | 376 | 457 | 467 | 675 | 676 | 691 => {
+            (ErrorKind::BadData, Some("does not read a value"))
+        }
         40 | 246 | 228 => (ErrorKind::Corrupt, None),
         394 | 236 => (ErrorKind::Cancelled, None),
         48 | 344 | 36 | 43 | 62 | 46 | 44 | 115 => (ErrorKind::Unsupported, None),
@@ -195,6 +202,16 @@ mod tests {
             (error.kind, error.to_string().as_str()),
             (ErrorKind::BadData, "table \"t\" does not read a value (code 6)")
         );
+        for quoting in [
+            "Code: 376. DB::Exception: Cannot parse uuid 'secret'. (CANNOT_PARSE_UUID)",
+            "Code: 457. DB::Exception: Value 'secret' cannot be parsed as Int64 for query parameter 'v1'",
+            "Code: 691. DB::Exception: Unknown element 'secret' for enum",
+        ] {
+            assert!(!told(quoting).to_string().contains("secret"), "{quoting}");
+        }
+        let row = failed_half_way("table \"t\"", "[\"secret\", 1");
+        assert_eq!(row.kind, ErrorKind::Unreachable);
+        assert!(!row.to_string().contains("secret"));
         assert_eq!(told("Code: 164").kind, ErrorKind::Denied);
         let error = told(
             "Code: 201. DB::Exception: Quota for user `shop` for 3600s has been exceeded: queries = 21/20. Interval will end at \

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// The result of every connector call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -19,7 +21,7 @@ pub struct Error {
 }
 
 /// The sorts of failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// No answer, connection refused or lost.
@@ -161,6 +163,28 @@ impl fmt::Display for Error {
     }
 }
 
+/// What is written of an error: its causes are told in its message.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (message, hint) = (self.to_string(), self.hint.clone());
+        Written { kind: self.kind, message, hint }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Written { kind, message, hint } = Written::deserialize(deserializer)?;
+        Ok(Self { kind, message, hint, source: None })
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as _)
@@ -225,6 +249,9 @@ mod tests {
         let talkative = std::io::Error::other(format!("cannot write: {full}"));
         let error = Error::new(ErrorKind::Full, "table `a`").caused_by(talkative);
         assert_eq!(error.to_string(), "table `a`: cannot write: no storage space");
+        let written = serde_json::to_string(&error).unwrap();
+        let read: Error = serde_json::from_str(&written).unwrap();
+        assert_eq!((read.kind, read.to_string()), (error.kind, error.to_string()));
         let around = Error::new(ErrorKind::Full, "the file").caused_by(error);
         assert_eq!(around.to_string(), "the file: table `a`: cannot write: no storage space");
     }

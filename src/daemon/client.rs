@@ -74,7 +74,7 @@ impl Client {
             };
             match reply {
                 Reply::Event { track, event } => observer.event(&track, &event),
-                Reply::Ran(ran) => return Ok(ran.into_iter().map(Into::into).collect()),
+                Reply::Ran(ran) => return Ok(ran),
                 other => return Err(strange(&other)),
             }
         }
@@ -115,7 +115,7 @@ impl Client {
         let line = self.lines.next_line().await.map_err(lost)?;
         let line = line.ok_or_else(|| lost(std::io::ErrorKind::UnexpectedEof.into()))?;
         match serde_json::from_str(&line) {
-            Ok(Reply::Failed(failed)) => Err(failed.into()),
+            Ok(Reply::Failed(failed)) => Err(failed),
             Ok(reply) => Ok(reply),
             Err(error) => Err(Error::new(ErrorKind::Unsupported, "the daemon's answer is not understood")
                 .caused_by(error)

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     model::name::{JobName, Member},
-    run::{RunOptions, event::RunState},
+    run::{RunOptions, Runtime, event::RunState},
 };
 
 /// The board is looked at this often, whatever the alarm does: a clock that was set back moves every instant.
@@ -29,12 +29,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// A run of which nobody knows how it ended.
 const LOST: Ended = Ended { state: RunState::Failed, moved: true };
 
-/// A run that is due.
+/// A run that is due, of the project that the board was looked at with.
 struct Begun {
     name: String,
     job: JobName,
     member: Member,
     doing: Doing,
+    runtime: Arc<Runtime>,
+    cancel: CancellationToken,
 }
 
 /// Until the daemon stops.
@@ -63,11 +65,19 @@ pub(super) async fn conduct(daemon: Arc<Daemon>, stop: CancellationToken) -> Res
 impl Daemon {
     fn look(&self, now: DateTime<Utc>) -> (Vec<Begun>, Option<DateTime<Utc>>) {
         let mut board = self.board();
+        // Board and project are swapped as one.
+        let runtime = self.runtime();
         let ready = board.tick(now);
         let begun = ready.into_iter().filter_map(|index| {
             let slot = board.slot(index);
+            let doing = slot.doing()?;
             let (name, job, member) = (slot.name.clone(), slot.job.clone(), slot.member.clone());
-            slot.doing().map(|doing| Begun { name, job, member, doing })
+            let (runtime, cancel) = (Arc::clone(&runtime), self.stop.child_token());
+            if doing.follows {
+                // While the board is held: whoever finds it running there can tell it to end.
+                lock(&self.following).insert(name.clone(), cancel.clone());
+            }
+            Some(Begun { name, job, member, doing, runtime, cancel })
         });
         let (begun, next) = (begun.collect(), board.next(now));
         drop(board);
@@ -77,12 +87,8 @@ impl Daemon {
     }
 
     fn begin(self: &Arc<Self>, run: Begun) {
-        let Begun { name, job, member, doing } = run;
-        let cancel = self.stop.child_token();
-        if doing.follows {
-            lock(&self.following).insert(name.clone(), cancel.clone());
-        }
-        let (daemon, runtime) = (Arc::clone(self), self.runtime());
+        let Begun { name, job, member, doing, runtime, cancel } = run;
+        let daemon = Arc::clone(self);
         let options = RunOptions {
             follow: doing.follows,
             failed: doing.failed,

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Going, SlotView, TaskState};
 use crate::{
-    connector::error::{Error, ErrorKind},
+    connector::error::Error,
     model::{
         name::{JobName, Member, Track},
         unit::Record,
     },
     run::{
         RunOptions,
-        event::{Event, Outcome, RunState},
+        event::{Event, Outcome},
         position::Change,
     },
 };
@@ -81,13 +81,13 @@ pub enum Reply {
     /// How it stands.
     Status(Box<Status>),
     /// How the runs ended.
-    Ran(Vec<Ran>),
+    Ran(Vec<Outcome>),
     /// The member's new record.
     Position(Record),
     /// How many letters were dropped.
     Dropped(u64),
     /// It could not be done.
-    Failed(Failed),
+    Failed(Error),
 }
 
 /// How the daemon stands.
@@ -122,63 +122,4 @@ pub struct Stale {
     pub since: DateTime<Utc>,
     /// Why not, a line each.
     pub problems: Vec<String>,
-}
-
-/// An error on its way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failed {
-    /// Its kind.
-    pub kind: ErrorKind,
-    /// What failed, with its causes.
-    pub message: String,
-    /// What to do.
-    pub hint: Option<String>,
-}
-
-impl From<&Error> for Failed {
-    fn from(error: &Error) -> Self {
-        Self { kind: error.kind, message: error.to_string(), hint: error.hint.clone() }
-    }
-}
-
-impl From<Failed> for Error {
-    fn from(failed: Failed) -> Self {
-        Self { hint: failed.hint, ..Self::new(failed.kind, failed.message) }
-    }
-}
-
-/// An outcome on its way.
-#[derive(Debug, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the outcome")]
-pub struct Ran {
-    pub run: String,
-    pub track: Track,
-    pub state: RunState,
-    pub units: u64,
-    pub read: u64,
-    pub written: u64,
-    pub bad: u64,
-    pub started: DateTime<Utc>,
-    pub finished: DateTime<Utc>,
-    pub target: String,
-    pub error: Option<Failed>,
-    pub notes: Vec<String>,
-}
-
-impl From<Outcome> for Ran {
-    fn from(outcome: Outcome) -> Self {
-        let Outcome { run, track, state, units, read, written, bad, started, finished, target, error, notes } =
-            outcome;
-        let error = error.as_ref().map(Failed::from);
-        Self { run, track, state, units, read, written, bad, started, finished, target, error, notes }
-    }
-}
-
-impl From<Ran> for Outcome {
-    fn from(ran: Ran) -> Self {
-        let Ran { run, track, state, units, read, written, bad, started, finished, target, error, notes } =
-            ran;
-        let error = error.map(Error::from);
-        Self { run, track, state, units, read, written, bad, started, finished, target, error, notes }
-    }
 }

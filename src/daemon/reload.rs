@@ -9,7 +9,10 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::spawn_blocking,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Daemon, lock, manager, protocol::Stale, watch::Watch};
@@ -40,12 +43,14 @@ pub(super) async fn reload(daemon: Arc<Daemon>, stop: CancellationToken, begun: 
             () = std::future::ready(()), if std::mem::take(&mut first) => false,
             () = edited => false,
         };
-        let loaded = (daemon.load)();
+        let reading = Arc::clone(&daemon);
+        let loaded = spawn_blocking(move || (reading.load)()).await?;
         let found = digest(&loaded.sources);
         if asked || found != known {
             known = found;
             manager::reloading();
-            daemon.take(loaded);
+            let taking = Arc::clone(&daemon);
+            spawn_blocking(move || taking.take(loaded)).await?;
             manager::ready(&daemon);
         }
     }

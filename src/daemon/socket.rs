@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Daemon,
-    protocol::{Failed, Hello, Reply, Request, VERSION},
+    protocol::{Hello, Reply, Request, VERSION},
 };
 use crate::{
     connector::error::{Error, ErrorKind, Result},
@@ -41,7 +41,7 @@ const NAME: &str = "daemon.sock";
 /// Commands that are listened to at once.
 const COMMANDS: usize = 64;
 
-/// How long whoever opened the socket may take to say what it wants.
+/// How long whoever opened the socket may take to say what it wants, and to take what it is told.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of a request.
@@ -115,10 +115,13 @@ impl Socket {
 async fn listen(listener: UnixListener, daemon: Arc<Daemon>, stop: CancellationToken) -> std::io::Result<()> {
     let room = Arc::new(Semaphore::new(COMMANDS));
     loop {
-        let place = Arc::clone(&room).acquire_owned().await;
-        let stream = tokio::select! {
+        let next = async {
+            let place = Arc::clone(&room).acquire_owned().await;
+            Ok::<_, std::io::Error>((place, listener.accept().await?.0))
+        };
+        let (place, stream) = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted?.0,
+            next = next => next?,
         };
         let daemon = Arc::clone(&daemon);
         // What a command asked for ends with the daemon's runs, in the same time.
@@ -142,33 +145,59 @@ async fn hear(daemon: &Arc<Daemon>, stream: UnixStream) -> std::io::Result<()> {
         () = daemon.stop.cancelled() => return Ok(()),
         request = tokio::time::timeout(PATIENCE, request) => { request??; }
     }
-    let (events, mut inbox) = mpsc::channel(EVENTS_WAITING);
+    let (events, inbox) = mpsc::channel(EVENTS_WAITING);
     let cancel = daemon.stop.child_token();
     let answer = async {
         match understand(daemon, &line) {
             Ok(request) => do_it(daemon, request, events, &cancel).await,
-            Err(error) => Reply::Failed(Failed::from(&error)),
+            Err(error) => Reply::Failed(error),
         }
     };
-    let gone = hung_up(reader);
-    tokio::pin!(answer, gone);
-    let mut here = true;
-    let reply = loop {
-        tokio::select! {
-            biased;
-            reply = &mut answer => break reply,
-            () = &mut gone, if here => {
-                here = false;
-                cancel.cancel();
-            }
-            // Whoever went away hears nothing; what it asked for ends in order all the same.
-            Some(event) = inbox.recv() => drop(send(&mut writer, &event).await),
-        }
+    // Whoever went away hears nothing; what it asked for ends in order all the same.
+    let gone = async {
+        hung_up(reader).await;
+        cancel.cancel();
+        std::future::pending().await
     };
-    while let Ok(event) = inbox.try_recv() {
-        send(&mut writer, &event).await?;
+    tokio::select! {
+        attended = attend(&mut writer, inbox, answer) => attended,
+        never = gone => never,
     }
-    send(&mut writer, &reply).await
+}
+
+/// Tells what happens while the answer comes, and then the answer. Whoever does not listen holds nothing up: the answer is work that the daemon does.
+async fn attend(
+    writer: &mut OwnedWriteHalf,
+    mut inbox: mpsc::Receiver<Reply>,
+    answer: impl Future<Output = Reply>,
+) -> std::io::Result<()> {
+    let done = CancellationToken::new();
+    let answered = async {
+        let reply = answer.await;
+        done.cancel();
+        reply
+    };
+    let (reply, told) = tokio::join!(answered, tell(writer, &mut inbox, &done));
+    told?;
+    send(writer, &reply).await
+}
+
+/// Passes on events until nothing more comes.
+async fn tell(
+    writer: &mut OwnedWriteHalf,
+    inbox: &mut mpsc::Receiver<Reply>,
+    done: &CancellationToken,
+) -> std::io::Result<()> {
+    loop {
+        let event = tokio::select! {
+            event = inbox.recv() => event,
+            () = done.cancelled() => inbox.try_recv().ok(),
+        };
+        match event {
+            Some(event) => send(writer, &event).await?,
+            None => return Ok(()),
+        }
+    }
 }
 
 fn understand(daemon: &Daemon, line: &str) -> Result<Request> {
@@ -205,13 +234,12 @@ async fn do_it(
         Request::Status => Reply::Status(Box::new(daemon.status())),
         Request::Run { members, options } => {
             let observer: Arc<dyn Observer> = Arc::new(Telling(events));
-            let outcomes = daemon.run_by_hand(&members, &options, &observer, cancel).await;
-            Reply::Ran(outcomes.into_iter().map(Into::into).collect())
+            Reply::Ran(daemon.run_by_hand(&members, &options, &observer, cancel).await)
         }
         Request::Position { job, member, change } => {
             match daemon.change_position(&job, &member, &change).await {
                 Ok(record) => Reply::Position(record),
-                Err(error) => Reply::Failed(Failed::from(&error)),
+                Err(error) => Reply::Failed(error),
             }
         }
         Request::DropLetters { tracks, ids } => {
@@ -220,10 +248,9 @@ async fn do_it(
                 tokio::task::spawn_blocking(move || records.drop_letters(&tracks, ids.as_deref())).await;
             match dropped {
                 Ok(Ok(count)) => Reply::Dropped(count),
-                Ok(Err(error)) => Reply::Failed(Failed::from(&Error::from(error))),
+                Ok(Err(error)) => Reply::Failed(error.into()),
                 Err(panic) => {
-                    let error = Error::new(ErrorKind::Internal, "dropping failed").caused_by(panic);
-                    Reply::Failed(Failed::from(&error))
+                    Reply::Failed(Error::new(ErrorKind::Internal, "dropping failed").caused_by(panic))
                 }
             }
         }
@@ -239,7 +266,7 @@ async fn hung_up(mut reader: BufReader<OwnedReadHalf>) {
 async fn send(writer: &mut OwnedWriteHalf, reply: &Reply) -> std::io::Result<()> {
     let mut text = serde_json::to_vec(reply)?;
     text.push(b'\n');
-    writer.write_all(&text).await
+    tokio::time::timeout(PATIENCE, writer.write_all(&text)).await?
 }
 
 /// Passes on what happens, for progress bars.
@@ -254,6 +281,28 @@ impl Observer for Telling {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A command that is suspended (Ctrl-Z) reads nothing.
+    #[tokio::test]
+    async fn whoever_does_not_listen_holds_nothing_up() {
+        let (_silent, ours) = UnixStream::pair().unwrap();
+        let (_reader, mut writer) = ours.into_split();
+        let (events, inbox) = mpsc::channel(EVENTS_WAITING);
+        let long = |count| Reply::Failed(Error::new(ErrorKind::Internal, "x".repeat(count)));
+        for _ in 0..EVENTS_WAITING {
+            events.try_send(long(4_096)).unwrap();
+        }
+        let (ended, hears) = tokio::sync::oneshot::channel();
+        let answer = async move {
+            // After the line is full.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            ended.send(()).unwrap();
+            Reply::Dropped(0)
+        };
+        let attending = tokio::spawn(async move { attend(&mut writer, inbox, answer).await });
+        tokio::time::timeout(PATIENCE / 2, hears).await.expect("the work goes on").unwrap();
+        attending.abort();
+    }
 
     #[tokio::test]
     async fn a_deep_folder_has_a_socket_too_and_it_is_its_users_alone() {

@@ -76,7 +76,7 @@ pub enum RunState {
 }
 
 /// One run of one track.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Outcome {
     /// The run's id in the history.
     pub run: String,

@@ -57,11 +57,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let backfill = Backfill { from: args.from, last: args.last, stale: args.stale };
     let options = RunOptions { backfill: Some(backfill), ..RunOptions::default() };
     let outcomes = runner::run_members(context, &project, &members, &options).await?;
-    match args.format {
-        super::Format::Text => runner::print_table(&outcomes, context.output)?,
-        super::Format::Json => runner::print_json(&outcomes)?,
-    }
-    runner::conclude(&outcomes, context.output)
+    runner::tell(&outcomes, args.format, context.output)
 }
 
 /// Only marts that are built window by window have windows.

@@ -104,11 +104,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
             }
             let options = RunOptions { replay: true, ..RunOptions::default() };
             let outcomes = runner::run_members(context, &project, &members, &options).await?;
-            match format {
-                super::Format::Text => runner::print_table(&outcomes, context.output)?,
-                super::Format::Json => runner::print_json(&outcomes)?,
-            }
-            runner::conclude(&outcomes, context.output)
+            runner::tell(&outcomes, *format, context.output)
         }
     }
 }

@@ -72,11 +72,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
         refuse_marts(&project, &members)?;
     }
     let outcomes = runner::run_members(context, &project, &members, &options).await?;
-    match args.format {
-        super::Format::Text => runner::print_table(&outcomes, context.output)?,
-        super::Format::Json => runner::print_json(&outcomes)?,
-    }
-    runner::conclude(&outcomes, context.output)
+    runner::tell(&outcomes, args.format, context.output)
 }
 
 /// A mart is built, and does not go on.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
+    Format,
     context::{self, Context},
     failure::{Exit, Failure, Result, exit_of},
     interrupt,
@@ -70,6 +71,15 @@ pub(super) fn conclude(outcomes: &[Outcome], output: Output) -> Result {
     exit.map_or(Ok(()), |exit| Err(Failure::told(exit)))
 }
 
+/// Tells how runs ended, and fails where one did.
+pub(super) fn tell(outcomes: &[Outcome], format: Format, output: Output) -> Result {
+    match format {
+        Format::Text => print_table(outcomes, output)?,
+        Format::Json => print_json(outcomes)?,
+    }
+    conclude(outcomes, output)
+}
+
 /// The table of outcomes.
 pub(super) fn print_table(outcomes: &[Outcome], output: Output) -> Result {
     let mut table = Table::new(["name", "state", ">read", ">written", ">bad", ">took", "rows lie in"]);
@@ -88,7 +98,7 @@ pub(super) fn print_table(outcomes: &[Outcome], output: Output) -> Result {
 }
 
 /// Outcomes as JSON.
-pub(super) fn print_json(outcomes: &[Outcome]) -> Result {
+fn print_json(outcomes: &[Outcome]) -> Result {
     let all: Vec<Value> = outcomes.iter().map(as_json).collect();
     output::print(&format!("{:#}", Value::Array(all)))
 }

@@ -161,6 +161,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), BotError> 
         news: Arc::new(Notify::new()),
     };
     commands::set_defaults(&telegram, office.setting().language);
+    // No more waits in these than is at work: an update waits for what came of it before the next is taken, an answer had a place, and of taps `flood` lets
+    // few through.
     let (news, heard) = mpsc::unbounded_channel();
     let (fire, wanted) = mpsc::unbounded_channel();
     let (trouble, mut troubles) = mpsc::unbounded_channel();

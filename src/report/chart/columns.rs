@@ -3,7 +3,7 @@
 use super::{
     Plot, SERIES,
     canvas::{Anchor, Area, Drawing, PALETTE, Text, ZERO, text_width},
-    frame::{Frame, LABEL, MARGIN, WIDTH, shown_of},
+    frame::{Frame, LABEL},
     line::{at_height, value_axis},
     scale::{Scale, value_label},
     ticks,
@@ -27,15 +27,7 @@ pub(super) fn columns(plot: &Plot, stacked: bool) -> Drawing {
     frame.drawing.line(vec![(area.left, zero), (area.right, zero)], 2.0, ZERO);
     label_tops(&mut frame.drawing, plot, &bars, &drawn, band);
     let place = |at: usize| area.left + band * (at as f64 + 0.5);
-    let bottom = ticks::draw(
-        &mut frame.drawing,
-        &plot.axis,
-        plot.language,
-        (MARGIN, WIDTH - 20.0, area.bottom),
-        &place,
-    );
-    let notes = shown_of(plot, count, plot.series.len(), ["рядов", "series"]);
-    frame.finish(bottom, &notes)
+    ticks::finish(frame, plot, count, area.bottom, &place)
 }
 
 /// One box.

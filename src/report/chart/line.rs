@@ -3,7 +3,7 @@
 use super::{
     Axis, Plot, SERIES, Series,
     canvas::{Anchor, Area, Drawing, GRAY, GRID, PALETTE, Shape, Text, ZERO, text_width},
-    frame::{Frame, LABEL, MARGIN, WIDTH, shown_of},
+    frame::{Frame, LABEL, MARGIN, WIDTH},
     scale::{Scale, value_label},
     ticks,
 };
@@ -76,15 +76,7 @@ pub(super) fn line(plot: &Plot) -> Drawing {
     if let [only] = series {
         mark_ends(&mut frame.drawing, plot, only, &area, &scale, &place);
     }
-    let bottom = ticks::draw(
-        &mut frame.drawing,
-        &plot.axis,
-        plot.language,
-        (MARGIN, WIDTH - 20.0, area.bottom),
-        &place,
-    );
-    let notes = shown_of(plot, series.len(), plot.series.len(), ["рядов", "series"]);
-    frame.finish(bottom, &notes)
+    ticks::finish(frame, plot, series.len(), area.bottom, &place)
 }
 
 /// Where each place of the axis is.

@@ -3,9 +3,9 @@
 use chrono::{Datelike, NaiveDate, Weekday};
 
 use super::{
-    Axis,
+    Axis, Plot,
     canvas::{Anchor, Drawing, GRAY, Text, text_width, wrapped},
-    frame::LABEL,
+    frame::{Frame, LABEL, MARGIN, WIDTH, shown_of},
 };
 use crate::{config::project::Language, report::format};
 
@@ -19,8 +19,22 @@ struct Tick {
     lines: Vec<String>,
 }
 
+/// Ends a drawing of `shown` series whose area ends at `base`: the axis' labels, and what is not drawn.
+pub(super) fn finish(
+    mut frame: Frame,
+    plot: &Plot,
+    shown: usize,
+    base: f64,
+    place: &dyn Fn(usize) -> f64,
+) -> Drawing {
+    let room = (MARGIN, WIDTH - 20.0, base);
+    let bottom = draw(&mut frame.drawing, &plot.axis, plot.language, room, place);
+    let notes = shown_of(plot, shown, plot.series.len(), ["рядов", "series"]);
+    frame.finish(bottom, &notes)
+}
+
 /// Writes labels under `base`; returns where they end. `place` is the middle of each place of the axis, `band` the room between two.
-pub(super) fn draw(
+fn draw(
     drawing: &mut Drawing,
     axis: &Axis,
     language: Language,

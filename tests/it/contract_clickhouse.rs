@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, RecordBatch},
-    compute::cast,
-    datatypes::{DataType, TimeUnit},
-    util::display::{ArrayFormatter, FormatOptions},
+    datatypes::DataType,
 };
 use async_trait::async_trait;
 use vitrina::connector::connection::Connection;
 
 use crate::{
     contract::{Abilities, Harness, Reading, contract},
-    support::clickhouse::{Place, quote},
+    support::{
+        clickhouse::{Place, quote},
+        sql::{plain, tuples},
+    },
 };
 
 struct ClickHouse(Place);
@@ -42,19 +43,14 @@ fn declared(name: &str, kind: &DataType) -> String {
     format!("{} {kind}", quote(name))
 }
 
-/// A cell as a program in another language would write it.
 fn cell(column: &dyn Array, row: usize) -> String {
-    let text = match column.data_type() {
-        _ if column.is_null(row) => return "NULL".to_owned(),
-        DataType::Timestamp(_, _) => {
-            let micros = cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None)).unwrap();
-            let format = FormatOptions::new().with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.6f"));
-            let text = ArrayFormatter::try_new(&micros, &format).unwrap().value(row).to_string();
-            return format!("toDateTime64('{text}', 6, 'UTC')");
+    match plain(column, row) {
+        None => "NULL".to_owned(),
+        Some(text) if matches!(column.data_type(), DataType::Timestamp(..)) => {
+            format!("toDateTime64('{text}', 6, 'UTC')")
         }
-        _ => ArrayFormatter::try_new(column, &FormatOptions::new()).unwrap().value(row).to_string(),
-    };
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+        Some(text) => format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")),
+    }
 }
 
 #[async_trait]
@@ -84,11 +80,7 @@ impl Harness for ClickHouse {
             self.0.run(&format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}"));
         }
         let names: Vec<String> = fields.iter().map(|field| quote(field.name())).collect();
-        let row = |row: usize| {
-            let cells: Vec<String> = rows.columns().iter().map(|column| cell(column.as_ref(), row)).collect();
-            format!("({})", cells.join(", "))
-        };
-        let values: Vec<String> = (0..rows.num_rows()).map(row).collect();
+        let values = tuples(rows, cell);
         if !values.is_empty() {
             self.0.run(&format!("INSERT INTO {table} ({}) VALUES {}", names.join(", "), values.join(", ")));
         }

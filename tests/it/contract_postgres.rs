@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, RecordBatch},
-    compute::cast,
-    datatypes::{DataType, TimeUnit},
-    util::display::{ArrayFormatter, FormatOptions},
+    datatypes::DataType,
 };
 use async_trait::async_trait;
 use vitrina::connector::connection::Connection;
 
 use crate::{
     contract::{Abilities, Harness, Reading, contract},
-    support::postgres::{Place, quote},
+    support::{
+        postgres::{Place, quote},
+        sql::{plain, tuples},
+    },
 };
 
 pub(crate) struct Postgres {
@@ -43,18 +44,8 @@ fn declared(name: &str, kind: &DataType) -> String {
     format!("{} {kind}", quote(name))
 }
 
-/// A cell as a program in another language would write it.
 fn cell(column: &dyn Array, row: usize) -> String {
-    let text = match column.data_type() {
-        _ if column.is_null(row) => return "NULL".to_owned(),
-        DataType::Timestamp(_, _) => {
-            let micros = cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None)).unwrap();
-            let format = FormatOptions::new().with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.6f"));
-            ArrayFormatter::try_new(&micros, &format).unwrap().value(row).to_string()
-        }
-        _ => ArrayFormatter::try_new(column, &FormatOptions::new()).unwrap().value(row).to_string(),
-    };
-    format!("'{}'", text.replace('\'', "''"))
+    plain(column, row).map_or("NULL".to_owned(), |text| format!("'{}'", text.replace('\'', "''")))
 }
 
 #[async_trait]
@@ -84,11 +75,7 @@ impl Harness for Postgres {
             format!("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {column}", quote(table))
         }));
         let names: Vec<String> = fields.iter().map(|field| quote(field.name())).collect();
-        let row = |row: usize| {
-            let cells: Vec<String> = rows.columns().iter().map(|column| cell(column.as_ref(), row)).collect();
-            format!("({})", cells.join(", "))
-        };
-        let values: Vec<String> = (0..rows.num_rows()).map(row).collect();
+        let values = tuples(rows, cell);
         if !values.is_empty() {
             let (table, names) = (quote(table), names.join(", "));
             statements.push(format!("INSERT INTO {table} ({names}) VALUES {}", values.join(", ")));

@@ -151,7 +151,15 @@ fn a_pipeline_that_fails_ends_alone() {
         assert!(begun.elapsed() < PATIENCE, "the first pipeline stopped too");
         std::thread::sleep(Duration::from_millis(20));
     }
-    std::thread::sleep(Duration::from_millis(500));
+    let failed = || {
+        let history = Connection::open(sandbox.path("data/state/history.db")).unwrap();
+        let sql = "SELECT count(*) FROM runs WHERE name = 'to_store' AND state = 'failed'";
+        history.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_or_default()
+    };
+    while failed() == 0 {
+        assert!(begun.elapsed() < PATIENCE, "the second pipeline goes on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let ran = interrupt(running);
     let ended = ran.json();
     let state = |name: &str| {

@@ -127,8 +127,9 @@ async fn one_token_one_bot() {
     let (fake, first) = started().await;
     assert_eq!(refusal(bot(&fake, "1:wrong").get_me().await), ApiError::InvalidToken);
     let second = first.clone();
-    let waiting = tokio::spawn(async move { first.get_updates().timeout(5).await });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let waiting = tokio::spawn(async move { first.get_updates().timeout(60).await });
+    let polls = |fake: &Fake| (fake.shared.world().poll > 0).then_some(());
+    fake.wait_for(Duration::from_mins(1), polls).await.expect("the first one asks");
     let _other = tokio::spawn(async move { second.get_updates().timeout(1).await });
     assert_eq!(refusal(waiting.await.unwrap()), ApiError::TerminatedByOtherGetUpdates);
 }

@@ -188,11 +188,11 @@ pub(crate) async fn changed_wakes(harness: &dyn Harness) {
         let waiter = tokio::spawn(async move { waiting.changed().await });
         tokio::time::sleep(Duration::from_millis(100)).await;
         harness.insert(reading, &table, &people([4])).await;
-        tokio::time::timeout(Duration::from_secs(10), waiter).await.expect("changed() sleeps on").unwrap();
+        tokio::time::timeout(Duration::from_mins(1), waiter).await.expect("changed() sleeps on").unwrap();
 
         source.head().await.unwrap();
         harness.insert(reading, &table, &people([5])).await;
-        tokio::time::timeout(Duration::from_secs(10), source.changed())
+        tokio::time::timeout(Duration::from_mins(1), source.changed())
             .await
             .expect("changed() slept over rows");
     }

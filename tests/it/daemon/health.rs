@@ -8,6 +8,12 @@ use std::{
 
 use super::serving::{PROJECT, Serving, project};
 
+/// A port that nobody is given by chance: those that the system gives lie above.
+fn free_port() -> u16 {
+    let first = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
+    (first..20_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
 /// The status and body of a page.
 fn page(port: u16, path: &str) -> Option<(String, serde_json::Value)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
@@ -23,8 +29,7 @@ fn page(port: u16, path: &str) -> Option<(String, serde_json::Value)> {
 #[test]
 fn health_and_readiness_are_told_over_http() {
     let sandbox = project();
-    // A port that was free a moment ago.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     sandbox.write("vitrina.toml", &format!("{PROJECT}\n[daemon]\nlisten = \"127.0.0.1:{port}\"\n"));
     let serving = Serving::start(&sandbox);
     let (status, body) = page(port, "/health").unwrap();

@@ -32,8 +32,8 @@ fn a_good_edit_is_taken_over_and_a_bad_one_told_until_it_is_mended() {
     serving.until("the new pipeline runs", || {
         number(&sandbox, "store.db", "SELECT count(*) FROM again") == Some(2)
     });
-    assert!(serving.status().unwrap()["stale"].is_null());
-    assert_eq!(serving.lines("+ again").len(), 1);
+    serving.until("nothing is stale", || serving.status().unwrap()["stale"].is_null());
+    serving.until("it is told", || serving.lines("+ again").len() == 1);
 
     std::fs::remove_file(sandbox.path("pipelines/again.toml")).unwrap();
     serving.until("it is gone", || serving.status().unwrap()["members"].as_array().unwrap().len() == 2);
@@ -50,6 +50,7 @@ fn what_cannot_change_under_a_daemon_is_refused_and_a_signal_reloads() {
     assert!(stale.contains("`name` in [project] cannot change while the daemon runs"), "{stale}");
     sandbox.write("vitrina.toml", PROJECT);
     serving.until("it is mended", || serving.status().unwrap()["stale"].is_null());
+    serving.until("that is told", || !serving.lines("is taken over").is_empty());
     let before = serving.lines("is taken over").len();
     serving.signal("-HUP");
     serving.until("the signal reloads", || serving.lines("is taken over").len() > before);

@@ -69,7 +69,7 @@ async fn a_group_of_others_is_told() {
 
     let stranger = cluster.member(&named, "shared");
     let joined = || !stranger.assignment().unwrap().elements().is_empty();
-    for _ in 0..200 {
+    for _ in 0..1_200 {
         let _ = stranger.poll(Duration::from_millis(50));
         if joined() {
             break;

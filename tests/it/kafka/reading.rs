@@ -47,8 +47,8 @@ async fn an_open_transaction_holds_the_head_back() {
     let source = source(&cluster, "held").await;
     let (units, seen) = everything(source.as_ref(), None, 100).await;
     assert_eq!(seen, [1]);
-    rdkafka::producer::Producer::commit_transaction(&writer.producer, Duration::from_secs(10)).unwrap();
-    tokio::time::timeout(Duration::from_secs(10), source.changed()).await.unwrap();
+    rdkafka::producer::Producer::commit_transaction(&writer.producer, Duration::from_mins(1)).unwrap();
+    tokio::time::timeout(Duration::from_mins(1), source.changed()).await.unwrap();
     let (_, seen) = everything(source.as_ref(), units.last().map(end_of).as_ref(), 100).await;
     assert_eq!(seen, [2, 3]);
 }
@@ -65,7 +65,7 @@ async fn compacted_gaps_do_not_hang() {
         let (topic, text) = (cluster.topic("compacted"), format!("{{\"id\":{id}}}"));
         let record = rdkafka::producer::BaseRecord::to(&topic).key("same").payload(text.as_str());
         writer.producer.send(record).map_err(|(error, _)| error).unwrap();
-        rdkafka::producer::Producer::flush(&writer.producer, Duration::from_secs(10)).unwrap();
+        rdkafka::producer::Producer::flush(&writer.producer, Duration::from_mins(1)).unwrap();
     };
     for id in 1..=6 {
         keyed(id);
@@ -77,7 +77,7 @@ async fn compacted_gaps_do_not_hang() {
     let begun = Instant::now();
     let mut id = 7;
     while written(&cluster, "compacted")[0] <= 6 {
-        assert!(begun.elapsed() < Duration::from_mins(1), "the cluster does not compact");
+        assert!(begun.elapsed() < Duration::from_mins(3), "the cluster does not compact");
         tokio::time::sleep(Duration::from_millis(500)).await;
         keyed(id);
         id += 1;

@@ -16,7 +16,7 @@ use vitrina::connector::{
     kafka::config::{Config, Security},
 };
 
-const WAIT: Duration = Duration::from_secs(20);
+const WAIT: Duration = Duration::from_mins(1);
 
 /// A variable that `scripts/services up` prints.
 pub(crate) fn variable(name: &str) -> String {

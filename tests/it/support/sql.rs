@@ -1,8 +1,14 @@
-//! Asking a connection's tables by SQL, as reports do.
+//! Asking a connection's tables by SQL, as reports do, and writing them as strangers do.
 
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
+use arrow::{
+    array::Array,
+    compute::cast,
+    datatypes::{DataType, TimeUnit},
+    record_batch::RecordBatch,
+    util::display::{ArrayFormatter, FormatOptions},
+};
 use datafusion::{
     catalog::CatalogProvider,
     execution::context::{SessionConfig, SessionContext},
@@ -39,4 +45,29 @@ pub(crate) async fn rows_of(connection: &dyn Connection, table: &str) -> Option<
     }
     let sql = format!("SELECT * FROM {}", quoted(connection, table));
     Some(ask(&engine(connection.catalog()), &sql).await)
+}
+
+/// A cell as a program in another language would spell it; `None` = NULL.
+pub(crate) fn plain(column: &dyn Array, row: usize) -> Option<String> {
+    if column.is_null(row) {
+        return None;
+    }
+    let spelled = |column: &dyn Array, format: &FormatOptions<'_>| {
+        ArrayFormatter::try_new(column, format).unwrap().value(row).to_string()
+    };
+    Some(if matches!(column.data_type(), DataType::Timestamp(..)) {
+        let micros = cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None)).unwrap();
+        spelled(&micros, &FormatOptions::new().with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.6f")))
+    } else {
+        spelled(column, &FormatOptions::new())
+    })
+}
+
+/// Rows as VALUES of an INSERT has them.
+pub(crate) fn tuples(rows: &RecordBatch, cell: impl Fn(&dyn Array, usize) -> String) -> Vec<String> {
+    let tuple = |row: usize| {
+        let cells: Vec<String> = rows.columns().iter().map(|column| cell(column.as_ref(), row)).collect();
+        format!("({})", cells.join(", "))
+    };
+    (0..rows.num_rows()).map(tuple).collect()
 }

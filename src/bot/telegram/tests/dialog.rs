@@ -111,7 +111,8 @@ async fn commands_are_told_by_language_and_by_rights() {
     rig.write(ANNA, "/start");
     let anna = rig.fake.wait_for(SOON, |_| names(ANNA)).await.unwrap();
     assert!(!anna.contains(&"revenue".to_owned()) && !anna.contains(&"users".to_owned()), "{anna:?}");
-    assert!(rig.fake.commands(&json!({ "type": "default" }), "en").is_some());
+    let default = |fake: &crate::bot::fake::Fake| fake.commands(&json!({ "type": "default" }), "en");
+    assert!(rig.fake.wait_for(SOON, default).await.is_some());
 }
 
 #[tokio::test]

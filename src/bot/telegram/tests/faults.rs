@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::rig::{ANNA, BOSS, Rig, SOON};
+use super::rig::{ANNA, BOSS, Rig, SOON, free_port, until};
 use crate::bot::{
     fake::{Fault, Harm},
     telegram::{self, BotError, Parts, Webhook},
@@ -95,16 +95,8 @@ async fn a_state_of_the_dialog_outlives_the_process() {
     rig.quiet().await;
     rig.kill().await;
     rig.serve();
-    let again = |_: &crate::bot::fake::Fake| (rig.made.asked("slow").len() == 2).then_some(());
-    let asked = async {
-        loop {
-            if again(&rig.fake).is_some() {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(SOON, asked).await.expect("a report that ran when the process ended runs again");
+    let again = || rig.made.asked("slow").len() == 2;
+    until("a report that ran when the process ended does not run again", again).await;
     rig.press(BOSS, BOSS, "Остановить").await;
     rig.says(BOSS, "Остановлено").await;
 }
@@ -153,8 +145,7 @@ async fn two_daemons_with_one_token_are_said_plainly() {
 #[tokio::test]
 async fn a_webhook_hears_telegram_and_nobody_else() {
     let mut rig = Rig::stopped().await;
-    let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let url = format!("http://{listen}/telegram");
     rig.serve_by(Webhook { url: url.clone(), listen });
     rig.write(BOSS, "/revenue");

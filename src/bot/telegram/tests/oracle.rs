@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::rig::{ANNA, BOSS, Rig};
+use super::rig::{ANNA, BOSS, Rig, SOON};
 
 /// Names the Python that has aiogram; `scripts/test` makes one and sets it.
 const PYTHON: &str = "VITRINA_TEST_AIOGRAM";
@@ -23,6 +23,8 @@ async fn every_call_is_one_that_telegram_knows() {
     }
     rig.write(BOSS, "/users");
     rig.press(BOSS, BOSS, "Выгрузить").await;
+    let sent = |fake: &crate::bot::fake::Fake| fake.calls_of("sendDocument").pop();
+    rig.fake.wait_for(SOON, sent).await.expect("a file");
     rig.quiet().await;
     let calls = rig.fake.calls();
     let kinds = [

@@ -283,12 +283,13 @@ pub(crate) fn identity<'a>(
     SourceIdentity { kind: kind.to_owned(), place, order }
 }
 
-/// Refuses a position in another source.
-pub(crate) fn check_identity(position: &Position, now: &SourceIdentity) -> Result<()> {
-    let then = &position.source;
-    if then == now {
+/// Refuses positions in another source than it is now.
+pub(crate) fn check_identity(from: Option<&Position>, head: &Position, now: &SourceIdentity) -> Result<()> {
+    let Some(then) =
+        from.into_iter().chain([head]).map(|position| &position.source).find(|then| *then != now)
+    else {
         return Ok(());
-    }
+    };
     let message = format!(
         "the position is one in {} {} by {}, but the source is {} {} by {} now",
         then.kind, then.place, then.order, now.kind, now.place, now.order,
@@ -310,4 +311,115 @@ pub(crate) fn snapshot(head: &Position, schema: SchemaRef, rows: Option<u64>) ->
 /// The rows behind one position and up to another as a unit.
 pub(crate) fn slice(from: Option<&Position>, after: Position, schema: SchemaRef, rows: Option<u64>) -> Unit {
     Unit { scope: Scope::Slice { from: from.cloned() }, after: Progress::Position(after), schema, rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Tz;
+
+    use super::{super::source::SourceOptions, *};
+    use crate::model::time::Span;
+
+    struct Plain(KeyColumn);
+
+    impl SqlKey for Plain {
+        fn key(&self) -> &KeyColumn {
+            &self.0
+        }
+
+        fn sql(&self) -> String {
+            self.0.column.clone()
+        }
+
+        fn literal(&self, value: &Value) -> Result<String> {
+            match value {
+                Value::Int(_) => Ok(value.to_string()),
+                _ => Err(self.0.no_place(value)),
+            }
+        }
+
+        fn compared(keys: &[Self], side: Side, at: &[String]) -> String {
+            let keys: Vec<String> = keys.iter().map(Self::sql).collect();
+            format!("({}) {side:?} ({})", keys.join(", "), at.join(", "))
+        }
+    }
+
+    fn keys(overlap: Option<Overlap>, start: Option<i64>) -> Keys<Plain> {
+        let cursor = CursorSpec {
+            column: "a".to_owned(),
+            tie: Some("b".to_owned()),
+            overlap,
+            start: start.map(Value::Int),
+        };
+        let spec = SourceSpec {
+            connection: "c".to_owned(),
+            schema: None,
+            table: "t".to_owned(),
+            cursor: Some(cursor),
+            whole: false,
+            contract: None,
+            zone: Tz::UTC,
+            options: SourceOptions::default(),
+        };
+        let key = |name: &str| Ok(Plain(KeyColumn::new(name, KeyKind::Integer, "the table")));
+        Keys::of(&spec, "the table", key).unwrap()
+    }
+
+    fn position(at: &[i64]) -> Position {
+        let source = SourceIdentity { kind: "k".into(), place: "p".into(), order: "a integer".into() };
+        Position::single(source, Some(Bound::at(at.iter().copied().map(Value::Int).collect())))
+    }
+
+    fn unit(from: Option<&Position>, after: &[i64]) -> Unit {
+        slice(from, position(after), arrow::datatypes::Schema::empty().into(), None)
+    }
+
+    #[test]
+    fn units_are_ranges_of_keys() {
+        let (from, plain) = (position(&[5, 1]), keys(None, Some(3)));
+        let range = |keys: &Keys<Plain>, unit| keys.range_of(&unit).unwrap().unwrap();
+        assert_eq!(range(&plain, unit(None, &[9, 2])), " WHERE a >= 3 AND (a, b) UpTo (9, 2)");
+        assert_eq!(
+            range(&plain, unit(Some(&from), &[9, 2])),
+            " WHERE (a, b) Behind (5, 1) AND (a, b) UpTo (9, 2)"
+        );
+        let again = keys(Some(Overlap::Steps(4)), Some(3));
+        assert_eq!(
+            range(&again, unit(Some(&from), &[9, 2])),
+            " WHERE a >= 1 AND a >= 3 AND (a, b) UpTo (9, 2)"
+        );
+        assert_eq!(
+            again.shape_of(&unit(Some(&from), &[9, 2])).unwrap(),
+            " WHERE a >= ? AND (a, b) UpTo (?, ?)"
+        );
+        let whole = snapshot(&from, arrow::datatypes::Schema::empty().into(), None);
+        assert_eq!((plain.range_of(&whole).unwrap(), plain.shape_of(&whole)), (None, None));
+        let short = plain.compared(Side::UpTo, &[Value::Int(1)]).unwrap_err();
+        assert_eq!(short.kind, ErrorKind::SourceChanged);
+    }
+
+    #[test]
+    fn an_overlap_is_of_the_columns_own_measure() {
+        let key = KeyColumn::new("at", KeyKind::Date, "the table");
+        let hours = Overlap::Span("36h".parse::<Span>().unwrap());
+        let before = |value, overlap| key.before(&value, overlap).unwrap();
+        assert_eq!(before(Value::Date(10), hours), Value::Date(8));
+        let at = |ticks, unit| Value::Timestamp { ticks, unit, utc: true };
+        assert_eq!(before(at(200_000, Tick::S), hours), at(200_000 - 36 * 3_600, Tick::S));
+        assert_eq!(before(at(i64::MIN + 1, Tick::Ns), hours), at(i64::MIN, Tick::Ns));
+        assert_eq!(before(Value::UInt(3), Overlap::Steps(5)), Value::UInt(0));
+        let decimal = Value::Decimal { unscaled: 1_250, scale: 2 };
+        assert_eq!(before(decimal, Overlap::Steps(2)), Value::Decimal { unscaled: 1_050, scale: 2 });
+        assert_eq!(key.before(&Value::Int(3), hours).unwrap_err().kind, ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn a_position_in_another_source_is_refused() {
+        let (here, mut there) = (position(&[1, 1]), position(&[1, 1]));
+        there.source.place = "another".to_owned();
+        assert!(check_identity(Some(&here), &here, &here.source).is_ok());
+        let error = check_identity(Some(&there), &here, &here.source).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::SourceChanged);
+        assert!(error.message.contains("k another by a integer"), "{error}");
+    }
 }

@@ -88,9 +88,7 @@ impl<'a> Look<'a> {
         limit: SliceLimit,
         rows: Option<u64>,
     ) -> Result<Option<Unit>> {
-        std::iter::once(head)
-            .chain(from)
-            .try_for_each(|position| check_identity(position, &self.identity()))?;
+        check_identity(from, head, &self.identity())?;
         let schema = self.decoder.target.clone();
         if self.keys.all.is_empty() {
             return Ok((from != Some(head)).then(|| snapshot(head, schema, rows)));

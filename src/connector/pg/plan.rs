@@ -80,9 +80,7 @@ impl<'a> Look<'a> {
         head: &Position,
         limit: SliceLimit,
     ) -> Result<Option<Unit>> {
-        std::iter::once(head)
-            .chain(from)
-            .try_for_each(|position| check_identity(position, &self.identity()))?;
+        check_identity(from, head, &self.identity())?;
         let schema = self.selection.schema.clone();
         if self.keys.all.is_empty() {
             let rows = if from == Some(head) { return Ok(None) } else { self.count("").await? };

@@ -1,7 +1,7 @@
 //! Hears what people do, lets the dialog decide, writes down what came of it and does it. One thing after another, so that no two
 //! steps of a dialog meet; reports run beside, so that a button that stops one is heard.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use teloxide::Bot as Telegram;
@@ -33,6 +33,11 @@ use crate::{
         error::Result,
     },
 };
+
+/// How long reports that run may take to stop when the bot does.
+const GRACE: Duration = Duration::from_secs(3);
+/// A database is told to stop by a task of its own, which gets this long.
+const LAST_WORD: Duration = Duration::from_millis(300);
 
 /// What the desk hears of.
 #[derive(Debug)]
@@ -118,7 +123,10 @@ impl Desk {
         self.resume()?;
         loop {
             let news = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => {
+                    self.end(heard).await;
+                    return Ok(());
+                }
                 news = heard.recv() => news,
             };
             match news {
@@ -132,6 +140,27 @@ impl Desk {
                 Some(News::Trouble(trouble)) => troubles::tell(&self.office, trouble)?,
             }
         }
+    }
+
+    /// Stops reports that run, in their databases as well. Whoever waits for one gets it from the next process.
+    async fn end(&mut self, mut heard: mpsc::UnboundedReceiver<News>) {
+        if self.runs.is_empty() {
+            return;
+        }
+        for run in self.runs.values() {
+            run.cancel();
+        }
+        let ended = async {
+            while !self.runs.is_empty() {
+                match heard.recv().await {
+                    Some(News::Answer(key, _)) => drop(self.runs.remove(&key)),
+                    Some(_) => {}
+                    None => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(GRACE, ended).await;
+        tokio::time::sleep(LAST_WORD).await;
     }
 
     /// What ran or was asked for when the process ended is run and asked for again: whoever waits for it gets it.

@@ -199,14 +199,14 @@ impl Sender {
         Ok(before.iter().copied().chain(last).collect())
     }
 
-    /// Sends it under what was said last. A screen that it replaces loses its buttons, and stays to be read.
+    /// Sends it under what was said last. The screen before it loses its buttons, and stays to be read.
     async fn below(
         &self,
         chat: ChatId,
         parcel: &Parcel,
         shown: &[Shown],
     ) -> Result<Vec<Shown>, RequestError> {
-        if parcel.place == At::Instead
+        if matches!(parcel.place, At::Instead | At::Begin)
             && let Some(old) = shown.iter().find(|shown| shown.keyboard)
         {
             self.take_buttons(chat, old.message).await?;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::cellless;
+
 /// The result of every connector call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -208,7 +210,7 @@ impl From<datafusion::error::DataFusionError> for Error {
                     .hint("raise `memory` in [daemon]")
             }
             other => within(&other).unwrap_or_else(|| {
-                Self::new(ErrorKind::BadData, format!("SQL failed: {}", other.strip_backtrace()))
+                Self::new(ErrorKind::BadData, format!("SQL failed: {}", cellless::engine(&other)))
             }),
         }
     }
@@ -234,7 +236,10 @@ impl From<arrow::error::ArrowError> for Error {
                 Ok(ours) => *ours,
                 Err(other) => Self::new(ErrorKind::Internal, "arrow failed").caused_by(other),
             },
-            other => Self::new(ErrorKind::BadData, "rows do not convert").caused_by(other),
+            other => {
+                let message = format!("rows do not convert: {}", cellless::arrow(&other));
+                Self::new(ErrorKind::BadData, message)
+            }
         }
     }
 }

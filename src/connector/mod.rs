@@ -9,6 +9,7 @@ use std::{path::PathBuf, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod cellless;
 pub mod cells;
 pub mod clickhouse;
 pub mod connection;

@@ -79,11 +79,11 @@ retry = { attempts = 1, wait = "1s", timeout = "2m" }
 
 "#;
 
-fn pipeline(from: &str, column: &str, into: &str, bad_rows: &str) -> String {
+fn pipeline(from: &str, column: &str, (into, table): (&str, &str), bad_rows: &str) -> String {
     let cursor = if from == "bot" { "cursor = { column = \"id\" }\n" } else { "" };
     format!(
         "[source]\nconnection = \"{from}\"\ntable = \"t\"\nbad_rows = \"{bad_rows}\"\n{cursor}[source.columns]\nid = \"int64\"\nname = \"{column}\"\n\
-         [sink]\nconnection = \"{into}\"\ntable = \"narrow\"\nmode = \"append\"\non_schema_change = \"ignore\"\n"
+         [sink]\nconnection = \"{into}\"\ntable = \"{table}\"\nmode = \"append\"\non_schema_change = \"ignore\"\n"
     )
 }
 
@@ -105,14 +105,14 @@ fn nothing_that_is_said_or_kept_tells_a_secret_or_a_cell() {
     cluster.create("t", 1, &[]);
     cluster.write("t", 0, &[&format!("{{\"id\": 1, \"name\": \"{CELL}"), &format!("{{\"id\": \"{CELL}\"}}")]);
     let cases = [
-        ("narrow_store", pipeline("bot", "text", "store", "stop")),
-        ("narrow_house", pipeline("bot", "text", "house", "stop")),
-        ("typed", pipeline("bot", "decimal(12,2)", "file", "stop")),
-        ("letters", pipeline("bot", "decimal(12,2)", "file", "dead_letter")),
-        ("messages", pipeline("stream", "text", "file", "stop")),
-        ("shut_store", pipeline("bot", "text", "store_shut", "stop")),
-        ("shut_house", pipeline("bot", "text", "house_shut", "stop")),
-        ("shut_stream", pipeline("stream_shut", "text", "file", "stop")),
+        ("narrow_store", pipeline("bot", "text", ("store", "narrow"), "stop")),
+        ("narrow_house", pipeline("bot", "text", ("house", "narrow"), "stop")),
+        ("typed", pipeline("bot", "decimal(12,2)", ("file", "typed"), "stop")),
+        ("letters", pipeline("bot", "decimal(12,2)", ("file", "letters"), "dead_letter")),
+        ("messages", pipeline("stream", "text", ("file", "messages"), "stop")),
+        ("shut_store", pipeline("bot", "text", ("store_shut", "narrow"), "stop")),
+        ("shut_house", pipeline("bot", "text", ("house_shut", "narrow"), "stop")),
+        ("shut_stream", pipeline("stream_shut", "text", ("file", "shut_stream"), "stop")),
     ];
     let sql = "[source]\nconnection = \"bot\"\ntable = \"t\"\ncursor = { column = \"id\" }\n[transform]\nsql = \"SELECT id, CAST(name AS BIGINT) AS n FROM source\"\n\
                [sink]\nconnection = \"file\"\ntable = \"cast\"\nmode = \"append\"\n";

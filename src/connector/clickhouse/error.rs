@@ -83,7 +83,7 @@ fn kind(code: u32) -> (ErrorKind, Option<&'static str>) {
         516 | 193 | 194 | 192 => (ErrorKind::Denied, Some("refuses the user or the password")),
         497 | 164 | 291 | 452 => (ErrorKind::Denied, None),
         60 | 81 | 218 | 511 => (ErrorKind::NotFound, None),
-        16 | 47 | 8 | 10 => (ErrorKind::SchemaChanged, None),
+        16 | 47 | 8 | 10 | 122 => (ErrorKind::SchemaChanged, None),
         159 | 160 | 209 => (ErrorKind::Timeout, None),
         // Too many parts, queries at once or memory for now; a table that is locked.
         252 | 202 | 241 | 473 | 439 | 692 => (ErrorKind::Busy, None),

@@ -240,7 +240,7 @@ async fn a_table_altered_between_slices_is_told() {
     let error = staged.commit().await.map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("altered"), "{error}");
     let error = write(&connection, "altered", 2, &rows).await.unwrap_err();
-    assert!(!matches!(error.kind, ErrorKind::Internal | ErrorKind::BadData), "{error}");
+    assert_eq!(error.kind, ErrorKind::SchemaChanged, "{error}");
     assert_eq!(place.run(&format!("SELECT count() FROM {}", place.table("altered"))).trim(), "2");
     place.run(&format!("ALTER TABLE {} RENAME COLUMN title TO name", place.table("altered")));
     let sink = place.open().sink(&specs::sink("altered", Mode::Append)).await.unwrap();

@@ -417,6 +417,6 @@ fn a_run_outlives_a_minute_without_network() {
     assert!(run.try_wait().unwrap().is_none(), "the run did not wait");
     network.mend();
     Ran::from(run.wait_with_output().unwrap()).done();
-    let counted = project.query("SELECT count(*) AS rows, count(DISTINCT id) AS ids FROM store.t");
-    assert_eq!((counted[0]["rows"].as_i64(), counted[0]["ids"].as_i64()), (Some(2000), Some(2000)));
+    let counted = project.query("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM store.t");
+    assert_eq!((counted[0]["n"].as_i64(), counted[0]["ids"].as_i64()), (Some(2000), Some(2000)));
 }

@@ -38,12 +38,12 @@ impl Runtime {
         versions
     }
 
-    /// A mart and the marts that it reads.
-    pub fn marts_behind(&self, mart: &JobName) -> Vec<JobName> {
+    /// A mart, and the pipelines and marts that it reads.
+    pub fn jobs_behind(&self, mart: &JobName) -> Vec<JobName> {
         let mut found = vec![mart.clone()];
-        let own = self.lineage.nodes.iter().filter(|node| node.kind == JobKind::Mart && node.job == *mart);
+        let own = self.lineage.nodes.iter().filter(|node| node.job == *mart);
         for node in own.flat_map(|node| &node.upstream).map(|at| &self.lineage.nodes[*at]) {
-            if node.kind == JobKind::Mart && !found.contains(&node.job) {
+            if !found.contains(&node.job) {
                 found.push(node.job.clone());
             }
         }

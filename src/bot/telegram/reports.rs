@@ -130,11 +130,11 @@ impl Answers for ProjectReports {
         let (runtime, _) = self.reports();
         let Some(bot) = &runtime.project().bot else { return vec![] };
         let jobs = match what {
-            Sent::Workbook(mart) => runtime.marts_behind(&JobName::new(mart)),
+            Sent::Workbook(mart) => runtime.jobs_behind(&JobName::new(mart)),
             Sent::Report(name) => {
                 let Some(report) = bot.reports.get(name) else { return vec![] };
                 let books = report.show.iter().filter_map(|show| match show {
-                    Show::Workbook(mart) => Some(runtime.marts_behind(&JobName::new(mart))),
+                    Show::Workbook(mart) => Some(runtime.jobs_behind(&JobName::new(mart))),
                     _ => None,
                 });
                 let books: Vec<JobName> = books.flatten().collect();

@@ -3,7 +3,7 @@
 
 use super::{mends, missing, tested, told};
 use crate::support::{
-    clickhouse::{OwnServer, Place, send, setting},
+    clickhouse::{Granting, Place, send, setting},
     project::Sandbox,
 };
 
@@ -21,7 +21,7 @@ const IN: &str = "[source]\nconnection = \"here\"\ntable = \"orders\"\ncursor = 
 
 #[test]
 fn what_is_missing_is_what_a_run_needs() {
-    let own = OwnServer::granting(&[
+    let own = Granting::start(&[
         "reader:pw:GRANT SELECT(id) ON shop.orders",
         "writer:pw:GRANT SELECT, INSERT, ALTER, CREATE TABLE, DROP TABLE ON shop.*:GRANT TABLE ENGINE ON MergeTree",
     ]);

@@ -14,6 +14,9 @@ use crate::connector::{
 /// What writing takes, in the whole database: units are staged in tables of our own.
 const WRITING: [&str; 5] = ["SELECT", "INSERT", "ALTER", "CREATE TABLE", "DROP TABLE"];
 
+/// What is looked at between the statements: parts that were moved, and statements of a run that died.
+const LOOKED_AT: [&str; 2] = ["system.parts", "system.processes"];
+
 /// The engine of tables of our own.
 const OURS: &str = "MergeTree";
 
@@ -69,6 +72,9 @@ impl Asker<'_> {
         let mut rights = vec![];
         for what in WRITING {
             rights.push(self.right(of, what, &format!("{}.*", quote(database))).await?);
+        }
+        for table in LOOKED_AT {
+            rights.push(self.right(of, "SELECT", table).await?);
         }
         // Servers may give engines one by one: to stages and records that of ours, to the target its own.
         rights.push(self.right(of, "TABLE ENGINE", OURS).await?);

@@ -23,7 +23,8 @@ const IN: &str = "[source]\nconnection = \"here\"\ntable = \"orders\"\ncursor = 
 fn what_is_missing_is_what_a_run_needs() {
     let own = Granting::start(&[
         "reader:pw:GRANT SELECT(id) ON shop.orders",
-        "writer:pw:GRANT SELECT, INSERT, ALTER, CREATE TABLE, DROP TABLE ON shop.*:GRANT TABLE ENGINE ON MergeTree",
+        "writer:pw:GRANT SELECT, INSERT, ALTER, CREATE TABLE, DROP TABLE ON shop.*:GRANT TABLE ENGINE ON MergeTree:\
+         GRANT SELECT ON system.parts:GRANT SELECT ON system.processes",
     ]);
     let admin = own.config();
     let run = |sql: &str| send(&admin, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
@@ -44,6 +45,7 @@ fn what_is_missing_is_what_a_run_needs() {
     let lacks = ["SELECT", "INSERT", "ALTER", "CREATE TABLE", "DROP TABLE"]
         .map(|right| format!("{right} on `shop`.*"));
     let mut expected: Vec<&str> = lacks.iter().map(String::as_str).collect();
+    expected.extend(["SELECT on system.parts", "SELECT on system.processes"]);
     expected.extend(["TABLE ENGINE on MergeTree", "SELECT on `shop`.`closed`"]);
     assert_eq!(missing(&found), expected, "{found:#}");
     assert!(mends(&found).contains(&"GRANT SELECT ON `shop`.`closed` TO `reader`".to_owned()), "{found:#}");

@@ -112,6 +112,7 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("connector/mod.rs", &["model", "connector"]),
+    ("connector/error.rs", &["model", "connector::cellless"]),
     ("connector/sink.rs", &["model", "connector::error", "connector::executor", "connector::*::config"]),
     ("connector/source.rs", &["model", "connector::error", "connector::*::config"]),
     (

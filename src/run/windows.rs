@@ -117,9 +117,17 @@ impl MartRun<'_> {
         self.observer.event(&self.track, &Event::Windows { done: 0, total });
         let at_once = self.runtime.project.parallel.max(1);
         let (mut waiting, mut running) = (goals.iter(), FuturesUnordered::new());
-        let (mut done, mut failed) = (0, Failed::default());
+        let (mut done, mut failed, mut due) = (0, Failed::default(), false);
         loop {
-            while running.len() < at_once
+            // Those at work end first: a window that waits its turn may hold what maintenance waits for.
+            if due && running.is_empty() {
+                due = false;
+                if let Err(error) = self.sink.maintain(MAINTAIN_BUDGET).await {
+                    tally.note(&format!("maintenance did not succeed: {error}"));
+                }
+            }
+            while !due
+                && running.len() < at_once
                 && failed.world.is_none()
                 && let Some(goal) = waiting.next()
             {
@@ -132,11 +140,7 @@ impl MartRun<'_> {
             }
             done += 1;
             self.observer.event(&self.track, &Event::Windows { done, total });
-            if (before + done).is_multiple_of(MAINTAIN_EVERY)
-                && let Err(error) = self.sink.maintain(MAINTAIN_BUDGET).await
-            {
-                tally.note(&format!("maintenance did not succeed: {error}"));
-            }
+            due |= (before + done).is_multiple_of(MAINTAIN_EVERY);
         }
         failed.into_result()
     }

@@ -91,11 +91,14 @@ impl Plan {
         let number = |name: &str| {
             Some(setting(name)).filter(|text| !text.is_empty()).map(|text| text.parse::<u64>().expect(name))
         };
+        // Among all tests the program is killed, which needs no servers that are disturbed; the rest is played by the tool.
+        let faults = Some(setting("FAULTS")).filter(|names| !names.is_empty());
+        let faults = faults.unwrap_or_else(|| Fault::Kill.name().to_owned());
         Self {
             pairs: chosen(&Pair::all(), &setting("PAIRS"), |pair| {
                 format!("{}-{}", pair.from.kind(), pair.into.kind())
             }),
-            faults: chosen(&Fault::ALL, &setting("FAULTS"), |fault| fault.name().to_owned()),
+            faults: chosen(&Fault::ALL, &faults, |fault| fault.name().to_owned()),
             rounds: number("ROUNDS").map_or(ROUNDS, |rounds| rounds as usize),
             seed: number("SEED").unwrap_or_else(|| rand::rng().random()),
             until: number("MINUTES").map(|minutes| Instant::now() + Duration::from_mins(minutes)),

@@ -9,6 +9,7 @@ use std::{path::PathBuf, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod apart;
 mod cellless;
 pub mod cells;
 pub mod clickhouse;

@@ -203,7 +203,8 @@ pub trait Sink: Send + Sync {
     /// The target's columns as they are now; `None` = there is no target yet.
     async fn target(&self) -> Result<Option<SchemaRef>>;
 
-    /// Small files, old records, left-overs of dead attempts. Called after some commits and by `maintain`; stops when the time is used up.
+    /// Small files, old records, left-overs of dead attempts. Called after some commits and by `maintain`; stops when the time is used up. It may wait for what
+    /// another call holds: whoever has calls underway must go on polling them meanwhile.
     async fn maintain(&self, budget: std::time::Duration) -> Result<()>;
 }
 

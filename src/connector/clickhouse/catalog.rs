@@ -9,7 +9,7 @@ use datafusion::{
 };
 
 use super::{client::Server, executor::remote, name::is_reserved, table::Table};
-use crate::connector::error::{Error, ErrorKind, Result};
+use crate::connector::apart::asked;
 
 /// The databases of a server.
 pub(super) struct Catalog(pub(super) Arc<Server>);
@@ -23,7 +23,7 @@ impl fmt::Debug for Catalog {
 impl CatalogProvider for Catalog {
     /// Only the default one where the server cannot be asked: whoever asks for a table hears why.
     fn schema_names(&self) -> Vec<String> {
-        let names = asked(&self.0, async |server| Table::databases(server).await);
+        let names = asked(&self.0.apart(), async |server| Table::databases(server).await);
         names.unwrap_or_else(|_| vec![self.0.config.database.clone()])
     }
 
@@ -48,7 +48,8 @@ impl SchemaProvider for Tables {
     /// Empty where the server cannot be asked: whoever asks for a table hears why.
     fn table_names(&self) -> Vec<String> {
         let database = self.database.clone();
-        asked(&self.server, async move |server| Table::names(server, &database).await).unwrap_or_default()
+        asked(&self.server.apart(), async move |server| Table::names(server, &database).await)
+            .unwrap_or_default()
     }
 
     async fn table(&self, name: &str) -> SqlResult<Option<Arc<dyn TableProvider>>> {
@@ -62,21 +63,4 @@ impl SchemaProvider for Tables {
     fn table_exist(&self, name: &str) -> bool {
         self.table_names().iter().any(|known| known == name)
     }
-}
-
-/// Asks the server from where nobody may wait: on a thread with a runtime of its own, over connections of its own, since a connection lives in
-/// the runtime that it was begun in.
-fn asked<F>(server: &Arc<Server>, question: F) -> Result<Vec<String>>
-where
-    F: AsyncFnOnce(&Server) -> Result<Vec<String>> + Send,
-{
-    let apart = server.apart();
-    let ask = || -> Result<Vec<String>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime
-            .map_err(|error| Error::new(ErrorKind::Internal, "no runtime can be made").caused_by(error))?;
-        runtime.block_on(question(&apart))
-    };
-    std::thread::scope(|scope| scope.spawn(ask).join())
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "asking for names failed")))
 }

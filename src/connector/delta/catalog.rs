@@ -13,13 +13,7 @@ use datafusion::{
 };
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
 
-use super::{
-    super::error::{Error, ErrorKind},
-    SCHEMA,
-    location::Location,
-    place::Place,
-    table::Table,
-};
+use super::{super::apart::asked, SCHEMA, location::Location, place::Place, table::Table};
 
 /// One schema of live tables.
 #[derive(Debug)]
@@ -53,7 +47,7 @@ struct Tables {
 impl SchemaProvider for Tables {
     /// Empty where the place cannot be asked: whoever asks for a table hears why.
     fn table_names(&self) -> Vec<String> {
-        asked(&self.place, async |place| place.table_names().await).unwrap_or_default()
+        asked(&self.place.apart(), async |place| place.table_names().await).unwrap_or_default()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -65,25 +59,8 @@ impl SchemaProvider for Tables {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        asked(&self.place, async |place| place.table(name)?.exists().await).unwrap_or_default()
+        asked(&self.place.apart(), async |place| place.table(name)?.exists().await).unwrap_or_default()
     }
-}
-
-/// Asks the place from where nobody may wait: on a thread with a runtime of its own.
-fn asked<T, F>(place: &Place, question: F) -> Result<T, Error>
-where
-    T: Send,
-    F: AsyncFnOnce(&Place) -> Result<T, Error> + Send,
-{
-    let apart = place.apart();
-    let ask = || -> Result<T, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime
-            .map_err(|error| Error::new(ErrorKind::Internal, "no runtime can be made").caused_by(error))?;
-        runtime.block_on(question(&apart))
-    };
-    std::thread::scope(|scope| scope.spawn(ask).join())
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "asking for names failed")))
 }
 
 /// A snapshot as a table for SQL, with push-down of filters, columns and limits by the library's own provider.

@@ -15,7 +15,7 @@ use super::{
     name::is_reserved,
     table::Table,
 };
-use crate::connector::error::{Error, ErrorKind, Result};
+use crate::connector::{apart, error::Result};
 
 /// The schemas of a database.
 pub(crate) struct Catalog(Arc<Server>);
@@ -79,21 +79,13 @@ impl SchemaProvider for Tables {
     }
 }
 
-/// Asks the server from where nobody may wait: on a thread with a runtime of its own, over a session of its own, since a session lives in the
-/// runtime that it was begun in.
+/// Asks the server from where nobody may wait, over a session of its own, since a session lives in the runtime that it was begun in.
 fn asked<F>(server: &Arc<Server>, question: F) -> Result<Vec<String>>
 where
     F: AsyncFnOnce(&Lease) -> Result<Vec<String>, tokio_postgres::Error> + Send,
 {
-    let ask = || -> Result<Vec<String>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime
-            .map_err(|error| Error::new(ErrorKind::Internal, "no runtime can be made").caused_by(error))?;
-        runtime.block_on(async {
-            let lease = server.fresh().await?;
-            question(&lease).await.map_err(|error| failed(&server.shown(), error))
-        })
-    };
-    std::thread::scope(|scope| scope.spawn(ask).join())
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "asking for names failed")))
+    apart::asked(server, async |server| {
+        let lease = server.fresh().await?;
+        question(&lease).await.map_err(|error| failed(&server.shown(), error))
+    })
 }

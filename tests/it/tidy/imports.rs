@@ -121,6 +121,7 @@ const RULES: &[(&str, &[&str])] = &[
             "model",
             "failpoint",
             // What connectors share: each a module of its own, named for what it is.
+            "connector::apart",
             "connector::cells",
             "connector::OpenContext",
             "connector::connection",

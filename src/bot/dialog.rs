@@ -3,10 +3,9 @@
 use super::{
     ask, call,
     event::{
-        Access, Action, Advice, Call, Draft, DrillTo, Event, Given, Named, Outcome, Picked, Place, Running,
-        Spot, State, Viewer, What,
+        Access, Action, Call, Draft, DrillTo, Event, Given, Outcome, Picked, Place, Running, Spot, State,
+        Topic, Viewer, What,
     },
-    find, meant,
     press::Intent,
     scene::Scene,
     screen::{Block, Button, Markup, Screen},
@@ -56,11 +55,12 @@ impl Step<'_> {
             _ if !member => false,
             Spot::Menu(path, _) => super::tree::entries(scene, path).is_some(),
             Spot::Report { call, .. } => scene.report(&call.report).is_some(),
+            Spot::Told { report, .. } => scene.report(report).is_some(),
             Spot::Ask { call, name, draft } => {
                 let report = scene.report(&call.report);
                 report.and_then(|report| report.ask.get(name)).is_some_and(|ask| ask::fits(ask, draft))
             }
-            Spot::Subscribe(call) => scene.viewer.subscribes && scene.report(&call.report).is_some(),
+            Spot::Subscribe(topic) | Spot::Schedule { topic, .. } => subscribe::may(scene, topic),
             Spot::Found { .. } | Spot::Understood { .. } | Spot::Favourites(_) | Spot::Help(_) => true,
         });
         if member && !matches!(self.state.trail.first(), Some(Spot::Menu(path, _)) if path.is_empty()) {
@@ -87,6 +87,10 @@ impl Step<'_> {
             }
             What::Command { name, arguments } => self.command(name, arguments),
             What::Text(text) => self.text(text),
+            What::Workbook { mart, title } => {
+                let topic = Topic::Workbook { mart: mart.clone(), title: title.clone() };
+                self.enter(Spot::Subscribe(topic), Place::New);
+            }
         }
     }
 
@@ -124,16 +128,7 @@ impl Step<'_> {
     fn command(&mut self, name: &str, arguments: &str) {
         let arguments = arguments.trim();
         match name {
-            "start" if !arguments.is_empty() => match find::link(&self.scene, arguments) {
-                Some(call) => {
-                    self.state.trail.truncate(1);
-                    self.call(call, Place::New);
-                }
-                None => {
-                    self.note = Some(self.scene.words.get("unknown_link").to_owned());
-                    self.home(Place::New);
-                }
-            },
+            "start" if !arguments.is_empty() => self.link(arguments),
             "start" => self.home(Place::New),
             "help" => self.enter(Spot::Help(0), Place::New),
             "find" => self.enter(Spot::Found { words: arguments.to_owned(), page: 0 }, Place::New),
@@ -150,10 +145,7 @@ impl Step<'_> {
             _ => {
                 let report = self.scene.reports().find(|report| report.command.as_deref() == Some(name));
                 match report {
-                    Some(report) => {
-                        let call = meant::told(&self.scene, report, arguments);
-                        self.call(call, Place::New);
-                    }
+                    Some(report) => self.told(report, arguments),
                     None => {
                         self.note = Some(self.scene.words.get("unknown_command").to_owned());
                         self.show(Place::New);
@@ -166,14 +158,8 @@ impl Step<'_> {
     /// Words: the answer to the question at hand; else a question in words, but not in a group, where people talk to each other.
     fn text(&mut self, text: &str) {
         let spot = self.state.trail.last().cloned();
-        if let Some(Spot::Subscribe(_)) = spot {
-            return match subscribe::typed(&self.scene, text) {
-                Some(cron) => self.send_at(cron, Place::New),
-                None => {
-                    self.note = Some(self.scene.words.get("wrong_time").to_owned());
-                    self.show(Place::New);
-                }
-            };
+        if let Some(Spot::Subscribe(_) | Spot::Schedule { .. }) = spot {
+            return self.schedule_typed(text);
         }
         let Some(Spot::Ask { call, name, draft }) = spot else {
             if self.scene.viewer.chat == self.scene.viewer.user {
@@ -199,38 +185,6 @@ impl Step<'_> {
         }
     }
 
-    /// A question in words. Where lists of the database may be named in it, these are asked for first; where a model is asked, its word may come later.
-    fn understand(&mut self, text: &str) {
-        let words: String = text.trim().chars().take(200).collect();
-        let lists = meant::has_lists(&self.scene);
-        let calls = (!lists).then(|| meant::understand(&self.scene, &words, &[]));
-        let ticket = (!words.is_empty() && (lists || self.scene.bot.model.is_some())).then(|| self.next());
-        let calls = if ticket.is_none() { calls.or(Some(vec![])) } else { calls };
-        if matches!(self.state.trail.last(), Some(Spot::Understood { .. })) {
-            self.state.trail.pop();
-        }
-        self.enter(Spot::Understood { words: words.clone(), calls, ticket }, Place::New);
-        self.actions.extend(ticket.map(|ticket| Action::Understand { ticket, words }));
-    }
-
-    /// What words name, or what a model makes of them.
-    fn understood(&mut self, answered: u64, named: &[Named], advice: Option<&Advice>) {
-        let Some(Spot::Understood { words, calls, ticket }) = self.state.trail.last_mut() else { return };
-        if *ticket != Some(answered) {
-            return;
-        }
-        let mut found = meant::understand(&self.scene, words, named);
-        if let Some(advised) = advice.and_then(|advice| meant::advised(&self.scene, named, advice)) {
-            found.retain(|call| *call != advised);
-            found.insert(0, advised);
-        }
-        // The same readings are not shown twice: whoever is about to press one still can.
-        if calls.as_ref() != Some(&found) {
-            *calls = Some(found);
-            self.show(Place::Same);
-        }
-    }
-
     /// To the first screen.
     pub(super) fn home(&mut self, place: Place) {
         self.state.trail.clear();
@@ -240,11 +194,26 @@ impl Step<'_> {
 
     /// To a place.
     pub(super) fn enter(&mut self, spot: Spot, place: Place) {
+        self.leave();
         if self.state.trail.last() != Some(&spot) {
             self.state.trail.push(spot);
         }
         self.prune();
         self.show(place);
+    }
+
+    /// From a screen that only waits, which is no place to come back to.
+    fn leave(&mut self) {
+        if let Some(Spot::Told { .. } | Spot::Understood { calls: None, .. }) = self.state.trail.last() {
+            self.state.trail.pop();
+        }
+    }
+
+    /// The place that waits for an answer of this number, and where the answer is shown: whoever has been led elsewhere meanwhile is not led back.
+    pub(super) fn waits(&self, answered: u64) -> Option<(usize, Place)> {
+        let at = self.state.trail.iter().rposition(|spot| spot.ticket() == Some(answered))?;
+        let last = at + 1 == self.state.trail.len();
+        Some((at, if last { Place::Same } else { Place::New }))
     }
 
     /// A report: run where every question has an answer; else the first that has none is asked.
@@ -256,6 +225,7 @@ impl Step<'_> {
             self.note = Some(self.scene.words.fill("refused", &[("why", why)]));
             return self.show(place);
         };
+        self.leave();
         let with = match call::complete(&self.scene, report, &call.with) {
             Ok(with) => with,
             Err(missing) => return self.ask(call, missing, place),
@@ -316,16 +286,15 @@ impl Step<'_> {
 
     /// A list that was asked for.
     fn options(&mut self, answered: u64, values: Option<&[Picked]>) {
-        let Some(Spot::Ask { draft: Draft::List { ticket, found, .. }, .. }) = self.state.trail.last_mut()
-        else {
-            return;
-        };
-        if *ticket != Some(answered) {
-            return;
+        let Some((at, place)) = self.waits(answered) else { return };
+        if let Some(Spot::Ask { draft: Draft::List { ticket, found, .. }, .. }) = self.state.trail.get_mut(at)
+        {
+            *ticket = None;
+            *found = values.map(|values| values.iter().take(ask::list::KEPT).cloned().collect());
+            if place == Place::Same {
+                self.show(place);
+            }
         }
-        *ticket = None;
-        *found = values.map(|values| values.iter().take(ask::list::KEPT).cloned().collect());
-        self.show(Place::Same);
     }
 
     /// What became of a report.
@@ -416,7 +385,7 @@ impl Step<'_> {
     }
 
     /// A number that was not there before: later than every earlier one, even where the state was lost.
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.state.version = self.now.max(self.state.version + 1);
         self.state.version
     }

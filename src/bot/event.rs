@@ -8,7 +8,10 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::screen::{Block, Button, Screen};
-use crate::{config::project::Language, model::value::Value};
+use crate::{
+    config::{bot::Sent, project::Language},
+    model::value::Value,
+};
 
 /// Who looks, as the store of users knows them at this moment: a role that was taken away a second ago is not in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +74,13 @@ pub enum What {
     },
     /// Words were typed.
     Text(String),
+    /// The workbook of a mart was chosen, to be sent by itself.
+    Workbook {
+        /// The mart.
+        mart: String,
+        /// As people read it.
+        title: String,
+    },
     /// What [`Action::Options`] asked for is there.
     Options {
         /// As the action had it: an answer to an older question is passed over.
@@ -200,16 +210,18 @@ pub enum Action {
         ticket: u64,
         /// The words.
         words: String,
+        /// Of the lists of this report alone; no model is asked then, since it is known what is wanted.
+        report: Option<String>,
     },
     /// Tell admins that someone wants to be let in.
     RequestAccess {
         /// Who they say they are and what for.
         reason: String,
     },
-    /// Keep sending a report to this chat.
+    /// Keep sending something to this chat.
     Subscribe {
-        /// The report.
-        report: String,
+        /// What.
+        what: Sent,
         /// What it asks, relative where it can be.
         with: With,
         /// When: a cron expression in the viewer's zone.
@@ -277,8 +289,15 @@ pub struct State {
 impl State {
     /// What the screen at hand waits for: whoever begins to serve it anew asks for that once more.
     pub fn waits_for(&self) -> Option<Action> {
-        match self.trail.last()? {
-            Spot::Ask { call, name, draft: Draft::List { ticket: Some(ticket), search, .. } } => {
+        self.trail.iter().rev().find_map(Spot::waits_for)
+    }
+}
+
+impl Spot {
+    /// What it waits for.
+    fn waits_for(&self) -> Option<Action> {
+        match self {
+            Self::Ask { call, name, draft: Draft::List { ticket: Some(ticket), search, .. } } => {
                 Some(Action::Options {
                     ticket: *ticket,
                     report: call.report.clone(),
@@ -287,9 +306,23 @@ impl State {
                     limit: super::ask::list::KEPT,
                 })
             }
-            Spot::Understood { words, calls: None, ticket: Some(ticket) } => {
-                Some(Action::Understand { ticket: *ticket, words: words.clone() })
+            Self::Understood { words, calls: None, ticket: Some(ticket) } => {
+                Some(Action::Understand { ticket: *ticket, words: words.clone(), report: None })
             }
+            Self::Told { report, words, ticket, .. } => Some(Action::Understand {
+                ticket: *ticket,
+                words: words.clone(),
+                report: Some(report.clone()),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The number of what it waits for, or may hear more of.
+    pub(super) fn ticket(&self) -> Option<u64> {
+        match self {
+            Self::Ask { draft: Draft::List { ticket, .. }, .. } | Self::Understood { ticket, .. } => *ticket,
+            Self::Told { ticket, .. } => Some(*ticket),
             _ => None,
         }
     }
@@ -356,14 +389,48 @@ pub enum Spot {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ticket: Option<u64>,
     },
+    /// A report was named, with words behind it; what they name of the database's lists is on its way.
+    Told {
+        /// The report.
+        report: String,
+        /// The words.
+        words: String,
+        /// Whether it was a link, which leads where it says or nowhere.
+        link: bool,
+        /// The number of the question to whoever knows the lists.
+        ticket: u64,
+    },
     /// Favourites and their page.
     Favourites(usize),
     /// Help and its page.
     Help(usize),
-    /// When a report shall be sent.
-    Subscribe(Call),
+    /// When something shall be sent: the usual times.
+    Subscribe(Topic),
+    /// When something shall be sent, by a schedule that is typed.
+    Schedule {
+        /// What.
+        topic: Topic,
+        /// A cron expression that waits to be confirmed; `None` = it is to be typed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cron: Option<String>,
+    },
     /// A stranger is asked who they are.
     Request,
+}
+
+/// What can be sent by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Topic {
+    /// A report with its parameters.
+    Report(Call),
+    /// The workbook of a mart.
+    Workbook {
+        /// The mart.
+        mart: String,
+        /// As people read it.
+        title: String,
+    },
 }
 
 /// How far the answer to a question is.

@@ -3,11 +3,12 @@
 use super::{
     call,
     event::{Call, Given, Picked, With},
+    meant,
     scene::Scene,
     stems::{near, stems},
 };
 use crate::{
-    config::bot::{AskKind, ChoiceFrom, Report},
+    config::bot::{Ask, AskKind, ChoiceFrom, Report},
     model::{time::Period, value::Value},
 };
 
@@ -61,32 +62,49 @@ pub(super) fn search<'a>(scene: &Scene<'a>, words: &str) -> Vec<&'a Report> {
     found.into_iter().map(|(_, report)| report).collect()
 }
 
+/// Where a link leads.
+pub(super) enum Link<'a> {
+    /// To a report, with what is known at once.
+    Call(Call),
+    /// To a report, with what only its lists of the database may know.
+    Words(&'a Report, &'a str),
+}
+
 /// A link's report: its name or command, and a period or a value behind `_`: `revenue_yesterday`, `leads_mrf1`.
-pub(super) fn link(scene: &Scene<'_>, link: &str) -> Option<Call> {
-    let named = |report: &&Report, name: &str| report.name == name || report.command.as_deref() == Some(name);
-    if let Some(report) = scene.reports().find(|report| named(report, link)) {
-        return Some(Call { report: report.name.clone(), with: With::new() });
+pub(super) fn link<'a>(scene: &Scene<'a>, link: &'a str) -> Option<Link<'a>> {
+    let named = |name: &str| {
+        let is = |report: &&Report| report.name == name || report.command.as_deref() == Some(name);
+        scene.reports().find(is)
+    };
+    if let Some(report) = named(link) {
+        return Some(Link::Call(Call { report: report.name.clone(), with: With::new() }));
     }
-    let cuts = link.match_indices('_').map(|(at, _)| at).collect::<Vec<_>>();
-    cuts.into_iter().rev().find_map(|at| {
-        let report = scene.reports().find(|report| named(report, &link[..at]))?;
-        let rest = &link[at + 1..];
-        let with = report.ask.iter().find_map(|(name, ask)| {
-            let given = match &ask.kind {
-                AskKind::Date(_) | AskKind::DateRange(_) => {
-                    Period::parse(rest, scene.today).map(|_| Given::Period(rest.to_owned()))
-                }
-                AskKind::Choice(choice) => match &choice.from {
-                    ChoiceFrom::Values(values) => values.get(rest).map(|title| {
-                        let value = Value::Text(rest.to_owned());
-                        Given::Picked(vec![Picked { value, title: title.clone() }])
-                    }),
-                    ChoiceFrom::Sql(_) => None,
-                },
-                AskKind::Number(_) | AskKind::Text { .. } => None,
-            };
-            given.filter(|given| call::fits(scene, ask, given)).map(|given| (name.clone(), given))
-        })?;
-        Some(Call { report: report.name.clone(), with: With::from([with]) })
-    })
+    let cuts = link.match_indices('_').rev();
+    let cuts = cuts.filter_map(|(at, _)| Some((named(&link[..at])?, &link[at + 1..])));
+    let cuts: Vec<(&Report, &str)> = cuts.filter(|(_, rest)| !rest.is_empty()).collect();
+    let known = cuts.iter().find_map(|(report, rest)| {
+        let with =
+            report.ask.iter().find_map(|(name, ask)| Some((name.clone(), known(scene, ask, rest)?)))?;
+        Some(Link::Call(Call { report: report.name.clone(), with: With::from([with]) }))
+    });
+    let listed = |(report, _): &&(&'a Report, &'a str)| report.ask.values().any(meant::is_listed);
+    known.or_else(|| cuts.iter().find(listed).map(|(report, rest)| Link::Words(report, rest)))
+}
+
+/// The answer that a link gives to a question, where no database has to be asked.
+fn known(scene: &Scene<'_>, ask: &Ask, text: &str) -> Option<Given> {
+    let given = match &ask.kind {
+        AskKind::Date(_) | AskKind::DateRange(_) => {
+            Period::parse(text, scene.today).map(|_| Given::Period(text.to_owned()))
+        }
+        AskKind::Choice(choice) => match &choice.from {
+            ChoiceFrom::Values(values) => values.get(text).map(|title| {
+                let value = Value::Text(text.to_owned());
+                Given::Picked(vec![Picked { value, title: title.clone() }])
+            }),
+            ChoiceFrom::Sql(_) => None,
+        },
+        AskKind::Number(_) | AskKind::Text { .. } => None,
+    };
+    given.filter(|given| call::fits(scene, ask, given))
 }

@@ -49,6 +49,25 @@ impl List {
         self.values.len() * OF_ONE + 2 * titles
     }
 
+    /// Those that the words behind a report's name mean: the one that they are, as it is bound; else those that stand among the words as they are bound,
+    /// and those that the words name.
+    pub fn told(&self, words: &str) -> Vec<Picked> {
+        let (whole, said) = (words.trim().to_lowercase(), said::tokens(words));
+        let bound = |one: &&Picked| one.value.to_string().to_lowercase();
+        if let Some(one) = self.values.iter().find(|one| bound(one) == whole) {
+            return vec![one.clone()];
+        }
+        let mut found: Vec<Picked> =
+            self.values.iter().filter(|one| said.contains(&bound(one))).take(NAMED).cloned().collect();
+        for one in self.named(words) {
+            if !found.contains(&one) {
+                found.push(one);
+            }
+        }
+        found.truncate(NAMED);
+        found
+    }
+
     /// Those that a question names: by every word of their title; else the one that has a word that no other has.
     pub fn named(&self, question: &str) -> Vec<Picked> {
         let tokens = said::tokens(question);
@@ -122,6 +141,23 @@ mod tests {
         assert_eq!(named(&people, "лиды Сидоровой"), ["Мария Сидорова"]);
         assert_eq!(named(&people, "лиды Анны Петровой"), ["Анна Петрова"]);
         assert!(named(&people, "лиды Анны").is_empty(), "there are two of them");
+    }
+
+    #[test]
+    fn behind_a_reports_name_values_stand_as_they_are_bound_too() {
+        let picked =
+            |(value, title): (i64, &str)| Picked { value: Value::Int(value), title: title.to_owned() };
+        let titles = List::new([(7, "Матрица"), (12, "Солярис"), (2025, "Восток 7")].map(picked).to_vec());
+        let told =
+            |words: &str| titles.told(words).iter().map(|one| one.value.to_string()).collect::<Vec<_>>();
+        assert_eq!(told("7"), ["7"], "the value, and no title that has it");
+        assert_eq!(told("12 вчера"), ["12"]);
+        assert_eq!(told("матрица, солярис"), ["7", "12"]);
+        assert!(told("13").is_empty() && told("").is_empty());
+        assert!(titles.named("топ 12 фильмов").is_empty(), "in a question a number is not one of them");
+        let codes = list(&["mrf_1", "North West"]);
+        assert_eq!(codes.told("MRF_1")[0].value, Value::Text("mrf_1".to_owned()));
+        assert_eq!(codes.told("north_west")[0].value, Value::Text("North West".to_owned()));
     }
 
     #[test]

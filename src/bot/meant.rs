@@ -29,11 +29,26 @@ pub(super) fn understand(scene: &Scene<'_>, words: &str, named: &[Named]) -> Vec
     near.take(READINGS).map(|(_, call)| call).collect()
 }
 
+/// What words say of a report that is named already.
+pub(super) struct Told {
+    /// The report with its answers.
+    pub(super) call: Call,
+    /// Whether every word was understood.
+    pub(super) whole: bool,
+}
+
 /// A report with what words say of its questions: `/revenue прошлая неделя, Центр`.
-pub(super) fn told(scene: &Scene<'_>, report: &Report, words: &str) -> Call {
-    let said = Said::of(scene, words, &[]);
-    let (with, _) = said.answers(scene, report, &Names::of(report));
-    Call { report: report.name.clone(), with }
+pub(super) fn told(scene: &Scene<'_>, report: &Report, words: &str, named: &[Named]) -> Told {
+    let is_dated = |ask: &Ask| matches!(ask.kind, AskKind::Date(_) | AskKind::DateRange(_));
+    // Of a report that asks for no days, `2025` is a value.
+    let dated = report.ask.values().any(is_dated);
+    let said = if dated { Said::of(scene, words, named) } else { Said::without_days(words, named) };
+    let names = Names::of(report);
+    let (with, used) = said.answers(scene, report, &names);
+    let mut unused = said.words.iter().enumerate().filter(|(at, _)| !used.contains(at));
+    let days = said.period.is_none() || with.values().any(|given| matches!(given, Given::Period(_)));
+    let whole = days && unused.all(|(_, word)| names.word(word) >= 1.0);
+    Told { call: Call { report: report.name.clone(), with }, whole }
 }
 
 /// What a model advises, where all of it is what this viewer may ask; `None` = it is nonsense.
@@ -94,9 +109,11 @@ impl<'a> Said<'a> {
             tokens.drain(at);
             period
         });
-        let rest: Vec<&str> =
-            tokens.iter().map(String::as_str).filter(|word| !EMPTY.contains(word)).collect();
-        Self { period, words: stems(&rest.join(" ")), named }
+        Self { period, words: telling(&tokens), named }
+    }
+
+    fn without_days(text: &str, named: &'a [Named]) -> Self {
+        Self { period: None, words: telling(&said::tokens(text)), named }
     }
 
     /// How well a report fits, and with which answers.
@@ -200,6 +217,12 @@ impl<'a> Said<'a> {
             .iter()
             .position(|word| near(word, stem) > 0.0 && (word == stem || stem.chars().count() > 3))
     }
+}
+
+/// Stems of the words that say something.
+fn telling(tokens: &[String]) -> Vec<String> {
+    let rest: Vec<&str> = tokens.iter().map(String::as_str).filter(|word| !EMPTY.contains(word)).collect();
+    stems(&rest.join(" "))
 }
 
 fn tidy(used: &mut Vec<usize>) {

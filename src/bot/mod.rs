@@ -12,6 +12,7 @@ pub mod event;
 pub mod fake;
 mod find;
 pub mod lists;
+mod look_up;
 mod meant;
 pub mod outbox;
 mod press;

@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::{
     ask, call,
     dialog::Step,
-    event::{Action, Call, Draft, Given, Picked, Place, Spot, With},
-    said, subscribe,
+    event::{Call, Draft, Given, Picked, Place, Spot, With},
+    said,
 };
 use crate::{
     config::bot::{Ask, AskKind},
@@ -63,6 +63,8 @@ pub(super) enum Intent {
     Again,
     /// When the report at hand shall be sent.
     Subscribe,
+    /// At times that are to be typed.
+    OwnSchedule,
     /// At these times.
     SendAt(String),
     /// Asks to be let in.
@@ -106,12 +108,9 @@ impl Step<'_> {
             Intent::Favourite => self.favourite(),
             Intent::Favourites => self.enter(Spot::Favourites(0), Place::Same),
             Intent::Again => self.again(Place::Same),
-            Intent::Subscribe => {
-                if let Some(Spot::Report { call, .. }) = self.state.trail.last().cloned() {
-                    self.enter(Spot::Subscribe(call), Place::Same);
-                }
-            }
-            Intent::SendAt(cron) => self.send_at(cron, Place::Same),
+            Intent::Subscribe => self.subscribe(),
+            Intent::OwnSchedule => self.own_schedule(),
+            Intent::SendAt(cron) => self.send_at(cron),
             Intent::Request => self.enter(Spot::Request, Place::Same),
             Intent::Give(given) => self.give(given),
             of_question => self.press_in_question(of_question),
@@ -226,20 +225,6 @@ impl Step<'_> {
         let text = self.scene.words.get(key).to_owned();
         self.toast(&text);
         self.redraw();
-    }
-
-    /// Keeps sending the report at hand.
-    pub(super) fn send_at(&mut self, cron: String, place: Place) {
-        let Some(Spot::Subscribe(call)) = self.state.trail.pop() else { return self.show(place) };
-        let when = subscribe::told(&cron, self.scene.language());
-        let text = self.scene.words.fill("subscribed", &[("when", &when)]);
-        let with =
-            self.scene.report(&call.report).map(|report| call::complete(&self.scene, report, &call.with));
-        if let Some(Ok(with)) = with {
-            self.actions.push(Action::Subscribe { report: call.report, with, cron });
-            self.note = Some(text);
-        }
-        self.show(place);
     }
 }
 

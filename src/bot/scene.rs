@@ -1,6 +1,6 @@
 //! What one step of the dialog sees besides the state.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{
     event::{Access, Viewer},
@@ -16,14 +16,15 @@ pub(super) struct Scene<'a> {
     pub(super) bot: &'a Bot,
     pub(super) viewer: &'a Viewer,
     pub(super) words: Words<'a>,
+    pub(super) now: DateTime<Utc>,
     /// The day in the viewer's zone.
     pub(super) today: NaiveDate,
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(bot: &'a Bot, viewer: &'a Viewer, now: chrono::DateTime<chrono::Utc>) -> Self {
+    pub(super) fn new(bot: &'a Bot, viewer: &'a Viewer, now: DateTime<Utc>) -> Self {
         let today = now.with_timezone(&viewer.zone).date_naive();
-        Self { bot, viewer, words: Words::new(bot, viewer.language), today }
+        Self { bot, viewer, words: Words::new(bot, viewer.language), now, today }
     }
 
     pub(super) fn language(&self) -> Language {

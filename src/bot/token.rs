@@ -1,7 +1,7 @@
 //! What a button carries: whose it is, of which screen, which one, and what it stood for. It is no secret: a forged one can do no more than
 //! press what stands on its sender's own screen.
 
-use super::{event::Viewer, press::Intent};
+use super::{event::Viewer, press::Intent, screen::TOKEN_BYTES};
 
 /// A token that was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,8 +15,13 @@ pub(super) struct Token {
 
 /// The token of a button.
 pub(super) fn write(viewer: &Viewer, version: u64, index: usize, intent: &Intent) -> String {
-    let check = check(viewer, intent);
-    format!("{}.{}.{}", base36(version), base36(index as u64), base36(check))
+    let mut token = String::with_capacity(TOKEN_BYTES);
+    base36(version, &mut token);
+    token.push('.');
+    base36(index as u64, &mut token);
+    token.push('.');
+    base36(check(viewer, intent), &mut token);
+    token
 }
 
 /// Reads whatever came.
@@ -64,16 +69,19 @@ impl std::io::Write for Digest {
     }
 }
 
-fn base36(mut number: u64) -> String {
-    let mut digits = vec![];
+fn base36(mut number: u64, into: &mut String) {
+    // 36^13 is past 2^64.
+    let mut digits = ['0'; 13];
+    let mut begin = digits.len();
     loop {
-        digits.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[(number % 36) as usize]);
+        begin -= 1;
+        digits[begin] = char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[(number % 36) as usize]);
         number /= 36;
         if number == 0 {
             break;
         }
     }
-    digits.iter().rev().map(|digit| char::from(*digit)).collect()
+    into.extend(&digits[begin..]);
 }
 
 #[cfg(test)]
@@ -85,7 +93,7 @@ mod tests {
     fn read_as_written() {
         let intent = Intent::Open("revenue".to_owned());
         let text = write(&viewer(), u64::MAX, 200, &intent);
-        assert!(text.len() <= crate::bot::screen::TOKEN_BYTES, "{text}");
+        assert!(text.len() <= TOKEN_BYTES, "{text}");
         let token = read(&text).unwrap();
         assert_eq!((token.version, token.index), (u64::MAX, 200));
         assert!(token.fits(&viewer(), &intent));

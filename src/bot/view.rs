@@ -6,6 +6,7 @@ use super::{
     press::Intent,
     scene::Scene,
     screen::{Block, Markup},
+    subscribe,
     tree::{self, PAGE},
 };
 
@@ -142,12 +143,13 @@ fn spot(scene: &Scene<'_>, state: &State) -> View {
         Some(Spot::Ask { call, name, draft }) => ask::view(scene, call, name, draft),
         Some(Spot::Found { words, page }) => found(scene, words, *page),
         Some(Spot::Understood { words, calls: Some(calls), .. }) => understood(scene, words, calls),
-        Some(Spot::Understood { words, calls: None, .. }) => {
+        Some(Spot::Understood { words, calls: None, .. } | Spot::Told { words, .. }) => {
             View::text(&scene.words.fill("understanding", &[("words", words)]))
         }
         Some(Spot::Favourites(page)) => favourites(scene, state, *page),
         Some(Spot::Help(page)) => help(scene, *page),
-        Some(Spot::Subscribe(call)) => super::subscribe::view(scene, call),
+        Some(Spot::Subscribe(topic)) => subscribe::view(scene, topic),
+        Some(Spot::Schedule { topic, cron }) => subscribe::own_view(scene, topic, cron.as_deref()),
         Some(Spot::Request) | None => View::default(),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 pub type Pair = (&'static str, &'static str);
 
 /// Every text by its key.
-pub const KEYS: [(&str, Pair); 83] = [
+pub const KEYS: [(&str, Pair); 98] = [
     ("home", ("🏠 В начало", "🏠 Home")),
     ("back", ("‹ Назад", "‹ Back")),
     ("page_previous", ("◂ Страница {page}", "◂ Page {page}")),
@@ -220,17 +220,64 @@ pub const KEYS: [(&str, Pair); 83] = [
     (
         "subscribe_when",
         (
-            "Когда присылать этот отчёт? Выберите или напишите время: «10:30» или cron «30 10 * * MON-FRI».",
-            "When shall this report be sent? Choose, or type a time: “10:30”, or cron “30 10 * * MON-FRI”.",
+            "Когда присылать? Выберите или напишите время: «10:30» или cron «30 10 * * MON-FRI».",
+            "When shall it be sent? Choose, or type a time: “10:30”, or cron “30 10 * * MON-FRI”.",
+        ),
+    ),
+    ("schedule_own", ("✎ Своё расписание", "✎ A schedule of my own")),
+    (
+        "schedule_how",
+        (
+            "Напишите время или выражение cron: минута, час, день месяца, месяц, день недели. Не чаще раза в {minutes} минут.\n\n\
+             • 10:30 — каждый день\n• 30 10 * * MON-FRI — по будням в 10:30\n• 0 9 1,15 * * — 1-го и 15-го числа в 9:00\n• 0 */2 * * * — каждые два часа",
+            "Type a time, or a cron expression: minute, hour, day of the month, month, weekday. Once in {minutes} minutes at most.\n\n\
+             • 10:30 — every day\n• 30 10 * * MON-FRI — on workdays at 10:30\n• 0 9 1,15 * * — on the 1st and the 15th at 9:00\n• 0 */2 * * * — every two hours",
         ),
     ),
     (
-        "wrong_time",
+        "schedule_understood",
         (
-            "Такого времени нет. Напишите «10:30» или cron, не чаще раза в час: «30 10 * * MON-FRI».",
-            "That is no time. Type “10:30”, or cron, once an hour at most: “30 10 * * MON-FRI”.",
+            "Расписание: {when}, время {zone}. Ближайшие отправки:\n{times}\n\nВерно? Подтвердите или напишите другое.",
+            "The schedule: {when}, by the clock of {zone}. The next times:\n{times}\n\nIs that right? Confirm it, or type another one.",
         ),
     ),
+    ("schedule_confirm", ("✔ Присылать так", "✔ Send it then")),
+    (
+        "wrong_time",
+        (
+            "Такого времени нет: часы от 0 до 23, минуты от 0 до 59.",
+            "That is no time: hours are 0 to 23, minutes 0 to 59.",
+        ),
+    ),
+    (
+        "wrong_often",
+        (
+            "Это чаще раза в {minutes} минут: так часто присылать нельзя.",
+            "That is more than once in {minutes} minutes, and so often nothing is sent.",
+        ),
+    ),
+    (
+        "wrong_cron_fields",
+        (
+            "В выражении cron пять полей через пробел, а здесь их {count}.",
+            "A cron expression has five fields with spaces between, and this has {count}.",
+        ),
+    ),
+    (
+        "wrong_cron_field",
+        (
+            "«{field}» не читается. На этом месте {name}: число, список 1,15, промежуток 1-5, шаг */2 или просто *.",
+            "“{field}” cannot be read. This place has {name}: a number, a list 1,15, a range 1-5, a step */2, or just *.",
+        ),
+    ),
+    ("wrong_cron_never", ("Такого дня не бывает.", "There is no such day.")),
+    ("wrong_cron", ("Это не время и не выражение cron.", "That is neither a time nor a cron expression.")),
+    ("cron_second", ("секунда, от 0 до 59", "a second, 0 to 59")),
+    ("cron_minute", ("минута, от 0 до 59", "a minute, 0 to 59")),
+    ("cron_hour", ("час, от 0 до 23", "an hour, 0 to 23")),
+    ("cron_day", ("день месяца, от 1 до 31", "a day of the month, 1 to 31")),
+    ("cron_month", ("месяц, от 1 до 12", "a month, 1 to 12")),
+    ("cron_weekday", ("день недели, MON–SUN или от 0 до 7", "a weekday, MON to SUN or 0 to 7")),
     ("subscribed", ("Готово, буду присылать: {when}.", "Done. It will be sent {when}.")),
     (
         "help",
@@ -349,6 +396,15 @@ mod tests {
             assert_eq!(sorted(ru), sorted(en), "{key}");
         }
         assert_eq!(BY_KEY.len(), KEYS.len());
+    }
+
+    #[test]
+    fn the_docs_list_every_text() {
+        let docs = include_str!("../../docs/bot.md");
+        for (key, (ru, en)) in KEYS {
+            let row = format!("| `{key}` | {ru} | {en} |").replace('\n', "<br>");
+            assert!(docs.lines().any(|line| line == row), "docs/bot.md does not have this:\n{row}");
+        }
     }
 
     #[test]

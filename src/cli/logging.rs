@@ -14,10 +14,8 @@ pub(super) fn start(verbose: u8, quiet: bool, color: bool) {
     let level = match verbose {
         _ if quiet => "off",
         // What a run tells is drawn by whoever asked for it.
-        0 => {
-            "warn,vitrina::run::log=off,datafusion=error,deltalake=error,deltalake_core=error,buoyant_kernel=error"
-        }
-        1 => "vitrina=info,warn",
+        0 => &quietly("warn,vitrina::run::log=off"),
+        1 => &quietly("vitrina=info,warn"),
         2 => "vitrina=debug,info",
         _ => "trace",
     };
@@ -36,7 +34,7 @@ pub(super) fn start(verbose: u8, quiet: bool, color: bool) {
 pub(super) fn start_daemon(verbose: u8, quiet: bool, messages: Stream) {
     let level = match verbose {
         _ if quiet => "warn",
-        0 => "vitrina=info,warn,datafusion=error,deltalake=error,deltalake_core=error,buoyant_kernel=error",
+        0 => &quietly("vitrina=info,warn"),
         1 => "vitrina=debug,info",
         _ => "trace",
     };
@@ -48,6 +46,12 @@ pub(super) fn start_daemon(verbose: u8, quiet: bool, messages: Stream) {
     } else {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
     });
+}
+
+/// A filter under which libraries tell no more than they must. Delta's log as errors what they also give back, such as a version that somebody else took, which is no
+/// error at all.
+fn quietly(filter: &str) -> String {
+    format!("{filter},datafusion=error,deltalake=off,deltalake_core=off,buoyant_kernel=off")
 }
 
 /// Writes whole messages above the progress bars.

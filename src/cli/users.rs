@@ -76,6 +76,9 @@ enum Command {
         /// The last day on which they are in
         #[arg(long, value_name = "DATE")]
         until: Option<NaiveDate>,
+        /// Whose clock they live by: Asia/Omsk
+        #[arg(long, value_name = "ZONE")]
+        zone: Option<chrono_tz::Tz>,
     },
     /// Take roles away; all of them, and the access, where none is named
     Revoke {
@@ -118,13 +121,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result {
         Command::List { search, format } => list(&users.list(search).map_err(failure)?, *format, context),
         Command::Export { out } => export(&users.list("").map_err(failure)?, out.as_deref()),
         Command::Import { file } => import(&users, &bot, file, context),
-        Command::Grant { id, roles, attribute, until } => {
+        Command::Grant { id, roles, attribute, until, zone } => {
             roles.iter().try_for_each(|role| known_role(&bot, role))?;
             attribute.iter().try_for_each(|(name, values)| known_values(&bot, name, values))?;
             let changed = users.grant(*id, roles, |user| {
                 user.attributes.extend(attribute.iter().cloned());
                 if let Some(until) = until {
                     user.expires = until.succ_opt().map(|day| day_start(project.zone, day));
+                }
+                if let Some(zone) = zone {
+                    user.zone = Some(zone.name().to_owned());
                 }
             });
             told(&changed.map_err(failure)?, &project, context)

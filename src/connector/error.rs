@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use parquet::errors::ParquetError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::cellless;
+use super::{cellless, store_said};
 
 /// The result of every connector call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -219,8 +220,18 @@ impl From<datafusion::error::DataFusionError> for Error {
 /// What a connector said, deep within an error of a library that it went through.
 fn within(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
-    let ours = causes.find_map(|cause| cause.downcast_ref::<Error>())?;
-    Some(Error::new(ours.kind, ours.to_string()).hint(ours.advice()))
+    causes.find_map(|cause| match cause.downcast_ref::<Error>() {
+        Some(ours) => Some(Error::new(ours.kind, ours.to_string()).hint(ours.advice())),
+        None => cause.downcast_ref().and_then(of_footer),
+    })
+}
+
+/// What a store said when a file's footer was read: of that the reader hands on the text alone. A footer that is broken is none of a store's faults.
+fn of_footer(error: &ParquetError) -> Option<Error> {
+    match error {
+        ParquetError::General(text) => store_said::quoted(text),
+        _ => None,
+    }
 }
 
 impl From<Error> for datafusion::error::DataFusionError {
@@ -259,5 +270,23 @@ mod tests {
         assert_eq!((read.kind, read.to_string()), (error.kind, error.to_string()));
         let around = Error::new(ErrorKind::Full, "the file").caused_by(error);
         assert_eq!(around.to_string(), "the file: table `a`: cannot write: no storage space");
+    }
+
+    #[test]
+    fn a_store_is_heard_through_the_reader_of_footers() {
+        use datafusion::error::DataFusionError;
+        let footer = |text: &str| {
+            let text = format!("Failed to fetch metadata for file t/1.parquet: {text}");
+            Error::from(DataFusionError::from(ParquetError::General(text)))
+        };
+        let busy = store_said::spelled("s3://b/lake of connection `w`", ErrorKind::Busy, "503 SlowDown");
+        let error = footer(&format!("Parquet error: External: Generic object store error: {busy}"));
+        assert_eq!((error.kind, error.to_string()), (ErrorKind::Busy, busy.to_string()));
+        assert!(error.kind.policy().retry);
+        let broken = footer("Parquet error: Invalid Parquet file. Corrupt footer");
+        assert_eq!(broken.kind, ErrorKind::BadData);
+        // What a query says of a cell is no store's word.
+        let cell = DataFusionError::Execution(busy.to_string());
+        assert_eq!(Error::from(cell).kind, ErrorKind::BadData);
     }
 }

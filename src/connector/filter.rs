@@ -73,6 +73,11 @@ pub(crate) fn translated<T: Filtered>(
     Translator { table, spell }.condition(filter)
 }
 
+/// Whether the place would answer as the engine does.
+pub(crate) fn takes<T: Filtered>(filter: &Expr, table: &T) -> bool {
+    translated(filter, table, |_| String::new()).is_some()
+}
+
 /// What holds of a scan's rows; `None` = there are no filters. They were all translated when the place was asked which it takes.
 pub(crate) fn condition<T: Filtered>(
     filters: &[Expr],
@@ -165,5 +170,29 @@ impl<'a, T: Filtered, S: FnMut(T::Value) -> String> Translator<'a, T, S> {
             return None;
         }
         self.table.value(column, given).map(&mut self.spell)
+    }
+}
+
+/// Tests of places whose SQL holds values as literals in single quotes.
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Holds each filter against its condition; what people are shown of it has no value.
+    pub(crate) fn assert_translated<T: Filtered<Value = String>>(
+        table: &T,
+        cases: impl IntoIterator<Item = (Expr, Option<&'static str>)>,
+    ) {
+        for (filter, expected) in cases {
+            let told = |values: Values| translated(&filter, table, |value| values.spell(value));
+            assert_eq!(told(Values::Literals).as_deref(), expected, "{filter}");
+            let shown = told(Values::Marks);
+            assert_eq!(
+                (shown.is_some(), takes(&filter, table)),
+                (expected.is_some(), expected.is_some()),
+                "{filter}"
+            );
+            assert!(shown.is_none_or(|shown| !shown.contains('\'')), "{filter}");
+        }
     }
 }

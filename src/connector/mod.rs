@@ -2,7 +2,7 @@
 //!
 //! Invariant: only the `match` in [`open`] and in [`ConnectionConfig`] list the connectors.
 //! Invariant: a connector imports only `model`, `failpoint`, the traits and what it shares with others (`cells`, `cursor`, `feed`, `filter`, `fitting`, `pg`,
-//! `records`, `scan`, `sent`); never another connector.
+//! `records`, `scan`, `sent`, `store_said`); never another connector.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -35,6 +35,7 @@ pub mod sent;
 pub mod sink;
 pub mod source;
 pub mod sqlite;
+mod store_said;
 
 use connection::Connection;
 use error::Result;

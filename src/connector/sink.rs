@@ -14,7 +14,7 @@ use super::{
     clickhouse, delta,
     error::{Error, ErrorKind, Result},
     executor::Statement,
-    greenplum, kafka, postgres,
+    greenplum, kafka, postgres, sqlite,
 };
 use crate::model::{
     column::ColumnType,
@@ -90,6 +90,8 @@ pub struct SinkColumn {
 /// Sub-tables of a sink, each acting only where the connection is of its kind.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SinkOptions {
+    /// `[sink.sqlite]`
+    pub sqlite: Option<sqlite::config::SinkOptions>,
     /// `[sink.delta]`
     pub delta: Option<delta::config::SinkOptions>,
     /// `[sink.kafka]`
@@ -100,6 +102,23 @@ pub struct SinkOptions {
     pub greenplum: Option<greenplum::config::SinkOptions>,
     /// `[sink.clickhouse]`
     pub clickhouse: Option<clickhouse::config::SinkOptions>,
+}
+
+impl SinkOptions {
+    /// Every list of the target's columns in them, with its place under `[sink]`.
+    pub fn columns(&self) -> Vec<([&'static str; 2], &[String])> {
+        let mut lists: Vec<([&'static str; 2], &[String])> = vec![];
+        lists.extend(self.sqlite.iter().map(|sqlite| (["sqlite", "index"], sqlite.index.as_slice())));
+        lists.extend(
+            self.delta.iter().map(|delta| (["delta", "partition_by"], delta.partition_by.as_slice())),
+        );
+        lists.extend(self.postgres.iter().map(|postgres| (["postgres", "index"], postgres.index.as_slice())));
+        lists.extend(self.greenplum.iter().map(|told| (["greenplum", "distributed"], told.distributed_by())));
+        lists.extend(
+            self.clickhouse.iter().map(|told| (["clickhouse", "order_by"], told.order_by.as_slice())),
+        );
+        lists
+    }
 }
 
 /// What a sink says when it is asked to be written to.
@@ -204,8 +223,8 @@ pub trait Sink: Send + Sync {
     async fn target(&self) -> Result<Option<SchemaRef>>;
 
     /// Small files, old records, left-overs of dead attempts. Called after some commits and by `maintain`; stops when the time is used up. It may wait for what
-    /// another call holds: whoever has calls underway must go on polling them meanwhile.
-    async fn maintain(&self, budget: std::time::Duration) -> Result<()>;
+    /// another call holds: whoever has calls underway must go on polling them meanwhile. `now` is what it writes down as its time.
+    async fn maintain(&self, budget: std::time::Duration, now: DateTime<Utc>) -> Result<()>;
 }
 
 /// A unit's rows, where no reader sees them. Dropped = nothing happened.

@@ -318,7 +318,7 @@ impl PipelineRun<'_> {
 
     /// Maintenance may fail: the rows are safe, and the next round tries again.
     async fn maintain(&self) {
-        if let Err(error) = self.sink.maintain(MAINTAIN_BUDGET).await {
+        if let Err(error) = self.sink.maintain(MAINTAIN_BUDGET, self.clock.now()).await {
             self.note(&format!("maintenance did not succeed: {error}"));
         }
     }

@@ -122,7 +122,7 @@ impl MartRun<'_> {
             // Those at work end first: a window that waits its turn may hold what maintenance waits for.
             if due && running.is_empty() {
                 due = false;
-                if let Err(error) = self.sink.maintain(MAINTAIN_BUDGET).await {
+                if let Err(error) = self.sink.maintain(MAINTAIN_BUDGET, self.clock.now()).await {
                     tally.note(&format!("maintenance did not succeed: {error}"));
                 }
             }

@@ -26,6 +26,21 @@ pub struct CronProblem {
     pub message: String,
     /// What was probably meant.
     pub hint: Option<String>,
+    /// Of which kind it is, for those who say it in words of their own.
+    pub mistake: Mistake,
+}
+
+/// A kind of mistake in an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistake {
+    /// It has so many fields.
+    Fields(usize),
+    /// Its span is none of these: `hour`.
+    Field(&'static str),
+    /// Its day never happens.
+    Never,
+    /// Whatever else.
+    Other,
 }
 
 /// Reads an expression.
@@ -35,14 +50,15 @@ pub fn parse_cron(text: &str) -> Result<Cron, CronProblem> {
         let message =
             format!("a cron expression has 5 fields, or 6 with seconds first, and this has {}", fields.len());
         let hint = "minute hour day month weekday: `0 6 * * *` is every day at six".to_owned();
-        return Err(CronProblem { span: 0..text.len(), message, hint: Some(hint) });
+        let mistake = Mistake::Fields(fields.len());
+        return Err(CronProblem { span: 0..text.len(), message, hint: Some(hint), mistake });
     }
     let pattern = parser().parse(text).map_err(|_| problem(text, &fields))?;
     let cron = Cron { text: text.to_owned(), pattern };
     if !cron.ever_happens() {
         let message = "this day never happens".to_owned();
         let span = fields.get(fields.len().saturating_sub(3)).cloned().unwrap_or(0..text.len());
-        return Err(CronProblem { span, message, hint: None });
+        return Err(CronProblem { span, message, hint: None, mistake: Mistake::Never });
     }
     Ok(cron)
 }
@@ -67,6 +83,17 @@ impl Cron {
     /// Whether the wall-clock time of an instant is one that it names.
     pub fn matches(&self, zone: Tz, at: DateTime<Utc>) -> bool {
         self.pattern.is_time_matching(&at.with_timezone(&zone)).unwrap_or(false)
+    }
+
+    /// The shortest time between two of its times, by clocks that never change: what two years and a bit show, which have every day of a month beside every
+    /// other that it can stand beside.
+    pub fn shortest_gap(&self) -> Option<TimeDelta> {
+        const LOOKED_AT: usize = 400;
+        let next = |after: &DateTime<Utc>| self.next(Tz::UTC, *after);
+        let until = DateTime::UNIX_EPOCH + TimeDelta::days(800);
+        let times = std::iter::successors(next(&DateTime::UNIX_EPOCH), next);
+        let times: Vec<_> = times.take(LOOKED_AT).take_while(|time| *time < until).collect();
+        times.windows(2).map(|pair| pair[1] - pair[0]).min()
     }
 
     /// In words, in English: `at 06:00`.
@@ -105,7 +132,8 @@ fn fields(text: &str) -> Vec<Range<usize>> {
 fn problem(text: &str, fields: &[Range<usize>]) -> CronProblem {
     const NAMES: [&str; 6] = ["second", "minute", "hour", "day", "month", "weekday"];
     let offset = NAMES.len().saturating_sub(fields.len());
-    for (at, field) in fields.iter().enumerate() {
+    let nickname = text.trim().starts_with('@');
+    for (at, field) in fields.iter().enumerate().filter(|_| !nickname) {
         let alone: Vec<&str> =
             (0..fields.len()).map(|other| if other == at { &text[field.clone()] } else { "*" }).collect();
         let Err(error) = parser().parse(&alone.join(" ")) else { continue };
@@ -121,10 +149,12 @@ fn problem(text: &str, fields: &[Range<usize>]) -> CronProblem {
             span: field.clone(),
             message: format!("`{written}` is no {name} of a cron expression"),
             hint,
+            mistake: Mistake::Field(name),
         };
     }
     let message = "this is no cron expression".to_owned();
-    CronProblem { span: 0..text.len(), message, hint: Some("`0 6 * * *` is every day at six".to_owned()) }
+    let hint = Some("`0 6 * * *` is every day at six".to_owned());
+    CronProblem { span: 0..text.len(), message, hint, mistake: Mistake::Other }
 }
 
 fn in_our_words(error: &str) -> String {
@@ -234,6 +264,24 @@ mod tests {
     }
 
     #[test]
+    fn how_near_two_times_are() {
+        let gap = |text: &str| parse_cron(text).unwrap().shortest_gap();
+        for (text, minutes) in [
+            ("* * * * *", 1),
+            ("*/15 * * * *", 15),
+            ("0,5 9 1 1 *", 5),
+            ("0,59 0,23 * * MON,TUE", 1),
+            ("0,59 0,23 1,15 * *", 59),
+            ("0,50 0,23 28,1 2,3 *", 10),
+            ("0 9 * * MON", 7 * 24 * 60),
+        ] {
+            assert_eq!(gap(text), Some(TimeDelta::minutes(minutes)), "{text}");
+        }
+        assert_eq!(gap("*/20 0 9 * * *"), Some(TimeDelta::seconds(20)));
+        assert_eq!(gap("0 9 29 2 *"), None, "once in four years");
+    }
+
+    #[test]
     fn mistakes_have_a_place() {
         let wrong = |text: &str| {
             let problem = parse_cron(text).unwrap_err();
@@ -248,6 +296,15 @@ mod tests {
             "a cron expression has 5 fields, or 6 with seconds first, and this has 4"
         );
         assert_eq!(wrong("0 6 30 2 *").1, "this day never happens");
+        assert_eq!(wrong("@sometimes").1, "this is no cron expression");
+        for (text, mistake) in [
+            ("0 25 * * *", Mistake::Field("hour")),
+            ("0 6 * *", Mistake::Fields(4)),
+            ("0 6 31 2 *", Mistake::Never),
+            ("@sometimes", Mistake::Other),
+        ] {
+            assert_eq!(parse_cron(text).unwrap_err().mistake, mistake, "{text}");
+        }
         assert!(parse_cron("@daily").is_ok());
         assert!(parse_cron("0 6 29 2 *").is_ok());
     }

@@ -28,6 +28,7 @@ pub(super) struct Format {
 pub(super) struct Database {
     path: PathBuf,
     connection: Mutex<Connection>,
+    synchronous: &'static str,
 }
 
 impl Database {
@@ -44,12 +45,37 @@ impl Database {
                 .and_then(|file| file.sync_all())
                 .map_err(StateError::io("cannot sync the state folder", folder))?;
         }
-        Ok(Self { path, connection: Mutex::new(connection) })
+        Ok(Self { path, connection: Mutex::new(connection), synchronous: format.synchronous })
     }
 
     /// Runs `work` on the connection.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
         work(&mut self.lock()).map_err(|source| StateError::Database { path: self.path.clone(), source })
+    }
+
+    /// As [`with`](Self::with), for what need not survive a loss of power by itself: it does once [`sync`](Self::sync) or the next commit of `with` returns, as
+    /// commits lie in one log, one behind the other. That spares the wait for the disk, which one call can have for many commits.
+    pub(super) fn with_eased<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        self.with(|connection| {
+            let eased = Eased::new(connection, self.synchronous)?;
+            work(eased.connection)
+        })
+    }
+
+    /// Everything that was committed survives a loss of power once this returns.
+    pub(super) fn sync(&self) -> Result<()> {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        // Without a log everything is in the file itself, and synced there.
+        match std::fs::File::open(&log).and_then(|log| log.sync_data()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StateError::io("cannot sync", &self.path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A value that no Vitrina writes was read.
@@ -60,6 +86,26 @@ impl Database {
     fn lock(&self) -> MutexGuard<'_, Connection> {
         // A panic while it was held rolled its transaction back: the connection is sound.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection whose commits do not wait for the disk; they do again when this ends, however it ends.
+struct Eased<'a> {
+    connection: &'a mut Connection,
+    before: &'static str,
+}
+
+impl<'a> Eased<'a> {
+    fn new(connection: &'a mut Connection, before: &'static str) -> rusqlite::Result<Self> {
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(Self { connection, before })
+    }
+}
+
+impl Drop for Eased<'_> {
+    fn drop(&mut self) {
+        // Such a pragma changes a number in memory: it does not fail outside of a transaction, and none outlives the work.
+        let _ = self.connection.pragma_update(None, "synchronous", self.before);
     }
 }
 

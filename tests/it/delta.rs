@@ -120,7 +120,7 @@ async fn small_files_are_joined_and_nobody_notices() {
         place.open().source(&SourceSpec { contract: None, ..specs::undeclared("Действия") }).await.unwrap();
     let before = source.head().await.unwrap();
     let sink = place.sink(&spec).await;
-    sink.maintain(Duration::from_mins(1)).await.unwrap();
+    sink.maintain(Duration::from_mins(1), chrono::Utc::now()).await.unwrap();
     assert_eq!(place.rows("Действия").await, sorted_text(&people(0..15)));
     let head = source.head().await.unwrap();
     assert_ne!(before, head, "the files were joined by a commit");
@@ -141,7 +141,7 @@ async fn records_outlive_checkpoints_and_the_log() {
     for at in 0..60 {
         place.write(&spec, "mrf1", at, &people([])).await.unwrap();
     }
-    place.sink(&spec).await.maintain(Duration::from_mins(1)).await.unwrap();
+    place.sink(&spec).await.maintain(Duration::from_mins(1), chrono::Utc::now()).await.unwrap();
     let log = place.folder("long").join("_delta_log");
     assert!(log.join("_last_checkpoint").exists());
     for version in 0..30 {
@@ -158,6 +158,29 @@ async fn records_outlive_checkpoints_and_the_log() {
     assert_eq!(source.plan(None, &head, WIDE).await.unwrap().unwrap().rows, Some(1), "as it is now");
 }
 
+/// A sink that lives on reads on in the log; where the entries that it would go on from are gone, it reads what a checkpoint has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_lives_on_knows_what_others_committed() {
+    let place = Place::new();
+    let spec = specs::sink("long", Mode::Append);
+    place.write(&spec, "quiet", 0, &people([1])).await.unwrap();
+    let lives_on = place.sink(&spec).await;
+    let seq = async |name: &str| lives_on.peek(&track(name)).await.unwrap().map(|record| record.seq);
+    assert_eq!((seq("quiet").await, seq("mrf1").await), (Some(1), None));
+    for at in 0..60 {
+        place.write(&spec, "mrf1", at, &people([])).await.unwrap();
+        if at == 4 {
+            assert_eq!((seq("quiet").await, seq("mrf1").await), (Some(1), Some(5)));
+        }
+    }
+    place.sink(&spec).await.maintain(Duration::from_mins(1), chrono::Utc::now()).await.unwrap();
+    let log = place.folder("long").join("_delta_log");
+    for version in 0..40 {
+        fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
+    }
+    assert_eq!((seq("quiet").await, seq("mrf1").await), (Some(1), Some(60)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn old_left_overs_go_and_young_ones_stay() {
     let place = Place::new();
@@ -170,7 +193,7 @@ async fn old_left_overs_go_and_young_ones_stay() {
     }
     let month_ago = SystemTime::now() - Duration::from_hours(30 * 24);
     File::options().write(true).open(&old).unwrap().set_modified(month_ago).unwrap();
-    place.sink(&spec).await.maintain(Duration::from_mins(1)).await.unwrap();
+    place.sink(&spec).await.maintain(Duration::from_mins(1), chrono::Utc::now()).await.unwrap();
     assert!(!old.exists() && young.exists());
     assert_eq!(place.rows("swept").await.len(), 1);
 }

@@ -32,6 +32,17 @@ pub struct Question {
     pub limit: usize,
 }
 
+/// Words that a dialog wants to be understood.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// The dialog's number for the question.
+    pub ticket: u64,
+    /// The words.
+    pub words: String,
+    /// The report that they are said of, where that is known.
+    pub report: Option<String>,
+}
+
 /// Runs reports, as their readers.
 #[async_trait]
 pub trait Answers: Send + Sync + 'static {
@@ -41,8 +52,8 @@ pub trait Answers: Send + Sync + 'static {
     /// The values of a choice, as this viewer may see them; `None` = they cannot be told.
     async fn options(&self, viewer: &Viewer, question: &Question) -> Option<Vec<Picked>>;
 
-    /// Values that words name of lists that only the database knows, as this viewer may see them.
-    async fn named(&self, _viewer: &Viewer, _words: &str) -> Vec<Named> {
+    /// Values that words name of lists that only the database knows, as this viewer may see them; of one report, the words that stand behind its name.
+    async fn named(&self, _viewer: &Viewer, _words: &str, _report: Option<&str>) -> Vec<Named> {
         vec![]
     }
 
@@ -60,28 +71,29 @@ pub trait Answers: Send + Sync + 'static {
     }
 
     /// What the project does not do as it should, by a name that stays the same while it lasts, each with why: runs that failed, checks that block, what is stale.
-    async fn failing(&self) -> BTreeMap<String, String> {
-        BTreeMap::new()
+    /// `None` = that cannot be told at the moment.
+    async fn failing(&self) -> Option<BTreeMap<String, String>> {
+        Some(BTreeMap::new())
     }
 
     /// What an alert of `bot.toml` finds, in a few lines; `None` = nothing. The error is for admins.
     async fn alert(&self, alert: &str) -> Result<Option<String>, String>;
 }
 
-/// What words name, told as soon as it is known; and once more with what a model makes of them, where one has something to say.
-pub async fn understand(
-    answers: &dyn Answers,
-    viewer: &Viewer,
-    ticket: u64,
-    words: &str,
-    mut tell: impl FnMut(What) + Send,
-) {
-    let named = answers.named(viewer, words).await;
-    tell(What::Understood { ticket, named, advice: None });
-    if let Some(advice) = answers.advice(viewer, words).await {
-        // It may call a value by its whole title, where the words have a part of it.
-        let more: Vec<&str> = advice.with.values().map(String::as_str).collect();
-        let named = answers.named(viewer, &format!("{words} {}", more.join(" "))).await;
-        tell(What::Understood { ticket, named, advice: Some(advice) });
+/// What words name.
+pub async fn understood(answers: &dyn Answers, viewer: &Viewer, words: &Words) -> What {
+    let named = answers.named(viewer, &words.words, words.report.as_deref()).await;
+    What::Understood { ticket: words.ticket, named, advice: None }
+}
+
+/// The same once more with what a model makes of them, where one is asked and has something to say. It is asked for a report, and not for what is said of one.
+pub async fn advised(answers: &dyn Answers, viewer: &Viewer, words: &Words) -> Option<What> {
+    if words.report.is_some() {
+        return None;
     }
+    let advice = answers.advice(viewer, &words.words).await?;
+    // It may call a value by its whole title, where the words have a part of it.
+    let more: Vec<&str> = advice.with.values().map(String::as_str).collect();
+    let named = answers.named(viewer, &format!("{} {}", words.words, more.join(" ")), None).await;
+    Some(What::Understood { ticket: words.ticket, named, advice: Some(advice) })
 }

@@ -3,16 +3,22 @@
 //! A message leaves the outbox in the same transaction that writes down where it stands, after Telegram took it. A process that dies in
 //! between sends it once more: an edit does no harm, a new message comes twice. See docs/bot-telegram.md.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::{sync::Notify, task::JoinSet, time::Instant};
+use futures::FutureExt;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    desk::News,
     files::Files,
     parcel::{Parcel, Shown},
-    send::{Sender, Verdict},
+    send::{Carrier, Verdict},
 };
 use crate::{
     bot::outbox::{Limits, Next, Pacer, Sent},
@@ -28,6 +34,8 @@ use crate::{
 const AT_ONCE: usize = 30;
 /// A message that could not be sent for so long is given up.
 const GIVEN_UP: TimeDelta = TimeDelta::days(1);
+/// How often a message is tried at which the program itself fails: whatever is behind it in its chat is not to wait for a day.
+const PANICS: u32 = 3;
 /// How long the whole outbox rests where the token opens nothing.
 const WRONG_TOKEN: Duration = Duration::from_secs(30);
 /// How long calls on their way may take when the bot stops.
@@ -62,12 +70,13 @@ pub(super) enum Trouble {
 /// The task that empties the outbox.
 pub(super) struct Delivery {
     pub(super) records: Arc<BotRecords>,
-    pub(super) sender: Arc<Sender>,
+    pub(super) sender: Arc<dyn Carrier>,
     pub(super) files: Files,
     pub(super) clock: Arc<dyn Clock>,
     /// Told whenever something was put in.
     pub(super) news: Arc<Notify>,
-    pub(super) trouble: tokio::sync::mpsc::UnboundedSender<Trouble>,
+    /// Told of troubles.
+    pub(super) desk: mpsc::Sender<News>,
     pub(super) limits: Limits,
     /// How often it is looked whether another process put something in.
     pub(super) look: Duration,
@@ -76,36 +85,49 @@ pub(super) struct Delivery {
 /// What came of a call: the chat, the message, and its verdict.
 type Done = (i64, i64, Option<(Waiting, Option<Parcel>, Verdict)>);
 
+/// What is on its way, and what waits to be.
+struct Traffic {
+    pacer: Pacer,
+    began: Instant,
+    /// How often the program itself has failed at a message.
+    panics: HashMap<i64, u32>,
+}
+
+impl Traffic {
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
 impl Delivery {
     /// Sends until it is told to stop.
     pub(super) async fn run(self, stop: CancellationToken) -> Result<()> {
-        let began = Instant::now();
-        let (mut pacer, mut newest, mut calls) = (Pacer::new(self.limits), 0, JoinSet::<Done>::new());
+        let pacer = Pacer::new(self.limits);
+        let mut traffic = Traffic { pacer, began: Instant::now(), panics: HashMap::new() };
+        let (mut newest, mut calls) = (0, JoinSet::<Done>::new());
         self.sweep();
         loop {
             for (id, chat) in self.records.waiting_after(newest)? {
                 newest = id;
-                pacer.add(began.elapsed(), chat, id);
+                traffic.pacer.add(traffic.now(), chat, id);
             }
-            let next = if calls.len() < AT_ONCE { pacer.next(began.elapsed()) } else { Next::Idle };
+            let next = if calls.len() < AT_ONCE { traffic.pacer.next(traffic.now()) } else { Next::Idle };
             let until = match next {
                 Next::Send { chat, id } => {
                     let call = self.call(chat, id)?;
                     calls.spawn(async move { (chat, id, call.await) });
                     continue;
                 }
-                Next::At(at) => began + at,
+                Next::At(at) => traffic.began + at,
                 Next::Idle => Instant::now() + self.look,
             };
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.news.notified() => {}
                 () = tokio::time::sleep_until(until) => {}
-                Some(done) = calls.join_next() => {
-                    if let Ok(done) = done {
-                        self.settle(done, &mut pacer, began)?;
-                    }
-                    if pacer.is_empty() {
+                Some(Ok(done)) = calls.join_next() => {
+                    self.settle(done, &mut traffic).await?;
+                    if traffic.pacer.is_empty() {
                         self.sweep();
                     }
                 }
@@ -113,7 +135,7 @@ impl Delivery {
         }
         let rest = async {
             while let Some(Ok(done)) = calls.join_next().await {
-                self.settle(done, &mut pacer, began)?;
+                self.settle(done, &mut traffic).await?;
             }
             Ok(())
         };
@@ -137,7 +159,10 @@ impl Delivery {
             let waiting = waiting?;
             failpoint::pass("bot.send.before");
             let verdict = match &parcel {
-                Some(parcel) => sender.send(waiting.chat, parcel, &shown).await,
+                Some(parcel) => {
+                    let sent = AssertUnwindSafe(sender.send(waiting.chat, parcel, &shown)).catch_unwind();
+                    sent.await.unwrap_or(Verdict::Panicked)
+                }
                 None => Verdict::Refused("it cannot be read".to_owned()),
             };
             failpoint::pass("bot.send.after");
@@ -145,7 +170,8 @@ impl Delivery {
         })
     }
 
-    fn settle(&self, (chat, id, done): Done, pacer: &mut Pacer, began: Instant) -> Result<()> {
+    /// What came of a call. Whatever it is, the chat is free for its next message from now on.
+    async fn settle(&self, (chat, id, done): Done, traffic: &mut Traffic) -> Result<()> {
         let now = self.clock.now();
         let sent = match done {
             None => Sent::Settled, // It was taken out of the outbox meanwhile: its chat is gone.
@@ -160,52 +186,68 @@ impl Delivery {
                 tracing::info!("Telegram wants chat {chat} to be left alone for {} s", wait.as_secs());
                 Sent::TooMany(wait)
             }
-            Some((waiting, _, Verdict::Later(why))) => self.later(&waiting, &why, now)?,
+            Some((waiting, _, Verdict::Later(why))) => self.later(&waiting, &why, now).await?,
             Some((_, _, Verdict::Moved(to))) => {
                 self.records.move_chat(chat, to)?;
-                self.tell(Trouble::Moved { from: chat, to });
+                self.tell(Trouble::Moved { from: chat, to }).await;
                 // What waits goes to the new chat, in its order.
                 let moved = self.records.waiting_after(id - 1)?.into_iter().filter(|(_, at)| *at == to);
-                let now = began.elapsed();
-                moved.for_each(|(id, chat)| pacer.add(now, chat, id));
-                pacer.forget(chat);
+                let now = traffic.now();
+                moved.for_each(|(id, chat)| traffic.pacer.add(now, chat, id));
+                traffic.pacer.forget(chat);
                 Sent::Settled
             }
             Some((_, _, Verdict::Gone(why))) => {
                 self.records.chat_failed(chat, &why, now)?;
-                self.tell(Trouble::Gone { chat, why });
-                pacer.forget(chat);
+                self.tell(Trouble::Gone { chat, why }).await;
+                traffic.pacer.forget(chat);
                 Sent::Settled
             }
-            Some((_, _, Verdict::Refused(why))) => {
-                self.records.failed(id, &why, now)?;
-                self.tell(Trouble::Lost { chat, why });
-                Sent::Settled
+            Some((_, _, Verdict::Refused(why))) => self.lost(id, chat, &why, now).await?,
+            Some((_, _, Verdict::Panicked)) => {
+                let panics = traffic.panics.entry(id).or_default();
+                *panics += 1;
+                tracing::error!(
+                    "sending message {id} panicked: this is a mistake in Vitrina, please report it"
+                );
+                if *panics < PANICS {
+                    Sent::Failed
+                } else {
+                    self.lost(id, chat, "the program failed at it; the log has more", now).await?
+                }
             }
             Some((_, _, Verdict::WrongToken)) => {
                 tracing::error!("{}", super::WRONG_TOKEN);
                 Sent::TooMany(WRONG_TOKEN)
             }
         };
-        pacer.sent(began.elapsed(), chat, sent);
+        if sent == Sent::Settled {
+            traffic.panics.remove(&id);
+        }
+        traffic.pacer.sent(traffic.now(), chat, sent);
         Ok(())
     }
 
-    fn later(&self, waiting: &Waiting, why: &str, now: DateTime<Utc>) -> Result<Sent> {
+    async fn later(&self, waiting: &Waiting, why: &str, now: DateTime<Utc>) -> Result<Sent> {
         let chat = waiting.chat;
         if now - waiting.made_at < GIVEN_UP {
             tracing::warn!("a message to chat {chat} was not sent ({why}); it is tried again");
             return Ok(Sent::Failed);
         }
-        self.records.failed(waiting.id, why, now)?;
-        self.tell(Trouble::Lost { chat, why: why.to_owned() });
+        self.lost(waiting.id, chat, why, now).await
+    }
+
+    /// It will never arrive.
+    async fn lost(&self, id: i64, chat: i64, why: &str, now: DateTime<Utc>) -> Result<Sent> {
+        self.records.failed(id, why, now)?;
+        self.tell(Trouble::Lost { chat, why: why.to_owned() }).await;
         Ok(Sent::Settled)
     }
 
-    fn tell(&self, trouble: Trouble) {
+    async fn tell(&self, trouble: Trouble) {
         tracing::warn!("{trouble:?}");
         // Nobody hears it while the bot stops; the failure stands in the outbox.
-        let _ = self.trouble.send(trouble);
+        let _ = self.desk.send(News::Trouble(trouble)).await;
     }
 
     /// Files whose messages have all arrived are taken away.

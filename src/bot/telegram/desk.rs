@@ -1,21 +1,29 @@
 //! Hears what people do, lets the dialog decide, writes down what came of it and does it. One thing after another, so that no two
 //! steps of a dialog meet; reports run beside, so that a button that stops one is heard.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
-use futures::FutureExt;
 use teloxide::Bot as Telegram;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::spawn_blocking,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    answers::{self, Answered, Answers, Question},
+    answers::{Answered, Answers},
     commands::Commands,
     delivery::Trouble,
     flood::Flood,
     incoming::{Did, Incoming},
     line::{Joined, Line},
     office::Office,
+    outside::{Inquiries, Outside},
     own::{Own, Reply},
     parcel::{self, To},
     requests, say, troubles,
@@ -38,12 +46,14 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(3);
 /// A database is told to stop by a task of its own, which gets this long.
 const LAST_WORD: Duration = Duration::from_millis(300);
+/// Pieces of news that share one wait for the disk, at most.
+const TOGETHER: usize = 64;
 
 /// What the desk hears of.
 #[derive(Debug)]
 pub(super) enum News {
     /// Somebody did something.
-    Did(Box<Incoming>, tokio::sync::oneshot::Sender<()>),
+    Did(Box<Incoming>, oneshot::Sender<()>),
     /// A report has an answer, or waits in line.
     Answer(RunKey, Box<Answered>),
     /// Something that a dialog asked for: a user's, in a chat.
@@ -67,11 +77,16 @@ pub(super) struct Desk {
     telegram: Telegram,
     answers: Arc<dyn Answers>,
     own: Own,
-    news: mpsc::UnboundedSender<News>,
+    inquiries: Inquiries,
+    news: mpsc::Sender<News>,
+    /// What the desk tells itself: it must not wait for a place among the news, which it alone takes. No more than one step makes, or a start finds.
+    own_news: VecDeque<News>,
     runs: HashMap<RunKey, CancellationToken>,
     line: Line<(Call, Viewer)>,
     flood: Flood,
     commands: Commands,
+    /// Who told what is not written down yet.
+    told: Vec<oneshot::Sender<()>>,
     began: Instant,
 }
 
@@ -84,23 +99,17 @@ struct After {
     toast: Option<String>,
 }
 
-/// What a dialog asks of the project besides reports.
-enum Outside {
-    /// The values of a choice.
-    Options(u64, Question),
-    /// What words name, and what a model makes of them.
-    Understand(u64, String),
-}
-
 impl Desk {
     pub(super) fn new(
         office: Office,
         telegram: Telegram,
         answers: Arc<dyn Answers>,
-        news: mpsc::UnboundedSender<News>,
-        fire: mpsc::UnboundedSender<i64>,
+        news: mpsc::Sender<News>,
+        fire: mpsc::Sender<i64>,
     ) -> Self {
         Self {
+            inquiries: Inquiries::new(Arc::clone(&answers), news.clone()),
+            own_news: VecDeque::new(),
             own: Own::new(office.clone(), fire),
             commands: Commands::new(telegram.clone()),
             office,
@@ -110,6 +119,7 @@ impl Desk {
             runs: HashMap::new(),
             line: Line::default(),
             flood: Flood::default(),
+            told: vec![],
             began: Instant::now(),
         }
     }
@@ -117,10 +127,11 @@ impl Desk {
     /// Works until it is told to stop.
     pub(super) async fn run(
         mut self,
-        mut heard: mpsc::UnboundedReceiver<News>,
+        mut heard: mpsc::Receiver<News>,
         stop: CancellationToken,
     ) -> Result<()> {
         self.resume()?;
+        self.write_down().await?;
         loop {
             let news = tokio::select! {
                 () = stop.cancelled() => {
@@ -129,21 +140,46 @@ impl Desk {
                 }
                 news = heard.recv() => news,
             };
-            match news {
-                None => return Ok(()),
-                Some(News::Did(incoming, done)) => {
-                    self.did(&incoming)?;
-                    let _ = done.send(());
-                }
-                Some(News::Answer(key, answered)) => self.answered(&key, *answered)?,
-                Some(News::Heard(user, chat, what)) => self.happened(user, chat, what)?,
-                Some(News::Trouble(trouble)) => troubles::tell(&self.office, trouble)?,
+            let Some(news) = news else { return Ok(()) };
+            self.hear(news)?;
+            for _ in 1..TOGETHER {
+                let Ok(news) = heard.try_recv() else { break };
+                self.hear(news)?;
             }
+            self.write_down().await?;
+        }
+    }
+
+    /// Hears what the desk tells itself, and waits until all that was heard survives a loss of power: whoever told it may forget it from then on.
+    async fn write_down(&mut self) -> Result<()> {
+        while let Some(news) = self.own_news.pop_front() {
+            self.hear(news)?;
+        }
+        let records = Arc::clone(&self.office.records);
+        // One that broke off has not been waited for: nobody is told.
+        let Ok(written) = spawn_blocking(move || records.sync()).await else { return Ok(()) };
+        written?;
+        for told in self.told.drain(..) {
+            let _ = told.send(());
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, news: News) -> Result<()> {
+        match news {
+            News::Did(incoming, told) => {
+                self.did(&incoming)?;
+                self.told.push(told);
+                Ok(())
+            }
+            News::Answer(key, answered) => self.answered(&key, *answered),
+            News::Heard(user, chat, what) => self.happened(user, chat, what),
+            News::Trouble(trouble) => troubles::tell(&self.office, trouble),
         }
     }
 
     /// Stops reports that run, in their databases as well. Whoever waits for one gets it from the next process.
-    async fn end(&mut self, mut heard: mpsc::UnboundedReceiver<News>) {
+    async fn end(&mut self, mut heard: mpsc::Receiver<News>) {
         if self.runs.is_empty() {
             return;
         }
@@ -173,7 +209,7 @@ impl Desk {
             }
             let Some(known) = self.office.records.user(user)? else { continue };
             let viewer = self.office.viewer(&known, chat);
-            if let Some(outside) = waits_for.and_then(outside) {
+            if let Some(outside) = waits_for.and_then(Outside::of) {
                 self.ask(&viewer, outside);
             }
             if let Some(running) = state.running {
@@ -245,6 +281,9 @@ impl Desk {
         data: &str,
     ) -> Result<Option<String>> {
         if let Some(own) = data.strip_prefix(super::own::MARK) {
+            if let Some(what) = self.own.leads_to(viewer, own) {
+                return self.step(Some(incoming.update), user, viewer, what);
+            }
             let (reply, toast) = self.own.pressed(user, viewer, own)?;
             if let Some(reply) = reply {
                 self.reply(incoming, viewer, reply, Some(message))?;
@@ -336,13 +375,13 @@ impl Desk {
             }
             Action::Cancel { run } => after.cancel.push(run),
             action @ (Action::Options { .. } | Action::Understand { .. }) => {
-                after.outside.extend(outside(action));
+                after.outside.extend(Outside::of(action));
             }
             Action::RequestAccess { reason } => {
                 messages.extend(requests::request(&self.office, user, &reason)?);
             }
-            Action::Subscribe { report, with, cron } => {
-                let refused = self.own.subscribe(viewer, &report, &with, &cron)?;
+            Action::Subscribe { what, with, cron } => {
+                let refused = self.own.subscribe(viewer, &what, &with, &cron)?;
                 messages.extend(refused.map(|why| parcel::notice(viewer.chat, why, &[])));
             }
         }
@@ -372,21 +411,9 @@ impl Desk {
     }
 
     /// Asks the project beside the desk.
-    fn ask(&self, viewer: &Viewer, outside: Outside) {
-        let (answers, news, viewer) = (Arc::clone(&self.answers), self.news.clone(), viewer.clone());
-        tokio::spawn(async move {
-            // The desk is gone only when the bot stops.
-            let tell = |what| drop(news.send(News::Heard(viewer.user, viewer.chat, what)));
-            match outside {
-                Outside::Options(ticket, question) => {
-                    let found = answers.options(&viewer, &question).await;
-                    tell(What::Options { ticket, found });
-                }
-                Outside::Understand(ticket, words) => {
-                    answers::understand(answers.as_ref(), &viewer, ticket, &words, tell).await;
-                }
-            }
-        });
+    fn ask(&mut self, viewer: &Viewer, outside: Outside) {
+        let unanswered = self.inquiries.ask(viewer, outside);
+        self.own_news.extend(unanswered.map(|what| News::Heard(viewer.user, viewer.chat, what)));
     }
 
     /// Begins a report beside the desk, or puts it in line.
@@ -404,11 +431,8 @@ impl Desk {
         self.runs.insert(key.clone(), stop.clone());
         let (answers, news) = (Arc::clone(&self.answers), self.news.clone());
         tokio::spawn(async move {
-            let run = answers.run(&viewer, &call.report, &call.with, &stop);
-            // Its reader waits for an answer, whatever becomes of it.
-            let panicked = |_| Answered { outcome: Outcome::Failed, cause: Some("it panicked".to_owned()) };
-            let answered = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(panicked);
-            let _ = news.send(News::Answer(key, Box::new(answered)));
+            let answered = answers.run(&viewer, &call.report, &call.with, &stop).await;
+            let _ = news.send(News::Answer(key, Box::new(answered))).await;
         });
     }
 
@@ -421,8 +445,8 @@ impl Desk {
         }
     }
 
-    fn tell(&self, key: RunKey, outcome: Outcome) {
-        let _ = self.news.send(News::Answer(key, Box::new(Answered { outcome, cause: None })));
+    fn tell(&mut self, key: RunKey, outcome: Outcome) {
+        self.own_news.push_back(News::Answer(key, Box::new(Answered { outcome, cause: None })));
     }
 
     /// What the front-end's own screens answer.
@@ -469,17 +493,6 @@ impl Desk {
                 tracing::debug!("a press was not answered: {:?}", super::send::verdict(&error));
             }
         });
-    }
-}
-
-/// What an action asks of the project besides reports.
-fn outside(action: Action) -> Option<Outside> {
-    match action {
-        Action::Options { ticket, report, ask, search, limit } => {
-            Some(Outside::Options(ticket, Question { report, ask, search, limit }))
-        }
-        Action::Understand { ticket, words } => Some(Outside::Understand(ticket, words)),
-        _ => None,
     }
 }
 

@@ -65,11 +65,7 @@ type Question = (String, String, String);
 
 impl Firing {
     /// Sends until it is told to stop.
-    pub(super) async fn run(
-        self,
-        mut wanted: mpsc::UnboundedReceiver<i64>,
-        stop: CancellationToken,
-    ) -> Result<()> {
+    pub(super) async fn run(self, mut wanted: mpsc::Receiver<i64>, stop: CancellationToken) -> Result<()> {
         let mut given: Option<Arc<Setting>> = None;
         loop {
             let now = tokio::select! {

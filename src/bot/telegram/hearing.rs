@@ -37,15 +37,27 @@ pub struct Webhook {
 #[derive(Clone)]
 pub(super) struct Ear {
     pub(super) me: String,
-    pub(super) news: mpsc::UnboundedSender<News>,
+    pub(super) news: mpsc::Sender<News>,
 }
 
 impl Ear {
+    /// Hands an update over; what is given ends once what came of it is written down. `None` = the desk is closed.
+    async fn tell(&self, update: Update) -> Option<oneshot::Receiver<()>> {
+        let (told, written) = oneshot::channel();
+        match incoming::incoming(update, &self.me) {
+            Some(incoming) => self.news.send(News::Did(Box::new(incoming), told)).await.ok()?,
+            // Nothing comes of it.
+            None => drop(told.send(())),
+        }
+        Some(written)
+    }
+
     /// Hands an update over, and waits until what came of it is written down. False = the desk is closed.
     async fn hear(&self, update: Update) -> bool {
-        let Some(incoming) = incoming::incoming(update, &self.me) else { return true };
-        let (done, heard) = oneshot::channel();
-        self.news.send(News::Did(Box::new(incoming), done)).is_ok() && heard.await.is_ok()
+        match self.tell(update).await {
+            Some(written) => written.await.is_ok(),
+            None => false,
+        }
     }
 }
 
@@ -63,9 +75,14 @@ pub(super) async fn poll(telegram: &Telegram, ear: Ear, stop: CancellationToken)
         match updates {
             Ok(updates) => {
                 failures = 0;
+                let mut told = vec![];
                 for update in updates {
                     let next = update.id.as_offset();
-                    if !ear.hear(update).await {
+                    let Some(written) = ear.tell(update).await else { return Ok(()) };
+                    told.push((next, written));
+                }
+                for (next, written) in told {
+                    if written.await.is_err() {
                         return Ok(());
                     }
                     offset = next;

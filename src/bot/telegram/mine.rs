@@ -10,11 +10,10 @@ use super::{
 };
 use crate::{
     bot::{
-        access, dates, due,
-        event::{Viewer, With},
+        access, due,
+        event::{Viewer, What, With},
         screen::Markup,
-        subscribe::{self, TIMES},
-        words::pick,
+        subscribe,
     },
     config::bot::Sent,
     state::{
@@ -58,50 +57,38 @@ fn workbooks(office: &Office, viewer: &Viewer) -> Vec<String> {
     all.filter(may).cloned().collect()
 }
 
-/// From the list of workbooks over the usual times to a subscription.
-fn add_workbook(office: &Office, viewer: &Viewer, verb: &str, id: i64, rest: &str) -> Result<Pressed> {
+/// The workbooks, to choose one of.
+fn which_workbook(office: &Office, viewer: &Viewer) -> Reply {
     let (language, setting) = (viewer.language, office.setting());
-    let may = workbooks(office, viewer);
-    let back = vec![button(say::back(language), "sl:0")];
     let title = |mart: &String| setting.title(&Sent::Workbook(mart.clone()), language).unwrap_or_default();
-    if verb == "sw" {
-        let rows = may.iter().map(|mart| vec![button(&title(mart), &format!("st:0:{}", tag(mart)))]);
-        let rows = rows.chain([back]).collect();
-        let text = Markup::new().bold(say::which_workbook(language));
-        return Ok((Some(Reply::of(screen(text, rows))), None));
-    }
-    let Some(mart) = may.iter().find(|mart| tag(mart) == rest) else {
-        return Ok((None, Some(say::gone(language).to_owned())));
-    };
-    if verb == "st" {
-        let times = TIMES.iter().enumerate().map(|(at, (_, name))| {
-            vec![button(&dates::capital(pick(*name, language)), &format!("sa:{at}:{rest}"))]
-        });
-        let rows = times.chain([back]).collect();
-        let text = Markup::new().bold(title(mart)).plain(format!("\n\n{}", say::when(language)));
-        return Ok((Some(Reply::of(screen(text, rows))), None));
-    }
-    let time = usize::try_from(id).ok().and_then(|at| TIMES.get(at));
-    let Some((cron, _)) = time else { return Ok((None, Some(say::gone(language).to_owned()))) };
-    let refused = subscribe(office, viewer, &Sent::Workbook(mart.clone()), &With::new(), cron)?;
-    Ok((Some(list(office, viewer)?), refused))
+    let may = workbooks(office, viewer);
+    let rows = may.iter().map(|mart| vec![button(&title(mart), &format!("st:0:{}", tag(mart)))]);
+    let rows = rows.chain([vec![button(say::back(language), "sl:0")]]).collect();
+    Reply::of(screen(Markup::new().bold(say::which_workbook(language)), rows))
+}
+
+/// The workbook that a button chooses: when it shall be sent is the dialog's to ask.
+pub(super) fn chosen(office: &Office, viewer: &Viewer, data: &str) -> Option<What> {
+    let chosen = data.strip_prefix("st:0:")?;
+    let mart = workbooks(office, viewer).into_iter().find(|mart| tag(mart) == chosen)?;
+    let title = office.setting().title(&Sent::Workbook(mart.clone()), viewer.language)?;
+    Some(What::Workbook { mart, title })
 }
 
 /// What one of these buttons does; `None` = it is none of them. Only its owner may press it.
 pub(super) fn pressed(
     office: &Office,
-    fire: &mpsc::UnboundedSender<i64>,
+    fire: &mpsc::Sender<i64>,
     viewer: &Viewer,
     verb: &str,
     id: i64,
-    rest: &str,
 ) -> Result<Option<Pressed>> {
     let language = viewer.language;
-    if matches!(verb, "sw" | "st" | "sa") {
-        return add_workbook(office, viewer, verb, id, rest).map(Some);
-    }
-    if verb == "sl" {
-        return list(office, viewer).map(|reply| Some((Some(reply), None)));
+    match verb {
+        "sl" => return list(office, viewer).map(|reply| Some((Some(reply), None))),
+        "sw" => return Ok(Some((Some(which_workbook(office, viewer)), None))),
+        "st" => return Ok(Some((None, Some(say::gone(language).to_owned())))),
+        _ => {}
     }
     if !matches!(verb, "so" | "sp" | "sr" | "sk" | "sn") {
         return Ok(None);
@@ -129,8 +116,8 @@ pub(super) fn pressed(
         }
         "sn" => {
             // Whoever fires them lives as long as the desk.
-            let _ = fire.send(id);
-            Ok(Some((None, Some(say::sending(language).to_owned()))))
+            let said = if fire.try_send(id).is_ok() { say::sending(language) } else { say::busy(language) };
+            Ok(Some((None, Some(said.to_owned()))))
         }
         _ => card(office, viewer, id).map(|reply| Some((reply, None))),
     }

@@ -17,6 +17,7 @@ mod desk;
 mod files;
 mod firing;
 mod flood;
+mod guarded;
 mod hearing;
 mod html;
 mod incoming;
@@ -24,6 +25,7 @@ mod line;
 mod mine;
 mod model;
 mod office;
+mod outside;
 mod own;
 mod parcel;
 mod parts;
@@ -43,8 +45,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    alerts::Alerts, delivery::Delivery, desk::Desk, files::Files, firing::Firing, hearing::Ear,
-    office::Office, send::Sender,
+    alerts::Alerts, delivery::Delivery, desk::Desk, files::Files, firing::Firing, guarded::Guarded,
+    hearing::Ear, office::Office, send::Sender,
 };
 pub use self::{
     answers::Answers,
@@ -62,6 +64,10 @@ const WRONG_TOKEN: &str = "Telegram does not know the bot's token: it is wrong, 
 
 /// How long any call may take, uploads of 50 MB and long polls included.
 const CALL: Duration = Duration::from_secs(120);
+/// News that wait for the desk.
+const NEWS: usize = 256;
+/// Subscriptions that wait to be sent because somebody wants them now.
+const WANTED: usize = 100;
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -161,36 +167,29 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), BotError> 
         news: Arc::new(Notify::new()),
     };
     commands::set_defaults(&telegram, office.setting().language);
-    // No more waits in these than is at work: an update waits for what came of it before the next is taken, an answer had a place, and of taps `flood` lets
-    // few through.
-    let (news, heard) = mpsc::unbounded_channel();
-    let (fire, wanted) = mpsc::unbounded_channel();
-    let (trouble, mut troubles) = mpsc::unbounded_channel();
+    let answers: Arc<dyn Answers> = Arc::new(Guarded(parts.answers));
+    // Whoever brings news waits for a place; the desk waits for nobody, so that the places become free.
+    let (news, heard) = mpsc::channel(NEWS);
+    let (fire, wanted) = mpsc::channel(WANTED);
     let delivery = Delivery {
         records: Arc::clone(&office.records),
         sender: Arc::new(Sender::new(telegram.clone(), office.files.clone())),
         files: office.files.clone(),
         clock: Arc::clone(&office.clock),
         news: Arc::clone(&office.news),
-        trouble,
+        desk: news.clone(),
         limits: parts.limits,
         look: parts.look,
     };
-    let desk = Desk::new(office.clone(), telegram.clone(), Arc::clone(&parts.answers), news.clone(), fire);
-    let firing = Firing { office: office.clone(), answers: Arc::clone(&parts.answers) };
-    let alerts = Alerts { office, answers: parts.answers };
-    let ear = Ear { me: me.username().to_owned(), news: news.clone() };
+    let desk = Desk::new(office.clone(), telegram.clone(), Arc::clone(&answers), news.clone(), fire);
+    let firing = Firing { office: office.clone(), answers: Arc::clone(&answers) };
+    let alerts = Alerts { office, answers };
+    let ear = Ear { me: me.username().to_owned(), news };
     let hear = async {
         match &parts.webhook {
             Some(webhook) => hearing::listen(&telegram, webhook, ear, stop.clone()).await,
             None => hearing::poll(&telegram, ear, stop.clone()).await,
         }
-    };
-    let pass_on = async {
-        while let Some(trouble) = troubles.recv().await {
-            let _ = news.send(desk::News::Trouble(trouble));
-        }
-        Ok(())
     };
     tokio::try_join!(
         hear,
@@ -198,7 +197,6 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), BotError> 
         async { Ok(delivery.run(stop.clone()).await?) },
         async { Ok(firing.run(wanted, stop.clone()).await?) },
         async { Ok(alerts.run(stop.clone()).await?) },
-        pass_on,
     )?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::{mine, office::Office, people, say};
 use crate::{
     bot::{
         access,
-        event::{Viewer, With},
+        event::{Viewer, What, With},
         screen::{Button, Markup, Screen},
     },
     config::bot::Sent,
@@ -43,11 +43,11 @@ pub(super) type Pressed = (Option<Reply>, Option<String>);
 pub(super) struct Own {
     office: Office,
     /// Subscriptions that somebody wants now.
-    fire: mpsc::UnboundedSender<i64>,
+    fire: mpsc::Sender<i64>,
 }
 
 impl Own {
-    pub(super) fn new(office: Office, fire: mpsc::UnboundedSender<i64>) -> Self {
+    pub(super) fn new(office: Office, fire: mpsc::Sender<i64>) -> Self {
         Self { office, fire }
     }
 
@@ -73,12 +73,17 @@ impl Own {
         }
     }
 
+    /// Where a button leads in the dialog; `None` = what it does, it does here.
+    pub(super) fn leads_to(&self, viewer: &Viewer, data: &str) -> Option<What> {
+        mine::chosen(&self.office, viewer, data)
+    }
+
     /// What a button does; `data` without its mark.
     pub(super) fn pressed(&self, user: &User, viewer: &Viewer, data: &str) -> Result<Pressed> {
         let mut words = data.splitn(3, ':');
         let (verb, id) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let (id, rest) = (id.parse::<i64>().unwrap_or_default(), words.next().unwrap_or_default());
-        if let Some(pressed) = mine::pressed(&self.office, &self.fire, viewer, verb, id, rest)? {
+        if let Some(pressed) = mine::pressed(&self.office, &self.fire, viewer, verb, id)? {
             return Ok(pressed);
         }
         if !self.office.is_admin(user.id)? || !access::is_admin(&viewer.access) {
@@ -91,11 +96,11 @@ impl Own {
     pub(super) fn subscribe(
         &self,
         viewer: &Viewer,
-        report: &str,
+        what: &Sent,
         with: &With,
         cron: &str,
     ) -> Result<Option<String>> {
-        mine::subscribe(&self.office, viewer, &Sent::Report(report.to_owned()), with, cron)
+        mine::subscribe(&self.office, viewer, what, with, cron)
     }
 }
 

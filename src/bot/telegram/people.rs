@@ -31,6 +31,22 @@ const SEARCH: usize = 24;
 /// Lengths of access, in days; 0 = no end.
 const EXPIRIES: [i64; 4] = [0, 7, 30, 90];
 
+/// Zones that are offered, from west to east; the command line takes any.
+const ZONES: [&str; 12] = [
+    "UTC",
+    "Europe/Kaliningrad",
+    "Europe/Moscow",
+    "Europe/Samara",
+    "Asia/Yekaterinburg",
+    "Asia/Omsk",
+    "Asia/Krasnoyarsk",
+    "Asia/Irkutsk",
+    "Asia/Yakutsk",
+    "Asia/Vladivostok",
+    "Asia/Magadan",
+    "Asia/Kamchatka",
+];
+
 /// A page of users.
 pub(super) fn list(office: &Office, language: Language, search: &str, page: usize) -> Result<Reply> {
     let filter = UserFilter { search: search.to_owned(), standing: None };
@@ -71,6 +87,7 @@ pub(super) fn pressed(office: &Office, viewer: &Viewer, verb: &str, id: i64, res
         "u" => Ok((Some(Reply::of(card(office, &user, language))), None)),
         "h" => Ok((Some(Reply::of(history(office, &user, language)?)), None)),
         "t" => Ok((attribute(office, &user, rest, language).map(Reply::of), None)),
+        "z" => Ok((Some(Reply::of(zones(&user, language))), None)),
         "a" if user.roles.is_empty() => Ok((None, Some(say::role_first(language).to_owned()))),
         _ => match change(&office.setting().bot, verb, rest, office.now()) {
             Some(change) => changed(office, viewer, &user, change).map(|reply| (Some(reply), None)),
@@ -90,6 +107,8 @@ enum Change {
     Role(String),
     Value(String, String),
     Expire(Option<DateTime<Utc>>),
+    /// `None` = the project's.
+    Zone(Option<&'static str>),
 }
 
 fn change(bot: &Bot, verb: &str, rest: &str, now: DateTime<Utc>) -> Option<Change> {
@@ -109,6 +128,8 @@ fn change(bot: &Bot, verb: &str, rest: &str, now: DateTime<Utc>) -> Option<Chang
             let days = rest.parse::<i64>().ok().filter(|days| EXPIRIES.contains(days))?;
             Change::Expire((days > 0).then(|| now + TimeDelta::days(days)))
         }
+        "w" if rest.is_empty() => Change::Zone(None),
+        "w" => Change::Zone(Some(*ZONES.iter().find(|zone| **zone == rest)?)),
         _ => return None,
     })
 }
@@ -125,6 +146,7 @@ impl Change {
             Self::Value(name, value) => ("attribute", format!("{name} = {value}")),
             Self::Expire(None) => ("expiry", "none".to_owned()),
             Self::Expire(Some(at)) => ("expiry", at.to_rfc3339()),
+            Self::Zone(zone) => ("zone", zone.unwrap_or("the project's").to_owned()),
         }
     }
 
@@ -147,6 +169,7 @@ impl Change {
                 toggle(values, value);
             }
             Self::Expire(at) => user.expires = at,
+            Self::Zone(zone) => user.zone = zone.map(str::to_owned),
         }
     }
 }
@@ -180,6 +203,9 @@ fn card(office: &Office, user: &User, language: Language) -> Screen {
         let until = expires.with_timezone(&setting.zone).format("%d.%m.%Y %H:%M");
         text = text.plain(format!(", {} {until}", say::until(language)));
     }
+    if let Some(zone) = &user.zone {
+        text = text.plain(format!("\n🕐 {zone}"));
+    }
     if let Some(reason) = &user.reason {
         text = text.plain(format!("\n{}: {reason}", say::reason(language)));
     }
@@ -206,6 +232,7 @@ fn card(office: &Office, user: &User, language: Language) -> Screen {
     rows.push(
         EXPIRIES.iter().map(|days| button(&length(*days, language), &format!("e:{id}:{days}"))).collect(),
     );
+    rows.push(vec![button(say::zone(language), &format!("z:{id}"))]);
     rows.push(match user.standing {
         Standing::Member => vec![
             button(say::revoke(language), &format!("n:{id}")),
@@ -239,6 +266,19 @@ fn attribute(office: &Office, user: &User, tag: &str, language: Language) -> Opt
     let text = Markup::new().bold(requests::called(user));
     let text = text.plain(format!("\n{}", requests::title(&attribute.title, name, language)));
     Some(screen(text, rows))
+}
+
+/// Whose clock someone lives by, to choose.
+fn zones(user: &User, language: Language) -> Screen {
+    let id = user.id;
+    let marked = |label: &str, is: bool| if is { format!("● {label}") } else { label.to_owned() };
+    let projects = marked(say::projects_zone(language), user.zone.is_none());
+    let mut rows = vec![vec![button(&projects, &format!("w:{id}:"))]];
+    let zones = ZONES
+        .map(|zone| button(&marked(zone, user.zone.as_deref() == Some(zone)), &format!("w:{id}:{zone}")));
+    rows.extend(zones.chunks(2).map(<[Button]>::to_vec));
+    rows.push(vec![button(say::back(language), &format!("u:{id}"))]);
+    screen(Markup::new().bold(requests::called(user)).plain(format!("\n{}", say::zone(language))), rows)
 }
 
 fn history(office: &Office, user: &User, language: Language) -> Result<Screen> {

@@ -89,10 +89,11 @@ impl Answers for ProjectReports {
         }
     }
 
-    async fn named(&self, viewer: &Viewer, words: &str) -> Vec<Named> {
+    async fn named(&self, viewer: &Viewer, words: &str, of: Option<&str>) -> Vec<Named> {
         let (runtime, reports) = self.reports();
         let Some(bot) = &runtime.project().bot else { return vec![] };
         let own = bot.reports.values().filter(|report| access::may_run(&viewer.access, report));
+        let own = own.filter(|report| of.is_none_or(|of| of == report.name));
         let lists = own.flat_map(|report| {
             report
                 .ask
@@ -104,7 +105,7 @@ impl Answers for ProjectReports {
         let read = futures::stream::iter(lists).map(|(report, ask)| {
             let (reports, request) = (Arc::clone(&reports), request(viewer, &report, With::new()));
             async move {
-                let values = list_named(&reports, &request, &ask, words).await;
+                let values = list_named(&reports, &request, &ask, words, of.is_some()).await;
                 Named { report, ask, values }
             }
         });
@@ -154,17 +155,16 @@ impl Answers for ProjectReports {
         stale
     }
 
-    async fn failing(&self) -> BTreeMap<String, String> {
+    async fn failing(&self) -> Option<BTreeMap<String, String>> {
         let (runtime, _) = self.reports();
-        let troubles = runtime.troubles().await.unwrap_or_else(|error| {
-            tracing::warn!("what is wrong cannot be told: {error}");
-            vec![]
-        });
+        let troubles = runtime.troubles().await;
+        let troubles =
+            troubles.inspect_err(|error| tracing::warn!("what is wrong cannot be told: {error}")).ok()?;
         let named = |trouble: Trouble| match trouble.kind {
             TroubleKind::Stale => (format!("⏳ {}", trouble.name), trouble.why),
             TroubleKind::RunFailed | TroubleKind::CheckBlocked => (trouble.name, trouble.why),
         };
-        troubles.into_iter().map(named).collect()
+        Some(troubles.into_iter().map(named).collect())
     }
 
     async fn alert(&self, alert: &str) -> Result<Option<String>, String> {
@@ -173,8 +173,14 @@ impl Answers for ProjectReports {
     }
 }
 
-/// The values of one list that words name.
-async fn list_named(reports: &Reports, request: &Request, ask: &str, words: &str) -> Vec<Picked> {
+/// The values of one list that words name, or mean behind the report's name.
+async fn list_named(
+    reports: &Reports,
+    request: &Request,
+    ask: &str,
+    words: &str,
+    behind: bool,
+) -> Vec<Picked> {
     let list = match reports.list(request, ask).await {
         Ok(list) => list,
         // Whom the roles keep from it learns nothing of it.
@@ -186,7 +192,8 @@ async fn list_named(reports: &Reports, request: &Request, ask: &str, words: &str
     };
     let words = words.to_owned();
     // Long lists take a while: others go on meanwhile.
-    tokio::task::spawn_blocking(move || list.named(&words)).await.unwrap_or_default()
+    let find = move || if behind { list.told(&words) } else { list.named(&words) };
+    tokio::task::spawn_blocking(find).await.unwrap_or_default()
 }
 
 fn request(viewer: &Viewer, report: &str, with: With) -> Request {

@@ -42,6 +42,8 @@ words! {
         "Your request was denied. If that is a mistake, talk to an admin.";
     shut_out: "Ваш доступ закрыт.", "Your access has ended.";
     rights_changed: "Ваши права изменились.", "Your rights have changed.";
+    zone: "🕐 Часовой пояс", "🕐 Time zone";
+    projects_zone: "как у проекта", "the project's";
     no_expiry: "без срока", "no end";
     until: "до", "until";
     waiting: "ждёт решения", "waits";
@@ -59,11 +61,12 @@ words! {
     send_now: "📨 Прислать сейчас", "📨 Send now";
     add_workbook: "➕ Книга Excel", "➕ An Excel workbook";
     which_workbook: "Какую книгу присылать?", "Which workbook shall be sent?";
-    when: "Когда присылать?", "When shall it be sent?";
     too_many_subscriptions: "Подписок слишком много. Удалите лишние: /subscriptions",
         "You have too many subscriptions. Remove some: /subscriptions";
     paused: "на паузе", "paused";
     stopped: "остановлена", "stopped";
+    busy: "Сейчас слишком много запросов. Повторите через минуту.",
+        "Too much is asked for at the moment. Try again in a minute.";
     sending: "Готовлю.", "On its way.";
     stopped_role: "Подписка остановлена: у вас больше нет нужной роли.",
         "Your subscription has stopped: you no longer have the role for it.";

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use teloxide::{
     ApiError, Bot, RequestError,
     payloads::{
@@ -48,6 +49,8 @@ pub(super) enum Verdict {
     Refused(String),
     /// The token opens nothing.
     WrongToken,
+    /// The program itself failed at it.
+    Panicked,
 }
 
 /// Sends messages.
@@ -61,13 +64,16 @@ pub(super) struct Sender {
 /// Telegram's id of a file, once it has it.
 type Slot = Arc<tokio::sync::Mutex<Option<FileId>>>;
 
-impl Sender {
-    pub(super) fn new(bot: Bot, files: Files) -> Self {
-        Self { bot, files, known: Mutex::default() }
-    }
-
+/// Whoever brings messages to Telegram.
+#[async_trait]
+pub(super) trait Carrier: Send + Sync + 'static {
     /// Sends a message; `shown` are those that show the dialog until now.
-    pub(super) async fn send(&self, chat: i64, parcel: &Parcel, shown: &[Shown]) -> Verdict {
+    async fn send(&self, chat: i64, parcel: &Parcel, shown: &[Shown]) -> Verdict;
+}
+
+#[async_trait]
+impl Carrier for Sender {
+    async fn send(&self, chat: i64, parcel: &Parcel, shown: &[Shown]) -> Verdict {
         if let Body::Picture { key, .. } | Body::File { key, .. } = &parcel.body
             && !self.files.path(key).exists()
         {
@@ -77,6 +83,12 @@ impl Sender {
             Ok(shown) => Verdict::Arrived(shown),
             Err(error) => verdict(&error),
         }
+    }
+}
+
+impl Sender {
+    pub(super) fn new(bot: Bot, files: Files) -> Self {
+        Self { bot, files, known: Mutex::default() }
     }
 
     async fn place(

@@ -19,7 +19,7 @@ use crate::{
         event::{Action, Event, Outcome, State, Viewer, What, With},
         screen::{Block, Screen},
         telegram::{
-            answers::{self, Answers, Question},
+            answers::{self, Answers, Question, Words},
             reports::ProjectReports,
         },
     },
@@ -184,9 +184,10 @@ impl Chat<'_> {
                         let found = self.answers.options(&self.viewer, &question).await;
                         heard.push_back(What::Options { ticket, found });
                     }
-                    Action::Understand { ticket, words } => {
-                        let tell = |what| heard.push_back(what);
-                        answers::understand(self.answers.as_ref(), &self.viewer, ticket, &words, tell).await;
+                    Action::Understand { ticket, words, report } => {
+                        let (answers, words) = (self.answers.as_ref(), Words { ticket, words, report });
+                        heard.push_back(answers::understood(answers, &self.viewer, &words).await);
+                        heard.extend(answers::advised(answers, &self.viewer, &words).await);
                     }
                     // Dropping the report stops it; nobody can ask for access or subscribe here.
                     Action::Cancel { .. } | Action::RequestAccess { .. } | Action::Subscribe { .. } => {}

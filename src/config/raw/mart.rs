@@ -14,7 +14,7 @@ use crate::{
     connector::{
         clickhouse::config::SinkOptions as ClickHouseOptions, delta::config::SinkOptions as DeltaOptions,
         greenplum::config::SinkOptions as GreenplumOptions, postgres::config::SinkOptions as PostgresOptions,
-        sink::OnSchemaChange,
+        sink::OnSchemaChange, sqlite::config::SinkOptions as SqliteOptions,
     },
     model::{
         time::Span,
@@ -116,6 +116,8 @@ pub(crate) struct MartSink {
     /// Types and descriptions of target columns; the others come from the query.
     #[serde(default)]
     pub(crate) columns: IndexMap<String, SinkColumn>,
+    /// Acts where the connection is SQLite.
+    pub(crate) sqlite: Option<SqliteOptions>,
     /// Acts where the connection is Delta.
     pub(crate) delta: Option<DeltaOptions>,
     /// Acts where the connection is PostgreSQL.

@@ -21,6 +21,7 @@ use crate::{
         kafka::config::{SinkOptions as KafkaOptions, SourceOptions as KafkaSourceOptions},
         postgres::config::SinkOptions as PostgresOptions,
         sink::{DeleteHow, OnSchemaChange},
+        sqlite::config::SinkOptions as SqliteOptions,
     },
     model::{
         column::{ColumnType, Unlisted},
@@ -258,6 +259,8 @@ pub(crate) struct Sink {
     /// Types and descriptions of target columns; the others come from the rows.
     #[serde(default)]
     pub(crate) columns: IndexMap<String, SinkColumn>,
+    /// Acts where the connection is SQLite.
+    pub(crate) sqlite: Option<SqliteOptions>,
     /// Acts where the connection is Delta.
     pub(crate) delta: Option<DeltaOptions>,
     /// Acts where the connection is Kafka.

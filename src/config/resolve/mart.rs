@@ -168,6 +168,7 @@ fn table(
         window: windows.as_ref().map(|windows| (windows.column.clone(), windows.grain)),
         checked: !checks.is_empty(),
         options: SinkOptions {
+            sqlite: raw.sqlite.clone(),
             delta: raw.delta.clone(),
             postgres: raw.postgres.clone(),
             greenplum: raw.greenplum.clone(),

@@ -244,6 +244,7 @@ impl Resolve<'_, '_, '_, '_> {
             window: None,
             checked: false,
             options: SinkOptions {
+                sqlite: raw.sqlite.clone(),
                 delta: raw.delta.clone(),
                 kafka: raw.kafka.clone(),
                 postgres: raw.postgres.clone(),

@@ -17,7 +17,6 @@ use crate::{
         tree::Node,
     },
     connector::{
-        greenplum::config::SinkOptions,
         sink::{DeleteHow, SinkSpec},
         source::SourceSpec,
     },
@@ -316,17 +315,11 @@ impl Judge<'_> {
         for name in sink.columns.keys() {
             column_of(name, &rows, node.at(&["columns", name]), Place::Key, report);
         }
-        for (at, name) in sink.options.delta.iter().flat_map(|delta| &delta.partition_by).enumerate() {
-            let place = node.at(&["delta", "partition_by"]);
-            column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
-        }
-        for (at, name) in sink.options.greenplum.iter().flat_map(SinkOptions::distributed_by).enumerate() {
-            let place = node.at(&["greenplum", "distributed"]);
-            column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
-        }
-        for (at, name) in sink.options.clickhouse.iter().flat_map(|options| &options.order_by).enumerate() {
-            let place = node.at(&["clickhouse", "order_by"]);
-            column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
+        for (key, names) in sink.options.columns() {
+            let place = node.at(&key);
+            for (at, name) in names.iter().enumerate() {
+                column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
+            }
         }
         unfit_types(&rows, sink, node, report);
         for (matrix, _) in &sink.partition {

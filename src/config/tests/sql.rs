@@ -64,6 +64,19 @@ fn sinks() {
     );
 }
 
+#[test]
+fn indexes_are_of_columns() {
+    let told = lines(&[
+        ("vitrina.toml", BASE),
+        (
+            "pipelines/p.toml",
+            &format!("{ORDERS}sqlite.index = [\"id\", \"cilent\"]\npostgres.index = [\"amont\"]\n"),
+        ),
+    ]);
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[0].contains("cilent") && told[1].contains("amont"), "{told:#?}");
+}
+
 /// What Greenplum alone understands is checked whatever the connection is.
 #[test]
 fn tables_of_greenplum() {

@@ -40,11 +40,15 @@ const GRACE: Duration = Duration::from_secs(30);
 const OLDEST: (u32, u32) = (24, 8);
 
 /// What every statement is sent with: changes are done when they are answered, no insert waits beside the others, and one may span any number of partitions.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 8] = [
     ("async_insert", "0"),
     ("alter_sync", "2"),
     ("mutations_sync", "2"),
     ("lightweight_deletes_sync", "2"),
+    // Two equal blocks of rows are two.
+    ("insert_deduplicate", "0"),
+    // In a Replicated database, a replica that is away holds nobody up.
+    ("distributed_ddl_output_mode", "null_status_on_timeout_only_active"),
     // A NULL for a column that takes none is a mistake, and not the type's default.
     ("input_format_null_as_default", "0"),
     ("max_partitions_per_insert_block", "0"),

@@ -90,7 +90,8 @@ pub enum Compression {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkOptions {
-    /// The table's engine, one of the MergeTree family without replication; `"MergeTree"` unless told, or what `merge` needs.
+    /// The table's engine, one of the MergeTree family; `"MergeTree"` unless told, or what `merge` needs. In a database of the engine Replicated one of the replicated family,
+    /// `"ReplicatedMergeTree"` unless told.
     #[serde(default)]
     pub engine: Option<String>,
     /// How a merge puts rows in the place of those of the same key; `"delete"` unless told.
@@ -186,7 +187,7 @@ impl Config {
     /// What a table of this connection can promise as a sink.
     pub fn sink_facts(&self, _: &SinkSpec) -> SinkFacts {
         let modes = vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window];
-        let assuming = vec!["one daemon writes the table".to_owned()];
+        let assuming = vec!["one daemon writes the table, through one server".to_owned()];
         SinkFacts { weak: None, assuming, modes, slice: SliceLimit::default(), linger: LINGER }
     }
 }

@@ -57,7 +57,10 @@ impl<'a> Told<'a> {
         let rest = &text[text.find("Code: ")? + "Code: ".len()..];
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         let code = rest[..digits].parse().ok()?;
-        let message = rest[digits..].trim_start_matches('.').trim();
+        let message = rest[digits..].trim_start_matches(['.', ',', ' ']);
+        // As old servers told it.
+        let message = message.strip_prefix("e.displayText() = ").unwrap_or(message);
+        let message = message.split(", e.what() = ").next().unwrap_or(message);
         let message = message.strip_prefix("DB::Exception:").unwrap_or(message).trim();
         let message = message.split(" (version ").next().unwrap_or(message);
         Some(Self { code, message })
@@ -87,6 +90,9 @@ fn kind(code: u32) -> (ErrorKind, Option<&'static str>) {
         159 | 160 | 209 => (ErrorKind::Timeout, None),
         // Too many parts, queries at once or memory for now; a table that is locked.
         252 | 202 | 241 | 473 | 439 | 692 => (ErrorKind::Busy, None),
+        // Replicas that do not follow yet, or not enough of them; two that alter partitions at once.
+        286 | 341 | 384 | 517 => (ErrorKind::Busy, None),
+        225 | 285 | 289 | 319 => (ErrorKind::Unreachable, None),
         201 => (ErrorKind::Limit, None),
         158 | 307 | 396 | 161 | 190 | 191 | 162 | 167 => (ErrorKind::Limit, None),
         243 => (ErrorKind::Full, None),
@@ -124,6 +130,10 @@ fn hint(code: u32) -> Option<&'static str> {
             "the query needs more memory than the server or the user has: raise max_memory_usage, or make the slices smaller"
         }
         201 => "the user's quota is used up: wait for its interval to end, or raise it",
+        285 | 286 | 289 | 319 | 341 => {
+            "replicas are away or behind (system.replicas): it is tried again; one that is gone for good is taken out by SYSTEM DROP REPLICA"
+        }
+        225 => "the server has no Keeper, or does not reach it",
         243 => "free some space on the server; nothing was lost",
         _ => return None,
     })
@@ -221,11 +231,21 @@ mod tests {
         assert!(error.to_string().contains("Interval will end at 2026-11-21 20:00:00"), "{error}");
         assert!(error.advice().contains("wait for its interval to end"), "{}", error.advice());
         assert!(told("Code: 252. DB::Exception: Too many parts").kind.policy().retry);
+        let error = told(
+            "Code: 285. DB::Exception: Number of alive replicas (1) is less than requested quorum (2/3).",
+        );
+        assert!(
+            error.kind.policy().retry && error.advice().contains("system.replicas"),
+            "{}",
+            error.advice()
+        );
         // An old server that does not know a setting which is sent.
+        let old = told(
+            "Code: 115, e.displayText() = DB::Exception: Unknown setting async_insert, e.what() = DB::Exception\n",
+        );
         assert_eq!(
-            told("Code: 115, e.displayText() = DB::Exception: Unknown setting x, e.what() = DB::Exception")
-                .kind,
-            ErrorKind::Unsupported
+            (old.kind, old.to_string().as_str()),
+            (ErrorKind::Unsupported, "table \"t\": Unknown setting async_insert (code 115)")
         );
     }
 

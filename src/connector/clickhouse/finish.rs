@@ -7,6 +7,7 @@ use super::{
     name::{literal, qualified, quote, quote_all},
     note::{Clear, Note, Way, units_of},
     record::Records,
+    replicated::{Following, Replication},
     stage::window,
     table::{Table, missing, text},
 };
@@ -28,11 +29,22 @@ pub(super) struct Finisher<'a> {
     pub(super) database: &'a str,
     pub(super) target: &'a str,
     pub(super) shown: &'a str,
+    pub(super) replication: &'a Replication,
 }
 
 impl Finisher<'_> {
     fn records(&self) -> Records<'_> {
-        Records { server: self.server, database: self.database, target: self.target, shown: self.shown }
+        Records {
+            server: self.server,
+            database: self.database,
+            target: self.target,
+            shown: self.shown,
+            replication: self.replication,
+        }
+    }
+
+    async fn following(&self) -> Result<Following> {
+        self.replication.following(self.server, self.database, self.target, self.shown).await
     }
 
     async fn run(&self, sql: &str) -> Result<()> {
@@ -98,6 +110,7 @@ impl Finisher<'_> {
 
     /// Brings a decided unit to its end; `false` = another unit of this number was there before, and this one is nothing.
     pub(super) async fn finish(&self, note: &Note) -> Result<bool> {
+        self.replication.check_replica(note, self.shown)?;
         let name = note.unit_name();
         let known = self.records().of(&note.track).await?;
         if known.as_ref().is_none_or(|known| known.seq < note.record.seq) {
@@ -134,9 +147,8 @@ impl Finisher<'_> {
                 self.move_parts(unit).await
             }
             Way::Partition(id) => {
-                let (target, unit) = (self.sql(self.target), self.sql(unit));
-                self.run(&format!("ALTER TABLE {target} REPLACE PARTITION ID {} FROM {unit}", literal(id)))
-                    .await?;
+                let following = self.following().await?;
+                self.run(&following.replace_partition(&self.sql(self.target), id, &self.sql(unit))).await?;
                 failpoint::pass("clickhouse.replaced");
                 Ok(())
             }
@@ -175,12 +187,14 @@ impl Finisher<'_> {
             }
             Clear::Window { column, from, until } => window(of(column)?, from, until, self.shown)?,
         };
-        self.run(&format!("DELETE FROM {} WHERE {condition} /* {unit} */", target.sql())).await
+        let following = self.following().await?;
+        self.run(&following.delete(&target.sql(), &condition, unit)).await
     }
 
     /// Moves what is still in the unit into the target, partition by partition.
     async fn move_parts(&self, unit: &str) -> Result<()> {
-        self.drop_moved(unit).await?;
+        let following = self.following().await?;
+        self.drop_moved(unit, following).await?;
         let sql = format!(
             "SELECT DISTINCT partition_id FROM system.parts WHERE active AND rows > 0 AND database = {} AND table = {} ORDER BY partition_id",
             literal(self.database),
@@ -188,12 +202,7 @@ impl Finisher<'_> {
         );
         for row in self.server.rows(self.shown, &sql).await? {
             self.wait_for_merges().await?;
-            let sql = format!(
-                "ALTER TABLE {} MOVE PARTITION ID {} TO TABLE {}",
-                self.sql(unit),
-                literal(text(&row, 0)),
-                self.sql(self.target)
-            );
+            let sql = following.move_partition(&self.sql(unit), text(&row, 0), &self.sql(self.target));
             self.run(&sql).await?;
             failpoint::pass("clickhouse.moved");
         }
@@ -201,7 +210,7 @@ impl Finisher<'_> {
     }
 
     /// A server that died in a move may find the parts in both tables when it is started again: they keep their numbers. Those in the unit go.
-    async fn drop_moved(&self, unit: &str) -> Result<()> {
+    async fn drop_moved(&self, unit: &str, following: Following) -> Result<()> {
         let parts_of =
             |table: &str| format!("database = {} AND table = {}", literal(self.database), literal(table));
         let sql = format!(
@@ -211,8 +220,7 @@ impl Finisher<'_> {
             parts_of(self.target)
         );
         for row in self.server.rows(self.shown, &sql).await? {
-            let sql = format!("ALTER TABLE {} DROP PART {}", self.sql(unit), literal(text(&row, 0)));
-            self.run(&sql).await?;
+            self.run(&following.drop_part(&self.sql(unit), text(&row, 0))).await?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod note;
 mod plan;
 mod record;
 mod replacing;
+mod replicated;
 mod rights;
 mod scan;
 mod source;
@@ -38,6 +39,7 @@ use self::{
     name::check_table,
     source::TableSource,
     table::{Table, text},
+    target::is_written,
     write::TableSink,
 };
 use super::{
@@ -114,9 +116,9 @@ impl Connection for ClickHouse {
         let latency = begun.elapsed();
         let (mut rights, mut notes) = (vec!["read".to_owned()], vec![]);
         match (text(&row, 0), text(&row, 1)) {
-            ("0", "Atomic") => rights.push("write".to_owned()),
+            ("0", engine) if is_written(engine) => rights.push("write".to_owned()),
             ("0", engine) => notes.push(format!(
-                "the database is of engine {engine}, and can only be read: Atomic is needed to write"
+                "the database is of engine {engine}, and can only be read: Atomic or Replicated is needed to write"
             )),
             _ => notes.push("the user may only read (`readonly`)".to_owned()),
         }

@@ -29,6 +29,9 @@ pub(super) struct Note {
     /// What the track's record is once the unit is committed.
     pub(super) record: Record,
     pub(super) way: Way,
+    /// Where tables are replicated: the replica that writes the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) replica: Option<String>,
 }
 
 /// How rows get from the stage into the target.
@@ -73,7 +76,12 @@ pub(super) enum Clear {
 
 impl Note {
     pub(super) fn new(target: &str, track: &Track, record: Record, way: Way) -> Self {
-        Self { target: target.to_owned(), track: track.key(), record, way }
+        Self { target: target.to_owned(), track: track.key(), record, way, replica: None }
+    }
+
+    /// The same, of a unit that this replica writes.
+    pub(super) fn by(self, replica: Option<String>) -> Self {
+        Self { replica, ..self }
     }
 
     /// What a comment says; `None` = it is none of ours.
@@ -114,7 +122,16 @@ mod tests {
         let record =
             Record { seq: 3, progress: Progress::Start, attempt: AttemptId::parse("a"), at, rows: 7 };
         let clear = Clear::Window { column: "d'".into(), from: Value::Int(1), until: Value::Date(2) };
-        let note = Note { target: "t".into(), track: "p:j/m".into(), record, way: Way::ClearAndMove(clear) };
+        let note = Note {
+            target: "t".into(),
+            track: "p:j/m".into(),
+            record,
+            way: Way::ClearAndMove(clear),
+            replica: None,
+        };
+        assert_eq!(Note::parse(&note.text()), Some(note.clone()));
+        assert!(!note.text().contains("replica"));
+        let note = note.by(Some("0f".into()));
         assert_eq!(Note::parse(&note.text()), Some(note.clone()));
         assert_eq!(Note::parse("orders of the shop"), None);
         assert!(note.unit_name().ends_with("_3"));

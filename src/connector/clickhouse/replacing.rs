@@ -6,6 +6,7 @@
 use super::{
     config::{Merge, SinkOptions},
     name::quote,
+    replicated::family,
     table::Table,
 };
 use crate::{
@@ -44,7 +45,7 @@ impl Replacing<'_> {
                 "keep deleted rows with a mark (`delete.how = \"soft\"`), or say `merge = \"delete\"`",
             );
         }
-        if options.engine.as_ref().is_some_and(|engine| !engine.starts_with("ReplacingMergeTree")) {
+        if options.engine.as_ref().is_some_and(|engine| !family(engine).starts_with("ReplacingMergeTree")) {
             return refused(
                 &format!("{shown}: `merge = \"replacing\"` needs the engine ReplacingMergeTree"),
                 "leave `engine` out: it is made of `version`",
@@ -59,7 +60,8 @@ impl Replacing<'_> {
 
     /// Refuses a table that would keep other rows.
     pub(super) fn check(self, table: &Table, key: &[String], shown: &str) -> Result<()> {
-        let Some(kept) = table.engine_full.strip_prefix("ReplacingMergeTree") else {
+        let engine = family(&table.engine_full);
+        let Some(kept) = engine.strip_prefix("ReplacingMergeTree") else {
             return refused(
                 &format!(
                     "{shown} is of engine {}, and `merge = \"replacing\"` needs ReplacingMergeTree",
@@ -131,6 +133,24 @@ mod tests {
             (last, "ReplacingMergeTree ORDER BY (id, `kind of`)", "id, `kind of`", true),
             (last, "ReplacingMergeTree ORDER BY (`kind of`, id)", "`kind of`, id", true),
             (newest, "ReplacingMergeTree(at) ORDER BY (id, `kind of`)", "id, `kind of`", true),
+            (
+                newest,
+                "ReplicatedReplacingMergeTree('/a', '{replica}', at) ORDER BY (id, `kind of`)",
+                "id, `kind of`",
+                true,
+            ),
+            (
+                last,
+                "ReplicatedReplacingMergeTree('/a', '{replica}') ORDER BY (id, `kind of`)",
+                "id, `kind of`",
+                true,
+            ),
+            (
+                newest,
+                "ReplicatedMergeTree('/a', '{replica}') ORDER BY (id, `kind of`)",
+                "id, `kind of`",
+                false,
+            ),
             (newest, "ReplacingMergeTree(`at`, gone) ORDER BY (id, `kind of`)", "id, `kind of`", true),
             (last, "ReplacingMergeTree(at) ORDER BY (id, `kind of`)", "id, `kind of`", false),
             (newest, "ReplacingMergeTree ORDER BY (id, `kind of`)", "id, `kind of`", false),

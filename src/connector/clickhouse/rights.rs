@@ -4,6 +4,7 @@
 use super::{
     client::Server,
     name::{literal, qualified, quote},
+    replicated::Replication,
     table::{Table, text},
 };
 use crate::connector::{
@@ -73,15 +74,17 @@ impl Asker<'_> {
         for what in WRITING {
             rights.push(self.right(of, what, &format!("{}.*", quote(database))).await?);
         }
-        for table in LOOKED_AT {
+        let replication = Replication::of(self.server, database, &self.server.shown()).await?;
+        for table in LOOKED_AT.iter().chain(replication.looked_at()) {
             rights.push(self.right(of, "SELECT", table).await?);
         }
         // Servers may give engines one by one: to stages and records that of ours, to the target its own.
-        rights.push(self.right(of, "TABLE ENGINE", OURS).await?);
+        let ours = replication.engine(OURS);
+        rights.push(self.right(of, "TABLE ENGINE", &ours).await?);
         let engine = engine.unwrap_or_default();
         let engine = engine.split('(').next().unwrap_or_default().trim();
         let spelled = |engine: &str| engine.chars().all(|c| c.is_ascii_alphanumeric());
-        if !engine.is_empty() && engine != OURS && spelled(engine) {
+        if !engine.is_empty() && engine != ours && spelled(engine) {
             rights.push(self.right(of, "TABLE ENGINE", engine).await?);
         }
         Ok(rights)

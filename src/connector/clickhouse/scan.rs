@@ -18,7 +18,7 @@ use super::{
 };
 use crate::connector::{
     error::{Error, Result},
-    filter::{Values, condition, translated},
+    filter::{Values, condition, takes},
     scan::{Scan, Wanted, batches, sent_rows},
 };
 
@@ -61,7 +61,7 @@ impl Scan for LiveTable {
     }
 
     fn takes(&self, filter: &Expr) -> bool {
-        translated(filter, &self.table, |value| value).is_some()
+        takes(filter, &self.table)
     }
 
     fn plan(&self, wanted: Wanted<'_>) -> SqlResult<Arc<dyn ExecutionPlan>> {

@@ -20,6 +20,7 @@ use super::{
     name::{literal, qualified, quote, quote_all},
     note::{KEYS, Note, STAGE, fresh},
     replacing,
+    replicated::Replication,
     table::{Table, TableColumn, missing},
 };
 use crate::{
@@ -48,6 +49,7 @@ pub(super) struct Stage {
     pub(super) name: String,
     /// For a merge that deletes: the rows as they came.
     pub(super) keys: Option<String>,
+    replication: Replication,
     kept: bool,
 }
 
@@ -78,21 +80,21 @@ impl Stage {
         target: &Table,
         spec: &SinkSpec,
         note: &Note,
-        shown: &str,
+        replication: &Replication,
     ) -> Result<Self> {
         let merges = spec.mode == Mode::Merge;
+        let shown = &server.table_shown(&target.database, &target.name);
         let stage = Self {
             server: server.clone(),
             database: target.database.clone(),
-            shown: shown.to_owned(),
+            shown: shown.clone(),
             name: fresh(STAGE),
             keys: merges.then(|| fresh(KEYS)),
+            replication: replication.clone(),
             kept: false,
         };
-        let (name, comment) = (stage.sql(&stage.name), literal(&note.text()));
-        server.run(shown, &format!("CREATE TABLE {name} AS {} COMMENT {comment}", target.sql())).await?;
-        // Parts with numbers are known again wherever they are.
-        server.run(shown, &format!("ALTER TABLE {name} MODIFY SETTING assign_part_uuids = 1")).await?;
+        let (name, comment) = (stage.sql(&stage.name), note.text());
+        server.run(shown, &replication.make_stage(&name, target, &comment)).await?;
         if let Some(keys) = &stage.keys {
             let columns = target.columns.iter().filter(|column| !column.computed);
             let mut columns: Vec<String> =
@@ -102,9 +104,11 @@ impl Stage {
                 columns.push(format!("{DELETED} Nullable(Bool)"));
             }
             let sql = format!(
-                "CREATE TABLE {} ({}) ENGINE = MergeTree ORDER BY tuple() COMMENT {comment}",
+                "CREATE TABLE {} ({}) ENGINE = {} ORDER BY tuple() COMMENT {}",
                 stage.sql(keys),
-                columns.join(", ")
+                columns.join(", "),
+                replication.engine("MergeTree"),
+                literal(&comment)
             );
             server.run(shown, &sql).await?;
         }
@@ -134,7 +138,8 @@ impl Stage {
             None => (&self.name, schema.clone()),
         };
         let columns = quote_all(schema.fields().iter().map(|field| field.name().as_str()));
-        let sql = format!("INSERT INTO {} ({columns}) FORMAT ArrowStream", self.sql(into));
+        let staging = self.replication.staging();
+        let sql = format!("INSERT INTO {} ({columns}){staging} FORMAT ArrowStream", self.sql(into));
         let mut insert = self.server.insert(&sql).await?;
         let mut encoder = Encoder::new(&schema)?;
         let mut count = 0;
@@ -171,7 +176,9 @@ impl Stage {
     ) -> Result<u64> {
         let name = self.sql(&self.name);
         let columns = quote_all(schema.fields().iter().map(|field| field.name().as_str()));
-        let sql = format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM (\n{}\n)", query.sql);
+        let staging = self.replication.staging();
+        let sql =
+            format!("INSERT INTO {name} ({columns}){staging} SELECT {columns} FROM (\n{}\n)", query.sql);
         self.server.run_with(&self.shown, &sql, &bound(&query.values)?).await?;
         if let Scope::Window { column, from, until } = scope {
             let column = target.column(column).ok_or_else(|| missing(&self.shown, target, column))?;
@@ -221,8 +228,9 @@ impl Stage {
         let first = version.map_or(String::new(), |version| format!("{} DESC, ", quote(version)));
         let last = format!("SELECT * FROM {} ORDER BY {first}{NUMBER} DESC LIMIT 1 BY {key}", self.sql(keys));
         let sql = format!(
-            "INSERT INTO {} ({columns}) SELECT {columns} FROM ({last}){deleted}",
-            self.sql(&self.name)
+            "INSERT INTO {} ({columns}){} SELECT {columns} FROM ({last}){deleted}",
+            self.sql(&self.name),
+            self.replication.staging()
         );
         self.server.run(&self.shown, &sql).await
     }

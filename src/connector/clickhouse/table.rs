@@ -47,20 +47,21 @@ impl Table {
     /// The table of this very name; `None` = there is none.
     pub(super) async fn find(server: &Server, database: &str, name: &str) -> Result<Option<Self>> {
         let shown = server.table_shown(database, name);
-        let sql = format!(
+        let of_table = format!(
             "SELECT engine, toString(uuid), comment, length(dependencies_table), toString(total_rows), engine_full, sorting_key FROM system.tables \
              WHERE database = {} AND name = {}",
             literal(database),
             literal(name)
         );
-        let Some(found) = server.row(&shown, &sql).await? else { return Ok(None) };
-        let sql = format!(
+        let of_columns = format!(
             "SELECT name, type, default_kind, comment, is_in_sorting_key FROM system.columns \
              WHERE database = {} AND table = {} AND default_kind <> 'EPHEMERAL' ORDER BY position",
             literal(database),
             literal(name)
         );
-        let columns = server.rows(&shown, &sql).await?.iter().map(column).collect();
+        // One after the other: a table that somebody makes meanwhile would be there without columns.
+        let Some(found) = server.row(&shown, &of_table).await? else { return Ok(None) };
+        let columns = server.rows(&shown, &of_columns).await?.iter().map(column).collect();
         Ok(Some(Self {
             database: database.to_owned(),
             name: name.to_owned(),

@@ -9,7 +9,8 @@ use super::{
     note::{Note, UNIT},
     record::Records,
     replacing::{self, Replacing},
-    table::{Table, TableColumn, has_own_parts, text},
+    replicated::Replication,
+    table::{Table, TableColumn, text},
     types,
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
         records::RECORDS,
         sink::{Claim, OnSchemaChange, SinkSpec},
     },
-    model::{name::Track, window::Grain},
+    model::{delivery::Mode, name::Track, window::Grain},
 };
 
 /// A target as a pipeline or mart wants it.
@@ -28,6 +29,7 @@ pub(super) struct Target<'a> {
     pub(super) spec: &'a SinkSpec,
     pub(super) database: &'a str,
     pub(super) shown: &'a str,
+    pub(super) replication: &'a Replication,
 }
 
 /// What a table of windows is partitioned by. Hours lie in days, since a server bears thousands of partitions and not tens of thousands.
@@ -43,7 +45,13 @@ pub(super) fn by_grain(column: &str, grain: Grain, is_date: bool) -> Option<Stri
 
 impl Target<'_> {
     fn records(&self) -> Records<'_> {
-        Records { server: self.server, database: self.database, target: &self.spec.table, shown: self.shown }
+        Records {
+            server: self.server,
+            database: self.database,
+            target: &self.spec.table,
+            shown: self.shown,
+            replication: self.replication,
+        }
     }
 
     fn fitting(&self) -> Fitting<'_> {
@@ -66,11 +74,12 @@ impl Target<'_> {
         }
         let sql = format!("SELECT engine FROM system.databases WHERE name = {}", literal(self.database));
         let engine = self.server.cell(self.shown, &sql).await?.unwrap_or_default();
-        if engine != "Atomic" {
+        if !is_written(&engine) {
             let message = format!("{}: the database \"{}\" is of engine {engine}", self.shown, self.database);
             return Err(Error::new(ErrorKind::Unsupported, message)
-                .hint("tables are put in each other's place: write into a database that was made with ENGINE = Atomic"));
+                .hint("tables are put in each other's place: write into a database that was made with ENGINE = Atomic or Replicated"));
         }
+        self.replication.check_shards(self.server, self.database, self.shown).await?;
         self.run(&self.records().create()).await
     }
 
@@ -110,25 +119,22 @@ impl Target<'_> {
         fitting.check_brought(&wanted, &self.spec.key, "the key")?;
         let options = self.options();
         fitting.check_brought(&wanted, &options.order_by, "`order_by`")?;
-        if let Some(engine) = options.engine.as_ref().filter(|engine| !has_own_parts(engine)) {
-            return Err(self.of_engine(engine));
+        if let Some(engine) = options.engine.as_ref().filter(|engine| !self.replication.takes(engine)) {
+            return Err(self.replication.refusal(engine, self.shown));
         }
         if let Some(replacing) = replacing::of(self.spec) {
             replacing.check_told(self.spec, &options, self.shown)?;
             fitting.check_brought(&wanted, options.version.as_slice(), "`version`")?;
+        } else if self.spec.mode == Mode::Merge {
+            self.replication.check_deleting(self.shown)?;
         }
         Ok(wanted)
     }
 
-    fn of_engine(&self, engine: &str) -> Error {
-        Error::new(ErrorKind::Unsupported, format!("{} is of engine {engine}", self.shown))
-            .hint("rows are moved in as parts: write into a table of the MergeTree family on one server, without replication")
-    }
-
-    /// Rows come as parts of one server's MergeTree.
+    /// Rows come as parts.
     fn check_engine(&self, table: &Table) -> Result<()> {
-        if !table.has_own_parts() {
-            return Err(self.of_engine(&table.engine));
+        if !self.replication.takes(&table.engine) {
+            return Err(self.replication.refusal(&table.engine, self.shown));
         }
         if table.feeds_views {
             let message = format!("{} feeds materialized views", self.shown);
@@ -180,8 +186,8 @@ impl Target<'_> {
             told.as_ref().map_or(String::new(), |told| format!(" {word} {told}"))
         };
         let order = order.iter().map(String::as_str);
-        let engine = options.engine.clone().or_else(|| replacing.map(Replacing::engine));
-        let engine = engine.unwrap_or_else(|| "MergeTree".to_owned());
+        let family = replacing.map_or_else(|| "MergeTree".to_owned(), Replacing::engine);
+        let engine = options.engine.clone().unwrap_or_else(|| self.replication.engine(&family));
         let sql = format!(
             "CREATE TABLE IF NOT EXISTS {} ({}) ENGINE = {}{} ORDER BY ({}){} SETTINGS {}",
             self.sql(),
@@ -273,6 +279,11 @@ impl Target<'_> {
 /// A setting's value: a number as it is, anything else as text.
 fn setting(value: &str) -> String {
     if value.parse::<f64>().is_ok() { value.to_owned() } else { literal(value) }
+}
+
+/// Whether tables of a database of this engine can be put in each other's place.
+pub(super) fn is_written(engine: &str) -> bool {
+    matches!(engine, "Atomic" | "Replicated")
 }
 
 /// Whether the record table is there.

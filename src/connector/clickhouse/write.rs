@@ -33,7 +33,9 @@ use std::{sync::Arc, time::Duration};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
+use tokio::sync::OnceCell;
 
 use super::{
     client::Server,
@@ -41,6 +43,7 @@ use super::{
     name::{literal, qualified},
     note::{Clear, KEYS, Note, STAGE, Way, fresh},
     record::Records,
+    replicated::Replication,
     scan::LiveTable,
     stage::Stage,
     table::{Table, text},
@@ -72,13 +75,15 @@ struct Inner {
     spec: SinkSpec,
     database: String,
     shown: String,
+    replication: OnceCell<Replication>,
 }
 
 impl TableSink {
     pub(super) fn new(server: Arc<Server>, spec: SinkSpec) -> Self {
         let database = spec.schema.clone().unwrap_or_else(|| server.config.database.clone());
         let shown = server.table_shown(&database, &spec.table);
-        Self { inner: Arc::new(Inner { server, spec, database, shown }) }
+        let replication = OnceCell::new();
+        Self { inner: Arc::new(Inner { server, spec, database, shown, replication }) }
     }
 }
 
@@ -91,26 +96,39 @@ impl Inner {
         self.server.run(&self.shown, sql).await
     }
 
-    fn records(&self) -> Records<'_> {
-        Records {
+    async fn replication(&self) -> Result<&Replication> {
+        let asked = || Replication::of(&self.server, &self.database, &self.shown);
+        self.replication.get_or_try_init(asked).await
+    }
+
+    async fn records(&self) -> Result<Records<'_>> {
+        Ok(Records {
             server: &self.server,
             database: &self.database,
             target: &self.spec.table,
             shown: &self.shown,
-        }
+            replication: self.replication().await?,
+        })
     }
 
-    fn finisher(&self) -> Finisher<'_> {
-        Finisher {
+    async fn finisher(&self) -> Result<Finisher<'_>> {
+        Ok(Finisher {
             server: &self.server,
             database: &self.database,
             target: &self.spec.table,
             shown: &self.shown,
-        }
+            replication: self.replication().await?,
+        })
     }
 
-    fn target(&self) -> Target<'_> {
-        Target { server: &self.server, spec: &self.spec, database: &self.database, shown: &self.shown }
+    async fn target(&self) -> Result<Target<'_>> {
+        Ok(Target {
+            server: &self.server,
+            spec: &self.spec,
+            database: &self.database,
+            shown: &self.shown,
+            replication: self.replication().await?,
+        })
     }
 
     async fn table(&self) -> Result<Table> {
@@ -182,7 +200,7 @@ impl Sink for TableSink {
         if !has_records(&inner.server, &inner.database, &inner.shown).await? {
             return Ok(());
         }
-        inner.finisher().finish_all(&track.key()).await
+        inner.finisher().await?.finish_all(&track.key()).await
     }
 
     async fn peek(&self, track: &Track) -> Result<Option<Record>> {
@@ -190,7 +208,7 @@ impl Sink for TableSink {
         if !has_records(&inner.server, &inner.database, &inner.shown).await? {
             return Ok(None);
         }
-        inner.records().of(&track.key()).await
+        inner.records().await?.of(&track.key()).await
     }
 
     async fn records(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
@@ -198,13 +216,13 @@ impl Sink for TableSink {
         if !has_records(&inner.server, &inner.database, &inner.shown).await? {
             return Ok(vec![]);
         }
-        inner.records().with_prefix(prefix).await
+        inner.records().await?.with_prefix(prefix).await
     }
 
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
-        let (inner, target) = (&self.inner, self.inner.target());
+        let (inner, target) = (&self.inner, self.inner.target().await?);
         target.prepare(Some(schema)).await?;
-        inner.finisher().finish_all(&track.key()).await?;
+        inner.finisher().await?.finish_all(&track.key()).await?;
         inner.sweep(track).await?;
         target.settle(track, schema).await
     }
@@ -213,8 +231,10 @@ impl Sink for TableSink {
         let inner = &self.inner;
         let target = inner.table().await?;
         let Staging { track, claim, unit, .. } = staging;
-        let note = Note::new(&inner.spec.table, track, staging.record(0), Way::Move);
-        let mut stage = Stage::make(&inner.server, &target, &inner.spec, &note, &inner.shown).await?;
+        let replication = inner.replication().await?;
+        let note =
+            Note::new(&inner.spec.table, track, staging.record(0), Way::Move).by(replication.replica());
+        let mut stage = Stage::make(&inner.server, &target, &inner.spec, &note, replication).await?;
         let count = match rows {
             Rows::Stream(rows) => stage.fill(&target, &inner.spec, &claim.schema, rows).await?,
             Rows::Sql(query) => stage.fill_inside(&target, &unit.scope, &claim.schema, &query).await?,
@@ -229,7 +249,7 @@ impl Sink for TableSink {
             }
             way => way,
         };
-        let note = Note::new(&inner.spec.table, track, staging.record(count), way);
+        let note = Note::new(&inner.spec.table, track, staging.record(count), way).by(replication.replica());
         let staged = Table { name: stage.name.clone(), ..target };
         let expected = staging.expected();
         Ok(Box::new(StagedRows { inner: inner.clone(), track: track.clone(), expected, note, stage, staged }))
@@ -237,21 +257,22 @@ impl Sink for TableSink {
 
     async fn set_record(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<()> {
         let inner = &self.inner;
-        inner.target().prepare(None).await?;
-        inner.finisher().finish_all(&track.key()).await?;
-        if inner.records().of(&track.key()).await?.map(|record| record.seq) != expected {
+        inner.target().await?.prepare(None).await?;
+        inner.finisher().await?.finish_all(&track.key()).await?;
+        if inner.records().await?.of(&track.key()).await?.map(|record| record.seq) != expected {
             return Err(conflict(track));
         }
-        let note = Note::new(&inner.spec.table, track, record.clone(), Way::Record);
+        let replication = inner.replication().await?;
+        let note = Note::new(&inner.spec.table, track, record.clone(), Way::Record).by(replication.replica());
         let name = inner.sql(&fresh(STAGE));
-        let comment = literal(&note.text());
+        let (engine, comment) = (replication.engine("MergeTree"), literal(&note.text()));
         inner
             .run(&format!(
-                "CREATE TABLE {name} (nothing UInt8) ENGINE = MergeTree ORDER BY () COMMENT {comment}"
+                "CREATE TABLE {name} (nothing UInt8) ENGINE = {engine} ORDER BY () COMMENT {comment}"
             ))
             .await?;
         match inner.decide(&note, &name, expected).await? {
-            Decided::Ours => inner.finisher().finish(&note).await.map(|_| ()),
+            Decided::Ours => inner.finisher().await?.finish(&note).await.map(|_| ()),
             Decided::Theirs(_) => {
                 inner.run(&format!("DROP TABLE IF EXISTS {name}")).await?;
                 Err(conflict(track))
@@ -266,10 +287,10 @@ impl Sink for TableSink {
     }
 
     /// Stages of dead attempts go with the next claim of their track.
-    async fn maintain(&self, _: Duration) -> Result<()> {
+    async fn maintain(&self, _: Duration, _: DateTime<Utc>) -> Result<()> {
         let inner = &self.inner;
         if has_records(&inner.server, &inner.database, &inner.shown).await? {
-            inner.records().prune().await?;
+            inner.records().await?.prune().await?;
         }
         Ok(())
     }
@@ -291,12 +312,12 @@ impl Inner {
             Ok(()) => {}
             // The name is taken, or a later claim took the stage away: somebody else writes this track.
             Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::NotFound) => {
-                return Ok(Decided::Theirs(self.records().of(&note.track).await?));
+                return Ok(Decided::Theirs(self.records().await?.of(&note.track).await?));
             }
             Err(error) => return Err(error),
         }
         failpoint::pass("clickhouse.decided");
-        let there = self.records().of(&note.track).await?;
+        let there = self.records().await?.of(&note.track).await?;
         if there.as_ref().map(|record| record.seq) == expected {
             return Ok(Decided::Ours);
         }
@@ -330,7 +351,7 @@ impl Staged for StagedRows {
         let (inner, note) = (&self.inner, &self.note);
         failpoint::pass("clickhouse.commit.before");
         // One that committed and was not told.
-        let there = inner.records().of(&note.track).await?;
+        let there = inner.records().await?.of(&note.track).await?;
         if there.as_ref().map(|record| record.seq) != self.expected {
             return self.theirs(there);
         }
@@ -345,7 +366,7 @@ impl Staged for StagedRows {
             Decided::Ours => {
                 self.stage.keep();
                 let (inner, note) = (&self.inner, &self.note);
-                if !inner.finisher().finish(note).await? {
+                if !inner.finisher().await?.finish(note).await? {
                     return Err(conflict(&self.track));
                 }
                 if let (Way::Exchange, Some(keys)) = (&note.way, &self.stage.keys) {

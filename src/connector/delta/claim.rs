@@ -16,7 +16,7 @@ use super::{
         error::{Error, ErrorKind, Result},
         sink::{DeleteHow, OnSchemaChange, SinkSpec},
     },
-    ledger::{self, Ledger},
+    ledger,
     location::Location,
     table::Table,
     types,
@@ -48,7 +48,7 @@ pub(super) async fn make_ready(
     location: &Location,
     spec: &SinkSpec,
     schema: &SchemaRef,
-    (ledger, track): (&Ledger, &Track),
+    track: &Track,
     mut known: Option<Table>,
 ) -> Result<Ready> {
     let wanted = wanted(location, spec, schema)?;
@@ -67,7 +67,7 @@ pub(super) async fn make_ready(
         }
         writable(&table)?;
         let recorded = table.is_empty()?
-            || ledger.mark(&table, track).await?.is_some()
+            || ledger::mark(&table, track).await?.is_some()
             || ledger::has_records(&table).await?;
         if !recorded {
             return Err(

@@ -3,7 +3,7 @@
 //! - **Atomic**: one log entry names the unit's data files, takes the replaced ones out, and carries the track's
 //!   sequence number and attempt. A reader sees all of it or none.
 //! - **Once**: the entry is put at exactly the version after a snapshot on which the track's record was compared
-//!   with the claimed one. The library's own retries are off: they do not compare it. Who loses the race for the
+//!   with the claimed one. The library's own retries are off: they do not compare it. Who commits through one sink takes turns (`newest`); who loses the race for the
 //!   version takes up what was committed, compares again (and judges files that appeared, see `erase`), and puts
 //!   the same files at the next version.
 //! - **Durable**: the store (`durable` on the local file system, `objects` in a bucket) keeps data files before the record file is written, that
@@ -30,7 +30,8 @@ use super::{
     claim::RACES,
     erase::{Erase, Erased},
     files::Unnamed,
-    ledger::{self, Ledger, Mark},
+    ledger::{self, Mark},
+    newest::Newest,
     read::files_as_table,
     table::{DataFile, Table},
 };
@@ -43,7 +44,7 @@ use crate::{
 pub(super) struct StagedFiles {
     /// The newest snapshot known.
     pub(super) table: Table,
-    pub(super) ledger: Ledger,
+    pub(super) newest: Arc<Newest>,
     pub(super) track: Track,
     /// The sequence number that the track's record had when it was claimed.
     pub(super) expected: Option<u64>,
@@ -72,17 +73,18 @@ impl Staged for StagedFiles {
 
     async fn commit(mut self: Box<Self>) -> Result<Committed> {
         let id = self.table.id()?;
+        let newest = Arc::clone(&self.newest);
+        let _turn = newest.turn().await;
         for _ in 0..RACES {
-            self.table.refresh().await?;
+            let gone = || self.table.location.error(ErrorKind::NotFound, "its folder is gone");
+            self.table = newest.get().await?.ok_or_else(gone)?;
             if let Some(committed) = self.compare(&id).await? {
                 return Ok(committed);
             }
             self.erased.catch_up(&self.erase, &self.table).await?;
             ledger::write(&self.table.location, &self.track, &self.record).await?;
             failpoint::pass("delta.record.after");
-            if let Some(version) = self.put().await? {
-                let mark = Mark::of(&self.record);
-                self.ledger.committed(&self.table, &self.track, version, mark)?;
+            if self.put().await?.is_some() {
                 failpoint::pass("delta.commit.after");
                 return Ok(Committed::Now(self.record.clone()));
             }
@@ -95,9 +97,9 @@ impl StagedFiles {
     /// Whether this snapshot is one to commit on: `Some` = this attempt is in it already.
     async fn compare(&self, id: &str) -> Result<Option<Committed>> {
         let location = &self.table.location;
-        let found = self.ledger.mark(&self.table, &self.track).await?;
+        let found = ledger::mark(&self.table, &self.track).await?;
         if found == Some(Mark::of(&self.record)) {
-            let record = self.ledger.record(&self.table, &self.track).await?;
+            let record = ledger::record(&self.table, &self.track).await?;
             return Ok(record.map(Committed::Already));
         }
         if found.map(|mark| mark.seq) != self.expected {
@@ -151,7 +153,7 @@ impl StagedFiles {
     async fn look_after(&mut self, error: super::super::error::Error) -> Result<Option<u64>> {
         let mark = Mark::of(&self.record);
         let looked = match self.table.refresh().await {
-            Ok(_) => self.ledger.mark(&self.table, &self.track).await,
+            Ok(_) => ledger::mark(&self.table, &self.track).await,
             Err(unreadable) => Err(unreadable),
         };
         match looked {

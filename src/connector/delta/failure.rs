@@ -5,9 +5,9 @@ use std::{error::Error as StdError, io, iter};
 use deltalake::{DeltaTableError, kernel::transaction::TransactionError};
 use object_store::Error as StoreError;
 
-use super::{
-    super::error::{Error, ErrorKind},
-    objects::said::quoted,
+use super::super::{
+    error::{Error, ErrorKind},
+    store_said::quoted,
 };
 
 /// `what` failed: `table "actions" of connection "warehouse": cannot be read`.

@@ -7,10 +7,7 @@
 //!
 //! Never: a record in the commit's own metadata. Log clean-up removes that.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use deltalake::kernel::Transaction;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -22,7 +19,7 @@ use super::{
     super::error::{ErrorKind, Result},
     location::Location,
     table::Table,
-    transactions,
+    transactions::Numbers,
 };
 use crate::model::{
     name::{AttemptId, Track},
@@ -89,59 +86,30 @@ struct Written {
     record: Record,
 }
 
-/// The marks of snapshots that were looked at: reading one replays the log, so none is read twice.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Ledger {
-    seen: Arc<Mutex<Seen>>,
+/// The track's mark in a snapshot.
+pub(super) async fn mark(table: &Table, track: &Track) -> Result<Option<Mark>> {
+    Ok(mark_of(table.transactions().await?, &track.key()))
 }
 
-/// By table id and track key: the version looked at, and the mark in it.
-type Seen = HashMap<(String, String), (u64, Option<Mark>)>;
+fn mark_of(numbers: &Numbers, key: &str) -> Option<Mark> {
+    let number = |what: &str| u64::try_from(*numbers.get(&format!("{what}{key}"))?).ok();
+    Some(Mark { seq: number(SEQ)?, tag: number(TAG)? })
+}
 
-impl Ledger {
-    /// The track's mark in a snapshot.
-    pub(super) async fn mark(&self, table: &Table, track: &Track) -> Result<Option<Mark>> {
-        let key = (table.id()?, track.key());
-        let version = table.version();
-        let known = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        if let Some((_, mark)) = known.filter(|(at, _)| *at == version) {
-            return Ok(mark);
-        }
-        let mark = match (number(table, &seq_id(track)).await?, number(table, &tag_id(track)).await?) {
-            (Some(seq), Some(tag)) => Some(Mark { seq, tag }),
-            _ => None,
-        };
-        self.remember(key, version, mark);
-        Ok(mark)
-    }
+/// The track's record in a snapshot.
+pub(super) async fn record(table: &Table, track: &Track) -> Result<Option<Record>> {
+    let Some(mark) = mark(table, track).await? else { return Ok(None) };
+    read(&table.location, &track.key(), mark).await.map(Some)
+}
 
-    /// Takes down that `version` left this mark.
-    pub(super) fn committed(&self, table: &Table, track: &Track, version: u64, mark: Mark) -> Result<()> {
-        self.remember((table.id()?, track.key()), version, Some(mark));
-        Ok(())
-    }
-
-    fn remember(&self, key: (String, String), version: u64, mark: Option<Mark>) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (version, mark));
-    }
-
-    /// The track's record in a snapshot.
-    pub(super) async fn record(&self, table: &Table, track: &Track) -> Result<Option<Record>> {
-        let Some(mark) = self.mark(table, track).await? else { return Ok(None) };
-        read(&table.location, &track.key(), mark).await.map(Some)
-    }
-
-    /// The records of all tracks whose keys begin with `prefix`, in a snapshot: the log is replayed once.
-    pub(super) async fn with_prefix(&self, table: &Table, prefix: &str) -> Result<Vec<(String, Record)>> {
-        let numbers = transactions::all(&table.location, table.version()).await?;
-        let wanted = numbers.iter().filter_map(|(application, seq)| {
-            let key = application.strip_prefix(SEQ).filter(|key| key.starts_with(prefix))?;
-            let tag = numbers.get(&format!("{TAG}{key}"))?;
-            Some((key, Mark { seq: u64::try_from(*seq).ok()?, tag: u64::try_from(*tag).ok()? }))
-        });
-        let reads: Vec<_> = wanted.map(|(key, mark)| read_named(&table.location, key, mark)).collect();
-        futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await
-    }
+/// The records of all tracks whose keys begin with `prefix`, in a snapshot.
+pub(super) async fn with_prefix(table: &Table, prefix: &str) -> Result<Vec<(String, Record)>> {
+    let numbers = table.transactions().await?;
+    let keys = numbers.keys().filter_map(|application| application.strip_prefix(SEQ));
+    let wanted =
+        keys.filter(|key| key.starts_with(prefix)).filter_map(|key| Some((key, mark_of(numbers, key)?)));
+    let reads: Vec<_> = wanted.map(|(key, mark)| read_named(&table.location, key, mark)).collect();
+    futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await
 }
 
 async fn read_named(location: &Location, key: &str, mark: Mark) -> Result<(String, Record)> {
@@ -150,14 +118,7 @@ async fn read_named(location: &Location, key: &str, mark: Mark) -> Result<(Strin
 
 /// Whether any track has a record in a snapshot.
 pub(super) async fn has_records(table: &Table) -> Result<bool> {
-    Ok(number(table, ANY).await?.is_some())
-}
-
-async fn number(table: &Table, application: &str) -> Result<Option<u64>> {
-    let log = table.delta.log_store();
-    let found = table.state()?.transaction_version(&log, application).await;
-    let found = found.map_err(|error| table.location.failed("its records cannot be read", error))?;
-    Ok(found.and_then(|number| u64::try_from(number).ok()))
+    Ok(table.transactions().await?.contains_key(ANY))
 }
 
 /// Writes a record's file, whole and to stay.

@@ -119,7 +119,7 @@ impl Location {
         }
         let mut delta = self.handle();
         delta.load().await.map_err(|error| self.failed("its log cannot be read", error))?;
-        Ok(Some(Table { location: self.clone(), delta }))
+        Ok(Some(Table::loaded(self, delta)))
     }
 
     /// The newest snapshot of a table that must be there.
@@ -137,7 +137,7 @@ impl Location {
             .load_version(version)
             .await
             .map_err(|error| self.failed(&format!("version {version} cannot be read"), error))?;
-        Ok(Table { location: self.clone(), delta })
+        Ok(Table::loaded(self, delta))
     }
 
     /// The table, nothing loaded.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use deltalake::{
     checkpoints::{cleanup_metadata, create_checkpoint},
     kernel::{Action, Add},
@@ -35,7 +35,7 @@ const CHECKPOINT_EVERY: u64 = 50;
 const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// All that there is time for, most useful first.
-pub(super) async fn maintain(mut table: Table, budget: Duration) -> Result<()> {
+pub(super) async fn maintain(mut table: Table, budget: Duration, now: DateTime<Utc>) -> Result<()> {
     let begun = Instant::now();
     let late = || begun.elapsed() >= budget;
     checkpoint(&table).await?;
@@ -43,7 +43,7 @@ pub(super) async fn maintain(mut table: Table, budget: Duration) -> Result<()> {
         if late() {
             return Ok(());
         }
-        compact(&mut table, group).await?;
+        compact(&mut table, group, now).await?;
     }
     if late() {
         return Ok(());
@@ -106,7 +106,7 @@ fn small_files(files: Vec<DataFile>) -> Vec<Vec<DataFile>> {
 
 /// Writes a group of files as one. The commit changes no row (`dataChange` is false), so whoever reads by version
 /// passes over it.
-async fn compact(table: &mut Table, group: Vec<DataFile>) -> Result<()> {
+async fn compact(table: &mut Table, group: Vec<DataFile>, now: DateTime<Utc>) -> Result<()> {
     let schema = table.schema()?;
     let mut writer = FileWriter::start(table, &schema, &table.partition_columns()?)?;
     let mut batches = Box::pin(stream_files(&table.location, group.clone(), &schema));
@@ -127,7 +127,7 @@ async fn compact(table: &mut Table, group: Vec<DataFile>) -> Result<()> {
         return Ok(());
     }
     unnamed.keep();
-    if put(table, &group, adds).await?.is_none() {
+    if put(table, &group, adds, now).await?.is_none() {
         unnamed.release();
     }
     table.refresh().await.map(drop)
@@ -139,9 +139,8 @@ fn all_there(table: &Table, group: &[DataFile]) -> Result<bool> {
     Ok(group.iter().all(|file| present.contains(file.path.as_str())))
 }
 
-async fn put(table: &Table, group: &[DataFile], adds: Vec<Add>) -> Result<Option<u64>> {
-    let now = Utc::now().timestamp_millis();
-    let removals = group.iter().map(|file| file.removal(false, now));
+async fn put(table: &Table, group: &[DataFile], adds: Vec<Add>, now: DateTime<Utc>) -> Result<Option<u64>> {
+    let removals = group.iter().map(|file| file.removal(false, now.timestamp_millis()));
     let actions = removals.chain(adds.into_iter().map(Action::Add)).collect();
     let operation = DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: None, predicate: None };
     table.commit(actions, operation, vec![]).await

@@ -30,6 +30,7 @@ mod ledger;
 mod location;
 mod maintain;
 mod merge;
+mod newest;
 mod objects;
 mod parquet_file;
 mod place;

@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use tokio::sync::Mutex;
 
 use super::{
     super::{
@@ -16,11 +16,12 @@ use super::{
     commit::StagedFiles,
     erase::Erased,
     files::Unnamed,
-    ledger::{self, Ledger, Mark},
+    ledger::{self, Mark},
     location::Location,
     maintain,
+    newest::Newest,
     stage::write_rows,
-    table::{LastEntry, Table},
+    table::Table,
 };
 use crate::{
     failpoint,
@@ -36,42 +37,14 @@ pub(super) struct DeltaSink {
     location: Location,
     spec: SinkSpec,
     scratch: PathBuf,
-    ledger: Ledger,
-    /// The newest snapshot seen, and what its log ended with.
-    seen: Mutex<Option<(LastEntry, Table)>>,
+    newest: Arc<Newest>,
 }
 
 impl DeltaSink {
     /// A sink; touches nothing.
     pub(super) fn new(location: Location, spec: SinkSpec, scratch: PathBuf) -> Arc<Self> {
-        Arc::new(Self { location, spec, scratch, ledger: Ledger::default(), seen: Mutex::new(None) })
-    }
-
-    /// The newest snapshot; reads only what was committed since the last look.
-    async fn newest(&self) -> Result<Option<Table>> {
-        let mut seen = self.seen.lock().await;
-        let known = match seen.take() {
-            Some((last, table)) if table.last_entry().await?.as_ref() == Some(&last) => Some((last, table)),
-            _ => None,
-        };
-        let (last, table) = match known {
-            Some((last, mut table)) => {
-                let moved = table.refresh().await?;
-                (if moved { table.last_entry().await? } else { Some(last) }, table)
-            }
-            None => match self.location.open().await? {
-                Some(table) => (table.last_entry().await?, table),
-                None => return Ok(None),
-            },
-        };
-        *seen = last.map(|last| (last, table.clone()));
-        Ok(Some(table))
-    }
-
-    async fn remember(&self, table: &Table) -> Result<()> {
-        let mut seen = self.seen.lock().await;
-        *seen = table.last_entry().await?.map(|last| (last, table.clone()));
-        Ok(())
+        let newest = Arc::new(Newest::new(location.clone()));
+        Arc::new(Self { location, spec, scratch, newest })
     }
 
     /// The target's columns that staged rows are written in; with other columns than the table has now, where the
@@ -99,29 +72,28 @@ impl DeltaSink {
 #[async_trait]
 impl Sink for DeltaSink {
     async fn peek(&self, track: &Track) -> Result<Option<Record>> {
-        match self.newest().await? {
-            Some(table) => self.ledger.record(&table, track).await,
+        match self.newest.get().await? {
+            Some(table) => ledger::record(&table, track).await,
             None => Ok(None),
         }
     }
 
     async fn records(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
-        match self.newest().await? {
-            Some(table) => self.ledger.with_prefix(&table, prefix).await,
+        match self.newest.get().await? {
+            Some(table) => ledger::with_prefix(&table, prefix).await,
             None => Ok(vec![]),
         }
     }
 
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {
-        let known = self.newest().await?;
-        let ready = make_ready(&self.location, &self.spec, schema, (&self.ledger, track), known).await?;
-        self.remember(&ready.table).await?;
-        let record = self.ledger.record(&ready.table, track).await?;
+        let known = self.newest.get().await?;
+        let ready = make_ready(&self.location, &self.spec, schema, track, known).await?;
+        let record = ledger::record(&ready.table, track).await?;
         Ok(Claim { record, pending: None, schema: ready.schema, left_out: ready.left_out })
     }
 
     async fn stage(&self, staging: Staging<'_>, rows: Rows) -> Result<Box<dyn Staged>> {
-        let table = self.newest().await?;
+        let table = self.newest.get().await?;
         let table = table.ok_or_else(|| self.location.error(ErrorKind::NotFound, "its folder is gone"))?;
         let (schema, other) = self.written_schema(&table, staging.claim)?;
         let columns = if other { claim::other_columns(&table, &self.spec, &schema)? } else { vec![] };
@@ -133,7 +105,7 @@ impl Sink for DeltaSink {
         failpoint::pass("delta.stage.after");
         Ok(Box::new(StagedFiles {
             table,
-            ledger: self.ledger.clone(),
+            newest: self.newest.clone(),
             track: staging.track.clone(),
             expected: staging.expected(),
             record: staging.record(written.rows),
@@ -148,11 +120,11 @@ impl Sink for DeltaSink {
 
     async fn set_record(&self, track: &Track, expected: Option<u64>, record: &Record) -> Result<()> {
         for _ in 0..RACES {
-            let Some(table) = self.newest().await? else {
+            let Some(table) = self.newest.get().await? else {
                 claim::create_empty(&self.location).await?;
                 continue;
             };
-            let found = self.ledger.mark(&table, track).await?;
+            let found = ledger::mark(&table, track).await?;
             if found.map(|mark| mark.seq) != expected {
                 let moved = format!("`{}` was moved on by others", track.name());
                 return Err(self.location.error(ErrorKind::Conflict, moved));
@@ -169,13 +141,13 @@ impl Sink for DeltaSink {
     }
 
     async fn target(&self) -> Result<Option<SchemaRef>> {
-        let Some(table) = self.newest().await? else { return Ok(None) };
+        let Some(table) = self.newest.get().await? else { return Ok(None) };
         Ok(Some(table.schema()?).filter(|schema| !schema.fields().is_empty()))
     }
 
-    async fn maintain(&self, budget: Duration) -> Result<()> {
-        match self.newest().await? {
-            Some(table) => maintain::maintain(table, budget).await,
+    async fn maintain(&self, budget: Duration, now: DateTime<Utc>) -> Result<()> {
+        match self.newest.get().await? {
+            Some(table) => maintain::maintain(table, budget, now).await,
             None => Ok(()),
         }
     }

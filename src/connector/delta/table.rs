@@ -11,10 +11,12 @@ use deltalake::{
     table::state::DeltaTableState,
 };
 use object_store::{Error as StoreError, ObjectStoreExt as _};
+use tokio::sync::OnceCell;
 
 use super::{
     super::error::{ErrorKind, Result},
     location::{Location, entry},
+    transactions::{self, Numbers},
     types,
 };
 
@@ -25,6 +27,8 @@ pub(super) struct Table {
     pub(super) location: Location,
     /// The library's handle, loaded.
     pub(super) delta: DeltaTable,
+    /// Every application transaction of it, once they are asked for.
+    transactions: Arc<OnceCell<Numbers>>,
 }
 
 /// A data file of a snapshot.
@@ -78,6 +82,16 @@ impl DataFile {
 }
 
 impl Table {
+    /// What the library has loaded.
+    pub(super) fn loaded(location: &Location, delta: DeltaTable) -> Self {
+        Self { location: location.clone(), delta, transactions: Arc::default() }
+    }
+
+    /// The last number of every application transaction. The log is replayed once; a snapshot that is [refreshed](Self::refresh) reads what came since.
+    pub(super) async fn transactions(&self) -> Result<&Numbers> {
+        self.transactions.get_or_try_init(|| transactions::all(self)).await
+    }
+
     /// The library's snapshot.
     pub(super) fn state(&self) -> Result<&DeltaTableState> {
         self.delta.snapshot().map_err(|error| self.location.failed("is not loaded", error))
@@ -155,7 +169,26 @@ impl Table {
                 _ => self.location.failed("its log cannot be read", error),
             });
         }
-        Ok(self.version() != before)
+        let moved = self.version() != before;
+        if moved {
+            let known = std::mem::take(&mut self.transactions);
+            if let Some(numbers) = known.get() {
+                // Where an entry is gone already, all of it is read again when it is asked for.
+                let since = transactions::since(&self.location, before, self.version()).await?;
+                let all = since.map(|since| numbers.clone().into_iter().chain(since).collect());
+                self.transactions = Arc::new(OnceCell::new_with(all));
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Whether nothing was committed since.
+    pub(super) async fn is_newest(&self) -> Result<bool> {
+        match self.location.store.head(&entry(self.version() + 1)).await {
+            Ok(_) => Ok(false),
+            Err(StoreError::NotFound { .. }) => Ok(true),
+            Err(error) => Err(self.location.failed("its log cannot be read", error)),
+        }
     }
 
     /// Commits the version after this snapshot's; `None` = somebody else took it.

@@ -3,7 +3,10 @@
 //!
 //! The newest checkpoint not past the snapshot holds those that were there then, and the log entries behind it what came since.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use arrow::{
     array::{Array as _, AsArray as _},
@@ -16,36 +19,72 @@ use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use serde::Deserialize;
 
 use super::{
-    super::error::{Error, Result},
-    location::{LOG, Location},
+    super::error::{Error, ErrorKind, Result},
+    location::{self, LOG, Location},
     parquet_file::ParquetFile,
+    table::Table,
 };
 
 /// Log entries that are read at once.
 const READS_AT_ONCE: usize = 16;
 
-/// The last number of each application up to a version.
-pub(super) async fn all(location: &Location, version: u64) -> Result<HashMap<String, i64>> {
+/// Application transactions by their names: the last number of each.
+pub(super) type Numbers = HashMap<String, i64>;
+
+/// Those of a snapshot.
+pub(super) async fn all(table: &Table) -> Result<Numbers> {
+    let (location, version) = (&table.location, table.version());
     let names = location.logged().await?;
-    let of = |name: &str| name.split('.').next()?.parse::<u64>().ok().filter(|at| *at <= version);
-    let checkpoints = names.iter().filter(|name| name.contains(".checkpoint.") && name.ends_with(".parquet"));
-    let newest = checkpoints.clone().filter_map(|name| of(name)).max();
-    let mut found = HashMap::new();
-    for name in checkpoints.filter(|name| newest.is_some() && of(name) == newest) {
-        let read = checkpoint(location.store.clone(), of_log(name), &mut found).await;
+    let mut found = Numbers::new();
+    let checkpoint = newest_checkpoint(&names, version);
+    for name in checkpoint.iter().flat_map(|(_, parts)| parts) {
+        let read = checkpoint_part(location.store.clone(), of_log(name), &mut found).await;
         read.map_err(|error| unreadable(location, name, error))?;
     }
-    let mut since: Vec<(u64, &String)> = names
-        .iter()
-        .filter(|name| name.ends_with(".json") && !name.contains(".checkpoint."))
-        .filter_map(|name| Some((of(name)?, name)))
-        .filter(|(at, _)| newest.is_none_or(|newest| *at > newest))
-        .collect();
-    since.sort_unstable();
-    let entries: Vec<_> = since.into_iter().map(|(_, name)| entry(location, name)).collect();
-    let entries: Vec<_> = futures::stream::iter(entries).buffered(READS_AT_ONCE).try_collect().await?;
-    found.extend(entries.into_iter().flatten().map(|txn| (txn.app_id, txn.version)));
+    let from = checkpoint.map(|(at, _)| at);
+    match entries(location, from.map_or(0, |at| at + 1), version).await? {
+        Some(since) => found.extend(since),
+        // Such as a log whose checkpoints are of a form that only the library reads.
+        None => {
+            let message = "its log has gaps: no checkpoint that can be read stands before its entries";
+            return Err(location.error(ErrorKind::Unsupported, message));
+        }
+    }
     Ok(found)
+}
+
+/// What came after a version, up to another; `None` = an entry is gone.
+pub(super) async fn since(location: &Location, before: u64, version: u64) -> Result<Option<Numbers>> {
+    Ok(entries(location, before + 1, version).await?.map(Numbers::from_iter))
+}
+
+/// The newest whole checkpoint not past a version: its version and its files.
+fn newest_checkpoint(names: &[String], version: u64) -> Option<(u64, Vec<&String>)> {
+    let mut parts: BTreeMap<u64, Vec<&String>> = BTreeMap::new();
+    for name in names.iter().filter(|name| name.contains(".checkpoint.") && name.ends_with(".parquet")) {
+        if let Some(at) = version_of(name).filter(|at| *at <= version) {
+            parts.entry(at).or_default().push(name);
+        }
+    }
+    parts.into_iter().rev().find(|(_, parts)| is_whole(parts))
+}
+
+/// A checkpoint of several parts names how many they are: `VERSION.checkpoint.PART.PARTS.parquet`.
+fn is_whole(parts: &[&String]) -> bool {
+    let wanted = |name: &&String| name.split('.').nth(3)?.parse::<usize>().ok();
+    parts.iter().any(|name| wanted(name).is_none_or(|wanted| parts.len() == wanted))
+}
+
+fn version_of(name: &str) -> Option<u64> {
+    name.split('.').next()?.parse().ok()
+}
+
+/// The transactions of entries, in their order; `None` = one of them is gone.
+async fn entries(location: &Location, from: u64, last: u64) -> Result<Option<Vec<(String, i64)>>> {
+    let reads: Vec<_> = (from..=last).map(|at| entry(location, at)).collect();
+    let found: Vec<_> = futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+    let found: Option<Vec<_>> = found.into_iter().collect();
+    Ok(found.map(|found| found.into_iter().flatten().map(|txn| (txn.app_id, txn.version)).collect()))
 }
 
 type Failure = DeltaTableError;
@@ -58,7 +97,7 @@ fn unreadable(location: &Location, name: &str, error: Failure) -> Error {
     location.failed(&format!("{name} of its log cannot be read"), error)
 }
 
-async fn checkpoint(
+async fn checkpoint_part(
     store: Arc<dyn ObjectStore>,
     path: Path,
     found: &mut HashMap<String, i64>,
@@ -98,12 +137,12 @@ struct Transaction {
     version: i64,
 }
 
-async fn entry(location: &Location, name: &str) -> Result<Vec<Transaction>> {
-    let failed = |error: Failure| unreadable(location, name, error);
-    let text = match location.store.get(&of_log(name)).await {
+/// `None` = it is gone: log clean-up takes entries that a checkpoint holds.
+async fn entry(location: &Location, version: u64) -> Result<Option<Vec<Transaction>>> {
+    let failed = |error: Failure| unreadable(location, &format!("{version:020}.json"), error);
+    let text = match location.store.get(&location::entry(version)).await {
         Ok(found) => found.bytes().await.map_err(|error| failed(error.into()))?,
-        // Log clean-up may take an entry that a checkpoint holds.
-        Err(StoreError::NotFound { .. }) => return Ok(vec![]),
+        Err(StoreError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(failed(error.into())),
     };
     let tells = |line: &&[u8]| line.windows(5).any(|found| found == b"\"txn\"");
@@ -111,5 +150,28 @@ async fn entry(location: &Location, name: &str) -> Result<Vec<Transaction>> {
     for line in text.split(|byte| *byte == b'\n').filter(tells) {
         found.extend(serde_json::from_slice::<Action>(line).map_err(|error| failed(error.into()))?.txn);
     }
-    Ok(found)
+    Ok(Some(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_whole_checkpoint_is_read() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let log = names(&[
+            "00000000000000000010.checkpoint.parquet",
+            "00000000000000000010.json",
+            "00000000000000000020.checkpoint.0000000001.0000000002.parquet",
+            "00000000000000000020.checkpoint.0000000002.0000000002.parquet",
+            "00000000000000000030.checkpoint.0000000001.0000000002.parquet",
+            "_last_checkpoint",
+        ]);
+        let newest = |version| newest_checkpoint(&log, version).map(|(at, parts)| (at, parts.len()));
+        assert_eq!(newest(9), None);
+        assert_eq!(newest(19), Some((10, 1)));
+        assert_eq!(newest(29), Some((20, 2)));
+        assert_eq!(newest(40), Some((20, 2)), "a writer died between the parts of the next one");
+    }
 }

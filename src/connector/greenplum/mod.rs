@@ -71,6 +71,7 @@ impl Connection for Greenplum {
             },
             after_sql: options.after_sql,
             grant: options.grant,
+            index: vec![],
             slots: Some(self.slots.clone()),
         };
         Ok(Arc::new(TableSink::new(self.server.clone(), spec.clone(), extras)))

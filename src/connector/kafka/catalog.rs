@@ -84,11 +84,23 @@ impl SchemaProvider for Topics {
             let found = columns::look(&cluster, &table, &ends, None, None)?;
             Ok(Some(TopicTable { cluster, table, schema: found.schema, body: found.body }))
         });
-        Ok(found.await?.map(|table| Arc::new(Scanned(table)) as _))
+        Ok(found.await.map_err(stopping)?.map(|table| Arc::new(Scanned(table)) as _))
     }
 
     fn table_exist(&self, name: &str) -> bool {
         self.table_names().iter().any(|known| known == name)
+    }
+}
+
+/// Whoever hears that something is not found takes the table for one that was never written. Only a topic that is missing is such a table, not one whose certificates or
+/// schemas are.
+fn stopping(error: Error) -> Error {
+    match error.kind {
+        ErrorKind::NotFound => {
+            let hint = error.advice().to_owned();
+            Error { kind: ErrorKind::Unsupported, ..error }.hint(hint)
+        }
+        _ => error,
     }
 }
 
@@ -151,7 +163,10 @@ impl Reading {
 
     fn read(&self, mut give: impl FnMut(RecordBatch) -> bool) -> Result<()> {
         let topic = self.cluster.topic(&self.table);
-        let ends = topic::ends(&self.cluster, &topic)?.unwrap_or_default();
+        let ends = topic::ends(&self.cluster, &topic)?.ok_or_else(|| {
+            let message = format!("{} is gone", self.cluster.topic_shown(&self.table));
+            Error::new(ErrorKind::NotFound, message)
+        })?;
         let ranges: Vec<Range> = ends.iter().map(|(partition, ends)| Range::all(*partition, *ends)).collect();
         let layout = Layout {
             schema: self.whole.clone(),
@@ -190,5 +205,25 @@ impl Reading {
             self.schema.fields().iter().filter_map(|field| chunk.batch.column_by_name(field.name()).cloned());
         let options = RecordBatchOptions::new().with_row_count(Some(chunk.batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns.collect(), &options)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::{
+        OpenContext,
+        kafka::config::{Config, Security},
+    };
+
+    #[tokio::test]
+    async fn a_file_that_is_missing_is_no_missing_topic() {
+        let context = OpenContext { name: "place".into(), root: "/nowhere".into(), scratch: "/".into() };
+        let security = Security { ca_file: Some("ca.pem".into()), ..Security::default() };
+        let config = Config { brokers: vec!["localhost:1".to_owned()], security, ..Config::default() };
+        let topics = Topics(Arc::new(Cluster::new(&config, context)));
+        let error = Error::from(topics.table("actions").await.expect_err("a missing file"));
+        assert_eq!(error.kind, ErrorKind::Unsupported, "{error}");
+        assert_eq!(error.advice(), "check `security.ca_file`");
     }
 }

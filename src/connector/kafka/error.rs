@@ -103,9 +103,11 @@ pub(super) fn of_code(code: Code) -> (ErrorKind, Option<&'static str>) {
         Code::ClusterAuthorizationFailed | Code::SaslAuthenticationFailed | Code::Authentication => {
             (ErrorKind::Denied, None)
         }
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
-            (ErrorKind::NotFound, None)
-        }
+        // Said of what is there, too, while a broker starts, ends or hands over: that something is gone is told by whoever has asked for it (`topic.rs`).
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => (
+            ErrorKind::Unreachable,
+            Some("check that the topic is there, and that all of the cluster's brokers are up"),
+        ),
         Code::MessageSizeTooLarge | Code::InvalidMessageSize => (
             ErrorKind::Limit,
             Some(
@@ -114,7 +116,6 @@ pub(super) fn of_code(code: Code) -> (ErrorKind, Option<&'static str>) {
         ),
         Code::ProducerFenced | Code::Fenced | Code::InvalidProducerEpoch => (ErrorKind::Conflict, None),
         Code::InvalidProducerIdMapping | Code::UnknownProducerId => (ErrorKind::Conflict, None),
-        Code::OffsetOutOfRange | Code::AutoOffsetReset => (ErrorKind::SourceChanged, None),
         Code::OperationTimedOut | Code::RequestTimedOut | Code::MessageTimedOut | Code::TimedOutQueue => {
             (ErrorKind::Timeout, None)
         }
@@ -129,5 +130,30 @@ pub(super) fn of_code(code: Code) -> (ErrorKind, Option<&'static str>) {
         }
         Code::BadMessage | Code::BadCompression | Code::InvalidMessage => (ErrorKind::Corrupt, None),
         _ => (ErrorKind::Unreachable, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// None of them says that anything is gone.
+    #[test]
+    fn what_brokers_say_while_they_start_and_end_is_tried_again() {
+        let said = [
+            Code::UnknownTopicOrPartition,
+            Code::UnknownTopic,
+            Code::UnknownPartition,
+            Code::LeaderNotAvailable,
+            Code::NotLeaderForPartition,
+            Code::BrokerNotAvailable,
+            Code::OffsetNotAvailable,
+            Code::OffsetOutOfRange,
+            Code::AllBrokersDown,
+            Code::OperationTimedOut,
+        ];
+        for code in said {
+            assert!(of_code(code).0.policy().retry, "{code:?}");
+        }
     }
 }

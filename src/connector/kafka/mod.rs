@@ -10,6 +10,7 @@ mod envelope;
 mod error;
 mod format;
 mod group;
+mod inquiry;
 mod json;
 mod ledger;
 mod plan;

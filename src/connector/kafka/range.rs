@@ -187,7 +187,13 @@ impl Reading<'_> {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 let ends = partition_ends(self.cluster, self.topic, range.partition, Isolation::Committed)?;
-                Err(lost(&format!("topic \"{}\" of {}", self.topic, self.cluster.shown()), range, ends))
+                if ends.low > range.from {
+                    let shown = format!("topic \"{}\" of {}", self.topic, self.cluster.shown());
+                    return Err(lost(&shown, range, ends));
+                }
+                self.check_end(range)?;
+                // A broker that was behind.
+                Err(self.failed(error))
             }
             Some(
                 RDKafkaErrorCode::BrokerTransportFailure

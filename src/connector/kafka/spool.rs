@@ -31,6 +31,8 @@ pub(super) struct Spool {
     file: SpooledTempFile,
     rows: u64,
     next: Spooled,
+    /// The messages of a batch, on their way into the file together.
+    bytes: Vec<u8>,
 }
 
 /// One of them.
@@ -47,7 +49,7 @@ impl Spool {
     pub(super) fn new(scratch: &Path) -> Result<Self> {
         fs::create_dir_all(scratch).map_err(failed)?;
         let file = tempfile::spooled_tempfile_in(IN_MEMORY, scratch);
-        Ok(Self { file, rows: 0, next: Spooled::default() })
+        Ok(Self { file, rows: 0, next: Spooled::default(), bytes: vec![] })
     }
 
     /// Messages that wait.
@@ -81,8 +83,10 @@ impl Spool {
             for (number, column) in headers.iter().enumerate() {
                 next.add_header(number, |text| encoder.bare(*column, row, text))?;
             }
-            self.next.write(&mut self.file).map_err(failed)?;
+            self.next.write(&mut self.bytes).map_err(failed)?;
         }
+        self.file.write_all(&self.bytes).map_err(failed)?;
+        self.bytes.clear();
         self.rows += batch.num_rows() as u64;
         Ok(())
     }
@@ -133,7 +137,7 @@ impl Spooled {
         Ok(())
     }
 
-    fn write(&self, to: &mut impl Write) -> std::io::Result<()> {
+    fn write(&self, to: &mut Vec<u8>) -> std::io::Result<()> {
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| Io::FileTooLarge);
         let of = |part: &Option<Vec<u8>>| part.as_deref().map_or(Ok(NONE), length);
         let mut head = [0; HEAD];
@@ -141,11 +145,12 @@ impl Spooled {
         head[4..8].copy_from_slice(&of(&self.payload)?.to_le_bytes());
         head[8..12].copy_from_slice(&length(&self.headers)?.to_le_bytes());
         head[12..].copy_from_slice(&self.timestamp.unwrap_or(NOW).to_le_bytes());
-        to.write_all(&head)?;
+        to.extend_from_slice(&head);
         for part in [&self.key, &self.payload].into_iter().flatten() {
-            to.write_all(part)?;
+            to.extend_from_slice(part);
         }
-        to.write_all(&self.headers)
+        to.extend_from_slice(&self.headers);
+        Ok(())
     }
 
     fn read(&mut self, from: &mut impl Read) -> std::io::Result<()> {

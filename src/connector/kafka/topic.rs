@@ -11,15 +11,24 @@ use rdkafka::{
     client::Client,
     consumer::Consumer as _,
     error::KafkaError,
-    metadata::{Metadata, MetadataTopic},
-    types::{RDKafkaErrorCode, RDKafkaRespErr},
+    metadata::{Metadata, MetadataPartition, MetadataTopic},
+    types::RDKafkaErrorCode,
 };
 
-use super::client::{ANSWER, Cluster, Consumer, Context, Isolation, listen};
+use super::{
+    client::{ANSWER, Cluster, Consumer, Context, Isolation, listen},
+    inquiry::{Answer, Inquiry, Verdict},
+};
 use crate::connector::error::{Error, ErrorKind, Result};
 
 /// How long a question waits before it is asked again.
 const ASK: Duration = Duration::from_secs(3);
+
+/// How long an answer that is not sure is left alone.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// What to do where brokers answer and know too little.
+const STARTING: &str = "its brokers are starting or ending; where this stays, see whether all of them are up";
 
 /// Where a partition begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,29 +57,40 @@ pub(super) fn check_name(cluster: &Cluster, table: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Unsupported, message).hint("choose another name"))
 }
 
-/// The partitions of a topic by its whole name; `None` = there is no such topic.
+/// The partitions of a topic by its whole name; `None` = there is no such topic, surely (`inquiry.rs`).
 pub(super) fn partitions(cluster: &Cluster, topic: &str) -> Result<Option<Vec<i32>>> {
     let looker = cluster.looker(Isolation::Committed)?;
+    partitions_by(cluster, &looker, topic)
+}
+
+/// The same, asked by this client, which knows them afterwards.
+fn partitions_by(cluster: &Cluster, looker: &Consumer, topic: &str) -> Result<Option<Vec<i32>>> {
     let what = || format!("cannot look at topic \"{topic}\" of {}", cluster.shown());
     let fail = |error: &KafkaError| cluster.failed(&what(), looker.context(), error);
-    let begun = Instant::now();
+    let (begun, mut inquiry) = (Instant::now(), Inquiry::default());
     loop {
-        let metadata = metadata(&looker, Some(topic)).map_err(|error| fail(&error))?;
-        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
-            return Ok(None);
-        };
-        match found.error() {
-            None => {}
-            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => return Ok(None),
-            // A topic that is being made.
-            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) if begun.elapsed() < ANSWER => {
-                std::thread::sleep(Duration::from_millis(50));
-                continue;
+        let metadata = metadata(looker, Some(topic)).map_err(|error| fail(&error))?;
+        match inquiry.hear(answer(&metadata, topic)) {
+            Verdict::There(partitions) => return Ok(Some(partitions)),
+            Verdict::Missing => return Ok(None),
+            Verdict::Refused(code) => return Err(fail(&KafkaError::MetadataFetch(code))),
+            Verdict::Unsure if begun.elapsed() < ANSWER => std::thread::sleep(AGAIN),
+            Verdict::Unsure => {
+                let message = format!("{}: its brokers do not know it yet, or no longer", what());
+                return Err(Error::new(ErrorKind::Unreachable, message).hint(STARTING));
             }
-            Some(error) => return Err(fail(&KafkaError::MetadataFetch(error.into()))),
         }
-        return Ok(Some(ids(found)));
     }
+}
+
+/// What a broker says of a topic.
+fn answer(metadata: &Metadata, topic: &str) -> Answer {
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let said = |found: &MetadataTopic| match found.error() {
+        None => Ok(found.partitions().iter().map(MetadataPartition::id).collect()),
+        Some(error) => Err(error.into()),
+    };
+    Answer { brokers: metadata.brokers().len(), topic: found.map(said) }
 }
 
 /// Asks until there is an answer, or a reason why there is none.
@@ -85,12 +105,6 @@ fn metadata(looker: &Consumer, topic: Option<&str>) -> Result<Metadata, KafkaErr
             answer => return answer,
         }
     }
-}
-
-fn ids(topic: &MetadataTopic) -> Vec<i32> {
-    let mut ids: Vec<i32> = topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect();
-    ids.sort_unstable();
-    ids
 }
 
 /// Where the partitions of a topic begin and end for readers of committed messages; `None` = there is no such topic.
@@ -110,27 +124,43 @@ pub(super) fn partition_ends(
     isolation: Isolation,
 ) -> Result<Ends> {
     let looker = cluster.looker(isolation)?;
+    let named = || format!("partition {partition} of topic \"{topic}\" of {}", cluster.shown());
     let begun = Instant::now();
     loop {
-        match looker.fetch_watermarks(topic, partition, ANSWER) {
+        let error = match looker.fetch_watermarks(topic, partition, ANSWER) {
             Ok((low, high)) => return Ok(Ends { low, high }),
-            // A partition that was just made, or whose leader moves.
-            Err(error) if leaderless(&error) && begun.elapsed() < ANSWER => {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            Err(error) => {
-                let shown = cluster.shown();
-                let what = format!("cannot look at partition {partition} of topic \"{topic}\" of {shown}");
-                return Err(cluster.failed(&what, looker.context(), &error));
-            }
+            Err(error) => error,
+        };
+        if !leaderless(&error) {
+            return Err(cluster.failed(&format!("cannot look at {}", named()), looker.context(), &error));
+        }
+        if begun.elapsed() > ANSWER {
+            let message = format!("{} has no leader", named());
+            return Err(Error::new(ErrorKind::Unreachable, message).hint(STARTING));
+        }
+        std::thread::sleep(AGAIN);
+        // The client says so out of what it knows, until it is told anew.
+        let known = partitions_by(cluster, &looker, topic)?;
+        if !known.is_some_and(|known| known.contains(&partition)) {
+            return Err(Error::new(ErrorKind::NotFound, format!("{} is gone", named())));
         }
     }
 }
 
+/// A partition that was just made, or whose leader moves, starts or ends: for any of these, the client calls it unknown as well.
 fn leaderless(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
-        Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::OffsetNotAvailable
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+        )
     )
 }
 
@@ -176,19 +206,28 @@ pub(super) fn create(cluster: &Cluster, topic: &str, making: &Making) -> Result<
     for result in made {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) if lacks_brokers(code, making) => {
+                let message = format!("{what}: too few of its brokers are up");
+                return Err(Error::new(ErrorKind::Unreachable, message).hint(STARTING));
+            }
             Err((_, code)) => {
                 return Err(cluster.failed(&what, client.context(), &KafkaError::AdminOp(code)));
             }
         }
     }
     let begun = Instant::now();
-    while partitions(cluster, topic)?.is_none_or(|partitions| partitions.is_empty()) {
+    while partitions(cluster, topic)?.is_none() {
         if begun.elapsed() > ANSWER {
             return Err(Error::new(ErrorKind::Timeout, format!("{what}: it does not show up")));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+/// Whether a topic cannot be made because brokers are not up: what the cluster does by default, and a single replica, it can do once they are. More may be more than it has.
+fn lacks_brokers(code: RDKafkaErrorCode, making: &Making) -> bool {
+    code == RDKafkaErrorCode::InvalidReplicationFactor && making.replication.is_none_or(|wanted| wanted < 2)
 }
 
 /// Waits until readers of committed messages see everything that lies before the end of this moment; gives that end.
@@ -207,5 +246,20 @@ pub(super) fn settled_end(cluster: &Cluster, topic: &str, partition: i32, wait: 
             ));
         }
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_of_one_replica_lacks_brokers_that_are_not_up() {
+        let lacks = |replication| {
+            let making = Making { replication, ..Making::default() };
+            lacks_brokers(RDKafkaErrorCode::InvalidReplicationFactor, &making)
+        };
+        assert_eq!([None, Some(1), Some(3)].map(lacks), [true, true, false]);
+        assert!(!lacks_brokers(RDKafkaErrorCode::InvalidConfig, &Making::default()));
     }
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use rdkafka::{
     message::{Header, OwnedHeaders},
@@ -296,7 +297,7 @@ impl Sink for TopicSink {
     }
 
     /// Nothing is left over from dead attempts, and the cluster compacts records by itself.
-    async fn maintain(&self, _: std::time::Duration) -> Result<()> {
+    async fn maintain(&self, _: std::time::Duration, _: DateTime<Utc>) -> Result<()> {
         Ok(())
     }
 }

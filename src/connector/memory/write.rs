@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use datafusion::{catalog::TableProvider, datasource::MemTable};
 use futures::TryStreamExt;
 
@@ -146,7 +147,7 @@ impl Sink for MemorySink {
         Ok(self.store.lock().tables.get(&self.table).map(|table| table.schema.clone()))
     }
 
-    async fn maintain(&self, _: Duration) -> Result<()> {
+    async fn maintain(&self, _: Duration, _: DateTime<Utc>) -> Result<()> {
         Ok(()) // Nothing is left behind by an attempt that died: it lay in that attempt's own memory.
     }
 }

@@ -89,7 +89,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::connector::filter::{Values, translated};
+    use crate::connector::filter::{tests::assert_translated, translated};
 
     fn column(name: &str, kind: Kind, declared: &str) -> TableColumn {
         TableColumn {
@@ -155,13 +155,7 @@ mod tests {
             (col("key").eq(lit("a")), None),
             (col(r#""имя""#).like(lit("a%")), None),
         ];
-        for (filter, expected) in cases {
-            let told = |values: Values| translated(&filter, &table(), |value| values.spell(value));
-            assert_eq!(told(Values::Literals).as_deref(), expected, "{filter}");
-            let shown = told(Values::Marks);
-            assert_eq!(shown.is_some(), expected.is_some(), "{filter}");
-            assert!(shown.is_none_or(|shown| !shown.contains('\'')), "{filter}");
-        }
+        assert_translated(&table(), cases);
     }
 
     /// Where texts are not kept as UTF-8, their bytes have another order.

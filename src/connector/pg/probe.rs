@@ -9,6 +9,7 @@ use super::{
     error::failed,
     name::{literal, quote},
     table::Table,
+    target::leading,
 };
 use crate::{
     connector::{
@@ -82,29 +83,8 @@ pub(crate) async fn indexed(server: &Arc<Server>, schema: &str, table: &str) -> 
         lease.give_back();
         return Ok(None);
     };
-    // Of collations, 950 and 951 are "C" and "POSIX" on every server.
-    let sql = format!(
-        "SELECT DISTINCT a.attname, i.indcollation[0] IN (0, 950, 951) FROM pg_catalog.pg_index i \
-         JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = c.relam \
-         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
-         WHERE i.indrelid = {} AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' ORDER BY a.attname",
-        table.oid
-    );
-    let rows = lease.rows(&sql).await.map_err(failed)?;
+    let columns = leading(&lease, &table).await.map_err(failed)?;
     lease.give_back();
-    let mut columns: Vec<String> = vec![];
-    for row in rows {
-        let (Some(Some(name)), bytewise) =
-            (row.first().cloned(), row.get(1).and_then(Option::as_deref) == Some("t"))
-        else {
-            continue;
-        };
-        let orders = bytewise || table.column(&name).is_some_and(|column| column.bytewise);
-        if orders && !columns.contains(&name) {
-            columns.push(name);
-        }
-    }
-    columns.sort();
     Ok(Some(columns))
 }
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::connector::{
     cells::Rules,
-    filter::{Values, condition, translated},
+    filter::{Values, condition, takes},
     scan::{Scan, Wanted, chunks, sent_rows},
 };
 
@@ -58,7 +58,7 @@ impl Scan for LiveTable {
     }
 
     fn takes(&self, filter: &Expr) -> bool {
-        translated(filter, &self.table, |value| value).is_some()
+        takes(filter, &self.table)
     }
 
     fn plan(&self, wanted: Wanted<'_>) -> SqlResult<Arc<dyn ExecutionPlan>> {

@@ -1,4 +1,4 @@
-//! What a claim finds in the target, and what it has to make first: tables, columns, an index over the key.
+//! What a claim finds in the target, and what it has to make first: tables, columns, indexes.
 
 use arrow::datatypes::{Field, SchemaRef};
 use sha2::{Digest, Sha256};
@@ -35,6 +35,7 @@ pub(crate) struct Target<'a> {
     pub(crate) spec: &'a SinkSpec,
     pub(crate) schema: &'a str,
     pub(crate) grant: &'a Grant,
+    pub(crate) index: &'a [String],
 }
 
 impl Target<'_> {
@@ -68,6 +69,7 @@ impl Target<'_> {
         if self.spec.mode == Mode::Merge {
             self.index_key(found.as_ref(), &mut make).await?;
         }
+        self.index(found.as_ref(), &wanted, &mut make).await?;
         self.grant(found.as_ref(), &mut make).await?;
         let schema = fitting.claimed(fields);
         Ok(Settled { claim: Claim { record, pending: None, schema, left_out }, make })
@@ -90,6 +92,7 @@ impl Target<'_> {
         check_table(&self.spec.table)?;
         let wanted = fitting.wanted(rows);
         fitting.check_brought(&wanted, &self.spec.key, "the key")?;
+        fitting.check_brought(&wanted, self.index, "an index")?;
         let kept = |column: Wanted| {
             check_name("column", &column.name)?;
             let kind = Kind::keeping(&column.data_type);
@@ -188,10 +191,7 @@ impl Target<'_> {
     /// A merge finds its rows by a unique index, where the server has use for it: one that is there, or one of ours.
     async fn index_key(&self, table: Option<&Table>, make: &mut Vec<String>) -> Result<()> {
         let columns = quote_all(self.spec.key.iter().map(String::as_str));
-        // Names of indexes are cut at 63 bytes: a digest tells them apart.
-        let digest = Sha256::digest(format!("{} ({columns})", self.sql()));
-        let digest: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = quote(&format!("_vitrina_key_{digest}"));
+        let name = self.index_name("key", &columns);
         let Some(create) = self.server.dialect.create_key(&name, &self.sql(), &columns) else {
             return Ok(());
         };
@@ -200,6 +200,35 @@ impl Target<'_> {
             _ => make.push(create),
         }
         Ok(())
+    }
+
+    /// The indexes that are told, where none serves cursors of the column: texts are compared by their bytes.
+    async fn index(
+        &self,
+        table: Option<&Table>,
+        wanted: &[(Wanted, Kind)],
+        make: &mut Vec<String>,
+    ) -> Result<()> {
+        let led = match table {
+            Some(table) if !self.index.is_empty() => leading(self.session, table).await,
+            _ => Ok(vec![]),
+        };
+        let led = led.map_err(|error| self.failed(error))?;
+        for column in self.index.iter().filter(|column| !led.contains(column)) {
+            let text = |(wanted, _): &(Wanted, Kind)| wanted.name == *column && wanted.data_type.is_string();
+            let text = wanted.iter().any(text);
+            let column = quote(column) + if text { " COLLATE \"C\"" } else { "" };
+            let name = self.index_name("index", &column);
+            make.push(format!("CREATE INDEX IF NOT EXISTS {name} ON {} ({column})", self.sql()));
+        }
+        Ok(())
+    }
+
+    /// The name of an index of ours. Names are cut at 63 bytes: a digest tells them apart.
+    fn index_name(&self, what: &str, columns: &str) -> String {
+        let digest = Sha256::digest(format!("{} ({columns})", self.sql()));
+        let digest: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        quote(&format!("_vitrina_{what}_{digest}"))
     }
 
     async fn is_indexed(&self, table: &Table) -> Result<bool> {
@@ -227,6 +256,32 @@ impl Target<'_> {
         }
         Ok(())
     }
+}
+
+/// The columns that lead an index by which rows are found in the order of cursors: that of bytes, for texts.
+pub(crate) async fn leading(session: &Session, table: &Table) -> Result<Vec<String>, tokio_postgres::Error> {
+    // Of collations, 950 and 951 are "C" and "POSIX" on every server.
+    let sql = format!(
+        "SELECT DISTINCT a.attname, i.indcollation[0] IN (0, 950, 951) FROM pg_catalog.pg_index i \
+         JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = c.relam \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
+         WHERE i.indrelid = {} AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' ORDER BY a.attname",
+        table.oid
+    );
+    let mut columns: Vec<String> = vec![];
+    for row in session.rows(&sql).await? {
+        let (Some(Some(name)), bytewise) =
+            (row.first().cloned(), row.get(1).and_then(Option::as_deref) == Some("t"))
+        else {
+            continue;
+        };
+        let orders = bytewise || table.column(&name).is_some_and(|column| column.bytewise);
+        if orders && !columns.contains(&name) {
+            columns.push(name);
+        }
+    }
+    columns.sort();
+    Ok(columns)
 }
 
 /// Whether a unique index over exactly the key is there, one that ON CONFLICT takes.

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -59,6 +60,8 @@ pub(crate) struct Extras {
     pub(crate) after_sql: Vec<String>,
     /// Who may use the target.
     pub(crate) grant: Grant,
+    /// Columns of the target that an index is to begin with.
+    pub(crate) index: Vec<String>,
     /// How many sinks write at once; `None` = any number.
     pub(crate) slots: Option<Arc<Semaphore>>,
 }
@@ -107,8 +110,8 @@ impl Inner {
     }
 
     fn target<'a>(&'a self, lease: &'a Lease) -> Target<'a> {
-        let grant = &self.extras.grant;
-        Target { server: &self.server, session: lease, spec: &self.spec, schema: &self.schema, grant }
+        let Extras { grant, index, .. } = &self.extras;
+        Target { server: &self.server, session: lease, spec: &self.spec, schema: &self.schema, grant, index }
     }
 
     /// Makes what a claim needs. Somebody else may have made it since it was looked at.
@@ -295,7 +298,7 @@ impl Sink for TableSink {
     }
 
     /// Nothing is left over from dead attempts, because stages go with their sessions. Where others hold the records, older ones stay for now.
-    async fn maintain(&self, _: std::time::Duration) -> Result<()> {
+    async fn maintain(&self, _: std::time::Duration, _: DateTime<Utc>) -> Result<()> {
         let (inner, shown) = (&self.inner, self.inner.shown());
         let lease = inner.server.lease().await?;
         match inner.records(&lease, &shown).prune().await {

@@ -91,6 +91,11 @@ pub struct SinkOptions {
     /// Who may read the table.
     #[serde(default)]
     pub grant: Grant,
+    /// Columns that get an index each, where none begins with them: a pipeline that reads the table by such a cursor then looks at nothing but
+    /// the rows that are new. One that the table lacks is made before rows are written, which keeps other writers waiting (a big table is given
+    /// its index by hand, `CONCURRENTLY`); none is taken away.
+    #[serde(default)]
+    pub index: Vec<String>,
 }
 
 impl Config {

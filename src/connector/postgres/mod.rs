@@ -39,8 +39,13 @@ impl Connection for Postgres {
     async fn sink(&self, spec: &SinkSpec) -> Result<Arc<dyn Sink>> {
         check_table(&spec.table)?;
         let options = spec.options.postgres.clone().unwrap_or_default();
-        let (after_sql, grant) = (options.after_sql, options.grant);
-        let extras = Extras { load: Arc::new(Copy), after_sql, grant, slots: None };
+        let extras = Extras {
+            load: Arc::new(Copy),
+            after_sql: options.after_sql,
+            grant: options.grant,
+            index: options.index,
+            slots: None,
+        };
         Ok(Arc::new(TableSink::new(self.server.clone(), spec.clone(), extras)))
     }
 

@@ -31,6 +31,16 @@ pub struct Config {
     pub log: bool,
 }
 
+/// `[sink.sqlite]`: acts where the sink's connection is SQLite.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SinkOptions {
+    /// Columns that get an index each, where none begins with them: a pipeline that reads the table by such a cursor then looks at nothing but
+    /// the rows that are new. One that the table lacks is made before rows are written; none is taken away.
+    #[serde(default)]
+    pub index: Vec<String>,
+}
+
 impl Config {
     /// What makes an index that begins with a column.
     pub(crate) fn create_index(&self, table: &str, column: &str) -> String {

@@ -23,7 +23,7 @@ use super::{
 use crate::connector::{
     cells::Rules,
     error::Result,
-    filter::{condition, translated},
+    filter::{condition, takes},
     scan::{Scan, Wanted, chunks, sent_rows},
 };
 
@@ -52,7 +52,7 @@ impl Scan for LiveTable {
     }
 
     fn takes(&self, filter: &Expr) -> bool {
-        translated(filter, &*self.table, |_| "?".to_owned()).is_some()
+        takes(filter, &*self.table)
     }
 
     fn plan(&self, wanted: Wanted<'_>) -> SqlResult<Arc<dyn ExecutionPlan>> {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use rusqlite::{Connection, TransactionBehavior, params_from_iter, types::Value as Raw};
 
@@ -219,7 +220,7 @@ impl Sink for TableSink {
         .await
     }
 
-    async fn maintain(&self, _: std::time::Duration) -> Result<()> {
+    async fn maintain(&self, _: std::time::Duration, _: DateTime<Utc>) -> Result<()> {
         let inner = self.inner.clone();
         if !inner.database.exists() {
             return Ok(());

@@ -1,4 +1,6 @@
-//! What a claim finds in the target, and what it has to make first: tables, columns, an index over the key.
+//! What a claim finds in the target, and what it has to make first: tables, columns, indexes.
+
+use std::slice;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use rusqlite::{Connection, types::Value as Raw};
@@ -65,6 +67,7 @@ impl Target<'_> {
         if self.spec.mode == Mode::Merge {
             self.index_key(found.as_ref(), &mut make)?;
         }
+        self.index(found.as_ref(), &mut make)?;
         let schema = fitting.claimed(fields);
         Ok(Settled { claim: Claim { record, pending: None, schema, left_out }, make })
     }
@@ -97,6 +100,7 @@ impl Target<'_> {
             }
         }
         fitting.check_brought(&wanted, &self.spec.key, "the key")?;
+        fitting.check_brought(&wanted, self.told_indexes(), "an index")?;
         Ok(wanted)
     }
 
@@ -203,16 +207,34 @@ impl Target<'_> {
             None => false,
         };
         if !indexed {
-            let name = format!("_vitrina_key {} {}", self.spec.table, key.join(" "));
-            let columns = quote_all(key.iter().map(String::as_str));
-            let sql = format!(
-                "CREATE INDEX IF NOT EXISTS {} ON {} ({columns})",
-                quote(&name),
-                quote(&self.spec.table)
-            );
-            make.push((sql, vec![]));
+            make.push(self.create_index("key", key));
         }
         Ok(())
+    }
+
+    /// The indexes that are told, where none begins with the column.
+    fn index(&self, table: Option<&Table>, make: &mut Vec<(String, Vec<Raw>)>) -> Result<()> {
+        let told = self.told_indexes();
+        if told.is_empty() {
+            return Ok(());
+        }
+        let led = table.map(|table| table.indexed(self.connection)).transpose();
+        let mut led = led.map_err(|error| self.failed(error))?.flatten().unwrap_or_default();
+        led.extend(self.spec.key.first().filter(|_| self.spec.mode == Mode::Merge).cloned());
+        let missing = told.iter().filter(|column| !led.iter().any(|led| led.eq_ignore_ascii_case(column)));
+        make.extend(missing.map(|column| self.create_index("index", slice::from_ref(column))));
+        Ok(())
+    }
+
+    fn told_indexes(&self) -> &[String] {
+        self.spec.options.sqlite.as_ref().map_or(&[], |options| &options.index)
+    }
+
+    fn create_index(&self, what: &str, columns: &[String]) -> (String, Vec<Raw>) {
+        let (table, named) = (&self.spec.table, columns.join(" "));
+        let name = quote(&format!("_vitrina_{what} {table} {named}"));
+        let columns = quote_all(columns.iter().map(String::as_str));
+        (format!("CREATE INDEX IF NOT EXISTS {name} ON {} ({columns})", quote(table)), vec![])
     }
 
     fn is_indexed(&self, table: &Table) -> rusqlite::Result<bool> {

@@ -52,9 +52,9 @@ impl BotRecords {
         })
     }
 
-    /// Writes down what came of an update, all at once. Durable when it returns.
+    /// Writes down what came of an update, all at once. Durable once [`sync`](Self::sync) returns, which many steps may share.
     pub fn step(&self, step: &Step, at: DateTime<Utc>) -> Result<()> {
-        self.database.with(|connection| {
+        self.database.with_eased(|connection| {
             let transaction = connection.transaction()?;
             if let Some(update) = step.update {
                 transaction
@@ -83,9 +83,15 @@ impl BotRecords {
         })
     }
 
-    /// A message of the outbox has arrived; with it, which messages show the dialog of a user now.
+    /// Waits until all steps so far survive a loss of power.
+    pub fn sync(&self) -> Result<()> {
+        self.database.sync()
+    }
+
+    /// A message of the outbox has arrived; with it, which messages show the dialog of a user now. The disk is not waited for: a loss of power a moment later
+    /// has the message sent again, as one a moment before it has.
     pub fn arrived(&self, id: i64, shown: Option<(i64, i64, &str)>) -> Result<()> {
-        self.database.with(|connection| {
+        self.database.with_eased(|connection| {
             let transaction = connection.transaction()?;
             if let Some((user, chat, messages)) = shown {
                 transaction

@@ -91,6 +91,26 @@ fn a_step_is_all_or_nothing_and_known_again() {
     assert_eq!(records.waiting(2).unwrap().unwrap().content, "b");
 }
 
+/// Steps leave the disk to whoever syncs; what else is written waits for it by itself, also right behind them.
+#[test]
+fn steps_share_one_wait_for_the_disk() {
+    let waits = |connection: &mut rusqlite::Connection| {
+        connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))
+    };
+    let (_folder, records) = records();
+    records.step(&Step { user: 7, chat: 7, state: Some("{}".to_owned()), ..Step::default() }, now()).unwrap();
+    records.arrived(1, None).unwrap();
+    assert_eq!(records.database.with(waits).unwrap(), 2, "FULL");
+    assert_eq!(records.database.with_eased(waits).unwrap(), 1, "NORMAL");
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        records.database.with_eased(|_| -> rusqlite::Result<()> { panic!("in between") })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(records.database.with(waits).unwrap(), 2, "FULL, whatever happened");
+    records.sync().unwrap();
+    assert_eq!(records.dialog(7, 7).unwrap().as_deref(), Some("{}"));
+}
+
 #[test]
 fn a_group_that_moves_takes_everything_along() {
     let (_folder, records) = records();

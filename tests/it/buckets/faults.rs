@@ -1,6 +1,9 @@
 //! Keys and servers that go wrong: each is an error of the right kind that names the connection and says what to do, and tells no secret.
 
-use std::net::TcpListener;
+use std::{
+    net::TcpListener,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use vitrina::{
     connector::{
@@ -157,6 +160,29 @@ async fn a_file_out_of_reach_is_told() {
     let rows = engine.sql("SELECT id FROM place.public.t").await.unwrap().collect().await;
     let error: Error = rows.unwrap_err().into();
     assert!(error.to_string().contains("of connection `place` refuses: 403 AccessDenied"), "{error}");
+}
+
+/// A store that has too much to do just when a file's footer is read, or its rows: the query is worth another try.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_out_of_reach_for_a_moment_is_worth_another_try() {
+    let place = Place::new();
+    write(&place.open(), "t", 1, &people([1])).await.unwrap();
+    let busy = "HTTP/1.1 503 Slow Down\r\nConnection: close\r\n\r\n<Error><Code>SlowDown</Code></Error>";
+    // The footer is fetched first, then the rows.
+    for passed in 0..2 {
+        let asked = AtomicUsize::new(0);
+        let (_line, connection) = by_line(&place, move |request| {
+            let file = request.contains(".parquet") && request.starts_with("GET");
+            let late = file && asked.fetch_add(1, Ordering::Relaxed) >= passed;
+            if late { Fate::Answer(busy) } else { Fate::Pass }
+        });
+        let engine = datafusion::execution::context::SessionContext::new();
+        engine.register_catalog("place", connection.catalog());
+        let rows = engine.sql("SELECT id FROM place.public.t").await.unwrap().collect().await;
+        let error: Error = rows.unwrap_err().into();
+        assert_eq!(error.kind, ErrorKind::Busy, "{passed}: {error}");
+        assert!(error.kind.policy().retry && error.to_string().contains("of connection `place`"), "{error}");
+    }
 }
 
 /// Azure says the same in words of its own.

@@ -16,10 +16,12 @@ fn rights_are_given_taken_and_written_down() {
     let granted = here
         .vitrina(&["users", "grant", "7", "regional", "--attribute", "region=mrf1", "--until", "2030-12-31"])
         .done();
+    here.vitrina(&["users", "grant", "7", "regional", "--zone", "Asia/Omsk"]).done();
     assert!(granted.stderr.contains("member, regional until 2031-01-01 00:00"), "{}", granted.stderr);
     let listed = here.vitrina(&["users", "list", "regional"]).done().stdout;
     assert!(listed.contains("region=mrf1"), "{listed}");
     let csv = here.vitrina(&["users", "export"]).done().stdout;
+    assert!(csv.contains("Asia/Omsk"), "{csv}");
     std::fs::write(here.path("users.csv"), &csv).unwrap();
     here.vitrina(&["users", "revoke", "7"]).done();
     assert!(here.vitrina(&["users", "list"]).done().stdout.contains("seen"));
@@ -39,6 +41,7 @@ fn what_the_bot_does_not_know_is_refused_and_changes_nobody() {
         (&["users", "grant", "7", "regionl"][..], "did you mean `regional`"),
         (&["users", "grant", "7", "regional", "--attribute", "region=mrf9"][..], "`mrf9` is no value"),
         (&["users", "grant", "7", "regional", "--attribute", "city=x"][..], "there is no attribute `city`"),
+        (&["users", "grant", "7", "regional", "--zone", "Mars"][..], "'Mars' for '--zone <ZONE>'"),
     ] {
         let refused = here.vitrina(wrong).ended(2);
         assert!(refused.stderr.contains(said), "{}", refused.stderr);

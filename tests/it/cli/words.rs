@@ -25,6 +25,22 @@ fn values_that_only_the_database_knows_are_understood() {
     assert!(!chat.stdout.contains("Москва") && chat.stdout.contains("· Омск"), "{}", chat.stdout);
 }
 
+#[test]
+fn commands_and_links_take_values_that_only_the_database_knows() {
+    let shop = bot();
+    let chat = said(&shop, &[], "/cities омск\n/start cities_Москва\n").done();
+    let (command, link) = chat.stdout.split_once("Город: Москва").expect("a link's value");
+    assert!(command.contains("Город: Омск") && command.contains("Итого 8"), "{}", chat.stdout);
+    assert!(link.contains("Итого 5"), "{}", chat.stdout);
+    // A value that somebody may not see is none.
+    let mine = ["--role", "city", "--user", "city=Омск"];
+    let chat = said(&shop, &mine, "/start cities_москва\n/cities москва\n/cities омск\n").done();
+    assert!(!chat.stdout.contains("Москва"), "{}", chat.stdout);
+    assert!(chat.stdout.contains("Отчёт по этой ссылке вам недоступен."), "{}", chat.stdout);
+    assert!(chat.stdout.contains("Вот как я понял «москва»"), "{}", chat.stdout);
+    assert!(chat.stdout.contains("Город: Омск"), "{}", chat.stdout);
+}
+
 type Heard = Arc<Mutex<Vec<(String, Json)>>>;
 
 /// An endpoint that speaks as OpenAI's does; it says what it is told to say, or nothing for a long time.

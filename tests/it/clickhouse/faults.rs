@@ -124,6 +124,8 @@ async fn what_cannot_be_written_once_is_refused() {
         let sink = place.open().sink(&spec).await.unwrap();
         let error = sink.claim(&track("mrf1"), &people([1]).schema()).await.unwrap_err();
         assert!(error.to_string().contains(&format!("is of engine {engine}")), "{error}");
+        let by_keeper = error.advice().contains("CREATE DATABASE … ENGINE = Replicated");
+        assert_eq!(by_keeper, engine.starts_with("Replicated"), "{engine}: {}", error.advice());
     }
     let memory = open(Config { database: "default".to_owned(), ..config() });
     let error = write(&memory, "never", 1, &people([1])).await.unwrap_err();
@@ -257,10 +259,33 @@ async fn a_page_is_no_answer() {
     for (status, body, kind) in [
         ("200 OK", "<html>sign in</html>", ErrorKind::Unreachable),
         ("502 Bad Gateway", "<html>502</html>", ErrorKind::Unreachable),
-        ("200 OK", "18.16.1\n", ErrorKind::Unsupported),
     ] {
         let error = refused(Config { url: Urls::One(says(status, body)), ..config() }).await;
         assert_eq!(error.kind, kind, "{status} {body}: {error}");
+    }
+}
+
+/// What the server 18.16 of a Linux distribution answers to the first question, as it was recorded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_too_old_is_told() {
+    for (status, body, kind, told) in [
+        ("200 OK", "18.16.1\n", ErrorKind::Unsupported, "ClickHouse 18.16.1 is too old"),
+        (
+            "404 Not Found",
+            "Code: 81, e.displayText() = DB::Exception: Database nowhere doesn't exist, e.what() = DB::Exception\n",
+            ErrorKind::NotFound,
+            ": Database nowhere doesn't exist (code 81)",
+        ),
+        (
+            "401 Unauthorized",
+            "Code: 193, e.displayText() = DB::Exception: Wrong password for user default, e.what() = DB::Exception\n",
+            ErrorKind::Denied,
+            "refuses the user or the password (code 193)",
+        ),
+    ] {
+        let error = refused(Config { url: Urls::One(says(status, body)), ..config() }).await;
+        assert_eq!(error.kind, kind, "{body}: {error}");
+        assert!(error.to_string().contains(told), "{error}");
     }
 }
 

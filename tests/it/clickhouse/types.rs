@@ -7,11 +7,11 @@ use vitrina::{
 
 use super::{read_all, whole};
 use crate::{
-    contract::reading::kind,
+    contract::{reading::kind, writing::stage},
     support::{
         clickhouse::Place,
-        rows::{batch, ints, text, texts},
-        specs::{self, track},
+        rows::{batch, cast_to, ints, text, texts},
+        specs::{self, attempt, track, unit},
     },
 };
 
@@ -19,12 +19,30 @@ use crate::{
 const CELLS: &[(&str, &str, &str, &str)] = &[
     ("Bool", "true", "bool", "true"),
     ("Int8", "-128", "int8", "-128"),
+    ("Int16", "-32768", "int16", "-32768"),
+    ("Int32", "-2147483648", "int32", "-2147483648"),
+    ("Int64", "-9223372036854775808", "int64", "-9223372036854775808"),
+    ("UInt8", "255", "uint8", "255"),
+    ("UInt16", "65535", "uint16", "65535"),
+    ("UInt32", "4294967295", "uint32", "4294967295"),
     ("UInt64", "18446744073709551615", "uint64", "18446744073709551615"),
     (
         "Int128",
         "'-170141183460469231731687303715884105728'",
         "text",
         "-170141183460469231731687303715884105728",
+    ),
+    (
+        "UInt128",
+        "'340282366920938463463374607431768211455'",
+        "text",
+        "340282366920938463463374607431768211455",
+    ),
+    (
+        "Int256",
+        "'-57896044618658097711785492504343953926634992332820282019728792003956564819968'",
+        "text",
+        "-57896044618658097711785492504343953926634992332820282019728792003956564819968",
     ),
     (
         "UInt256",
@@ -36,6 +54,7 @@ const CELLS: &[(&str, &str, &str, &str)] = &[
     ("Float64", "0.30000000000000004", "float64", "0.30000000000000004"),
     ("BFloat16", "1.5", "float32", "1.5"),
     ("Decimal(5, 2)", "-1.05", "decimal(5,2)", "-1.05"),
+    ("Decimal(18, 4)", "'-12345678901234.5678'", "decimal(18,4)", "-12345678901234.5678"),
     ("Decimal(38, 4)", "'0.0001'", "decimal(38,4)", "0.0001"),
     (
         "Decimal(76, 20)",
@@ -45,6 +64,7 @@ const CELLS: &[(&str, &str, &str, &str)] = &[
     ),
     ("String", "'Ёж 🦔'", "text", "Ёж 🦔"),
     ("LowCardinality(String)", "'город'", "text", "город"),
+    ("LowCardinality(Nullable(String))", "'город'", "text", "город"),
     ("FixedString(3)", "'ab'", "bytes", "616200"),
     ("Date", "'2026-01-31'", "date", "2026-01-31"),
     ("Date32", "'1900-01-01'", "date", "1900-01-01"),
@@ -68,6 +88,7 @@ const CELLS: &[(&str, &str, &str, &str)] = &[
         "2026-01-31T10:00:00.123456789Z",
     ),
     ("Time64(6)", "'23:59:59.999999'", "time", "23:59:59.999999"),
+    ("Enum16('да' = 1000, 'нет' = -1000)", "'да'", "text", "да"),
     ("Enum8('да' = 1, 'нет' = 2)", "'нет'", "text", "нет"),
     ("UUID", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "text", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
     ("IPv4", "'10.0.0.1'", "text", "10.0.0.1"),
@@ -77,6 +98,8 @@ const CELLS: &[(&str, &str, &str, &str)] = &[
     ("Tuple(x Int8, y String)", "(1, 'б')", "text", "{\"x\":1,\"y\":\"б\"}"),
     ("JSON", "'{\"a\": [1, 2]}'", "text", "{\"a\":[1,2]}"),
     ("Variant(Int64, String)", "5", "text", "5"),
+    ("Dynamic", "'x'", "text", "x"),
+    ("Point", "(1, 2.5)", "text", "[1,2.5]"),
     ("SimpleAggregateFunction(max, Int64)", "7", "int64", "7"),
 ];
 
@@ -105,7 +128,7 @@ async fn every_type_is_read_cell_by_cell() {
 async fn null_is_null_in_every_type() {
     let place = Place::new();
     let can = |declared: &&str| {
-        !["Array", "Map", "Tuple", "JSON", "Variant", "LowCardinality", "Simple"]
+        !["Array", "Map", "Tuple", "Point", "JSON", "Variant", "Dynamic", "LowCardinality", "Simple"]
             .iter()
             .any(|kind| declared.starts_with(kind))
     };
@@ -173,6 +196,62 @@ async fn a_text_that_is_none_is_a_bad_row() {
     engine.register_table("t", provider).unwrap();
     let failed = engine.sql("SELECT name FROM t").await.unwrap().collect().await.unwrap_err();
     assert!(failed.to_string().contains("not UTF-8 in column \"name\""), "{failed}");
+}
+
+/// Texts go into columns of others that the server reads them as; one that it does not read stops the slice, and the message has no cell.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_go_into_types_of_others() {
+    let place = Place::new();
+    let columns = [
+        ("e", "Enum8('да' = 1, 'нет' = 2)", "нет"),
+        ("u", "UUID", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+        ("v4", "IPv4", "10.0.0.1"),
+        ("v6", "IPv6", "2001:db8::1"),
+        ("low", "LowCardinality(String)", "город"),
+    ];
+    for (name, declared, value) in columns {
+        place.inside(&format!(
+            "CREATE TABLE t_{name} (id Int64, c {declared}) ENGINE = MergeTree ORDER BY id"
+        ));
+        let table = format!("t_{name}");
+        let rows = |cell: &str| batch(vec![("id", ints([1])), ("c", texts([Some(cell)]))]);
+        let sink = place.open().sink(&specs::sink(&table, Mode::Append)).await.unwrap();
+        let claim = sink.claim(&track("mrf1"), &rows(value).schema()).await.unwrap();
+        let unit = |cell: &str| unit(Mode::Append, 1, &rows(cell));
+        let good = cast_to(&rows(value), &claim.schema);
+        let staged = stage(sink.as_ref(), &track("mrf1"), &unit(value), &attempt(), &good).await.unwrap();
+        staged.commit().await.unwrap();
+        let held = read_all(place.open().as_ref(), &whole(&table)).await.unwrap();
+        assert_eq!(text(&held[0].batch), [format!("1|{value}")], "{declared}");
+        if name == "low" {
+            continue;
+        }
+        let wrong = cast_to(&rows("a-secret"), &claim.schema);
+        let error = stage(sink.as_ref(), &track("mrf1"), &unit("a-secret"), &attempt(), &wrong).await;
+        let error = error.map(|_| ()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadData, "{declared}: {error}");
+        assert!(!error.to_string().contains("a-secret"), "{declared}: {error}");
+    }
+}
+
+/// Columns of types that rows cannot be spelled in are no targets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn types_that_are_only_read_are_no_targets() {
+    let place = Place::new();
+    for (at, declared) in
+        ["Int128", "Array(Int64)", "Map(String, String)", "JSON", "Decimal(76, 20)", "DateTime64(9, 'UTC')"]
+            .iter()
+            .enumerate()
+    {
+        let table = format!("t{at}");
+        place
+            .inside(&format!("CREATE TABLE {table} (id Int64, c {declared}) ENGINE = MergeTree ORDER BY id"));
+        let rows = batch(vec![("id", ints([1])), ("c", texts([Some("1")]))]);
+        let sink = place.open().sink(&specs::sink(&table, Mode::Append)).await.unwrap();
+        let error = sink.claim(&track("mrf1"), &rows.schema()).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::SchemaChanged, "{declared}: {error}");
+        assert!(error.to_string().contains("column \"c\""), "{declared}: {error}");
+    }
 }
 
 /// A NULL for a column that takes none is refused, and never the type's default.

@@ -5,17 +5,21 @@ use std::{sync::Arc, time::Duration};
 use arrow::record_batch::RecordBatch;
 use vitrina::{
     connector::{
-        clickhouse::config::{Merge, SinkOptions},
+        clickhouse::config::{Compression, Config, Merge, SinkOptions},
         connection::Connection,
         sink::{DeleteHow, Sink, SinkOptions as Options, SinkSpec},
     },
     model::{delivery::Mode, unit::Record},
 };
 
+use super::whole;
 use crate::{
-    contract::writing::{stage, target_through},
+    contract::{
+        reading::{WIDE, try_read},
+        writing::{stage, target_through},
+    },
     support::{
-        clickhouse::Place,
+        clickhouse::{Place, open},
         rows::{batch, ints, people, sorted_text, texts},
         specs::{self, attempt, track, unit},
     },
@@ -264,4 +268,89 @@ async fn too_many_parts_are_waited_for() {
     tokio::time::timeout(Duration::from_mins(2), commit).await.expect("it goes on").unwrap().unwrap();
     assert_eq!(place.run(&format!("SELECT count() FROM {table}")).trim(), "1002");
     assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 2);
+}
+
+/// A stage has whatever its target has: rows are moved in as parts, and a whole one takes the target's place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stage_is_as_its_target_is() {
+    let place = Place::new();
+    place.inside(
+        "CREATE TABLE whole (id Int64, name Nullable(String) CODEC(ZSTD(3)), INDEX by_name name TYPE minmax, \
+         PROJECTION ids (SELECT count() GROUP BY id), CONSTRAINT positive CHECK id > 0) ENGINE = MergeTree PARTITION BY id % 2 PRIMARY KEY id \
+         ORDER BY (id, id % 3) TTL toDate('2100-01-01') + toIntervalDay(id) SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10 \
+         COMMENT 'kept by hand'",
+    );
+    let append = spec("whole", Mode::Append, SinkOptions::default());
+    let replace = spec("whole", Mode::Replace, SinkOptions::default());
+    let made = || {
+        place.inside("SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'whole' FORMAT TSVRaw")
+    };
+    let before = made();
+    write(&place.open(), &append, 1, &people(1..=9)).await;
+    assert_eq!(made(), before);
+    for (at, ids) in [(2, 1..=5), (3, 2..=7)] {
+        write(&place.open(), &replace, at, &people(ids.clone())).await;
+        assert_eq!(target_through(place.open().as_ref(), "whole").await, Some(sorted_text(&people(ids))));
+        assert_eq!(made().trim_end(), format!("{}, assign_part_uuids = 1", before.trim_end()));
+    }
+    let columns = place.inside("SHOW CREATE TABLE whole FORMAT TSVRaw");
+    for part in ["CODEC(ZSTD(3))", "INDEX by_name", "PROJECTION ids", "CONSTRAINT positive"] {
+        assert!(columns.contains(part), "{part}: {columns}");
+    }
+}
+
+/// Maintenance leaves of each track the last record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn older_records_are_taken_away() {
+    let place = Place::new();
+    let spec = spec("t", Mode::Append, SinkOptions::default());
+    for at in 1..=4 {
+        write(&place.open(), &spec, at, &people([at])).await;
+    }
+    let sink = place.open().sink(&spec).await.unwrap();
+    let before = sink.peek(&track("mrf1")).await.unwrap();
+    for _ in 0..2 {
+        sink.maintain(Duration::from_secs(10), chrono::Utc::now()).await.unwrap();
+        let left = place.inside("SELECT track, seq FROM _vitrina_records FORMAT TSVRaw");
+        assert_eq!(left.lines().count(), 1, "{left}");
+    }
+    assert_eq!(sink.peek(&track("mrf1")).await.unwrap(), before);
+}
+
+/// Rows are the same however they are compressed on the way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_travel_compressed_or_not() {
+    let place = Place::new();
+    for (at, compression) in [(1, Compression::Lz4), (2, Compression::Zstd), (3, Compression::None)] {
+        let connection = open(Config { compression, ..place.config.clone() });
+        let rows = people(at * 10_000..(at + 1) * 10_000);
+        write(&connection, &spec("way", Mode::Replace, SinkOptions::default()), at, &rows).await;
+        assert_eq!(
+            target_through(connection.as_ref(), "way").await,
+            Some(sorted_text(&rows)),
+            "{compression:?}"
+        );
+    }
+}
+
+/// A whole table is read as it was when the run began, whatever is inserted, deleted and merged meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_table_is_held_while_others_write_it() {
+    let place = Place::new();
+    let connection = place.open();
+    let append =
+        spec("held", Mode::Append, SinkOptions { order_by: vec!["id".to_owned()], ..SinkOptions::default() });
+    for at in 1..=3 {
+        write(&connection, &append, at, &people(at * 10..(at + 1) * 10)).await;
+    }
+    let source = connection.source(&whole("held")).await.unwrap();
+    let head = source.head().await.unwrap();
+    let unit = source.plan(None, &head, WIDE).await.unwrap().unwrap();
+    place.inside("OPTIMIZE TABLE held FINAL");
+    place.inside("DELETE FROM held WHERE id < 20");
+    place.inside("INSERT INTO held VALUES (99, 'late')");
+    place.inside("OPTIMIZE TABLE held FINAL");
+    let read = try_read(source.as_ref(), &unit).await.unwrap();
+    assert_eq!(sorted_text(&read.batch), sorted_text(&people(10..40)));
+    assert_eq!(place.inside("SELECT count() FROM held").trim(), "21");
 }

@@ -121,7 +121,7 @@ pub(crate) async fn a_dropped_stage_is_nothing(harness: &dyn Harness) {
         assert_eq!(target(harness, &table).await, Some(vec![]));
         assert_eq!(sink.peek(&track("mrf1")).await.unwrap(), None);
         write(harness, &spec, &track("mrf1"), 1, &people(1..=3)).await;
-        open(harness, &spec).await.maintain(Duration::from_mins(1)).await.unwrap();
+        open(harness, &spec).await.maintain(Duration::from_mins(1), chrono::Utc::now()).await.unwrap();
         assert_eq!(target(harness, &table).await, Some(sorted_text(&people(1..=3))));
         assert_eq!(harness.leftovers().await, Vec::<String>::new());
     }
@@ -147,7 +147,7 @@ pub(crate) async fn a_failed_stream_is_nothing(harness: &dyn Harness) {
         assert_eq!(kind(failed), ErrorKind::Unreachable);
         assert_eq!(target(harness, &table).await, Some(sorted_text(&people([1]))));
         write(harness, &spec, &track("mrf1"), 2, &people([2])).await;
-        sink.maintain(Duration::from_mins(1)).await.unwrap();
+        sink.maintain(Duration::from_mins(1), chrono::Utc::now()).await.unwrap();
         assert_eq!(harness.leftovers().await, Vec::<String>::new());
     }
 }
@@ -337,10 +337,10 @@ pub(crate) async fn many_commits_and_maintenance_keep_everything(harness: &dyn H
             stage(sink.as_ref(), &track("mrf1"), &unit(mode, at, &rows), &attempt(), &rows).await.unwrap();
         staged.commit().await.unwrap();
         if at % 10 == 0 {
-            sink.maintain(Duration::from_mins(1)).await.unwrap();
+            sink.maintain(Duration::from_mins(1), chrono::Utc::now()).await.unwrap();
         }
     }
-    sink.maintain(Duration::from_mins(1)).await.unwrap();
+    sink.maintain(Duration::from_mins(1), chrono::Utc::now()).await.unwrap();
     let sink = open(harness, &spec).await;
     let (long, short) = (sink.peek(&track("mrf1")).await.unwrap(), sink.peek(&track("mrf2")).await.unwrap());
     assert_eq!((long.unwrap().seq, short.unwrap().seq), (32, 1), "a quiet track keeps its record too");
@@ -421,6 +421,6 @@ pub(crate) async fn records_are_listed_by_prefix(harness: &dyn Harness) {
     let sink = harness.open().sink(&spec).await.unwrap();
     let record = sink.peek(&window(20)).await.unwrap().unwrap();
     sink.set_record(&window(20), Some(1), &Record { seq: 2, rows: 0, ..record }).await.unwrap();
-    sink.maintain(std::time::Duration::from_secs(60)).await.unwrap();
+    sink.maintain(std::time::Duration::from_secs(60), chrono::Utc::now()).await.unwrap();
     assert_eq!(listed().await, [(key(10), 2, 3), (key(20), 2, 0), (key(30), 1, 3)]);
 }

@@ -94,10 +94,13 @@ async fn old_records_are_pruned_where_nobody_writes() {
     let budget = std::time::Duration::from_secs(5);
     // Whoever waits for a lock does so for 30 s.
     let patience = std::time::Duration::from_secs(25);
-    tokio::time::timeout(patience, sink.maintain(budget)).await.expect("it waits for a writer").unwrap();
+    tokio::time::timeout(patience, sink.maintain(budget, chrono::Utc::now()))
+        .await
+        .expect("it waits for a writer")
+        .unwrap();
     assert_eq!(texts_of(&place, records).await.len(), 6);
     writer.batch_execute("ROLLBACK").await.unwrap();
-    sink.maintain(budget).await.unwrap();
+    sink.maintain(budget, chrono::Utc::now()).await.unwrap();
     assert_eq!(texts_of(&place, records).await, ["3", "3"]);
     assert_eq!(sink.peek(&track("mrf1")).await.unwrap().unwrap().seq, 3);
     write(&place, &spec, 4, &people([4])).await.unwrap();
@@ -121,7 +124,7 @@ async fn grants_and_statements_go_with_the_commit() {
                     greenplum(GreenplumOptions { after_sql, grant, ..GreenplumOptions::default() })
                 }
                 _ => SinkOptions {
-                    postgres: Some(PostgresOptions { after_sql, grant }),
+                    postgres: Some(PostgresOptions { after_sql, grant, index: vec![] }),
                     ..SinkOptions::default()
                 },
             };

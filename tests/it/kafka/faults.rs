@@ -2,12 +2,19 @@
 
 use std::{
     process::{Child, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use vitrina::{connector::error::ErrorKind, model::delivery::Mode};
+use vitrina::{
+    connector::{
+        connection::Connection,
+        error::{Error, ErrorKind, Result},
+    },
+    model::delivery::Mode,
+};
 
-use super::{as_str, messages, write, written};
+use super::{as_str, messages, rows, source_of, write, written};
 use crate::{
     contract::reading::{WIDE, read},
     support::{
@@ -208,4 +215,81 @@ fn a_run_outlives_what_happens_to_the_cluster() {
             assert_eq!(written(&cluster, "to"), (0..until).collect::<Vec<_>>(), "{what}, early: {early}");
         }
     }
+}
+
+/// Who asks for a topic.
+#[derive(Debug, Clone, Copy)]
+enum Asker {
+    Query,
+    Reader,
+    Writer,
+}
+
+impl Asker {
+    /// Whether the topic is there, as this one hears it.
+    async fn finds(self, connection: &dyn Connection) -> Result<bool> {
+        match self {
+            Self::Query => {
+                let topics = connection.catalog().schema(&connection.default_schema()).unwrap();
+                Ok(topics.table("written").await.map_err(Error::from)?.is_some())
+            }
+            Self::Reader => {
+                let head = source_of(connection, "written").await.head().await?;
+                Ok(!head.partitions.is_empty())
+            }
+            Self::Writer => {
+                let sink = connection.sink(&specs::sink("written", Mode::Append)).await?;
+                let claim = sink.claim(&specs::track("mrf1"), &rows([]).schema()).await?;
+                Ok(claim.record.is_some())
+            }
+        }
+    }
+
+    /// Asks over and over until the node is up for good and the topic was there once more; how often nobody could tell.
+    fn asks(self, cluster: &Cluster, kept: bool, up: &AtomicBool) -> usize {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (begun, mut connection, mut untold) = (Instant::now(), cluster.open(), 0);
+        loop {
+            assert!(begun.elapsed() < Duration::from_mins(5), "{self:?}: the node does not come back");
+            let last = up.load(Ordering::SeqCst);
+            if !kept {
+                connection = cluster.open();
+            }
+            match runtime.block_on(self.finds(connection.as_ref())) {
+                Ok(found) => assert!(found, "{self:?}: what is there was told missing"),
+                Err(error) => {
+                    assert!(error.kind.policy().retry, "{self:?}: {:?}: {error}", error.kind);
+                    untold += 1;
+                    continue;
+                }
+            }
+            if last {
+                return untold;
+            }
+        }
+    }
+}
+
+/// A node that ends and starts again tells nothing missing that it holds: whoever asks meanwhile gets an answer, or a failure that is tried again. What truly is not there is told.
+#[test]
+fn a_node_that_restarts_tells_nothing_missing() {
+    let broker = Own::kafka();
+    let cluster = Cluster::at(broker.address().to_owned());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(write(&cluster, &specs::sink("written", Mode::Append), 1, &rows([1, 2, 3]))).unwrap();
+    let up = AtomicBool::new(false);
+    let untold: usize = std::thread::scope(|scope| {
+        let (cluster, up) = (&cluster, &up);
+        let all = [Asker::Query, Asker::Reader, Asker::Writer].into_iter();
+        let begin = |(asker, kept): (Asker, bool)| scope.spawn(move || asker.asks(cluster, kept, up));
+        let asking: Vec<_> = all.flat_map(|asker| [(asker, true), (asker, false)]).map(begin).collect();
+        broker.stop();
+        broker.start();
+        up.store(true, Ordering::SeqCst);
+        asking.into_iter().map(|asking| asking.join().unwrap()).sum()
+    });
+    assert!(untold > 0, "nobody asked while the node was away");
+    let topics = cluster.open().catalog().schema("topics").unwrap();
+    assert!(runtime.block_on(topics.table("nowhere")).unwrap().is_none());
+    assert_eq!(written(&cluster, "written"), [1, 2, 3]);
 }

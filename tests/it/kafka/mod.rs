@@ -39,7 +39,12 @@ use crate::{
 
 /// A source of the column `id` over a new connection.
 async fn source(cluster: &Cluster, table: &str) -> Arc<dyn Source> {
-    cluster.open().source(&specs::source(table, &batch(vec![("id", ints([]))]))).await.unwrap()
+    source_of(cluster.open().as_ref(), table).await
+}
+
+/// The same over this one.
+async fn source_of(connection: &dyn Connection, table: &str) -> Arc<dyn Source> {
+    connection.source(&specs::source(table, &batch(vec![("id", ints([]))]))).await.unwrap()
 }
 
 /// Messages `{"id":…}`.

@@ -1,7 +1,11 @@
 //! Types cell by cell, in tables of others.
 
 use vitrina::{
-    connector::{error::ErrorKind, postgres::config::Config, sink::SinkSpec},
+    connector::{
+        error::ErrorKind,
+        postgres::config::{Config, SinkOptions as PostgresOptions},
+        sink::{SinkOptions, SinkSpec},
+    },
     model::{column::ColumnType, delivery::Mode},
 };
 
@@ -211,6 +215,32 @@ async fn a_replacement_keeps_views_and_grants() {
         "granted to PUBLIC, so to the user `cert`, beside {}",
         setting("USER")
     );
+}
+
+/// An index for each column that is told and that none of others serves: one of another order of texts does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn indexes_that_are_told_are_made_once() {
+    let place = Place::new();
+    place.run("CREATE TABLE t (id bigint PRIMARY KEY, name text COLLATE \"und-x-icu\"); CREATE INDEX ON t (name)").await;
+    let index = vec!["id".to_owned(), "name".to_owned()];
+    let postgres = Some(PostgresOptions { index, ..PostgresOptions::default() });
+    let options = SinkOptions { postgres, ..SinkOptions::default() };
+    for table in ["t", "Новая"] {
+        let spec = SinkSpec { options: options.clone(), ..specs::sink(table, Mode::Append) };
+        for at in 1..3 {
+            let rows = crate::support::rows::people([at]);
+            crate::contract::writing::try_write(&Through(&place), &spec, &track(table), at, &rows)
+                .await
+                .unwrap();
+        }
+    }
+    let sql = "SELECT c.relname || ': ' || pg_get_indexdef(i.indexrelid, 1, true) || coalesce(' by ' || l.collname, '') \
+               FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid LEFT JOIN pg_collation l ON l.oid = i.indcollation[0] \
+               WHERE c.relname IN ('t', 'Новая') AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())";
+    let rows = place.stranger().await.query(sql, &[]).await.unwrap();
+    let mut made: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    made.sort();
+    assert_eq!(made, ["t: id", "t: name by C", "t: name by und-x-icu", "Новая: id", "Новая: name by C"]);
 }
 
 /// How many rows of a table the engine finds by a condition.

@@ -11,7 +11,8 @@ use vitrina::{
     connector::{
         error::{ErrorKind, Result},
         executor::Statement,
-        sink::{Committed, OnSchemaChange, Rows, SinkSpec, Staging},
+        sink::{Committed, OnSchemaChange, Rows, SinkOptions, SinkSpec, Staging},
+        sqlite::config::SinkOptions as SqliteOptions,
     },
     model::{
         delivery::Mode,
@@ -67,6 +68,40 @@ async fn a_merge_spares_the_columns_of_others() {
         seen(&place, "SELECT name FROM sqlite_schema WHERE name LIKE '\\_vitrina\\_key%' ESCAPE '\\'"),
         [""; 0]
     );
+}
+
+fn indexed(columns: &[&str]) -> SinkSpec {
+    let index = columns.iter().map(|column| (*column).to_owned()).collect();
+    let options = SinkOptions { sqlite: Some(SqliteOptions { index }), ..SinkOptions::default() };
+    SinkSpec { options, ..sink("Клиенты", Mode::Append) }
+}
+
+fn indexes(place: &Place) -> Vec<String> {
+    seen(place, "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'Клиенты' ORDER BY name")
+}
+
+/// One for each column that none of others begins with, whenever it is asked for; cursors find their rows by it.
+#[tokio::test]
+async fn indexes_that_are_told_are_made_once() {
+    let place = Place::new();
+    write(&place, &indexed(&["id"]), 1, &people([1, 2])).await.unwrap();
+    write(&place, &indexed(&["id"]), 2, &people([3])).await.unwrap();
+    assert_eq!(indexes(&place), ["_vitrina_index Клиенты id"]);
+    let plan: String = place
+        .other()
+        .query_row("EXPLAIN QUERY PLAN SELECT * FROM \"Клиенты\" WHERE id > 2 ORDER BY id", [], |row| {
+            row.get(3)
+        })
+        .unwrap();
+    assert!(plan.contains("SEARCH Клиенты USING INDEX"), "{plan}");
+
+    let place = Place::made(
+        "CREATE TABLE \"Клиенты\" (id INTEGER, name TEXT); CREATE INDEX theirs ON \"Клиенты\" (ID, name)",
+    );
+    write(&place, &indexed(&["id", "name"]), 1, &people([1])).await.unwrap();
+    assert_eq!(indexes(&place), ["_vitrina_index Клиенты name", "theirs"]);
+    let error = write(&place, &indexed(&["нет"]), 2, &people([2])).await.unwrap_err();
+    assert!(error.to_string().contains("no column \"нет\", which is in an index"), "{error}");
 }
 
 #[tokio::test]

@@ -73,6 +73,11 @@ impl Proxy {
         }
     }
 
+    /// How many connections were passed on so far.
+    pub(crate) fn connections(&self) -> u64 {
+        held(&self.state).begun
+    }
+
     pub(crate) fn mend(&self) {
         held(&self.state).cut = false;
     }

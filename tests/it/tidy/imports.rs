@@ -41,6 +41,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("bot/dialog/tests/", &["model", "config"]),
     ("bot/access.rs", &["config::bot", "config::project", "state::bot"]),
     ("bot/due.rs", &["model", "config::bot", "schedule", "state::bot"]),
+    ("bot/subscribe.rs", &["model", "config::bot", "config::project", "schedule"]),
     ("bot/users_csv.rs", &["state::bot"]),
     ("bot/", &["model", "config::bot", "config::project", "report"]),
     (
@@ -112,7 +113,7 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("connector/mod.rs", &["model", "connector"]),
-    ("connector/error.rs", &["model", "connector::cellless"]),
+    ("connector/error.rs", &["model", "connector::cellless", "connector::store_said"]),
     ("connector/sink.rs", &["model", "connector::error", "connector::executor", "connector::*::config"]),
     ("connector/source.rs", &["model", "connector::error", "connector::*::config"]),
     (
@@ -138,6 +139,7 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::sent",
             "connector::sink",
             "connector::source",
+            "connector::store_said",
         ],
     ),
 ];

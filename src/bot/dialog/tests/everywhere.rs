@@ -36,7 +36,11 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         "50",
         "да",
         "/start leads_mrf1",
+        "/start revenue_x",
+        "/revenue годовая",
         "с 1 по 15 марта",
+        "10:30",
+        "*/5 * * * *",
     ];
     let deed = prop_oneof![
         12 => (0_usize..60).prop_map(Deed::Press),
@@ -122,7 +126,7 @@ proptest! {
             prop_assert!(root || back && home, "no way back: {:?} {:?}", talk.state.trail, talk.labels());
             if back {
                 let depth = talk.state.trail.len();
-                let mut other = Talk { bot, viewer: viewer(), state: talk.state.clone(), screen: talk.screen.clone(), actions: vec![], named: vec![] };
+                let mut other = Talk { bot, viewer: viewer(), state: talk.state.clone(), screen: talk.screen.clone(), actions: vec![], named: vec![], slow: false };
                 other.taps("‹ Назад");
                 prop_assert_eq!(other.state.trail.len(), depth - 1);
                 // The button that was there before is stale now.
@@ -135,7 +139,7 @@ proptest! {
                 }
             }
             if home {
-                let mut other = Talk { bot, viewer: viewer(), state: talk.state.clone(), screen: talk.screen.clone(), actions: vec![], named: vec![] };
+                let mut other = Talk { bot, viewer: viewer(), state: talk.state.clone(), screen: talk.screen.clone(), actions: vec![], named: vec![], slow: false };
                 other.taps("🏠 В начало");
                 prop_assert_eq!(other.state.trail.len(), 1);
                 prop_assert!(other.labels().contains(&"💳 Деньги"));

@@ -392,36 +392,6 @@ fn rows_lead_on() {
 }
 
 #[test]
-fn subscriptions_have_usual_times() {
-    let bot = bot();
-    let mut talk = Talk::new(&bot, viewer());
-    talk.says("/revenue").done(vec![]).taps("Присылать").taps("По будням");
-    assert!(
-        matches!(&talk.actions[0], Action::Subscribe { report, cron, .. } if report == "revenue" && cron == "0 9 * * MON-FRI")
-    );
-    assert!(talk.screen.plain_text().contains("буду присылать: по будням в 9:00."));
-    for (typed, kept, told) in
-        [("10:30", "30 10 * * *", "каждый день в 10:30."), ("5 8 * * MON", "5 8 * * MON", "5 8 * * MON.")]
-    {
-        talk.says("/revenue").done(vec![]).taps("Присылать").says(typed);
-        assert!(
-            matches!(&talk.actions[0], Action::Subscribe { cron, .. } if cron == kept),
-            "{:?}",
-            talk.actions
-        );
-        assert!(talk.screen.plain_text().contains(&format!("буду присылать: {told}")));
-    }
-    for wrong in ["25:00", "* * * * *", "*/5 * * * *", "утром", "5 8 * *", "0 9 32 * *"] {
-        talk.says("/revenue").done(vec![]).taps("Присылать").says(wrong);
-        assert!(talk.screen.plain_text().contains("Такого времени нет."), "{wrong}");
-        assert!(!talk.actions.iter().any(|action| matches!(action, Action::Subscribe { .. })), "{wrong}");
-    }
-    let mut talk = Talk::new(&bot, Viewer { subscribes: false, ..viewer() });
-    talk.says("/revenue").done(vec![]);
-    assert!(!talk.labels().contains(&"🔔 Присылать"));
-}
-
-#[test]
 fn in_english() {
     let bot = bot();
     let mut talk = Talk::new(&bot, Viewer { language: Language::En, ..viewer() });

@@ -124,3 +124,33 @@ async fn users_are_listed_found_and_exported() {
     rig.press(BOSS, BOSS, "История").await;
     rig.says(BOSS, "grant").await;
 }
+
+#[tokio::test]
+async fn someone_lives_by_the_clock_that_an_admin_gives_them() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["executive"]);
+    rig.write(ANNA, "/start");
+    rig.says(ANNA, "Отчёты").await;
+    rig.write(BOSS, "/users Анна");
+    for button in ["✅ Анна", "Часовой пояс", "Asia/Vladivostok"] {
+        rig.press(BOSS, BOSS, button).await;
+    }
+    rig.says(BOSS, "🕐 Asia/Vladivostok").await;
+    rig.write(ANNA, "/revenue");
+    rig.press(ANNA, ANNA, "Присылать").await;
+    rig.says(ANNA, "Когда присылать").await;
+    rig.write(ANNA, "10:30");
+    // It is three in the afternoon there.
+    rig.says(ANNA, "время Asia/Vladivostok").await;
+    rig.says(ANNA, "• Вт 03.03.2026 10:30").await;
+    rig.press(ANNA, ANNA, "Присылать так").await;
+    rig.says(ANNA, "буду присылать").await;
+    rig.quiet().await;
+    let own = rig.records().subscriptions(Some(ANNA)).unwrap();
+    assert_eq!((own[0].zone.as_str(), own[0].cron.as_str()), ("Asia/Vladivostok", "30 10 * * *"));
+    // A zone that nobody offers is none.
+    rig.fake.tap(BOSS, BOSS, 1, "!w:7:Mars/Olympus");
+    rig.quiet().await;
+    assert_eq!(rig.records().user(ANNA).unwrap().unwrap().zone.as_deref(), Some("Asia/Vladivostok"));
+    assert!(rig.records().audit(Some(ANNA), 10).unwrap().iter().any(|entry| entry.act.act == "zone"));
+}

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, SOON, said};
+use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, SOON, said, until};
 
 #[tokio::test]
 async fn from_start_to_a_chart_in_three_taps() {
@@ -124,6 +124,18 @@ async fn a_question_in_words_names_what_lists_of_the_database_have() {
     rig.quiet().await;
     assert_eq!(rig.made.asked("named зрители драмы")[0].user, BOSS, "as whoever asks");
     assert_eq!(rig.made.asked("genres").len(), 1);
+}
+
+#[tokio::test]
+async fn a_command_takes_a_value_of_a_list_of_the_database() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/genres драма");
+    rig.says(BOSS, "Жанр: Драма").await;
+    rig.write(BOSS, "/start genres_drama");
+    rig.quiet().await;
+    let asked = |what: &str| rig.made.asked(what);
+    until("the link did not lead to the report", || asked("genres").len() == 2).await;
+    assert_eq!((asked("named драма")[0].user, asked("named drama")[0].user), (BOSS, BOSS), "as whoever asks");
 }
 
 #[tokio::test]

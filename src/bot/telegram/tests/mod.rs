@@ -5,5 +5,6 @@ mod delivery;
 mod dialog;
 mod faults;
 mod oracle;
+mod panics;
 mod rig;
 mod sending;

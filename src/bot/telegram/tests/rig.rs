@@ -87,6 +87,11 @@ title = "<b>Дикий</b> & _"
 roles = ["executive"]
 command = "wild"
 sql = "SELECT 1 AS one"
+[report.crash]
+title = "Падающий"
+roles = ["executive"]
+command = "crash"
+sql = "SELECT 1 AS one"
 
 [report.line]
 title = "Строка"
@@ -148,6 +153,7 @@ impl Answers for Made {
             }
             "broken" => (Outcome::Failed, Some("no such column: <money>".to_owned())),
             "late" => (Outcome::TimedOut, None),
+            "crash" => panic!("a panic that a test makes"),
             "line" => {
                 let blocks = vec![Block::Text(Markup::text("Всё хорошо"))];
                 (Outcome::Done { blocks, drills: vec![] }, None)
@@ -162,7 +168,7 @@ impl Answers for Made {
         None
     }
 
-    async fn named(&self, viewer: &Viewer, words: &str) -> Vec<Named> {
+    async fn named(&self, viewer: &Viewer, words: &str, _: Option<&str>) -> Vec<Named> {
         self.asked.lock().unwrap().push((viewer.clone(), format!("named {words}")));
         let drama = Picked { value: Value::Text("drama".to_owned()), title: "Драма".to_owned() };
         vec![Named { report: "genres".to_owned(), ask: "genre".to_owned(), values: vec![drama] }]
@@ -178,8 +184,8 @@ impl Answers for Made {
         self.stale.lock().unwrap().clone()
     }
 
-    async fn failing(&self) -> BTreeMap<String, String> {
-        self.failing.lock().unwrap().clone()
+    async fn failing(&self) -> Option<BTreeMap<String, String>> {
+        Some(self.failing.lock().unwrap().clone())
     }
 
     async fn alert(&self, _: &str) -> Result<Option<String>, String> {

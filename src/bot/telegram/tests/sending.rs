@@ -163,12 +163,22 @@ async fn someone_subscribes_to_a_workbook() {
     rig.write(IVAN, "/subscriptions");
     rig.says(IVAN, "Подписки").await;
     assert!(rig.fake.press(IVAN, IVAN, "Книга Excel").is_none(), "it is for executives");
-    rig.fake.tap(IVAN, IVAN, 1, "!sa:0:x");
+    rig.fake.tap(IVAN, IVAN, 1, "!st:0:x");
     rig.write(ANNA, "/subscriptions");
-    for button in ["Книга Excel", "Книга продаж", "По будням в 9:00", "🔔 📗 Книга продаж", "Прислать сейчас"]
-    {
+    for button in ["Книга Excel", "Книга продаж", "Своё расписание"] {
         rig.press(ANNA, ANNA, button).await;
     }
+    rig.says(ANNA, "минута, час, день месяца").await;
+    rig.write(ANNA, "0 9 * *");
+    rig.says(ANNA, "пять полей через пробел, а здесь их 4").await;
+    rig.write(ANNA, "30 10 * * MON,THU");
+    rig.says(ANNA, "• Пн 02.03.2026 10:30\n• Чт 05.03.2026 10:30\n• Пн 09.03.2026 10:30").await;
+    rig.press(ANNA, ANNA, "Присылать так").await;
+    rig.says(ANNA, "буду присылать: 30 10 * * MON,THU").await;
+    rig.write(ANNA, "/subscriptions");
+    rig.press(ANNA, ANNA, "🔔 📗 Книга продаж").await;
+    rig.says(ANNA, "02.03.2026 10:30").await;
+    rig.press(ANNA, ANNA, "Прислать сейчас").await;
     rig.says(ANNA, "файл книги").await;
     rig.press(ANNA, ANNA, "Приостановить").await;
     rig.says(ANNA, "на паузе").await;
@@ -176,6 +186,7 @@ async fn someone_subscribes_to_a_workbook() {
     rig.quiet().await;
     let own = |user: i64| rig.records().subscriptions(Some(user)).unwrap();
     assert_eq!((own(ANNA).len(), own(IVAN).len()), (1, 0));
+    assert_eq!(own(ANNA)[0].cron, "30 10 * * MON,THU");
     // Who loses the role does not get it any more.
     rig.write(BOSS, "/users Анна");
     rig.press(BOSS, BOSS, "✅ Анна").await;

@@ -9,7 +9,10 @@ use object_store::{
     path::Path,
 };
 
-use super::super::super::error::{Error as Ours, ErrorKind};
+use super::super::super::{
+    error::{Error as Ours, ErrorKind},
+    store_said::spelled,
+};
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,41 +38,6 @@ impl Act {
     }
 }
 
-/// How a message begins.
-const BEGIN: &str = "object store ";
-
-/// By kind: how it goes on behind the store's name, and what to do. Where a library hands on nothing but the text, the kind is told by it.
-const KINDS: [(ErrorKind, &str, &str); 7] = [
-    (
-        ErrorKind::Unreachable,
-        "cannot be reached",
-        "it is tried again; check `endpoint`, and that the server is up",
-    ),
-    (ErrorKind::Timeout, "does not answer in time", "it is tried again; a longer `request_timeout` may help"),
-    (ErrorKind::Busy, "asks for fewer requests", "it is tried again; nothing was lost"),
-    (ErrorKind::Denied, "refuses", "give the key the right to list, read, write and delete there"),
-    (ErrorKind::NotFound, "is not there", "make the bucket, or correct `path`"),
-    (ErrorKind::Io, "fails by itself", "check the form of the connection's keys"),
-    (
-        ErrorKind::Unsupported,
-        "cannot be used",
-        "check `endpoint` and `path`, and that the server speaks this store's language",
-    ),
-];
-
-/// The message of this file that a text quotes, as an error.
-pub(in super::super) fn quoted(text: &str) -> Option<Ours> {
-    let told = text[text.rfind(BEGIN)?..].lines().next()?;
-    let (kind, _, hint) = KINDS.iter().find(|(_, phrase, _)| told.contains(&format!("` {phrase}")))?;
-    Some(Ours::new(*kind, told).hint(*hint))
-}
-
-fn message(shown: &str, kind: ErrorKind, detail: &str) -> Ours {
-    let found = KINDS.iter().find(|(known, ..)| *known == kind);
-    let (phrase, hint) = found.map_or(("fails", kind.policy().hint), |(_, phrase, hint)| (*phrase, *hint));
-    Ours::new(kind, format!("{BEGIN}{shown} {phrase}: {detail}")).hint(hint)
-}
-
 /// An error of ours on its way through the library.
 pub(super) fn wrapped(error: Ours) -> Error {
     Error::Generic { store: "object store", source: Box::new(error) }
@@ -83,7 +51,7 @@ pub(super) fn taken(path: &Path) -> Error {
 /// The store does not refuse a conditional put of a name that is taken.
 pub(super) fn unsafe_store(shown: &str) -> Error {
     let detail = "it writes over a name in spite of `If-None-Match: *`, so commits of two writers would overwrite each other";
-    wrapped(message(shown, ErrorKind::Unsupported, detail).hint(
+    wrapped(spelled(shown, ErrorKind::Unsupported, detail).hint(
         "nothing was committed: use a store that keeps conditional puts (S3 itself, MinIO, Ceph 19 and later, R2, GCS, Azure), or a newer version of it",
     ))
 }
@@ -108,7 +76,7 @@ pub(super) fn said(shown: &str, act: Act, path: &Path, error: Error) -> Error {
             let (kind, detail) = answer.judge(&error);
             let at = if path.as_ref().is_empty() { String::new() } else { format!(" `{path}`") };
             let detail = format!("{detail} (to {}{at})", act.verb());
-            let told = message(shown, kind, &detail);
+            let told = spelled(shown, kind, &detail);
             wrapped(match answer.advice(kind) {
                 Some(better) => told.hint(better),
                 None => told,
@@ -241,6 +209,7 @@ fn unanswered(error: &Error) -> (ErrorKind, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connector::store_said::quoted;
 
     const SHOWN: &str = "s3://b/lake of connection `w`";
 

@@ -1,6 +1,7 @@
 //! The bot of a daemon, against a Telegram that lives in the test's own process.
 
 mod dies;
+mod rights;
 mod runs;
 
 use std::time::{Duration, Instant};

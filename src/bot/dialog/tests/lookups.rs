@@ -1,0 +1,128 @@
+//! Commands and links that name values of lists which only the database knows.
+
+use super::{Talk, bot, member, period, viewer};
+use crate::{
+    bot::event::{Action, Given, Named, Picked, Spot, What},
+    model::value::Value,
+};
+
+/// What the list of kinds has of the words: titles, and values in small letters.
+fn kinds(titles: &[&str]) -> Vec<Named> {
+    let picked =
+        |title: &&str| Picked { value: Value::Text(title.to_lowercase()), title: (*title).to_owned() };
+    let values = titles.iter().map(picked).collect();
+    vec![Named { report: "revenue".to_owned(), ask: "kind".to_owned(), values }]
+}
+
+fn given(titles: &[&str]) -> Given {
+    Given::Picked(kinds(titles)[0].values.clone())
+}
+
+#[test]
+fn commands_and_links_take_them() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, viewer());
+    talk.named = kinds(&["Годовая"]);
+    talk.says("/revenue годовая вчера");
+    let (report, with) = talk.ran().unwrap();
+    assert_eq!(
+        (report, &with["kind"], &with["period"]),
+        ("revenue", &given(&["Годовая"]), &period("yesterday"))
+    );
+    talk.named = kinds(&["Annual"]);
+    talk.says("/start revenue_annual");
+    assert_eq!(talk.ran().unwrap().1["kind"], given(&["Annual"]));
+    assert_eq!(talk.state.trail.len(), 2, "a link begins at the first screen: {:?}", talk.state.trail);
+}
+
+#[test]
+fn what_is_known_at_once_asks_nobody() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, viewer());
+    talk.slow = true;
+    for said in
+        ["/revenue вчера", "/revenue выручка вчера", "/revenue", "/start revenue_yesterday", "/leads волга"]
+    {
+        talk.says(said);
+        assert!(talk.ran().is_some(), "{said}: {:?}", talk.actions);
+    }
+}
+
+#[test]
+fn what_nobody_knows_is_not_passed_over() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, viewer());
+    talk.says("/revenue абракадабра вчера");
+    assert!(talk.ran().is_none());
+    let text = talk.screen.plain_text();
+    assert!(text.contains("Вот как я понял «абракадабра вчера»."), "{text}");
+    assert_eq!(talk.labels()[0], "Выручка по дням · вчера");
+    talk.taps("Выручка");
+    assert_eq!(talk.ran().unwrap().1["kind"], Given::Any);
+    talk.says("/start revenue_nothing");
+    assert!(
+        talk.ran().is_none() && talk.screen.plain_text().contains("Отчёт по этой ссылке вам недоступен.")
+    );
+    // Nobody is asked for the lists of a report that is not the asker's.
+    let mut other = Talk::new(&bot, member(&["regional"], &["mrf1"]));
+    other.slow = true;
+    other.says("/start revenue_year");
+    assert!(other.screen.plain_text().contains("вам недоступен") && other.state.waits_for().is_none());
+    other.says("/revenue годовая");
+    assert!(other.screen.plain_text().contains("Такой команды нет.") && other.state.waits_for().is_none());
+}
+
+#[test]
+fn a_list_that_comes_late_finds_its_asker() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, viewer());
+    talk.slow = true;
+    talk.says("/leads вчера волга").says("/revenue годовая");
+    assert!(talk.screen.plain_text().contains("Читаю «годовая»…"), "{}", talk.screen.plain_text());
+    assert_eq!(talk.labels(), ["‹ Назад", "🏠 В начало"]);
+    let Some(Action::Understand { ticket, words, report }) = talk.state.waits_for() else {
+        panic!("a restart would not ask again: {:?}", talk.state)
+    };
+    assert_eq!((words.as_str(), report.as_deref()), ("годовая", Some("revenue")));
+    // The report that ran before is there first.
+    talk.done(vec![]);
+    talk.hear(What::Understood { ticket: ticket + 1, named: kinds(&["Годовая"]), advice: None });
+    assert!(talk.ran().is_none(), "that was another question");
+    talk.hear(What::Understood { ticket, named: kinds(&["Годовая"]), advice: None });
+    assert_eq!(talk.ran().unwrap().1["kind"], given(&["Годовая"]));
+    assert!(talk.state.waits_for().is_none());
+}
+
+#[test]
+fn readings_that_come_late_are_shown() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, viewer());
+    talk.slow = true;
+    talk.says("/leads вчера волга").says("выручка вчера");
+    let Some(Action::Understand { ticket, .. }) = talk.state.waits_for() else { panic!("{:?}", talk.state) };
+    talk.done(vec![]);
+    talk.hear(What::Understood { ticket, named: vec![], advice: None });
+    assert_eq!(talk.labels()[0], "Выручка по дням · вчера");
+    assert!(talk.state.waits_for().is_none());
+}
+
+#[test]
+fn who_has_gone_elsewhere_is_not_led_back() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, viewer());
+    talk.slow = true;
+    talk.says("/revenue годовая");
+    let waiting = |talk: &Talk<'_>| talk.state.trail.iter().any(|spot| matches!(spot, Spot::Told { .. }));
+    let Some(Action::Understand { ticket, .. }) = talk.state.waits_for() else { panic!("{:?}", talk.state) };
+    assert!(waiting(&talk));
+    talk.says("/help");
+    assert!(!waiting(&talk), "nobody comes back to a screen that waits: {:?}", talk.state.trail);
+    talk.hear(What::Understood { ticket, named: kinds(&["Годовая"]), advice: None });
+    assert!(talk.actions.is_empty(), "{:?}", talk.actions);
+    // A role that is taken away takes the question with it.
+    talk.says("/revenue годовая");
+    let Some(Action::Understand { ticket, .. }) = talk.state.waits_for() else { panic!("{:?}", talk.state) };
+    talk.viewer = member(&["regional"], &["mrf1"]);
+    talk.hear(What::Understood { ticket, named: kinds(&["Годовая"]), advice: None });
+    assert!(talk.ran().is_none() && !waiting(&talk));
+}

@@ -253,6 +253,9 @@ fn windows_text(windows: &Windows) -> String {
     if !windows.lookback.get().is_zero() {
         parts.push(format!("those of the last {} again each time", windows.lookback));
     }
+    if windows.batch_size > 1 {
+        parts.push(format!("up to {} by one query", windows.batch_size));
+    }
     parts.push(if windows.current { "the current one too" } else { "without the current one" }.to_owned());
     parts.push(
         match windows.on_change {

@@ -10,12 +10,12 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use datafusion::{
     catalog::TableProvider,
-    common::DataFusionError,
+    common::{Column, DataFusionError},
     datasource::provider_as_source,
     execution::{
         SendableRecordBatchStream, SessionState, memory_pool::FairSpillPool, runtime_env::RuntimeEnvBuilder,
     },
-    logical_expr::LogicalPlan,
+    logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder},
     physical_plan::{ExecutionPlan, displayable, execute_stream},
     sql::sqlparser::ast,
 };
@@ -120,6 +120,23 @@ impl Engine {
     ) -> Result<SendableRecordBatchStream> {
         let state = self.state_at(now);
         let plan = self.physical(&state, sql, params, extra).await?;
+        Ok(execute_stream(plan, state.task_ctx())?)
+    }
+
+    /// Runs a query and gives its rows sorted by one of its columns, NULL last.
+    pub async fn query_sorted(
+        &self,
+        sql: &str,
+        params: &Params,
+        now: DateTime<Utc>,
+        column: &str,
+    ) -> Result<SendableRecordBatchStream> {
+        let state = self.state_at(now);
+        let (plan, names) = self.planned(&state, sql, params, &[]).await?;
+        let by = Expr::Column(Column::from_name(column)).sort(true, false);
+        let sorted = LogicalPlanBuilder::from(plan).sort([by]).and_then(LogicalPlanBuilder::build);
+        let plan = sorted.map_err(|error| failed(error, sql, &names))?;
+        let plan = self.physical_of(&state, plan, sql, &names).await?;
         Ok(execute_stream(plan, state.task_ctx())?)
     }
 
@@ -228,11 +245,22 @@ impl Engine {
         params: &Params,
         extra: &[Extra<'_>],
     ) -> Result<(LogicalPlan, Reads)> {
+        let (plan, names) = self.planned(state, sql, params, extra).await?;
+        let plan = state.optimize(&plan).map_err(|error| failed(error, sql, &names))?;
+        Ok((plan, names))
+    }
+
+    async fn planned(
+        &self,
+        state: &SessionState,
+        sql: &str,
+        params: &Params,
+        extra: &[Extra<'_>],
+    ) -> Result<(LogicalPlan, Reads)> {
         let parsed = parse::query(sql).map_err(|finding| mistake(sql, &finding))?;
         let names = reads(&parsed.tree, sql);
         let tables = self.lookup.tables(&names, extra).await?;
         let plan = self.plan(state, sql, parsed, &tables, params)?;
-        let plan = state.optimize(&plan).map_err(|error| failed(error, sql, &names))?;
         Ok((plan, names))
     }
 

@@ -54,6 +54,8 @@ pub struct Windows {
     pub start: DateTime<Utc>,
     /// How far back a run builds again what is built: for rows that show up late.
     pub lookback: Span,
+    /// How many windows that follow each other one query may compute.
+    pub batch_size: usize,
     /// Whether the window that has not ended yet is built too.
     pub current: bool,
     /// What becomes of stale ones.
@@ -144,6 +146,11 @@ impl Window {
     /// The day behind its last one.
     pub fn end_day(&self) -> NaiveDate {
         self.until.with_timezone(&self.zone).date_naive()
+    }
+
+    /// This one and all up to `last`, as if they were one.
+    pub fn up_to(&self, last: &Self) -> Self {
+        Self { until: last.until, ..*self }
     }
 
     /// Whether both have an instant in common.
@@ -252,6 +259,7 @@ mod tests {
             zone,
             start: day_start(zone, day),
             lookback: Span::new(std::time::Duration::ZERO),
+            batch_size: 1,
             current: true,
             on_change: OnChange::Mark,
         }

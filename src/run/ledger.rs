@@ -347,6 +347,7 @@ mod tests {
             zone: chrono_tz::UTC,
             start: at("01T00"),
             lookback: lookback.parse::<Span>().unwrap(),
+            batch_size: 1,
             current: true,
             on_change,
         }

@@ -90,7 +90,7 @@ impl MartRun<'_> {
         let params = Params::of_facts(&self.member.facts);
         let fingerprint = fingerprint(&self.sql.text, &params);
         let goal = Goal { track: self.track.clone(), window: None, params, fingerprint, inputs };
-        let built = self.build(&goal).await?;
+        let built = self.build(&goal, None).await?;
         self.count(&goal, &built, tally);
         Ok(())
     }
@@ -109,26 +109,29 @@ impl MartRun<'_> {
         self.observer.event(&self.track, &Event::Committed { seq: record.seq, rows: record.rows });
     }
 
-    /// Builds; retries what the world fails.
-    pub(super) async fn build(&self, goal: &Goal) -> Result<Built> {
+    /// Builds; retries what the world fails. `together` = rows that were asked for with those of other windows; whoever tries again asks by itself.
+    pub(super) async fn build(
+        &self,
+        goal: &Goal,
+        mut together: Option<SendableRecordBatchStream>,
+    ) -> Result<Built> {
         let mut tries = Tries::new(self.info.retry, self.failed, &goal.track, &self.observer, &self.cancel);
         loop {
-            match self.try_build(goal).await {
+            match self.try_build(goal, together.take()).await {
                 Ok(built) => return Ok(built),
                 Err(error) => tries.failed(error, false).await?,
             }
         }
     }
 
-    async fn try_build(&self, goal: &Goal) -> Result<Built> {
+    async fn try_build(&self, goal: &Goal, together: Option<SendableRecordBatchStream>) -> Result<Built> {
         let attempt = Attempt { id: AttemptId::fresh(), at: self.clock.now() };
-        let (rows, schema) = match self.whole(goal, attempt.at).await? {
-            Some((statement, schema)) => (Rows::Sql(statement), schema),
-            None => {
-                let query = ask(&self.runtime.engine, self.sql, &goal.params, attempt.at).await?;
-                let schema = query.schema();
-                (Rows::Stream(query), schema)
-            }
+        let (rows, schema) = match together {
+            Some(rows) => streamed(rows),
+            None => match self.whole(goal, attempt.at).await? {
+                Some((statement, schema)) => (Rows::Sql(statement), schema),
+                None => streamed(ask(&self.runtime.engine, self.sql, &goal.params, attempt.at).await?),
+            },
         };
         let claim = self.sink.claim(&goal.track, &schema).await?;
         let inside = match (self.windows, &goal.window) {
@@ -226,6 +229,11 @@ impl MartRun<'_> {
         let nonempty = rows.filter(|batch| future::ready(batch.as_ref().map_or(true, |b| b.num_rows() > 0)));
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(target), nonempty))
     }
+}
+
+fn streamed(rows: SendableRecordBatchStream) -> (Rows, SchemaRef) {
+    let schema = rows.schema();
+    (Rows::Stream(rows), schema)
 }
 
 /// A mart's query as one statement of a place, where that computes it whole.

@@ -31,6 +31,7 @@ pub mod sample;
 mod scratch;
 mod tally;
 mod targets;
+mod together;
 pub mod trouble;
 mod unit;
 pub mod unit_test;

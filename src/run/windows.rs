@@ -9,7 +9,8 @@ use arrow::{
     datatypes::SchemaRef,
 };
 use chrono::{DateTime, NaiveDate, Utc};
-use futures::{StreamExt, stream::FuturesUnordered};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::{StreamExt, stream::SelectAll};
 
 use super::{
     blocking,
@@ -18,6 +19,7 @@ use super::{
     mart::{Built, Goal, MartRun},
     params,
     tally::Tally,
+    together::batches,
 };
 use crate::{
     connector::error::{Error, ErrorKind, Result},
@@ -80,7 +82,7 @@ impl MartRun<'_> {
         };
         let goals: Vec<Goal> = due.into_iter().map(goal).collect();
         let before = ledger.built().filter_map(|state| Some(state.record.as_ref()?.seq)).sum();
-        self.build_all(&goals, before, tally).await?;
+        self.build_all(windows, &goals, before, tally).await?;
         if let Some(asked) = asked.filter(|asked| !asked.stale) {
             let (history, name, asked) = (Arc::clone(&self.runtime.history), self.track.name(), *asked);
             blocking(move || history.end_backfill(&name, asked.from, asked.last)).await?;
@@ -110,13 +112,19 @@ impl MartRun<'_> {
         Ok(())
     }
 
-    /// Builds windows, some at once. One whose checks block it does not hold up the others; after any other failure no new ones are begun.
+    /// Builds windows, some batches at once. One whose checks block it does not hold up the others; after any other failure no new ones are begun.
     /// `before` = builds that the table has seen, which maintenance goes by.
-    async fn build_all(&self, goals: &[Goal], before: u64, tally: &mut Tally) -> Result<()> {
+    async fn build_all(
+        &self,
+        windows: &Windows,
+        goals: &[Goal],
+        before: u64,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let total = goals.len() as u64;
         self.observer.event(&self.track, &Event::Windows { done: 0, total });
         let at_once = self.runtime.project.parallel.max(1);
-        let (mut waiting, mut running) = (goals.iter(), FuturesUnordered::new());
+        let (mut waiting, mut running) = (batches(windows, goals).into_iter(), SelectAll::new());
         let (mut done, mut failed, mut due) = (0, Failed::default(), false);
         loop {
             // Those at work end first: a window that waits its turn may hold what maintenance waits for.
@@ -129,9 +137,9 @@ impl MartRun<'_> {
             while !due
                 && running.len() < at_once
                 && failed.world.is_none()
-                && let Some(goal) = waiting.next()
+                && let Some(batch) = waiting.next()
             {
-                running.push(self.build_one(goal));
+                running.push(self.build_batch(windows, batch).boxed());
             }
             let Some((goal, built)) = running.next().await else { break };
             match built {
@@ -145,17 +153,17 @@ impl MartRun<'_> {
         failed.into_result()
     }
 
-    async fn build_one<'g>(&self, goal: &'g Goal) -> (&'g Goal, Result<Built>) {
-        (goal, self.build_in_time(goal).await)
-    }
-
     /// One window has the time that a run of a whole table has.
-    async fn build_in_time(&self, goal: &Goal) -> Result<Built> {
+    pub(super) async fn build_in_time(
+        &self,
+        goal: &Goal,
+        together: Option<SendableRecordBatchStream>,
+    ) -> Result<Built> {
         if self.cancel.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "cancelled; windows that are built stay"));
         }
         let timeout = self.info.retry.timeout;
-        tokio::time::timeout(timeout.get(), self.build(goal)).await.unwrap_or_else(|_| {
+        tokio::time::timeout(timeout.get(), self.build(goal, together)).await.unwrap_or_else(|_| {
             let message = format!("the window took longer than the timeout of {timeout}");
             Err(Error::new(ErrorKind::Timeout, message)
                 .hint("raise `retry.timeout`, or choose a shorter grain"))

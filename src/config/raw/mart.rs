@@ -87,6 +87,10 @@ pub(crate) struct Window {
     pub(crate) start: Scalar,
     /// How far back a run builds again what is built already, for rows that show up late: `"3d"` = the windows of the last three days. `"0s"` unless told.
     pub(crate) lookback: Option<Span>,
+    /// How many windows that follow each other one query may compute, `1` unless told: a backfill of years then asks tens of times instead of thousands. The query is given
+    /// the first one's `:window.from` and the last one's `:window.until`, and must give what it gives for each of them by itself; its rows are told apart by `column`. Each window is
+    /// still checked and committed by itself. Without effect where the sink's own server computes the query and keeps the rows.
+    pub(crate) batch_size: Option<std::num::NonZeroU32>,
     /// Whether the window that has not ended yet is built too, again at each run until it has; `true` unless told.
     pub(crate) current: Option<bool>,
     /// What becomes of built windows when the query changes, or a window of a mart that they were built from is built again; `"mark"` unless told.

@@ -34,6 +34,10 @@ pub(crate) fn windows(
         let message = "[window] replaces windows: there is nothing to merge";
         report.key(file.tree.at(&["sink", "mode"]), "conflicting-keys", message, "leave `mode` out");
     }
+    if raw.batch_size.is_some() && file.raw.native {
+        let message = "`batch_size` does not go with `native`: the query would have to be sorted, and is sent as it stands";
+        report.key(node.at(&["batch_size"]), "conflicting-keys", message, "leave one of them out");
+    }
     let start = node.at(&["start"]);
     let instant = match value::value(&raw.start) {
         Value::Date(day) => Some(day_start(context.zone, date_from_days(day))),
@@ -61,6 +65,7 @@ pub(crate) fn windows(
         zone: context.zone,
         start: first.from,
         lookback: raw.lookback.unwrap_or(Span::new(Duration::ZERO)),
+        batch_size: raw.batch_size.map_or(1, |size| size.get() as usize),
         current: raw.current.unwrap_or(true),
         on_change: raw.on_change,
     })

@@ -4,22 +4,26 @@
 
 use std::{fmt, sync::Arc};
 
-use arrow::datatypes::SchemaRef;
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use datafusion::{
     error::Result as SqlResult, execution::SendableRecordBatchStream, logical_expr::Expr,
     physical_plan::ExecutionPlan,
 };
-use futures::{TryStreamExt, stream};
+use futures::{Stream, TryStreamExt, stream};
 
 use super::{
     client::{Answer, Server},
     ipc::{Batches, not_utf8, typed},
+    stage::failure,
     table::Table,
 };
-use crate::connector::{
-    error::{Error, Result},
-    filter::{Values, condition, takes},
-    scan::{Scan, Wanted, batches, sent_rows},
+use crate::{
+    connector::{
+        error::{Error, Result},
+        filter::{Values, condition, takes},
+        scan::{Scan, Wanted, batches, sent_rows},
+    },
+    model::name::Track,
 };
 
 /// A table as it was when it was asked for.
@@ -29,17 +33,19 @@ pub(super) struct LiveTable {
     schema: SchemaRef,
     /// How messages name it.
     shown: String,
+    /// Whose rows are staged here; none = it is a table of users.
+    staged_for: Option<Track>,
 }
 
 impl LiveTable {
     pub(super) fn new(server: Arc<Server>, table: Table) -> Self {
         let shown = server.table_shown(&table.database, &table.name);
-        Self { schema: table.arrow(), shown, server, table }
+        Self { schema: table.arrow(), shown, server, table, staged_for: None }
     }
 
     /// Rows that are staged for a table: what checks read as `this`.
-    pub(super) fn staged(server: Arc<Server>, table: Table, schema: SchemaRef, shown: String) -> Self {
-        Self { server, table, schema, shown }
+    pub(super) fn staged(server: Arc<Server>, table: Table, track: Track, shown: String) -> Self {
+        Self { schema: table.arrow(), shown, server, table, staged_for: Some(track) }
     }
 
     fn select(&self, wanted: &Wanted<'_>, values: Values) -> SqlResult<String> {
@@ -69,10 +75,15 @@ impl Scan for LiveTable {
         let sql = self.select(&wanted, Values::Literals)?;
         let sent = self.select(&wanted, Values::Marks)?;
         let schema = wanted.schema.clone();
+        let staged = self.staged_for.clone().map(|track| (track, self.table.clone()));
         sent_rows(sent, wanted.schema, wanted.limit, move || {
-            let (server, sql, shown) = (server.clone(), sql.clone(), shown.clone());
+            let (asked, sql, shown) = (server.clone(), sql.clone(), shown.clone());
             let named = shown.clone();
-            rows(schema.clone(), shown, async move { server.arrow(&named, &sql).await })
+            let rows = answered(schema.clone(), shown, async move { asked.arrow(&named, &sql).await });
+            let Some((track, table)) = staged.clone() else { return batches(schema.clone(), rows) };
+            let server = server.clone();
+            let told = move |error| async move { Err(failure(&table, &server, &track, error).await) };
+            batches(schema.clone(), rows.or_else(told))
         })
     }
 }
@@ -83,7 +94,14 @@ pub(super) fn rows(
     shown: String,
     answer: impl Future<Output = Result<Answer>> + Send + 'static,
 ) -> SendableRecordBatchStream {
-    let columns = schema.clone();
+    batches(schema.clone(), answered(schema, shown, answer))
+}
+
+fn answered(
+    columns: SchemaRef,
+    shown: String,
+    answer: impl Future<Output = Result<Answer>> + Send + 'static,
+) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
     let begun = async move {
         let state = (Batches::new(answer.await?, &shown), columns, shown);
         Ok::<_, Error>(stream::try_unfold(state, |(mut batches, columns, shown)| async move {
@@ -95,5 +113,5 @@ pub(super) fn rows(
             Ok(Some((typed.batch, (batches, columns, shown))))
         }))
     };
-    batches(schema, stream::once(begun).try_flatten())
+    stream::once(begun).try_flatten()
 }

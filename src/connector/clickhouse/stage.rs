@@ -28,10 +28,12 @@ use crate::{
         cursor::SqlKey,
         error::{Error, ErrorKind, Result},
         executor::Statement,
+        records::conflict,
         sink::SinkSpec,
     },
     model::{
         delivery::Mode,
+        name::Track,
         unit::{DELETED, Scope},
         value::Value,
     },
@@ -233,6 +235,14 @@ impl Stage {
             self.replication.staging()
         );
         self.server.run(&self.shown, &sql).await
+    }
+}
+
+/// What a failure over a stage comes to: a later claim of its track may have taken the stage away.
+pub(super) async fn failure(stage: &Table, server: &Server, track: &Track, error: Error) -> Error {
+    match Table::find(server, &stage.database, &stage.name).await {
+        Ok(None) => conflict(track),
+        _ => error,
     }
 }
 

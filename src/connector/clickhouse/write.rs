@@ -45,7 +45,7 @@ use super::{
     record::Records,
     replicated::Replication,
     scan::LiveTable,
-    stage::Stage,
+    stage::{Stage, failure},
     table::{Table, text},
     target::{Target, by_grain, has_records},
 };
@@ -235,9 +235,14 @@ impl Sink for TableSink {
         let note =
             Note::new(&inner.spec.table, track, staging.record(0), Way::Move).by(replication.replica());
         let mut stage = Stage::make(&inner.server, &target, &inner.spec, &note, replication).await?;
-        let count = match rows {
-            Rows::Stream(rows) => stage.fill(&target, &inner.spec, &claim.schema, rows).await?,
-            Rows::Sql(query) => stage.fill_inside(&target, &unit.scope, &claim.schema, &query).await?,
+        let filled = match rows {
+            Rows::Stream(rows) => stage.fill(&target, &inner.spec, &claim.schema, rows).await,
+            Rows::Sql(query) => stage.fill_inside(&target, &unit.scope, &claim.schema, &query).await,
+        };
+        let staged = Table { name: stage.name.clone(), ..target.clone() };
+        let count = match filled {
+            Ok(count) => count,
+            Err(error) => return Err(failure(&staged, &inner.server, track, error).await),
         };
         failpoint::pass("clickhouse.stage.after");
         let way = match inner.way(unit, stage.keys.as_ref()) {
@@ -250,7 +255,6 @@ impl Sink for TableSink {
             way => way,
         };
         let note = Note::new(&inner.spec.table, track, staging.record(count), way).by(replication.replica());
-        let staged = Table { name: stage.name.clone(), ..target };
         let expected = staging.expected();
         Ok(Box::new(StagedRows { inner: inner.clone(), track: track.clone(), expected, note, stage, staged }))
     }
@@ -343,7 +347,7 @@ impl Staged for StagedRows {
 
     fn table(&self) -> Option<Arc<dyn TableProvider>> {
         let (server, shown) = (self.inner.server.clone(), self.inner.shown.clone());
-        let staged = LiveTable::staged(server, self.staged.clone(), self.staged.arrow(), shown);
+        let staged = LiveTable::staged(server, self.staged.clone(), self.track.clone(), shown);
         Some(Arc::new(Scanned(staged)))
     }
 

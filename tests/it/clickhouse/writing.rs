@@ -3,11 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use arrow::record_batch::RecordBatch;
+use datafusion::{execution::context::SessionContext, physical_plan::stream::RecordBatchStreamAdapter};
+use futures::stream;
 use vitrina::{
     connector::{
         clickhouse::config::{Compression, Config, Merge, SinkOptions},
         connection::Connection,
-        sink::{DeleteHow, Sink, SinkOptions as Options, SinkSpec},
+        error::{Error, ErrorKind},
+        sink::{DeleteHow, Rows, Sink, SinkOptions as Options, SinkSpec, Staging},
     },
     model::{delivery::Mode, unit::Record},
 };
@@ -16,11 +19,11 @@ use super::whole;
 use crate::{
     contract::{
         reading::{WIDE, try_read},
-        writing::{stage, target_through},
+        writing::{stage, stage_claimed, target_through},
     },
     support::{
         clickhouse::{Place, open},
-        rows::{batch, ints, people, sorted_text, texts},
+        rows::{batch, cast_to, ints, people, sorted_text, texts},
         specs::{self, attempt, track, unit},
     },
 };
@@ -100,6 +103,38 @@ async fn left_behind(place: &Place) -> Arc<dyn Sink> {
     assert!(staged.commit().await.is_err());
     place.run(&format!("RENAME TABLE {} TO {}", place.table("hidden"), place.table("left")));
     sink
+}
+
+/// A later claim of the track takes away what is staged: whoever staged it is in conflict, wherever that shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stage_that_a_later_claim_took_is_a_conflict() {
+    let place = Place::new();
+    let connection = place.open();
+    let spec = specs::sink("taken", Mode::Append);
+    write(&connection, &spec, 1, &people(1..=3)).await;
+    let sink = connection.sink(&spec).await.unwrap();
+    let (track, attempt) = (track("mrf1"), attempt());
+    let claim = sink.claim(&track, &people(4..=6).schema()).await.unwrap();
+    let rows = cast_to(&people(4..=6), &claim.schema);
+    let unit = unit(Mode::Append, 2, &rows);
+    let staging = || Staging { track: &track, claim: &claim, unit: &unit, attempt: &attempt };
+    // While it is filled.
+    let (theirs, taking, of) = (place.open().sink(&spec).await.unwrap(), track.clone(), rows.clone());
+    let taken = async move {
+        theirs.claim(&taking, &of.schema()).await.unwrap();
+        Ok(of)
+    };
+    let late = RecordBatchStreamAdapter::new(rows.schema(), stream::once(taken));
+    let error = sink.stage(staging(), Rows::Stream(Box::pin(late))).await.err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+    // While it is checked, and when it is to be committed.
+    let staged = stage_claimed(sink.as_ref(), &track, &claim, &unit, &attempt, &rows).await.unwrap();
+    place.open().sink(&spec).await.unwrap().claim(&track, &rows.schema()).await.unwrap();
+    let engine = SessionContext::new();
+    let error = engine.read_table(staged.table().unwrap()).unwrap().collect().await.unwrap_err();
+    assert_eq!(Error::from(error).kind, ErrorKind::Conflict);
+    assert_eq!(staged.commit().await.err().unwrap().kind, ErrorKind::Conflict);
+    assert_eq!(place.run(&format!("SELECT count() FROM {}", place.table("taken"))).trim(), "3");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

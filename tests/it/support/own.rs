@@ -35,7 +35,7 @@ impl Own {
             let shared = Path::new(&shared).parent().unwrap();
             for entry in fs::read_dir(shared).unwrap() {
                 let name = entry.unwrap().file_name();
-                if name.to_string_lossy().starts_with("libs-") {
+                if ["libs-", "tools-"].iter().any(|kept| name.to_string_lossy().starts_with(kept)) {
                     symlink(shared.join(&name), own.join(&name)).unwrap();
                 }
             }

@@ -1,5 +1,6 @@
 //! Marts that are built window by window, and the checks of marts: through the built program.
 
+mod batches;
 mod builds;
 mod checks;
 mod hostile;

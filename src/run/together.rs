@@ -1,0 +1,208 @@
+//! Windows that follow each other, computed by one query: its rows come sorted by the window's column and are cut where windows end. Each window is staged, checked and
+//! committed as if it had been computed by itself; only the query is shared.
+//!
+//! Never is a row passed over: what lies before a window, or behind the last one, goes to the window that is built then, which refuses it.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, Scalar},
+    compute::kernels::cmp::lt,
+    datatypes::SchemaRef,
+};
+use datafusion::{
+    error::Result as SqlResult, execution::SendableRecordBatchStream,
+    physical_plan::stream::RecordBatchStreamAdapter,
+};
+use futures::{Stream, StreamExt, stream};
+use tokio::sync::Mutex;
+
+use super::{
+    mart::{Built, Goal, MartRun},
+    params,
+};
+use crate::{
+    connector::error::{ErrorKind, Result},
+    engine::params::scalar,
+    model::window::Windows,
+};
+
+/// The rows of several windows, on their way.
+struct Together {
+    rows: Arc<Mutex<Sorted>>,
+    schema: SchemaRef,
+    column: usize,
+}
+
+/// Rows that come sorted by a column.
+struct Sorted {
+    query: SendableRecordBatchStream,
+    column: usize,
+    /// What was read and not given yet.
+    rest: Option<RecordBatch>,
+    /// Whether what was asked for last was given to its end.
+    is_cut: bool,
+}
+
+/// Cuts what is due into batches of windows that follow each other.
+pub(super) fn batches<'g>(windows: &Windows, goals: &'g [Goal]) -> Vec<&'g [Goal]> {
+    let follows = |one: &Goal, next: &Goal| match (&one.window, &next.window) {
+        (Some(one), Some(next)) => one.until == next.from,
+        _ => false,
+    };
+    goals.chunk_by(follows).flat_map(|run| run.chunks(windows.batch_size.max(1))).collect()
+}
+
+impl MartRun<'_> {
+    /// Builds the windows of a batch, oldest first. Where one fails otherwise than by a check, the rest is not begun.
+    pub(super) fn build_batch<'g>(
+        &'g self,
+        windows: &'g Windows,
+        goals: &'g [Goal],
+    ) -> impl Stream<Item = (&'g Goal, Result<Built>)> + Send + 'g {
+        let begun = async move {
+            let together = self.ask_together(windows, goals).await;
+            stream::unfold((goals, together), |(left, together)| self.build_next(left, together))
+        };
+        stream::once(begun).flatten()
+    }
+
+    async fn build_next<'g>(
+        &'g self,
+        left: &'g [Goal],
+        together: Option<Together>,
+    ) -> Option<((&'g Goal, Result<Built>), (&'g [Goal], Option<Together>))> {
+        let (goal, left) = left.split_first()?;
+        let rows = together.as_ref().and_then(|together| together.rows(goal, left.is_empty()));
+        let built = self.build_in_time(goal, rows).await;
+        let left = match &built {
+            Err(error) if error.kind != ErrorKind::CheckFailed => &[],
+            _ => left,
+        };
+        // After a try that broke off the rows do not begin where the next window does.
+        let together = match together {
+            Some(together) if together.is_cut().await => Some(together),
+            _ => None,
+        };
+        Some(((goal, built), (left, together)))
+    }
+
+    /// One query for all of them; `None` = each asks by itself, and tells what is wrong.
+    async fn ask_together(&self, windows: &Windows, goals: &[Goal]) -> Option<Together> {
+        let [first, .., last] = goals else { return None };
+        let now = self.clock.now();
+        if self.sql.native || !matches!(self.whole(first, now).await, Ok(None)) {
+            return None;
+        }
+        let all = first.window?.up_to(&last.window?);
+        let params = params::of_table(&self.member.facts, Some(windows), Some(&all), now);
+        let engine = &self.runtime.engine;
+        let query = engine.query_sorted(&self.sql.text, &params, now, &windows.column).await.ok()?;
+        let schema = query.schema();
+        let column = schema.index_of(&windows.column).ok()?;
+        let sorted = Sorted { query, column, rest: None, is_cut: true };
+        Some(Together { rows: Arc::new(Mutex::new(sorted)), schema, column })
+    }
+}
+
+impl Together {
+    /// Those of a window, or all that are left; `None` = by its column no row lies in a window.
+    fn rows(&self, goal: &Goal, is_last: bool) -> Option<SendableRecordBatchStream> {
+        let (_, until) = goal.window?.bounds(self.schema.field(self.column).data_type())?;
+        let until = if is_last { None } else { Some(scalar(&until).to_scalar().ok()?) };
+        let rows = stream::try_unfold(Arc::clone(&self.rows), move |sorted| {
+            let until = until.clone();
+            async move {
+                let next = sorted.lock().await.next(until.as_ref()).await?;
+                Ok(next.map(|batch| (batch, sorted)))
+            }
+        });
+        Some(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows)))
+    }
+
+    /// Whether the last window's rows were given to their end.
+    async fn is_cut(&self) -> bool {
+        self.rows.lock().await.is_cut
+    }
+}
+
+impl Sorted {
+    /// The next rows below a bound; `None` = what comes next is not, or nothing comes.
+    async fn next(&mut self, until: Option<&Scalar<ArrayRef>>) -> SqlResult<Option<RecordBatch>> {
+        self.is_cut = false;
+        let batch = match self.rest.take() {
+            Some(batch) => Some(batch),
+            None => self.query.next().await.transpose()?,
+        };
+        let Some(batch) = batch else {
+            self.is_cut = true;
+            return Ok(None);
+        };
+        let below = match until {
+            Some(until) => {
+                lt(batch.column(self.column), until)?.iter().take_while(|below| *below == Some(true)).count()
+            }
+            None => batch.num_rows(),
+        };
+        if below < batch.num_rows() {
+            self.rest = Some(batch.slice(below, batch.num_rows() - below));
+        }
+        self.is_cut = below == 0 && batch.num_rows() > 0;
+        Ok((!self.is_cut).then(|| batch.slice(0, below)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Date32Array, Int32Array};
+
+    use super::*;
+
+    /// Rows of these days, in batches; what each window up to a day gets, and whether it was cut.
+    async fn cut(batches: Vec<Vec<Option<i32>>>, days: &[Option<i32>]) -> Vec<(Vec<Option<i32>>, bool)> {
+        let of = |days: Vec<Option<i32>>| {
+            RecordBatch::try_from_iter([("dt", Arc::new(Date32Array::from(days)) as ArrayRef)]).unwrap()
+        };
+        let batches: Vec<_> = batches.into_iter().map(of).collect();
+        let schema = batches[0].schema();
+        let rows = stream::iter(batches.into_iter().map(Ok));
+        let query: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
+        let mut sorted = Sorted { query, column: 0, rest: None, is_cut: true };
+        let mut found = vec![];
+        for day in days {
+            let until = day.map(|day| Scalar::new(Arc::new(Date32Array::from(vec![day])) as ArrayRef));
+            let mut rows = vec![];
+            while let Some(batch) = sorted.next(until.as_ref()).await.unwrap() {
+                rows.extend(batch.column(0).as_primitive::<arrow::datatypes::Date32Type>());
+            }
+            found.push((rows, sorted.is_cut));
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn rows_are_cut_where_windows_end() {
+        let batches = vec![
+            vec![],
+            vec![Some(1), Some(1), Some(2)],
+            vec![Some(2), Some(4)],
+            vec![Some(4), Some(9), None],
+        ];
+        let found = cut(batches, &[Some(2), Some(3), Some(4), None]).await;
+        let some = |days: &[i32]| days.iter().copied().map(Some).collect::<Vec<_>>();
+        let last = [some(&[4, 4, 9]), vec![None]].concat();
+        assert_eq!(found, [(some(&[1, 1]), true), (some(&[2, 2]), true), (vec![], true), (last, true)]);
+    }
+
+    #[tokio::test]
+    async fn a_window_that_is_left_early_is_not_cut() {
+        let days = Int32Array::from(vec![1, 2]);
+        let batch = RecordBatch::try_from_iter([("dt", Arc::new(days) as ArrayRef)]).unwrap();
+        let rows = stream::iter([Ok(batch.clone())]);
+        let query: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(batch.schema(), rows));
+        let mut sorted = Sorted { query, column: 0, rest: None, is_cut: true };
+        let until = Scalar::new(Arc::new(Int32Array::from(vec![2])) as ArrayRef);
+        assert_eq!(sorted.next(Some(&until)).await.unwrap().unwrap().num_rows(), 1);
+        assert!(!sorted.is_cut);
+    }
+}

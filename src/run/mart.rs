@@ -198,7 +198,11 @@ impl MartRun<'_> {
     }
 
     /// The query as one statement of the sink's own place, where that computes it whole.
-    async fn whole(&self, goal: &Goal, now: DateTime<Utc>) -> Result<Option<(Statement, SchemaRef)>> {
+    pub(super) async fn whole(
+        &self,
+        goal: &Goal,
+        now: DateTime<Utc>,
+    ) -> Result<Option<(Statement, SchemaRef)>> {
         let Some(place) = self.there else { return Ok(None) };
         whole(&self.runtime.engine, self.sql, &goal.params, now, place).await
     }

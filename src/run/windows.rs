@@ -141,7 +141,11 @@ impl MartRun<'_> {
             {
                 running.push(self.build_batch(windows, batch).boxed());
             }
-            let Some((goal, built)) = running.next().await else { break };
+            if running.is_empty() {
+                break;
+            }
+            // Batches that ended give nothing: there may be more of them.
+            let Some((goal, built)) = running.next().await else { continue };
             match built {
                 Ok(built) => self.count(goal, &built, tally),
                 Err(error) => failed.take(of_window(goal, error)),

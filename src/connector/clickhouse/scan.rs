@@ -80,9 +80,12 @@ impl Scan for LiveTable {
             let (asked, sql, shown) = (server.clone(), sql.clone(), shown.clone());
             let named = shown.clone();
             let rows = answered(schema.clone(), shown, async move { asked.arrow(&named, &sql).await });
-            let Some((track, table)) = staged.clone() else { return batches(schema.clone(), rows) };
+            let Some(staged) = staged.clone() else { return batches(schema.clone(), rows) };
             let server = server.clone();
-            let told = move |error| async move { Err(failure(&table, &server, &track, error).await) };
+            let told = move |error| {
+                let ((track, table), server) = (staged.clone(), server.clone());
+                async move { Err(failure(&table, &server, &track, error).await) }
+            };
             batches(schema.clone(), rows.or_else(told))
         })
     }

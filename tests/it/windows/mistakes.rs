@@ -27,6 +27,9 @@ const VALUES: &str = "SELECT local_date(at) AS dt, at, 1 AS n \
 #[test]
 fn mistakes_of_windows_have_a_place() {
     refused(&known(&QUERY.replace("AND at < :window.until", ""), ""), &["does not use `:window.until`"]);
+    refused(&known(QUERY, "batch_size = 0"), &["batch_size = 0", "expected 1 or more"]);
+    let native = known(QUERY, "batch_size = 2").replacen("sql", "native = true\nsql", 1);
+    refused(&native, &["`batch_size` does not go with `native`"]);
     refused(
         &known(VALUES, "").replace("column = \"dt\"", "column = \"day\""),
         &["the rows have no column `day`"],

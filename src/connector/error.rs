@@ -144,6 +144,12 @@ impl Error {
         self
     }
 
+    /// The same failure, told to one more who met it; its causes are in the message.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { kind: self.kind, message: self.to_string(), hint: self.hint.clone(), source: None }
+    }
+
     /// What a user can do about it.
     pub fn advice(&self) -> &str {
         self.hint.as_deref().unwrap_or(self.kind.policy().hint)

@@ -222,6 +222,12 @@ pub trait Sink: Send + Sync {
     /// The target's columns as they are now; `None` = there is no target yet.
     async fn target(&self) -> Result<Option<SchemaRef>>;
 
+    /// How many staged units of different tracks it likes to be given to commit at once: it commits those together that wait. A staged unit of such a place is in files of its own,
+    /// not in memory.
+    fn commits_together(&self) -> usize {
+        1
+    }
+
     /// Small files, old records, left-overs of dead attempts. Called after some commits and by `maintain`; stops when the time is used up. It may wait for what
     /// another call holds: whoever has calls underway must go on polling them meanwhile. `now` is what it writes down as its time.
     async fn maintain(&self, budget: std::time::Duration, now: DateTime<Utc>) -> Result<()>;

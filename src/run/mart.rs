@@ -31,7 +31,7 @@ use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
         executor::Statement,
-        sink::{Attempt, Claim, Rows, Sink, Staging},
+        sink::{Attempt, Claim, Rows, Sink, Staged, Staging},
     },
     engine::{
         params::Params,
@@ -90,7 +90,7 @@ impl MartRun<'_> {
         let params = Params::of_facts(&self.member.facts);
         let fingerprint = fingerprint(&self.sql.text, &params);
         let goal = Goal { track: self.track.clone(), window: None, params, fingerprint, inputs };
-        let built = self.build(&goal, None).await?;
+        let built = self.build(&goal).await?;
         self.count(&goal, &built, tally);
         Ok(())
     }
@@ -109,22 +109,35 @@ impl MartRun<'_> {
         self.observer.event(&self.track, &Event::Committed { seq: record.seq, rows: record.rows });
     }
 
-    /// Builds; retries what the world fails. `together` = rows that were asked for with those of other windows; whoever tries again asks by itself.
-    pub(super) async fn build(
-        &self,
-        goal: &Goal,
-        mut together: Option<SendableRecordBatchStream>,
-    ) -> Result<Built> {
+    /// Builds; retries what the world fails.
+    pub(super) async fn build(&self, goal: &Goal) -> Result<Built> {
+        let ready = self.make_ready(goal, None).await;
+        self.finish(goal, ready).await
+    }
+
+    /// Commits what is ready; builds anew where that, or the making ready, failed by the world.
+    pub(super) async fn finish(&self, goal: &Goal, ready: Result<Ready>) -> Result<Built> {
         let mut tries = Tries::new(self.info.retry, self.failed, &goal.track, &self.observer, &self.cancel);
+        let mut ready = ready;
         loop {
-            match self.try_build(goal, together.take()).await {
+            let built = match ready {
+                Ok(ready) => self.commit(goal, ready).await,
+                Err(error) => Err(error),
+            };
+            match built {
                 Ok(built) => return Ok(built),
                 Err(error) => tries.failed(error, false).await?,
             }
+            ready = self.make_ready(goal, None).await;
         }
     }
 
-    async fn try_build(&self, goal: &Goal, together: Option<SendableRecordBatchStream>) -> Result<Built> {
+    /// Asks, stages and checks. `together` = rows that were asked for with those of other windows.
+    pub(super) async fn make_ready(
+        &self,
+        goal: &Goal,
+        together: Option<SendableRecordBatchStream>,
+    ) -> Result<Ready> {
         let attempt = Attempt { id: AttemptId::fresh(), at: self.clock.now() };
         let (rows, schema) = match together {
             Some(rows) => streamed(rows),
@@ -155,10 +168,14 @@ impl MartRun<'_> {
         let this = if self.checks.is_empty() { None } else { staged.table() };
         let warnings = self.check(goal, staged.rows(), this, attempt.at).await?;
         failpoint::pass("run.mart.checked");
-        let record = staged.commit().await?.record().clone();
+        Ok(Ready { staged, warnings })
+    }
+
+    async fn commit(&self, goal: &Goal, ready: Ready) -> Result<Built> {
+        let record = ready.staged.commit().await?.record().clone();
         failpoint::pass("run.mart.committed");
         self.remember(goal, &record).await;
-        Ok(Built { record, warnings })
+        Ok(Built { record, warnings: ready.warnings })
     }
 
     /// Asks the checks of what is staged; those that only warn are given back, as they are told.
@@ -252,6 +269,12 @@ pub(super) async fn whole(
         return engine.native_whole(&sql.text, params, place).await;
     }
     engine.whole(&sql.text, params, now, place).await
+}
+
+/// A build that is staged and was checked.
+pub(super) struct Ready {
+    staged: Box<dyn Staged>,
+    warnings: Vec<String>,
 }
 
 /// What a build left.

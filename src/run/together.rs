@@ -3,7 +3,10 @@
 //!
 //! Never is a row passed over: what lies before a window, or behind the last one, goes to the window that is built then, which refuses it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, Scalar},
@@ -18,7 +21,7 @@ use futures::{Stream, StreamExt, stream};
 use tokio::sync::Mutex;
 
 use super::{
-    mart::{Built, Goal, MartRun},
+    mart::{Built, Goal, MartRun, Ready},
     params,
 };
 use crate::{
@@ -54,37 +57,54 @@ pub(super) fn batches<'g>(windows: &Windows, goals: &'g [Goal]) -> Vec<&'g [Goal
 }
 
 impl MartRun<'_> {
-    /// Builds the windows of a batch, oldest first. Where one fails otherwise than by a check, the rest is not begun.
+    /// Builds the windows of a batch. They are made ready oldest first, and committed while the next ones are made ready. Where one fails otherwise than by a check, the rest is
+    /// not begun.
     pub(super) fn build_batch<'g>(
         &'g self,
         windows: &'g Windows,
         goals: &'g [Goal],
     ) -> impl Stream<Item = (&'g Goal, Result<Built>)> + Send + 'g {
-        let begun = async move {
-            let together = self.ask_together(windows, goals).await;
-            stream::unfold((goals, together), |(left, together)| self.build_next(left, together))
+        let failed = Arc::new(AtomicBool::new(false));
+        let begun = {
+            let failed = Arc::clone(&failed);
+            async move {
+                let together = self.ask_together(windows, goals).await;
+                let next = move |(left, together)| self.next_ready(left, together, Arc::clone(&failed));
+                stream::unfold((goals, together), next)
+            }
         };
-        stream::once(begun).flatten()
+        let finish = move |(goal, ready)| self.finish_noting(goal, ready, Arc::clone(&failed));
+        stream::once(begun).flatten().map(finish).buffer_unordered(self.sink.commits_together())
     }
 
-    async fn build_next<'g>(
+    async fn next_ready<'g>(
         &'g self,
         left: &'g [Goal],
         together: Option<Together>,
-    ) -> Option<((&'g Goal, Result<Built>), (&'g [Goal], Option<Together>))> {
-        let (goal, left) = left.split_first()?;
+        failed: Arc<AtomicBool>,
+    ) -> Option<((&'g Goal, Result<Ready>), (&'g [Goal], Option<Together>))> {
+        let (goal, left) = left.split_first().filter(|_| !failed.load(Ordering::SeqCst))?;
         let rows = together.as_ref().and_then(|together| together.rows(goal, left.is_empty()));
-        let built = self.build_in_time(goal, rows).await;
-        let left = match &built {
-            Err(error) if error.kind != ErrorKind::CheckFailed => &[],
-            _ => left,
-        };
+        let ready = self.in_time(self.make_ready(goal, rows)).await;
         // After a try that broke off the rows do not begin where the next window does.
         let together = match together {
             Some(together) if together.is_cut().await => Some(together),
             _ => None,
         };
-        Some(((goal, built), (left, together)))
+        Some(((goal, ready), (left, together)))
+    }
+
+    async fn finish_noting<'g>(
+        &'g self,
+        goal: &'g Goal,
+        ready: Result<Ready>,
+        failed: Arc<AtomicBool>,
+    ) -> (&'g Goal, Result<Built>) {
+        let built = self.in_time(self.finish(goal, ready)).await;
+        if built.as_ref().is_err_and(|error| error.kind != ErrorKind::CheckFailed) {
+            failed.store(true, Ordering::SeqCst);
+        }
+        (goal, built)
     }
 
     /// One query for all of them; `None` = each asks by itself, and tells what is wrong.

@@ -9,14 +9,13 @@ use arrow::{
     datatypes::SchemaRef,
 };
 use chrono::{DateTime, NaiveDate, Utc};
-use datafusion::execution::SendableRecordBatchStream;
 use futures::{StreamExt, stream::SelectAll};
 
 use super::{
     blocking,
     event::Event,
     ledger::{Inputs, Ledger, WindowState, query_digest, renamed},
-    mart::{Built, Goal, MartRun},
+    mart::{Goal, MartRun},
     params,
     tally::Tally,
     together::batches,
@@ -158,16 +157,12 @@ impl MartRun<'_> {
     }
 
     /// One window has the time that a run of a whole table has.
-    pub(super) async fn build_in_time(
-        &self,
-        goal: &Goal,
-        together: Option<SendableRecordBatchStream>,
-    ) -> Result<Built> {
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         if self.cancel.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "cancelled; windows that are built stay"));
         }
         let timeout = self.info.retry.timeout;
-        tokio::time::timeout(timeout.get(), self.build(goal, together)).await.unwrap_or_else(|_| {
+        tokio::time::timeout(timeout.get(), work).await.unwrap_or_else(|_| {
             let message = format!("the window took longer than the timeout of {timeout}");
             Err(Error::new(ErrorKind::Timeout, message)
                 .hint("raise `retry.timeout`, or choose a shorter grain"))

@@ -18,7 +18,7 @@ use vitrina::{
         connection::Connection,
         delta::config::{Config, SinkOptions},
         error::{ErrorKind, Result},
-        sink::{OnSchemaChange, Rows, Sink, SinkSpec, Staged, Staging},
+        sink::{Committed, OnSchemaChange, Rows, Sink, SinkSpec, Staged, Staging},
         source::SourceSpec,
     },
     model::{
@@ -285,6 +285,94 @@ async fn a_row_outside_of_its_window_is_refused() {
     assert_eq!(place.rows("windowed").await.len(), 2);
     let scope = unit(Mode::Window, 0, &people([])).scope;
     assert!(matches!(scope, Scope::Window { .. }));
+}
+
+/// The unit is the next of this track, and is staged through this sink.
+async fn staged_by(
+    sink: &dyn Sink,
+    mode: Mode,
+    member: &str,
+    at: i64,
+    rows: &RecordBatch,
+) -> Box<dyn Staged> {
+    let claim = sink.claim(&track(member), &claimed_schema(rows)).await.unwrap();
+    let rows = cast_to(rows, &claim.schema);
+    let (track, unit, attempt) = (track(member), unit(mode, at, &rows), attempt());
+    let staging = Staging { track: &track, claim: &claim, unit: &unit, attempt: &attempt };
+    sink.stage(staging, Rows::Stream(stream_of(&rows))).await.unwrap()
+}
+
+fn versions(place: &Place, table: &str) -> usize {
+    let log = fs::read_dir(place.folder(table).join("_delta_log")).unwrap().flatten();
+    log.filter(|entry| entry.file_name().to_string_lossy().ends_with(".json")).count()
+}
+
+/// Windows whose commits come together are committed together: few log entries, and each window's rows and record are there.
+#[tokio::test(flavor = "multi_thread")]
+async fn windows_are_committed_together() {
+    let place = Place::new();
+    let spec = specs::sink("together", Mode::Window);
+    for built in 1..=2 {
+        let sink = place.sink(&spec).await;
+        let mut staged = vec![];
+        for window in 0..20 {
+            let rows = people([window * 10, window * 10 + built]);
+            let ready =
+                staged_by(sink.as_ref(), Mode::Window, &format!("w{window}"), window * 10, &rows).await;
+            staged.push(ready);
+        }
+        let before = versions(&place, "together");
+        let done = futures::future::join_all(staged.into_iter().map(|staged| staged.commit())).await;
+        assert!(
+            done.into_iter()
+                .all(|done| matches!(done, Ok(Committed::Now(record)) if record.seq == built as u64))
+        );
+        let entries = versions(&place, "together") - before;
+        assert!(entries <= 3, "{entries} log entries for 20 windows that waited for the first");
+        let expected = people((0..20).flat_map(|window| [window * 10, window * 10 + built]));
+        assert_eq!(place.rows("together").await, sorted_text(&expected), "build {built}");
+    }
+    for window in 0..20 {
+        let record = place.sink(&spec).await.peek(&track(&format!("w{window}"))).await.unwrap().unwrap();
+        assert_eq!(record.rows, 2);
+    }
+}
+
+/// Whoever is in conflict is told so by itself; the others that were taken along are committed. A track is taken along once, and merges, which may bring each other's keys, one by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_committed_together_holds_up_nobody() {
+    let place = Place::new();
+    let spec = specs::sink("mixed", Mode::Append);
+    place.write(&spec, "late", 1, &people([1])).await.unwrap();
+    let sink = place.sink(&spec).await;
+    let mut staged = vec![];
+    for (member, id) in [("late", 2), ("a", 3), ("twice", 4), ("twice", 5), ("b", 6)] {
+        staged.push(staged_by(sink.as_ref(), Mode::Append, member, id, &people([id])).await);
+    }
+    place.write(&spec, "late", 7, &people([7])).await.unwrap();
+    // Dropped before its turn: nothing happened.
+    drop(staged_by(sink.as_ref(), Mode::Append, "gone", 8, &people([8])).await);
+    let done = futures::future::join_all(staged.into_iter().map(|staged| staged.commit())).await;
+    let kinds: Vec<_> = done.iter().map(|done| done.as_ref().err().map(|error| error.kind)).collect();
+    let conflict = Some(ErrorKind::Conflict);
+    assert!(
+        kinds == [conflict, None, None, conflict, None] || kinds == [conflict, None, conflict, None, None],
+        "{kinds:?}"
+    );
+    let fourth = if kinds[2].is_none() { 4 } else { 5 };
+    assert_eq!(place.rows("mixed").await, sorted_text(&people([1, 3, fourth, 6, 7])));
+
+    let spec = specs::sink("merged", Mode::Merge);
+    place.write(&spec, "first", 1, &people([1])).await.unwrap();
+    let sink = place.sink(&spec).await;
+    let mut staged = vec![];
+    for member in ["a", "b", "c", "d"] {
+        staged.push(staged_by(sink.as_ref(), Mode::Merge, member, 2, &people([1, 2])).await);
+    }
+    for done in futures::future::join_all(staged.into_iter().map(|staged| staged.commit())).await {
+        done.unwrap();
+    }
+    assert_eq!(place.rows("merged").await, sorted_text(&people([1, 2])));
 }
 
 #[tokio::test(flavor = "multi_thread")]

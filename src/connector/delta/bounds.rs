@@ -104,7 +104,7 @@ fn excluded(file: &DataFile, field: &Field, bounds: &Bounds) -> Option<bool> {
         };
         return outside(&value, &value, bounds);
     }
-    let stats: serde_json::Value = serde_json::from_str(file.stats.as_deref()?).ok()?;
+    let stats: serde_json::Value = serde_json::from_str(&file.stats.json()?).ok()?;
     let least = logged(stats.get("minValues")?.get(field.name())?, field.data_type())?;
     let most = logged(stats.get("maxValues")?.get(field.name())?, field.data_type())?;
     if bounds.least == Value::Null {
@@ -138,7 +138,7 @@ fn logged(value: &serde_json::Value, data_type: &DataType) -> Option<Value> {
 mod tests {
     use std::collections::HashMap;
 
-    use super::*;
+    use super::{super::table::Stats, *};
 
     fn file(stats: &str, partition: &[(&str, Option<&str>)]) -> DataFile {
         DataFile {
@@ -149,7 +149,7 @@ mod tests {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned)))
                 .collect::<HashMap<_, _>>(),
-            stats: Some(stats.to_owned()),
+            stats: Stats::Said(Some(stats.to_owned())),
             modified: 0,
             vector: false,
         }

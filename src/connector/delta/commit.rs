@@ -3,8 +3,8 @@
 //! - **Atomic**: one log entry names the unit's data files, takes the replaced ones out, and carries the track's
 //!   sequence number and attempt. A reader sees all of it or none.
 //! - **Once**: the entry is put at exactly the version after a snapshot on which the track's record was compared
-//!   with the claimed one. The library's own retries are off: they do not compare it. Who commits through one sink takes turns (`newest`); who loses the race for the
-//!   version takes up what was committed, compares again (and judges files that appeared, see `erase`), and puts
+//!   with the claimed one. The library's own retries are off: they do not compare it. Who commits through one sink takes turns, and takes along who waits (`group`); who loses the
+//!   race for the version takes up what was committed, compares again (and judges files that appeared, see `erase`), and puts
 //!   the same files at the next version.
 //! - **Durable**: the store (`durable` on the local file system, `objects` in a bucket) keeps data files before the record file is written, that
 //!   before the entry, and the entry when `commit` returns.
@@ -17,28 +17,22 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
-use deltalake::{
-    kernel::{Action, Add},
-    protocol::{DeltaOperation, SaveMode},
-};
+use deltalake::kernel::{Action, Add};
 
 use super::{
     super::{
         error::{ErrorKind, Result},
         sink::{Committed, Staged},
     },
-    claim::RACES,
     erase::{Erase, Erased},
     files::Unnamed,
+    group,
     ledger::{self, Mark},
     newest::Newest,
     read::files_as_table,
     table::{DataFile, Table},
 };
-use crate::{
-    failpoint,
-    model::{name::Track, unit::Record},
-};
+use crate::model::{name::Track, unit::Record};
 
 /// A unit in data files that no log entry names yet.
 pub(super) struct StagedFiles {
@@ -71,29 +65,58 @@ impl Staged for StagedFiles {
         files_as_table(&self.table.location, files, &self.schema).ok()
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<Committed> {
-        let id = self.table.id()?;
+    async fn commit(self: Box<Self>) -> Result<Committed> {
         let newest = Arc::clone(&self.newest);
+        let seat = newest.waiting.sit(*self);
         let _turn = newest.turn().await;
-        for _ in 0..RACES {
-            let gone = || self.table.location.error(ErrorKind::NotFound, "its folder is gone");
-            self.table = newest.get().await?.ok_or_else(gone)?;
-            if let Some(committed) = self.compare(&id).await? {
-                return Ok(committed);
-            }
-            self.erased.catch_up(&self.erase, &self.table).await?;
-            ledger::write(&self.table.location, &self.track, &self.record).await?;
-            failpoint::pass("delta.record.after");
-            if self.put().await?.is_some() {
-                failpoint::pass("delta.commit.after");
-                return Ok(Committed::Now(self.record.clone()));
-            }
-        }
-        Err(self.table.location.error(ErrorKind::Busy, "others commit to it all the time"))
+        group::commit(&newest, &seat).await;
+        seat.answer()
     }
 }
 
 impl StagedFiles {
+    /// Whether both may be in one log entry: it is as if they had been committed one after another.
+    pub(super) fn goes_with(&self, other: &Self) -> bool {
+        let alone = |staged: &Self| !staged.columns.is_empty();
+        !alone(self) && !alone(other) && self.track != other.track && self.erase.spares_rows_of(&other.erase)
+    }
+
+    /// Holds it against the snapshot that is committed on; `Some` = this attempt is in it already.
+    pub(super) async fn ready(&mut self, table: &Table) -> Result<Option<Committed>> {
+        let id = self.table.id()?;
+        self.table = table.clone();
+        if let Some(committed) = self.compare(&id).await? {
+            return Ok(Some(committed));
+        }
+        self.erased.catch_up(&self.erase, &self.table).await?;
+        Ok(None)
+    }
+
+    /// Writes down the record that the commit leaves.
+    pub(super) async fn write_record(&self) -> Result<()> {
+        ledger::write(&self.table.location, &self.track, &self.record).await
+    }
+
+    /// What the log entry says of it.
+    pub(super) fn actions(&self) -> Vec<Action> {
+        let mut actions = self.columns.clone();
+        actions.extend(self.erased.actions(self.record.at.timestamp_millis()));
+        actions.extend(self.adds.iter().cloned().map(Action::Add));
+        actions
+    }
+
+    /// From here on a log entry may name its files.
+    pub(super) fn keep(&mut self) {
+        self.unnamed.keep();
+        self.erased.keep();
+    }
+
+    /// It is sure that no log entry names them.
+    pub(super) fn release(&mut self) {
+        self.unnamed.release();
+        self.erased.release();
+    }
+
     /// Whether this snapshot is one to commit on: `Some` = this attempt is in it already.
     async fn compare(&self, id: &str) -> Result<Option<Committed>> {
         let location = &self.table.location;
@@ -122,44 +145,5 @@ impl StagedFiles {
             now.field_with_name(field.name()).is_ok_and(|found| found.data_type() == field.data_type())
         };
         Ok(self.schema.fields().iter().all(holds))
-    }
-
-    /// Puts the log entry at the version after the snapshot; `None` = somebody else took it.
-    async fn put(&mut self) -> Result<Option<u64>> {
-        let now = self.record.at.timestamp_millis();
-        let mut actions = self.columns.clone();
-        actions.extend(self.erased.actions(now));
-        actions.extend(self.adds.iter().cloned().map(Action::Add));
-        let mode = if self.erased.is_empty() { SaveMode::Append } else { SaveMode::Overwrite };
-        let partition_by = Some(self.table.partition_columns()?).filter(|columns| !columns.is_empty());
-        let operation = DeltaOperation::Write { mode, partition_by, predicate: None };
-        let transactions = Mark::of(&self.record).transactions(&self.track);
-        failpoint::pass("delta.commit.before");
-        // From here on nobody knows whether an entry names the files, until the answer is there.
-        self.unnamed.keep();
-        self.erased.keep();
-        match self.table.commit(actions, operation, transactions).await {
-            Ok(Some(version)) => Ok(Some(version)),
-            Ok(None) => {
-                self.unnamed.release();
-                self.erased.release();
-                Ok(None)
-            }
-            Err(error) => self.look_after(error).await,
-        }
-    }
-
-    /// After a commit that failed: whether it came through all the same.
-    async fn look_after(&mut self, error: super::super::error::Error) -> Result<Option<u64>> {
-        let mark = Mark::of(&self.record);
-        let looked = match self.table.refresh().await {
-            Ok(_) => ledger::mark(&self.table, &self.track).await,
-            Err(unreadable) => Err(unreadable),
-        };
-        match looked {
-            Ok(found) if found == Some(mark) => Ok(Some(self.table.version())),
-            // What was not answered may still arrive: the files stay until their age says that it did not.
-            _ => Err(error),
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! judgements of files that vanished are dropped: the result is exact for the very version that is committed on.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
@@ -69,6 +70,28 @@ impl Erase {
             Self::Equal(values) => values.iter().map(|(column, _)| column.as_str()).collect(),
             Self::Window { column, .. } => vec![column],
             Self::Keys { columns, .. } => columns.iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// Whether neither takes out a row that may come with the other, whichever comes first: then both may come at once.
+    pub(super) fn spares_rows_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            // As if what takes nothing out came last.
+            (Self::Nothing, _) | (_, Self::Nothing) => true,
+            (
+                Self::Window { column: one, from, until },
+                Self::Window { column: other, from: other_from, until: other_until },
+            ) => {
+                let before = |until: &Value, from: &Value| until.compare(from).is_some_and(Ordering::is_le);
+                one == other && (before(until, other_from) || before(other_until, from))
+            }
+            (Self::Equal(one), Self::Equal(other)) => {
+                let differs = |((one, value), (other, its)): (&(String, Value), &(String, Value))| {
+                    one == other && value.compare(its).is_some_and(Ordering::is_ne)
+                };
+                one.iter().zip(other).any(differs)
+            }
+            _ => false,
         }
     }
 
@@ -169,15 +192,12 @@ impl Erased {
         if matches!(erase, Erase::Nothing) {
             return Ok(());
         }
-        let files = table.files()?;
-        let present: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        self.files.retain(|path, _| present.contains(path.as_str()));
+        let (present, files) = table.files_but(|path| self.files.contains_key(path))?;
+        self.files.retain(|path, _| present.contains(path));
+        let schema = table.schema()?;
         for file in files {
-            let known = self.files.contains_key(&file.path);
-            if !known {
-                let fate = judge(erase, table, &file).await?;
-                self.files.insert(file.path, fate);
-            }
+            let fate = judge(erase, table, &file, &schema).await?;
+            self.files.insert(file.path, fate);
         }
         Ok(())
     }
@@ -218,16 +238,15 @@ impl Erased {
     }
 }
 
-async fn judge(erase: &Erase, table: &Table, file: &DataFile) -> Result<Fate> {
+async fn judge(erase: &Erase, table: &Table, file: &DataFile, schema: &SchemaRef) -> Result<Fate> {
     let gone = |rest, unnamed| Fate::Gone { file: file.clone(), rest, unnamed: Box::new(unnamed) };
     if matches!(erase, Erase::Everything) {
         return Ok(gone(vec![], Unnamed::default()));
     }
-    let schema = table.schema()?;
-    if erase.spares(file, &schema) {
+    if erase.spares(file, schema) {
         return Ok(Fate::Untouched);
     }
-    let (going, total) = count(erase, table, file, &schema).await?;
+    let (going, total) = count(erase, table, file, schema).await?;
     if going == 0 {
         return Ok(Fate::Untouched);
     }
@@ -235,7 +254,7 @@ async fn judge(erase: &Erase, table: &Table, file: &DataFile) -> Result<Fate> {
     if going == total {
         return Ok(gone(vec![], unnamed));
     }
-    let rest = write_rest(erase, table, file, &schema).await?;
+    let rest = write_rest(erase, table, file, schema).await?;
     unnamed.add(table, &rest);
     Ok(gone(rest, unnamed))
 }
@@ -278,4 +297,42 @@ async fn write_rest(erase: &Erase, table: &Table, file: &DataFile, schema: &Sche
         add.modification_time = file.modified;
     }
     Ok(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_come_at_once() {
+        let window = |column: &str, from, until| Erase::Window {
+            column: column.to_owned(),
+            from: Value::Date(from),
+            until: Value::Date(until),
+        };
+        let equal = |region: &str, day| {
+            Erase::Equal(vec![
+                ("day".to_owned(), Value::Date(day)),
+                ("region".to_owned(), Value::Text(region.to_owned())),
+            ])
+        };
+        let keys =
+            || Erase::Keys { columns: vec!["id".to_owned()], keys: Arc::default(), bounds: vec![None] };
+        for (one, other, spared) in [
+            (Erase::Nothing, Erase::Nothing, true),
+            (Erase::Nothing, Erase::Everything, true),
+            (Erase::Nothing, keys(), true),
+            (window("dt", 1, 2), window("dt", 2, 3), true),
+            (window("dt", 1, 3), window("dt", 2, 3), false),
+            (window("dt", 1, 2), window("day", 2, 3), false),
+            (equal("mrf1", 1), equal("mrf2", 1), true),
+            (equal("mrf1", 1), equal("mrf1", 1), false),
+            (equal("mrf1", 1), window("day", 2, 3), false),
+            (keys(), keys(), false),
+            (Erase::Everything, Erase::Everything, false),
+        ] {
+            assert_eq!(one.spares_rows_of(&other), spared, "{one:?} and {other:?}");
+            assert_eq!(other.spares_rows_of(&one), spared, "{other:?} and {one:?}");
+        }
+    }
 }

@@ -53,14 +53,16 @@ impl Mark {
         Self { seq: record.seq, tag: tag(&record.attempt) }
     }
 
-    /// The actions that leave it.
-    pub(super) fn transactions(self, track: &Track) -> Vec<Transaction> {
+    /// The actions that leave these marks.
+    pub(super) fn transactions<'a>(marks: impl IntoIterator<Item = (&'a Track, Self)>) -> Vec<Transaction> {
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        vec![
-            Transaction::new(ANY, 1),
-            Transaction::new(seq_id(track), number(self.seq)),
-            Transaction::new(tag_id(track), number(self.tag)),
-        ]
+        let of_one = |(track, mark): (&Track, Self)| {
+            [
+                Transaction::new(seq_id(track), number(mark.seq)),
+                Transaction::new(tag_id(track), number(mark.tag)),
+            ]
+        };
+        std::iter::once(Transaction::new(ANY, 1)).chain(marks.into_iter().flat_map(of_one)).collect()
     }
 }
 

@@ -179,7 +179,7 @@ async fn vacuum(table: &Table, late: impl Fn() -> bool) -> Result<()> {
 mod tests {
     use std::collections::HashMap;
 
-    use super::*;
+    use super::{super::table::Stats, *};
 
     fn file(path: &str, size: u64, region: &str) -> DataFile {
         DataFile {
@@ -187,7 +187,7 @@ mod tests {
             size,
             rows: Some(1),
             partition: HashMap::from([("region".to_owned(), Some(region.to_owned()))]),
-            stats: None,
+            stats: Stats::Said(None),
             modified: 0,
             vector: false,
         }

@@ -26,6 +26,7 @@ mod durable;
 mod erase;
 mod failure;
 mod files;
+mod group;
 mod ledger;
 mod location;
 mod maintain;

@@ -4,6 +4,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     super::error::Result,
+    group::Waiting,
     location::Location,
     table::{LastEntry, Table},
 };
@@ -14,11 +15,13 @@ pub(super) struct Newest {
     /// The newest snapshot seen, and what its log ended with. Held while the log is read on: who comes meanwhile takes what that finds.
     seen: Mutex<Option<(LastEntry, Table)>>,
     turn: Mutex<()>,
+    /// Those who wait for their turn.
+    pub(super) waiting: Waiting,
 }
 
 impl Newest {
     pub(super) fn new(location: Location) -> Self {
-        Self { location, seen: Mutex::default(), turn: Mutex::default() }
+        Self { location, seen: Mutex::default(), turn: Mutex::default(), waiting: Waiting::default() }
     }
 
     /// The turn to commit. Windows of a mart are built side by side; without turns each of them would lose the race for the table's next version to the others, and

@@ -32,6 +32,9 @@ use crate::{
     },
 };
 
+/// Units that are committed at once by one who has many: their syncs overlap, and one log entry has them all.
+const TOGETHER: usize = 16;
+
 /// A Delta table that rows go to.
 pub(super) struct DeltaSink {
     location: Location,
@@ -71,6 +74,10 @@ impl DeltaSink {
 
 #[async_trait]
 impl Sink for DeltaSink {
+    fn commits_together(&self) -> usize {
+        TOGETHER
+    }
+
     async fn peek(&self, track: &Track) -> Result<Option<Record>> {
         match self.newest.get().await? {
             Some(table) => ledger::record(&table, track).await,
@@ -132,7 +139,7 @@ impl Sink for DeltaSink {
             ledger::write(&self.location, track, record).await?;
             let operation =
                 DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
-            let transactions = Mark::of(record).transactions(track);
+            let transactions = Mark::transactions([(track, Mark::of(record))]);
             if table.commit(vec![], operation, transactions).await?.is_some() {
                 return Ok(());
             }

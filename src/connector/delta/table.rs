@@ -1,12 +1,17 @@
 //! One snapshot of a Delta table.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use deltalake::{
     DeltaTable,
-    kernel::{Action, Add, Remove},
+    kernel::{Action, Add, LogicalFileView, Remove},
     protocol::DeltaOperation,
     table::state::DeltaTableState,
 };
@@ -43,14 +48,52 @@ pub(super) struct DataFile {
     /// Values of the partition columns, as the log has them.
     pub(super) partition: HashMap<String, Option<String>>,
     /// Minima, maxima and NULL counts, as the log has them.
-    pub(super) stats: Option<String>,
+    pub(super) stats: Stats,
     /// When it was written, in milliseconds: also what orders files.
     pub(super) modified: i64,
     /// Whether rows of it are deleted by a vector, which only the library's own reader knows.
     pub(super) vector: bool,
 }
 
+/// What the log says of a file's values. Of a file that a snapshot lists it is spelled only when it is asked for: a table may have thousands.
+#[derive(Clone)]
+pub(super) enum Stats {
+    /// As an entry says.
+    Said(Option<String>),
+    /// As a snapshot keeps it.
+    Listed(LogicalFileView),
+}
+
+impl Stats {
+    /// As JSON; `None` = nothing is said.
+    pub(super) fn json(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Said(stats) => stats.as_deref().map(Cow::Borrowed),
+            Self::Listed(file) => file.stats().map(Cow::Owned),
+        }
+    }
+}
+
+impl fmt::Debug for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.json().fmt(f)
+    }
+}
+
 impl DataFile {
+    /// A file as a snapshot lists it.
+    fn listed(file: LogicalFileView) -> Self {
+        Self {
+            path: file.path().into_owned(),
+            size: file.size().unsigned_abs(),
+            rows: file.num_records().map(|rows| rows as u64),
+            partition: file.partition_values_map(),
+            modified: file.modification_time(),
+            vector: file.deletion_vector_descriptor().is_some(),
+            stats: Stats::Listed(file),
+        }
+    }
+
     /// A file as a log entry adds it.
     pub(super) fn added(add: &Add) -> Self {
         Self {
@@ -58,7 +101,7 @@ impl DataFile {
             size: add.size.unsigned_abs(),
             rows: add.get_stats().ok().flatten().and_then(|stats| u64::try_from(stats.num_records).ok()),
             partition: add.partition_values.clone(),
-            stats: add.stats.clone(),
+            stats: Stats::Said(add.stats.clone()),
             modified: add.modification_time,
             vector: add.deletion_vector.is_some(),
         }
@@ -128,22 +171,23 @@ impl Table {
 
     /// Its data files, oldest first.
     pub(super) fn files(&self) -> Result<Vec<DataFile>> {
+        Ok(self.files_but(|_| false)?.1)
+    }
+
+    /// The paths of its data files, and of those whose paths are not `known` all that is said, oldest first.
+    pub(super) fn files_but(&self, known: impl Fn(&str) -> bool) -> Result<(HashSet<String>, Vec<DataFile>)> {
         let log = self.state()?.snapshot();
         let log = log.try_log_data().map_err(|error| self.location.failed("cannot be listed", error))?;
-        let mut files: Vec<DataFile> = log
-            .iter()
-            .map(|file| DataFile {
-                path: file.path().into_owned(),
-                size: file.size().unsigned_abs(),
-                rows: file.num_records().map(|rows| rows as u64),
-                partition: file.partition_values_map(),
-                stats: file.stats(),
-                modified: file.modification_time(),
-                vector: file.deletion_vector_descriptor().is_some(),
-            })
-            .collect();
+        let (mut paths, mut files) = (HashSet::new(), vec![]);
+        for file in log.iter() {
+            let path = file.path().into_owned();
+            if !known(&path) {
+                files.push(DataFile::listed(file));
+            }
+            paths.insert(path);
+        }
         files.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
-        Ok(files)
+        Ok((paths, files))
     }
 
     /// Whether it has data files.

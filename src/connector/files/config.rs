@@ -68,7 +68,7 @@ pub enum Changed {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceOptions {
-    /// What the files are made of; told by their names unless told here: `.parquet`, `.csv`, `.tsv`, `.jsonl`, `.ndjson`, the text ones also with `.gz` or
+    /// What the files are made of; told by their names unless told here: `.parquet`, `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.json`, the text ones also with `.gz` or
     /// `.zst` behind.
     pub format: Option<Format>,
     /// `csv`: what stands between fields, one ASCII character; `","` unless told, a tab in `.tsv`.

@@ -99,16 +99,21 @@ impl Text<'_> {
         }
         let Some(record) = records.next().map_err(|broken| self.broken(broken))? else { return Ok(None) };
         let names = csv::head(record.bytes, self.spelling.delimiter())
-            .map_err(|what| self.error(ErrorKind::Corrupt, &format!("begins with a line {what}")))?;
+            .map_err(|what| self.bad_head(&format!("begins with a line {what}")))?;
         let mut seen = HashSet::new();
         if let Some(again) = names.iter().find(|name| !seen.insert(*name)) {
             let what = match again.as_str() {
                 "" => "has two columns without a name".to_owned(),
                 name => format!("has two columns `{name}`"),
             };
-            return Err(self.error(ErrorKind::Corrupt, &what));
+            return Err(self.bad_head(&what));
         }
         Ok(Some(names))
+    }
+
+    fn bad_head(&self, what: &str) -> Error {
+        self.error(ErrorKind::BadData, what)
+            .hint("its first line must name its columns; where it has no such line: `files.header = false`")
     }
 
     fn check(&self, columns: &[String], needed: &[String]) -> Result<()> {

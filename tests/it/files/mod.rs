@@ -1,6 +1,7 @@
 //! What only files do: formats, packed texts, half-written and changed files, files that are broken.
 
 mod broken;
+mod buckets;
 mod moved;
 
 use std::{fs, io::Write as _};

@@ -59,7 +59,7 @@ impl Position {
 }
 
 /// Partitions that are told to people; of more, these and how many there are besides.
-const TOLD: usize = 50;
+const TOLD: usize = 12;
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

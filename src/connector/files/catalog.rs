@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use datafusion::{
@@ -72,16 +72,32 @@ impl SchemaProvider for Tables {
 
 /// A table as it is now; `None` = it is not there, or has no columns yet.
 pub(super) async fn found(table: Table) -> Result<Option<FilesScan>> {
-    let Some(Listing { files, known }) = Ledger::new(table.clone()).look().await? else { return Ok(None) };
-    let options = SourceOptions::default();
-    let files = files.into_iter().map(|found| table.data(found, known.as_ref(), &options));
+    let Some(listing) = Ledger::new(table.clone()).look().await? else { return Ok(None) };
+    let mut scan = scan_of(&table, &listing, SourceOptions::default()).await?;
+    // Nobody says in SQL what stands between fields, so the head does.
+    if let Some(delimiter) = scan.as_ref().and_then(|scan| other_delimiter(&scan.schema)) {
+        let told = SourceOptions { delimiter: Some(delimiter), ..SourceOptions::default() };
+        scan = scan_of(&table, &listing, told).await?;
+    }
+    Ok(scan.filter(|scan| !scan.schema.fields().is_empty()))
+}
+
+async fn scan_of(table: &Table, listing: &Listing, options: SourceOptions) -> Result<Option<FilesScan>> {
+    let Listing { files, known } = listing;
+    let files = files.iter().map(|found| table.data(found.clone(), known.as_ref(), &options));
     let files: Vec<DataFile> = files.collect::<Result<_>>()?;
     let schema = match (known, files.last()) {
-        (Some(known), _) => known.schema,
+        (Some(known), _) => known.schema.clone(),
         (None, Some(last)) => table.target(last, None, Tz::UTC).await?,
         (None, None) => return Ok(None),
     };
-    Ok(Some(FilesScan { table, files, schema }).filter(|scan| !scan.schema.fields().is_empty()))
+    Ok(Some(FilesScan { table: table.clone(), files, schema }))
+}
+
+/// What the one column of a table looks like being parted by.
+fn other_delimiter(schema: &Schema) -> Option<char> {
+    let [only] = schema.fields().as_ref() else { return None };
+    [';', '\t', '|'].into_iter().find(|between| only.name().contains(*between))
 }
 
 /// Files that are staged, as a table.

@@ -101,6 +101,8 @@ fn queries_over_files() {
     assert_eq!(sum("payments"), 18);
     assert_eq!(sum("payments/2026-02.csv"), 7);
     assert_eq!(sum("**/2026-01*"), 11);
+    put(&project, "inbox/other.csv", b"id;amount\n1;2,5\n");
+    assert_eq!(project.query("SELECT amount FROM inbox.\"other.csv\"")[0]["amount"], "2,5");
     assert_eq!(project.query("SELECT id, x FROM inbox.\"a.jsonl\" ORDER BY id LIMIT 1")[0]["x"], "{\"y\":1}");
     assert_eq!(project.number("SELECT count(*) FROM inbox.payments"), 3);
     let listed = project.must(&["connections", "tables", "inbox"]);

@@ -46,7 +46,7 @@ pub enum Compression {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Seen {
-    /// Each of them is remembered: 10,000 at most.
+    /// Each of them is remembered: 5,000 at most.
     #[default]
     Each,
     /// The last one by name is remembered, any number of files; one whose name comes before it is not read any more.

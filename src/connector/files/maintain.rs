@@ -70,10 +70,12 @@ async fn replaced(ledger: &Ledger, now: DateTime<Utc>, late: impl Fn() -> bool) 
 /// Removes a file that was replaced long enough ago, unless somebody else has taken its name again.
 pub(super) async fn forget(table: &Table, file: &Replaced) -> Result<()> {
     let path = table.inside(&file.name);
-    match table.now(&path).await? {
-        Some(found) if found.modified <= file.at => remove(table, &table.path(&path)?).await,
-        _ => Ok(()),
-    }
+    // Names of ours are given once.
+    let still = match is_ours(&file.name) {
+        true => true,
+        false => table.now(&path).await?.is_some_and(|found| found.modified <= file.at),
+    };
+    if still { remove(table, &table.path(&path)?).await } else { Ok(()) }
 }
 
 /// Removes files of ours that no manifest names, and never will.

@@ -21,8 +21,8 @@ use crate::model::{
     value::Value,
 };
 
-/// Files that are remembered one by one.
-pub(super) const REMEMBERED: usize = 10_000;
+/// Files that are remembered one by one: their names go into every record, and a message of Kafka has a mebibyte.
+pub(super) const REMEMBERED: usize = 5_000;
 /// Files of one slice.
 const A_SLICE: usize = 1_000;
 /// The partition that tells up to which path everything was read.

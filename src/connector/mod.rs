@@ -2,7 +2,7 @@
 //!
 //! Invariant: only the `match` in [`open`] and in [`ConnectionConfig`] list the connectors.
 //! Invariant: a connector imports only `model`, `failpoint`, the traits and what it shares with others (`cells`, `cursor`, `feed`, `filter`, `fitting`, `pg`,
-//! `records`, `scan`, `sent`, `store_said`); never another connector.
+//! `objects`, `parquet_file`, `durable`, `records`, `scan`, `sent`, `store_said`, `textual`); never another connector.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,15 +16,19 @@ pub mod clickhouse;
 pub mod connection;
 pub mod cursor;
 pub mod delta;
+mod durable;
 pub mod error;
 pub mod executor;
 pub mod feed;
+pub mod files;
 pub mod filter;
 pub mod fitting;
 pub mod generate;
 pub mod greenplum;
 pub mod kafka;
 pub mod memory;
+pub mod objects;
+mod parquet_file;
 pub mod pg;
 pub mod postgres;
 pub mod records;
@@ -36,6 +40,7 @@ pub mod sink;
 pub mod source;
 pub mod sqlite;
 mod store_said;
+mod textual;
 
 use connection::Connection;
 use error::Result;
@@ -48,6 +53,8 @@ pub enum ConnectionConfig {
     Sqlite(sqlite::config::Config),
     /// A folder of Delta tables.
     Delta(delta::config::Config),
+    /// Folders of Parquet, CSV and JSON Lines files.
+    Files(files::config::Config),
     /// An Apache Kafka cluster: its topics are logs, appended to and read by offset.
     Kafka(kafka::config::Config),
     /// A PostgreSQL database.
@@ -77,6 +84,7 @@ pub fn open(config: &ConnectionConfig, context: OpenContext) -> Result<Arc<dyn C
     Ok(match config {
         ConnectionConfig::Sqlite(config) => sqlite::open(config, context)?,
         ConnectionConfig::Delta(config) => delta::open(config, context)?,
+        ConnectionConfig::Files(config) => files::open(config, context)?,
         ConnectionConfig::Kafka(config) => kafka::open(config, context)?,
         ConnectionConfig::Postgres(config) => postgres::open(config, context)?,
         ConnectionConfig::Greenplum(config) => greenplum::open(config, context)?,
@@ -91,6 +99,7 @@ impl ConnectionConfig {
         match self {
             Self::Sqlite(_) => "sqlite",
             Self::Delta(_) => "delta",
+            Self::Files(_) => "files",
             Self::Kafka(_) => "kafka",
             Self::Postgres(_) => "postgres",
             Self::Greenplum(_) => "greenplum",
@@ -103,7 +112,8 @@ impl ConnectionConfig {
     pub fn source_facts(&self, spec: &source::SourceSpec) -> crate::model::delivery::SourceFacts {
         match self {
             Self::Sqlite(config) => config.source_facts(spec),
-            Self::Delta(config) => config.source_facts(spec),
+            Self::Delta(_) => delta::config::source_facts(spec),
+            Self::Files(_) => files::config::source_facts(spec),
             Self::Kafka(config) => config.source_facts(spec),
             Self::Postgres(config) => config.source_facts(spec),
             Self::Greenplum(config) => config.source_facts(spec),
@@ -116,7 +126,8 @@ impl ConnectionConfig {
     pub fn sink_facts(&self, spec: &sink::SinkSpec) -> crate::model::delivery::SinkFacts {
         match self {
             Self::Sqlite(config) => config.sink_facts(spec),
-            Self::Delta(config) => config.sink_facts(spec),
+            Self::Delta(_) => delta::config::sink_facts(spec),
+            Self::Files(_) => files::config::sink_facts(spec),
             Self::Kafka(config) => config.sink_facts(spec),
             Self::Postgres(config) => config.sink_facts(spec),
             Self::Greenplum(config) => config.sink_facts(spec),
@@ -129,7 +140,7 @@ impl ConnectionConfig {
     pub fn schemas(&self) -> Schemas {
         match self {
             Self::Sqlite(config) => Schemas::Known(config.schemas()),
-            Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => Schemas::Known(vec![]),
+            Self::Delta(_) | Self::Files(_) | Self::Kafka(_) | Self::Memory(_) => Schemas::Known(vec![]),
             Self::Postgres(config) => Schemas::Any { default: config.schema.clone() },
             Self::Greenplum(config) => Schemas::Any { default: config.schema.clone() },
             Self::Clickhouse(config) => Schemas::Any { default: config.database.clone() },
@@ -148,7 +159,7 @@ impl ConnectionConfig {
             Self::Sqlite(config) => Some(config.create_index(table, column)),
             Self::Postgres(config) => Some(config.create_index(schema, table, column, text)),
             Self::Clickhouse(config) => Some(config.create_index(schema, table, column)),
-            Self::Delta(_) | Self::Kafka(_) | Self::Greenplum(_) | Self::Memory(_) => None,
+            Self::Delta(_) | Self::Files(_) | Self::Kafka(_) | Self::Greenplum(_) | Self::Memory(_) => None,
         }
     }
 
@@ -156,7 +167,7 @@ impl ConnectionConfig {
     pub fn runs_sql(&self) -> bool {
         match self {
             Self::Sqlite(_) | Self::Postgres(_) | Self::Greenplum(_) | Self::Clickhouse(_) => true,
-            Self::Delta(_) | Self::Kafka(_) | Self::Memory(_) => false,
+            Self::Delta(_) | Self::Files(_) | Self::Kafka(_) | Self::Memory(_) => false,
         }
     }
 
@@ -166,7 +177,11 @@ impl ConnectionConfig {
             Self::Sqlite(config) => config.log,
             Self::Memory(config) => config.log,
             Self::Kafka(_) => true,
-            Self::Delta(_) | Self::Postgres(_) | Self::Greenplum(_) | Self::Clickhouse(_) => false,
+            Self::Delta(_)
+            | Self::Files(_)
+            | Self::Postgres(_)
+            | Self::Greenplum(_)
+            | Self::Clickhouse(_) => false,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
     clickhouse, delta,
     error::{Error, ErrorKind, Result},
     executor::Statement,
-    greenplum, kafka, postgres, sqlite,
+    files, greenplum, kafka, postgres, sqlite,
 };
 use crate::model::{
     column::ColumnType,
@@ -94,6 +94,8 @@ pub struct SinkOptions {
     pub sqlite: Option<sqlite::config::SinkOptions>,
     /// `[sink.delta]`
     pub delta: Option<delta::config::SinkOptions>,
+    /// `[sink.files]`
+    pub files: Option<files::config::SinkOptions>,
     /// `[sink.kafka]`
     pub kafka: Option<kafka::config::SinkOptions>,
     /// `[sink.postgres]`

@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
 
-use super::{error::Result, greenplum, kafka};
+use super::{error::Result, files, greenplum, kafka};
 use crate::model::{
     column::Contract,
     name::Track,
@@ -40,6 +40,8 @@ pub struct SourceSpec {
 /// Sub-tables of a source, each acting only where the connection is of its kind.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceOptions {
+    /// `[source.files]`
+    pub files: Option<files::config::SourceOptions>,
     /// `[source.kafka]`
     pub kafka: Option<kafka::config::SourceOptions>,
     /// `[source.greenplum]`

@@ -58,17 +58,23 @@ impl Position {
     }
 }
 
+/// Partitions that are told to people; of more, these and how many there are besides.
+const TOLD: usize = 12;
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.partitions.is_empty() {
             return f.write_str("the beginning");
         }
-        for (i, (partition, bound)) in self.partitions.iter().enumerate() {
+        for (i, (partition, bound)) in self.partitions.iter().take(TOLD).enumerate() {
             let separator = if i == 0 { "" } else { ", " };
             let name = if partition.is_empty() { String::new() } else { format!("{partition}: ") };
             let at = bound.at.iter().map(ToString::to_string).collect::<Vec<_>>().join(" / ");
             write!(f, "{separator}{name}{at}")?;
         }
-        Ok(())
+        match self.partitions.len().saturating_sub(TOLD) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
     }
 }

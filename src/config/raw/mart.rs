@@ -13,8 +13,9 @@ use super::{
 use crate::{
     connector::{
         clickhouse::config::SinkOptions as ClickHouseOptions, delta::config::SinkOptions as DeltaOptions,
-        greenplum::config::SinkOptions as GreenplumOptions, postgres::config::SinkOptions as PostgresOptions,
-        sink::OnSchemaChange, sqlite::config::SinkOptions as SqliteOptions,
+        files::config::SinkOptions as FilesOptions, greenplum::config::SinkOptions as GreenplumOptions,
+        postgres::config::SinkOptions as PostgresOptions, sink::OnSchemaChange,
+        sqlite::config::SinkOptions as SqliteOptions,
     },
     model::{
         time::Span,
@@ -124,6 +125,8 @@ pub(crate) struct MartSink {
     pub(crate) sqlite: Option<SqliteOptions>,
     /// Acts where the connection is Delta.
     pub(crate) delta: Option<DeltaOptions>,
+    /// Acts where the connection is of files.
+    pub(crate) files: Option<FilesOptions>,
     /// Acts where the connection is PostgreSQL.
     pub(crate) postgres: Option<PostgresOptions>,
     /// Acts where the connection is Greenplum.

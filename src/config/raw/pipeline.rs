@@ -16,6 +16,7 @@ use crate::{
     connector::{
         clickhouse::config::SinkOptions as ClickHouseOptions,
         delta::config::SinkOptions as DeltaOptions,
+        files::config::{SinkOptions as FilesOptions, SourceOptions as FilesSourceOptions},
         generate::config::Generate,
         greenplum::config::{SinkOptions as GreenplumOptions, SourceOptions as GreenplumSourceOptions},
         kafka::config::{SinkOptions as KafkaOptions, SourceOptions as KafkaSourceOptions},
@@ -108,6 +109,8 @@ pub(crate) struct Source {
     pub(crate) null_values: Vec<String>,
     /// Made-up rows instead of a table's.
     pub(crate) generate: Option<Generate>,
+    /// What only files understand.
+    pub(crate) files: Option<FilesSourceOptions>,
     /// What only Kafka understands.
     pub(crate) kafka: Option<KafkaSourceOptions>,
     /// What only Greenplum understands.
@@ -263,6 +266,8 @@ pub(crate) struct Sink {
     pub(crate) sqlite: Option<SqliteOptions>,
     /// Acts where the connection is Delta.
     pub(crate) delta: Option<DeltaOptions>,
+    /// Acts where the connection is of files.
+    pub(crate) files: Option<FilesOptions>,
     /// Acts where the connection is Kafka.
     pub(crate) kafka: Option<KafkaOptions>,
     /// Acts where the connection is PostgreSQL.

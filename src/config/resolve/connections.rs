@@ -12,7 +12,7 @@ use crate::{
         tree::{Node, Value},
         walk::list,
     },
-    connector::{ConnectionConfig, delta::config::Misfit, postgres::config::Url},
+    connector::{ConnectionConfig, objects::config::Misfit, postgres::config::Url},
     model::name::Facts,
 };
 
@@ -146,7 +146,9 @@ fn check(name: &str, config: &ConnectionConfig, node: &Node, report: &mut Report
     match config {
         ConnectionConfig::Postgres(postgres) => check_address(name, postgres.url.as_ref(), node, report),
         ConnectionConfig::Greenplum(greenplum) => check_address(name, greenplum.url.as_ref(), node, report),
-        ConnectionConfig::Delta(delta) => check_store(name, delta.misfits(), node, report),
+        ConnectionConfig::Delta(folder) | ConnectionConfig::Files(folder) => {
+            check_store(name, folder.misfits(), node, report);
+        }
         _ => {}
     }
     for (_, path) in paths(node) {

@@ -170,6 +170,7 @@ fn table(
         options: SinkOptions {
             sqlite: raw.sqlite.clone(),
             delta: raw.delta.clone(),
+            files: raw.files.clone(),
             postgres: raw.postgres.clone(),
             greenplum: raw.greenplum.clone(),
             clickhouse: raw.clickhouse.clone(),

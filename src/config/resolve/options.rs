@@ -6,8 +6,8 @@ use super::report::Report;
 use crate::{
     config::tree::Node,
     connector::{
-        ConnectionConfig, greenplum::config::Load, kafka::config::Misnamed, sink::SinkSpec,
-        source::SourceSpec,
+        ConnectionConfig, files::config as files, greenplum::config::Load, kafka::config::Misnamed,
+        objects::config::Misfit, sink::SinkSpec, source::SourceSpec,
     },
 };
 
@@ -20,6 +20,19 @@ pub(crate) fn check_source_options(
     report: &mut Report<'_>,
 ) {
     check_unload(source, config, node, report);
+    for misfit in files::source_misfits(source) {
+        check_files(misfit, node, report);
+    }
+    if let Some(ConnectionConfig::Files(_)) = config {
+        if source.cursor.is_some() {
+            let message = format!(
+                "`{}` is of files: they are read file by file, a cursor has no use there",
+                source.connection
+            );
+            report.key(node.at(&["cursor"]), "cursor-on-files", message, "leave `cursor` out");
+        }
+        check_files_table(files::source_table_misfit(source), &source.table, node, report);
+    }
     let Some(options) = &source.options.kafka else {
         return;
     };
@@ -46,6 +59,12 @@ pub(crate) fn check_sink_options(
     node: &Node,
     report: &mut Report<'_>,
 ) {
+    for misfit in files::sink_misfits(sink) {
+        check_files(misfit, node, report);
+    }
+    if let Some(ConnectionConfig::Files(_)) = config {
+        check_files_table(files::sink_table_misfit(sink), &sink.table, node, report);
+    }
     if let Some(options) = &sink.options.kafka {
         check_registry(&sink.connection, options.wants_registry(), config, node, report);
         if let Err(wrong) = options.fields(root) {
@@ -53,6 +72,24 @@ pub(crate) fn check_sink_options(
         }
     }
     check_greenplum(sink, config, node, report);
+}
+
+/// A key of a sub-table `files` that cannot be so.
+fn check_files(misfit: Misfit, node: &Node, report: &mut Report<'_>) {
+    let at = node.at(&["files", misfit.key.unwrap_or_default()]);
+    if misfit.code == "conflicting-keys" {
+        report.key(at, misfit.code, misfit.message, misfit.hint);
+    } else if !at.stand_in {
+        report.value(at, misfit.code, misfit.message, misfit.hint);
+    }
+}
+
+/// A table that names no files; one that a matrix still has to fill in is not judged.
+fn check_files_table(misfit: Option<Misfit>, table: &str, node: &Node, report: &mut Report<'_>) {
+    let at = node.at(&["table"]);
+    if let Some(misfit) = misfit.filter(|_| !at.stand_in && !table.is_empty()) {
+        report.value(at, misfit.code, misfit.message, misfit.hint);
+    }
 }
 
 fn check_registry(

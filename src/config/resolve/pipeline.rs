@@ -176,7 +176,11 @@ impl Resolve<'_, '_, '_, '_> {
             whole: raw.cursor.is_none() && self.file.raw.sink.mode == PipelineMode::Replace,
             contract: contract(raw),
             zone: self.context.zone,
-            options: SourceOptions { kafka: raw.kafka.clone(), greenplum: raw.greenplum.clone() },
+            options: SourceOptions {
+                files: raw.files.clone(),
+                kafka: raw.kafka.clone(),
+                greenplum: raw.greenplum.clone(),
+            },
         };
         let config = place.found.as_ref().map(|found| &found.config);
         check_source_options(&spec, config, self.context.root, node, self.report);
@@ -246,6 +250,7 @@ impl Resolve<'_, '_, '_, '_> {
             options: SinkOptions {
                 sqlite: raw.sqlite.clone(),
                 delta: raw.delta.clone(),
+                files: raw.files.clone(),
                 kafka: raw.kafka.clone(),
                 postgres: raw.postgres.clone(),
                 greenplum: raw.greenplum.clone(),

@@ -3,6 +3,7 @@
 mod bot;
 mod buckets;
 mod columns;
+mod file_tables;
 mod files;
 mod jobs;
 mod locked;

@@ -1,12 +1,6 @@
-//! Where a connection's tables lie: a folder of the local file system, or of a bucket. What is special to the one is in `durable`, what is special to
-//! the other in `objects`; from here on both are stores, and a table is a folder in one.
+//! Where a connection's tables lie: a table is a folder of its own in the connection's.
 
-use std::{
-    fs,
-    path::{Component, Path as FilePath, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::Path as FilePath, sync::Arc};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
@@ -16,19 +10,15 @@ use sha2::{Digest as _, Sha256};
 use super::{
     super::{
         OpenContext,
+        durable::DurableStore,
         error::{Error, ErrorKind, Result},
+        objects::{Objects, root::Root},
     },
     config::Config,
-    durable::DurableStore,
-    failure::{failed, io_failed},
+    failure::failed,
     location::Location,
-    objects::{Objects, address::Address},
 };
 
-/// How often a folder is looked at for something new.
-const LOOK_AT_FOLDER: Duration = Duration::from_millis(500);
-/// How often a bucket is: each look is a request that costs.
-const LOOK_AT_BUCKET: Duration = Duration::from_secs(3);
 /// Tables that are looked for at once.
 const AT_ONCE: usize = 8;
 
@@ -41,35 +31,17 @@ pub(super) struct Place {
     number: u64,
 }
 
-#[derive(Debug, Clone)]
-enum Root {
-    /// A folder, whole and without links as far as it is there.
-    Folder(Arc<FilePath>),
-    Bucket(Objects),
-}
-
 impl Place {
     /// The place that a configuration names. Touches nothing.
     pub(super) fn new(config: &Config, context: OpenContext) -> Result<Self> {
-        let connection: Arc<str> = context.name.into();
-        let address = Address::parse(&config.path).map_err(|wrong| {
-            let message = format!("connection `{connection}`: {}", wrong.message);
-            Error::new(ErrorKind::Unsupported, message).hint(wrong.hint)
-        })?;
-        let root = match address {
-            Some(address) => Root::Bucket(Objects::new(&connection, address, config, context.root)),
-            None => Root::Folder(resolved(&context.root.join(&config.path)).into()),
-        };
+        let connection: Arc<str> = context.name.clone().into();
+        let root = Root::new(config, &connection, &context)?;
         Ok(Self { connection, root, number: rand::random() })
     }
 
     /// The same place, to be asked from another runtime.
     pub(super) fn apart(&self) -> Self {
-        let root = match &self.root {
-            Root::Folder(folder) => Root::Folder(folder.clone()),
-            Root::Bucket(objects) => Root::Bucket(objects.apart()),
-        };
-        Self { connection: self.connection.clone(), root, number: self.number }
+        Self { connection: self.connection.clone(), root: self.root.apart(), number: self.number }
     }
 
     /// What answers, for people.
@@ -115,7 +87,7 @@ impl Place {
             whole,
             url,
             folder: Some(folder.into()),
-            look_every: LOOK_AT_FOLDER,
+            look_every: self.root.look_every(),
         })
     }
 
@@ -136,7 +108,7 @@ impl Place {
             store,
             url,
             folder: None,
-            look_every: LOOK_AT_BUCKET,
+            look_every: self.root.look_every(),
         })
     }
 
@@ -169,56 +141,11 @@ impl Place {
 
     /// What may be done there, and what users should know. Makes nothing.
     pub(super) async fn rights(&self) -> Result<(Vec<String>, Vec<String>)> {
-        let read = "read".to_owned();
-        match &self.root {
-            Root::Folder(root) => self.rights_in_folder(root),
-            Root::Bucket(objects) => {
-                objects.list_with_delimiter(None).await.map_err(|error| self.failed(error))?;
-                let trusted = objects.is_trusted().await.map_err(|error| self.failed(error));
-                Ok(match trusted {
-                    Ok(Some(())) => (vec![read, "write".to_owned()], vec![]),
-                    Ok(None) => {
-                        let note = "nothing was written there yet: what the keys may write shows with the first commit";
-                        (vec![read], vec![note.to_owned()])
-                    }
-                    Err(error) if error.kind == ErrorKind::Denied => {
-                        (vec![read], vec![format!("it can only be read: {error}")])
-                    }
-                    Err(error) => return Err(error),
-                })
-            }
-        }
-    }
-
-    fn rights_in_folder(&self, root: &FilePath) -> Result<(Vec<String>, Vec<String>)> {
-        let (mut rights, mut notes) = (vec![], vec![]);
-        match fs::metadata(root) {
-            Ok(found) if found.is_dir() => {
-                fs::read_dir(root).map_err(|error| self.unreadable(root, error))?;
-                rights.push("read".to_owned());
-                if found.permissions().readonly() {
-                    notes.push(format!("{} cannot be written to", root.display()));
-                } else {
-                    rights.push("write".to_owned());
-                }
-            }
-            Ok(_) => {
-                return Err(self.unreadable(root, std::io::Error::from(std::io::ErrorKind::NotADirectory)));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                notes.push(format!("{} is made when it is first written to", root.display()));
-            }
-            Err(error) => return Err(self.unreadable(root, error)),
-        }
-        Ok((rights, notes))
+        self.root.rights(&format!("connection `{}`", self.connection)).await
     }
 
     fn failed(&self, error: object_store::Error) -> Error {
         failed(format!("connection `{}` cannot be looked at", self.connection), error)
-    }
-
-    fn unreadable(&self, root: &FilePath, error: std::io::Error) -> Error {
-        io_failed(format!("connection `{}`: {} cannot be read", self.connection, root.display()), error)
     }
 }
 
@@ -232,22 +159,4 @@ fn folders_of(root: &FilePath) -> Vec<String> {
     let Ok(entries) = fs::read_dir(root) else { return vec![] };
     let folders = entries.flatten().filter(|entry| entry.path().is_dir());
     folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-}
-
-/// A path without links and detours, as far as it is there.
-fn resolved(path: &FilePath) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    if let Ok(found) = fs::canonicalize(&path) {
-        return found;
-    }
-    let mut whole = match path.parent() {
-        Some(parent) => resolved(parent),
-        None => return path,
-    };
-    match path.components().next_back() {
-        Some(Component::ParentDir) => drop(whole.pop()),
-        Some(Component::Normal(name)) => whole.push(name),
-        _ => {}
-    }
-    whole
 }

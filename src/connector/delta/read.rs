@@ -21,9 +21,11 @@ use parquet::{
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
-    super::error::{Error, ErrorKind, Result},
+    super::{
+        error::{Error, ErrorKind, Result},
+        parquet_file::ParquetFile,
+    },
     location::Location,
-    parquet_file::ParquetFile,
     table::DataFile,
 };
 

@@ -19,9 +19,11 @@ use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use serde::Deserialize;
 
 use super::{
-    super::error::{Error, ErrorKind, Result},
+    super::{
+        error::{Error, ErrorKind, Result},
+        parquet_file::ParquetFile,
+    },
     location::{self, LOG, Location},
-    parquet_file::ParquetFile,
     table::Table,
 };
 

@@ -20,7 +20,7 @@ use datafusion::{
 use super::{
     client::{Cluster, blocking},
     columns,
-    decode::{Decoder, Layout, Others},
+    decode::{Decoder, Layout},
     format::Body,
     range::{Range, read},
     topic,
@@ -30,6 +30,7 @@ use crate::connector::{
     error::{Error, ErrorKind, Result},
     scan::{Scan, Scanned, Wanted, rows},
     source::Chunk,
+    textual::Others,
 };
 
 /// The schema that all topics are in.

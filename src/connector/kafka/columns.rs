@@ -3,22 +3,19 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use indexmap::IndexMap;
 use rdkafka::Message as _;
 
 use super::{
     client::Cluster,
     config::Spelling,
     format::{Body, names},
-    json::fields,
     ledger,
     protobuf::Message,
     range::{Range, read},
     registry,
     topic::AllEnds,
-    value::Value,
 };
-use crate::connector::error::Result;
+use crate::connector::{error::Result, textual::Guess};
 
 /// Messages that are looked at, over all partitions.
 const SAMPLE: usize = 256;
@@ -58,7 +55,7 @@ pub(super) fn look(
             sampled += 1;
             bytes += payload.len();
             if described.is_none() {
-                guess.add(&body, payload)?;
+                add(&mut guess, &body, payload)?;
             }
             Ok(true)
         })
@@ -102,98 +99,20 @@ fn fields_of(message: &Message, described: Option<&SchemaRef>) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The narrowest type that holds what was seen of each field.
-#[derive(Default)]
-struct Guess {
-    fields: IndexMap<String, Option<DataType>>,
-}
-
-impl Guess {
-    /// What a message shows; nothing where it is none of its format.
-    fn add(&mut self, body: &Body, payload: &[u8]) -> Result<()> {
-        match body {
-            Body::Json => self.add_object(payload),
-            Body::Csv { .. } | Body::Raw { .. } | Body::Bare(_) => {}
-            Body::Framed { registry, kind } => {
-                if let Ok(id) = registry::id(payload)
-                    && let Ok(schema) = registry.schema(*kind, id)?
-                {
-                    for (name, kind) in schema.columns(registry::unframed(payload)) {
-                        self.field(&name, Some(kind));
-                    }
+/// What a message shows; nothing where it is none of its format.
+fn add(guess: &mut Guess, body: &Body, payload: &[u8]) -> Result<()> {
+    match body {
+        Body::Json => guess.add_object(payload),
+        Body::Csv { .. } | Body::Raw { .. } | Body::Bare(_) => {}
+        Body::Framed { registry, kind } => {
+            if let Ok(id) = registry::id(payload)
+                && let Ok(schema) = registry.schema(*kind, id)?
+            {
+                for (name, kind) in schema.columns(registry::unframed(payload)) {
+                    guess.field(&name, Some(kind));
                 }
             }
         }
-        Ok(())
     }
-
-    fn add_object(&mut self, payload: &[u8]) {
-        let mut found = vec![];
-        if fields(payload, &mut found).is_ok() {
-            for (name, value) in found {
-                self.field(&name, kind(&value));
-            }
-        }
-    }
-
-    fn field(&mut self, name: &str, kind: Option<DataType>) {
-        let seen = self.fields.entry(name.to_owned()).or_default();
-        let Some(kind) = kind else { return };
-        *seen = Some(match seen.take() {
-            None => kind,
-            Some(seen) if seen == kind => kind,
-            Some(seen) if seen.is_integer() && kind.is_integer() => DataType::Int64,
-            Some(DataType::Int64 | DataType::Float64) if kind.is_numeric() => DataType::Float64,
-            Some(_) => DataType::Utf8,
-        });
-    }
-
-    fn schema(self) -> SchemaRef {
-        let field =
-            |(name, kind): (String, Option<DataType>)| Field::new(name, kind.unwrap_or(DataType::Utf8), true);
-        Arc::new(Schema::new(self.fields.into_iter().map(field).collect::<Vec<_>>()))
-    }
-}
-
-fn kind(value: &Value<'_>) -> Option<DataType> {
-    Some(match value {
-        Value::Null => return None,
-        Value::Bool(_) => DataType::Boolean,
-        Value::Number(spelled) if spelled.parse::<i64>().is_ok() => DataType::Int64,
-        // Doubles would round them.
-        Value::Number(spelled) if !spelled.contains(['.', 'e', 'E']) => DataType::Utf8,
-        Value::Number(_) => DataType::Float64,
-        Value::Text(_) | Value::Nested(_) | Value::Cell(_) => DataType::Utf8,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_get_the_narrowest_type_that_holds_them() {
-        let mut guess = Guess::default();
-        for message in [
-            r#"{"a":1,"b":null,"c":true,"d":{"x":1},"e":1}"#,
-            r#"{"a":2.5,"b":7,"c":"да","e":99999999999999999999}"#,
-            "no JSON",
-        ] {
-            guess.add_object(message.as_bytes());
-        }
-        let kinds: Vec<(String, DataType)> = guess
-            .schema()
-            .fields()
-            .iter()
-            .map(|field| (field.name().clone(), field.data_type().clone()))
-            .collect();
-        let expected = [
-            ("a", DataType::Float64),
-            ("b", DataType::Int64),
-            ("c", DataType::Utf8),
-            ("d", DataType::Utf8),
-            ("e", DataType::Utf8),
-        ];
-        assert_eq!(kinds, expected.map(|(name, kind)| (name.to_owned(), kind)));
-    }
+    Ok(())
 }

@@ -1,37 +1,26 @@
 //! Messages become rows: against the columns that were agreed on, or not at all.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, fmt::Display, sync::Arc};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use rdkafka::Message;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    csv,
     envelope::{self, Part},
     format::Body,
-    json,
     protobuf::Decoded,
     registry::{self, Framed, Kind, Registry, Schema},
-    value::{Fields, of_bytes},
 };
 use crate::connector::{
-    cells::{Cell, RowDecoder, Rules, cell_as_json},
+    cells::{Cell, Rules, cell_as_json},
     error::Result,
-    source::{BadRow, Chunk},
+    source::Chunk,
+    textual::{FieldRows, Fields, Others, csv, json, of_bytes},
 };
 
 /// Schemas that one decoder keeps at hand.
 const SCHEMAS: usize = 256;
-
-/// What to do with fields that are no columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Others {
-    /// Left out.
-    Drop,
-    /// The row is bad.
-    Refuse,
-}
 
 /// What messages are read as.
 #[derive(Debug, Clone)]
@@ -47,10 +36,8 @@ pub(super) struct Layout {
 /// Builds chunks from messages.
 pub(super) struct Decoder {
     layout: Arc<Layout>,
-    rows: RowDecoder,
+    rows: FieldRows,
     next: u64,
-    /// Where a column's field lay in the last message: most messages have theirs in one order.
-    usual: Vec<usize>,
     /// What is known of schemas by their numbers; also that one is unknown, which may be otherwise when the next unit is read.
     schemas: HashMap<u32, Framed>,
 }
@@ -64,10 +51,9 @@ struct Held {
 
 impl Decoder {
     pub(super) fn new(layout: &Layout) -> Result<Self> {
-        let rows = RowDecoder::new(layout.schema.clone(), layout.rules.clone())?;
-        let usual = (0..layout.schema.fields().len()).collect();
+        let rows = FieldRows::new(layout.schema.clone(), layout.rules.clone(), layout.others)?;
         let layout = Arc::new(layout.clone());
-        Ok(Self { layout, rows, next: 0, usual, schemas: HashMap::new() })
+        Ok(Self { layout, rows, next: 0, schemas: HashMap::new() })
     }
 
     /// Takes a message as the next row, or notes it as bad. Fails where what messages are read by cannot be reached.
@@ -79,13 +65,13 @@ impl Decoder {
         let mut found: Fields<'_> = vec![];
         let read = self.content(&layout.body, message, &mut held, &mut found)?;
         if let Err(reason) = read {
-            self.refuse(ordinal, None, &reason, whole(message));
+            self.rows.refuse(ordinal, &reason, whole(message));
             return Ok(());
         }
         for (name, part) in &layout.parts {
             found.push((name.into(), envelope::value(*part, message, self.is_bytes(name))));
         }
-        self.push_fields(ordinal, &found);
+        self.rows.push(ordinal, &found);
         Ok(())
     }
 
@@ -104,9 +90,9 @@ impl Decoder {
                 Ok(())
             }
             (_, None) => Err("a message without content (a tombstone)".into()),
-            (Body::Json, Some(payload)) => json::fields(payload, found).map_err(Cow::from),
+            (Body::Json, Some(payload)) => json::fields(payload, found).map_err(of_message),
             (Body::Csv { delimiter, columns }, Some(payload)) => {
-                csv::fields(payload, *delimiter, columns, found)
+                csv::fields(payload, *delimiter, columns, found).map_err(of_message)
             }
             (Body::Bare(message), Some(payload)) => match Decoded::new(message, payload) {
                 Ok(new) => decoded.insert(new).fields(found).map_err(Cow::from),
@@ -164,60 +150,11 @@ impl Decoder {
         self.schemas.insert(id, found.clone());
         Ok(found)
     }
-
-    fn push_fields(&mut self, ordinal: u64, found: &Fields<'_>) {
-        let schema = self.layout.schema.clone();
-        let places: Vec<Option<usize>> = schema
-            .fields()
-            .iter()
-            .zip(&mut self.usual)
-            .map(|(field, usual)| place(found, field.name(), usual))
-            .collect();
-        let other = |index: &usize| !places.contains(&Some(*index)) && is_last(found, *index);
-        if self.layout.others == Others::Refuse
-            && let Some(index) = (0..found.len()).find(other)
-        {
-            let name = found[index].0.clone().into_owned();
-            let row = found.iter().map(|(name, value)| (name.clone().into_owned(), value.json())).collect();
-            self.refuse(ordinal, Some(name), "a field that is no column", row);
-            return;
-        }
-        let bytes: Vec<Option<Vec<u8>>> = schema
-            .fields()
-            .iter()
-            .zip(&places)
-            .map(|(field, place)| place.and_then(|at| found[at].1.decoded(field.data_type())))
-            .collect();
-        let cell = |column: usize| match (&bytes[column], places[column]) {
-            (Some(bytes), _) => Cell::Bytes(bytes),
-            (None, Some(at)) => found[at].1.cell(schema.field(column).data_type()),
-            (None, None) => Cell::Null,
-        };
-        if !self.rows.push(ordinal, cell) {
-            let others = (0..found.len()).filter(other);
-            self.rows
-                .complete(others.map(|at| (found[at].0.clone().into_owned(), found[at].1.json())).collect());
-        }
-    }
-
-    #[cold]
-    fn refuse(&mut self, ordinal: u64, column: Option<String>, reason: &str, row: Map<String, Json>) {
-        self.rows.refuse(BadRow { ordinal, column, reason: reason.to_owned(), row });
-    }
 }
 
-/// The field of this name; of several the last.
-fn place(found: &Fields<'_>, name: &str, usual: &mut usize) -> Option<usize> {
-    if found.get(*usual).is_some_and(|(field, _)| field == name) && is_last(found, *usual) {
-        return Some(*usual);
-    }
-    let at = found.iter().rposition(|(field, _)| field == name)?;
-    *usual = at;
-    Some(at)
-}
-
-fn is_last(found: &Fields<'_>, index: usize) -> bool {
-    found[index + 1..].iter().all(|(name, _)| *name != found[index].0)
+/// What is wrong, said of a message.
+fn of_message(what: impl Display) -> Cow<'static, str> {
+    format!("a message {what}").into()
 }
 
 /// A message that is no row, as a dead letter keeps it.

@@ -4,11 +4,11 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use rdkafka::{Message, message::Headers as _};
 use serde_json::{Map, Value as Json};
 
-use super::{
-    config::SourceOptions,
-    value::{Value, of_bytes},
+use super::config::SourceOptions;
+use crate::connector::{
+    cells::{Cell, cell_as_json},
+    textual::{Value, of_bytes},
 };
-use crate::connector::cells::{Cell, cell_as_json};
 
 /// A part of a message that may be a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -276,3 +276,10 @@ impl Registry {
             .hint("check `registry.url`, and that it is up")
     }
 }
+
+/// Whether schemas with names of their own take a column's.
+pub(super) fn is_latin_name(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}

@@ -20,7 +20,7 @@ use super::{
     client::{ANSWER, Cluster, Isolation, blocking, lock},
     columns::{self, Columns},
     config::SourceOptions,
-    decode::{Decoder, Layout, Others},
+    decode::{Decoder, Layout},
     envelope::{self, Part},
     format::Body,
     group,
@@ -34,6 +34,7 @@ use crate::{
         cells::Rules,
         error::{Error, ErrorKind, Result},
         source::{Chunk, Source, SourceSpec},
+        textual::Others,
     },
     model::{
         column::{Contract, Unlisted},

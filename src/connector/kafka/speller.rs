@@ -13,11 +13,13 @@ use super::{
     client::Cluster,
     config::{Format, SinkOptions},
     format::{message, registry},
-    json::Encoder,
     protobuf,
     registry::Kind,
 };
-use crate::connector::error::{Error, ErrorKind, Result};
+use crate::connector::{
+    error::{Error, ErrorKind, Result},
+    textual::json::Encoder,
+};
 
 /// How the rows of a topic are spelled.
 #[derive(Debug, Clone)]

@@ -13,8 +13,11 @@ use arrow::{
 };
 use tempfile::SpooledTempFile;
 
-use super::{config::SinkOptions, json::Encoder, speller::Speller};
-use crate::connector::error::{Error, ErrorKind, Result};
+use super::{config::SinkOptions, speller::Speller};
+use crate::connector::{
+    error::{Error, ErrorKind, Result},
+    textual::json::Encoder,
+};
 
 /// Bytes that are kept in memory.
 const IN_MEMORY: usize = 8 << 20;

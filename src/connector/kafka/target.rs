@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::{
-    config::{Format, SinkOptions},
-    json::can_spell,
-};
+use super::config::{Format, SinkOptions};
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
         sink::{OnSchemaChange, SinkSpec},
+        textual::json::can_spell,
     },
     model::column::ColumnType,
 };

@@ -247,7 +247,7 @@ fn commits(place: Place, sent: &[u8]) -> bool {
         ]
         .iter()
         .any(|words| has(words)),
-        Place::Sqlite | Place::Delta | Place::Bucket => false,
+        Place::Sqlite | Place::Delta | Place::Bucket | Place::Files => false,
     }
 }
 

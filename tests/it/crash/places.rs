@@ -21,6 +21,8 @@ pub(super) enum Place {
     Delta,
     /// The same tables in a bucket.
     Bucket,
+    /// Files that a manifest names.
+    Files,
     Postgres,
     /// The same server, by the statements of Greenplum.
     Greenplum,
@@ -37,8 +39,15 @@ pub(super) struct Pair {
 
 impl Place {
     /// Those that are played with every other one; tables in a bucket differ from others of theirs by what keeps them, not by who reads or fills them.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Sqlite, Self::Delta, Self::Postgres, Self::Greenplum, Self::Kafka, Self::Clickhouse];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Sqlite,
+        Self::Delta,
+        Self::Files,
+        Self::Postgres,
+        Self::Greenplum,
+        Self::Kafka,
+        Self::Clickhouse,
+    ];
 
     /// As a pair names it: a connection's `kind`, but for buckets.
     pub(super) fn kind(self) -> &'static str {
@@ -46,6 +55,7 @@ impl Place {
             Self::Sqlite => "sqlite",
             Self::Delta => "delta",
             Self::Bucket => "s3",
+            Self::Files => "files",
             Self::Postgres => "postgres",
             Self::Greenplum => "greenplum",
             Self::Kafka => "kafka",
@@ -55,7 +65,7 @@ impl Place {
 
     /// Whether it is on a server that may be disturbed, and not in files; the bucket's forgets everything when it ends.
     fn is_served(self) -> bool {
-        !matches!(self, Self::Sqlite | Self::Delta | Self::Bucket)
+        !matches!(self, Self::Sqlite | Self::Delta | Self::Bucket | Self::Files)
     }
 }
 
@@ -98,7 +108,7 @@ impl Lane {
             Place::Postgres | Place::Greenplum => self.postgres.get_or_init(Own::postgres),
             Place::Kafka => self.kafka.get_or_init(Own::kafka),
             Place::Clickhouse => self.clickhouse.get_or_init(Own::clickhouse),
-            Place::Sqlite | Place::Delta | Place::Bucket => panic!("files have no server"),
+            Place::Sqlite | Place::Delta | Place::Bucket | Place::Files => panic!("files have no server"),
         }
     }
 }
@@ -143,6 +153,7 @@ impl Servers {
             Place::Bucket => BUCKET.replace("FOLDER", &format!("{}/{name}", self.folder)),
             Place::Sqlite => format!("kind = \"sqlite\"\npath = \"{path}.db\""),
             Place::Delta => format!("kind = \"delta\"\npath = \"{path}\""),
+            Place::Files => format!("kind = \"files\"\npath = \"{path}\""),
             Place::Postgres => keys("postgres", &self.postgres.as_ref().expect("a schema was made").config()),
             Place::Greenplum => {
                 keys("greenplum", &self.greenplum.as_ref().expect("a schema was made").config())

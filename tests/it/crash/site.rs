@@ -21,6 +21,8 @@ pub(super) struct Site {
     events: &'static str,
     /// Where the tables lie that are made from others.
     marts: &'static str,
+    /// Where a table lies that is merged into.
+    merges: &'static str,
     _servers: Servers,
 }
 
@@ -46,11 +48,13 @@ impl Site {
             Place::Kafka => ("moved", "warehouse.moved", "local"),
             _ => ("События", "warehouse.\"События\"", "warehouse"),
         };
+        // Files are not merged into.
+        let merges = if pair.into == Place::Files { "local" } else { marts };
         let files = vec![
             ("vitrina.toml", project(pair, &servers, &root)),
             ("pipelines/события.toml", pipeline(pair.from).replace("TABLE", table)),
             ("pipelines/renewed.toml", RENEWED.replace("MARTS", marts)),
-            ("pipelines/merged.toml", MERGED.replace("MARTS", marts)),
+            ("pipelines/merged.toml", MERGED.replace("MARTS", merges)),
             ("marts/totals.toml", MART.replace("EVENTS", events).replace("MARTS", marts)),
             ("marts/daily.toml", daily(events, marts)),
             ("marts/book.toml", WORKBOOK.to_owned()),
@@ -66,7 +70,7 @@ impl Site {
              CREATE TABLE tariffs (code TEXT PRIMARY KEY, price INTEGER);
              INSERT INTO tariffs VALUES ('интернет', 500), ('ТВ', 300);",
         );
-        Self { pair, sandbox, rival: None, files, events, marts, _servers: servers }
+        Self { pair, sandbox, rival: None, files, events, marts, merges, _servers: servers }
     }
 
     /// A bot's own connection to its database.
@@ -127,7 +131,7 @@ impl Site {
         self.compare(&good);
         assert_eq!(self.dead_letters(), bad, "dead letters");
         assert_eq!(self.sandbox.number(&format!("SELECT count(*) AS n FROM {}.tariffs", self.marts)), 2);
-        assert_eq!(self.sandbox.number(&format!("SELECT sum(price) AS n FROM {}.prices", self.marts)), 800);
+        assert_eq!(self.sandbox.number(&format!("SELECT sum(price) AS n FROM {}.prices", self.merges)), 800);
         let marts = self.marts;
         let totals = format!("SELECT events, CAST(amount AS VARCHAR) AS amount FROM {marts}.totals");
         let totals = self.sandbox.query(&totals);
@@ -223,7 +227,7 @@ fn project(pair: Pair, servers: &Servers, root: &str) -> String {
         let _ = writeln!(text, "\n[connections.{name}]\n{keys}");
     };
     add("warehouse", pair.into);
-    if pair.into == Place::Kafka {
+    if matches!(pair.into, Place::Kafka | Place::Files) {
         add("local", Place::Sqlite);
     }
     if pair.from != Place::Sqlite {

@@ -161,6 +161,48 @@ fn added_files(site: &Site, entry: &str) -> Vec<String> {
     actions.filter_map(|action| action["add"]["path"].as_str().map(str::to_owned)).collect()
 }
 
+/// A manifest: the files that it names are on the disk before it takes its name; it and its folder are before that table's next one.
+#[test]
+fn a_manifest_names_only_what_is_on_the_disk() {
+    let (site, calls) = calls(Place::Files);
+    let manifests: Vec<(usize, &str)> = (calls.iter().enumerate())
+        .filter_map(|(at, call)| match call {
+            Call::Name { to, .. } if to.contains("/_vitrina/") && to.ends_with(".json") => {
+                Some((at, to.as_str()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert!(manifests.len() >= 5, "{calls:#?}");
+    let mut named = 0;
+    for (at, manifest) in &manifests {
+        let folder = folder_of(manifest);
+        let text = std::fs::read_to_string(site.sandbox.path(manifest)).unwrap();
+        let content: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for file in content["files"].as_array().unwrap() {
+            let file = format!("{}/{}", folder_of(folder), file["name"].as_str().unwrap());
+            assert!(
+                content_synced(&calls[..*at], &file),
+                "{manifest} names {file} before it was synced: {calls:#?}"
+            );
+            let within = folder_of(&file);
+            assert!(
+                synced(&calls[..*at], within),
+                "{manifest} names {file} before {within} was synced: {calls:#?}"
+            );
+            named += 1;
+        }
+        assert!(
+            content_synced(&calls[..=*at], manifest),
+            "{manifest} took its name before it was synced: {calls:#?}"
+        );
+        let next = manifests.iter().find(|(next, other)| next > at && folder_of(other) == folder);
+        let next = next.map_or(calls.len(), |(next, _)| *next);
+        assert!(synced(&calls[*at..next], folder), "{folder} was not synced after {manifest}: {calls:#?}");
+    }
+    assert!(named >= 5, "{calls:#?}");
+}
+
 /// A commit into SQLite is synced: `synchronous` is FULL or more, so the write-ahead log is synced in every commit.
 #[test]
 fn a_sqlite_commit_is_synced() {

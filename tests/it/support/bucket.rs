@@ -58,6 +58,13 @@ pub(crate) fn open_as(name: &str, config: &Config) -> Arc<dyn Connection> {
     vitrina::connector::open(&ConnectionConfig::Delta(config.clone()), context).unwrap()
 }
 
+/// A connection to files with these settings.
+pub(crate) fn open_files(config: &Config) -> Arc<dyn Connection> {
+    let root = std::env::temp_dir();
+    let context = OpenContext { name: "place".to_owned(), scratch: root.join("scratch"), root };
+    vitrina::connector::open(&ConnectionConfig::Files(config.clone()), context).unwrap()
+}
+
 /// A folder in a bucket, of a name that no other test has.
 pub(crate) struct Place {
     server: Server,
@@ -106,6 +113,11 @@ impl Place {
 
     pub(crate) fn open(&self) -> Arc<dyn Connection> {
         open(&self.config())
+    }
+
+    /// The same folder, of files.
+    pub(crate) fn open_files(&self) -> Arc<dyn Connection> {
+        open_files(&self.config())
     }
 
     /// The folder, as a stranger's program sees it.

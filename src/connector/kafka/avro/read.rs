@@ -7,7 +7,7 @@ use super::schema::{Schema, Type};
 use crate::{
     connector::{
         cells::{Cell, cell_as_json},
-        kafka::value::{Fields, Value},
+        textual::{Fields, Value},
     },
     model::{time::format_ticks, value::Tick},
 };

@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
-        kafka::value::is_latin_name,
+        kafka::registry::is_latin_name,
     },
     model::column::ColumnType,
 };

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     connector::{
         cells::{Cell, cell_as_json},
-        kafka::value::{Fields, Value},
+        textual::{Fields, Value},
     },
     model::{time::format_ticks, value::Tick},
 };

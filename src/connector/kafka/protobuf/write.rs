@@ -19,10 +19,8 @@ use super::{
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
-        kafka::{
-            json::{Encoder, can_spell},
-            value::is_latin_name,
-        },
+        kafka::registry::is_latin_name,
+        textual::json::{Encoder, can_spell},
     },
     model::column::ColumnType,
 };

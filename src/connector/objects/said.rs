@@ -9,7 +9,7 @@ use object_store::{
     path::Path,
 };
 
-use super::super::super::{
+use super::super::{
     error::{Error as Ours, ErrorKind},
     store_said::spelled,
 };

@@ -1,11 +1,11 @@
-//! A bucket of an object store as the store that tables lie in. Everything that is special to object stores is in this folder; what is special to
-//! the local file system is in `durable`.
+//! A bucket of an object store as the store that tables and files lie in. Everything that is special to object stores is in this folder; what is special to
+//! the local file system is in `connector/durable.rs`.
 //!
-//! Why rows and record become visible together, once, and stay (`commit.rs` says what a commit is made of; here is what a bucket adds to it):
+//! Why rows and record become visible together, once, and stay (`delta/commit.rs` and `files/write.rs` say what a commit is made of; here is what a bucket adds to it):
 //!
 //! - **Nothing is synced.** A put that was answered is kept by the store, whole: a name shows its whole content or is not there. Data files are
 //!   put before the record file, and that before the log entry, each answered before the next begins.
-//! - **A log entry is put by `If-None-Match: *`**, so of all who want a version one gets it. A store that takes the header and writes all the
+//! - **A log entry, or a manifest, is put by `If-None-Match: *`**, so of all who want a version one gets it. A store that takes the header and writes all the
 //!   same would lose commits in silence. So before the first conditional put of a connection the store must refuse one of a name that is
 //!   taken ([`Objects::trust`]); one that does not is not written to.
 //! - **A lost answer is resolved by looking.** Clients send a request again whose answer was lost, and are told then that the name is taken,
@@ -13,7 +13,7 @@
 //!   and somebody was faster; it holds nothing, and the failure is told. An entry's bytes name its attempt and its files, which have random
 //!   names: no two writers' entries that matter are alike.
 //! - **What was not answered may still arrive**, after the look. So nobody takes back data files whose entry failed for another reason than
-//!   being beaten (`commit.rs`): should the entry arrive late, it is whole and its record counts, and whoever goes on finds that; else the
+//!   being beaten: should the entry arrive late, it is whole and its record counts, and whoever goes on finds that; else the
 //!   files are left-overs.
 //! - **Left-overs** are files that no entry names: maintenance removes them by age, as on any file system. An upload in parts that is dropped is
 //!   aborted ([`Upload`]); one of a process that was killed is none of the bucket's objects, and goes by the bucket's own rule for them.
@@ -31,12 +31,14 @@ use tokio::{runtime::Handle, sync::OnceCell};
 
 use self::{
     address::{Address, Kind},
+    config::Config,
     said::Act,
 };
-use super::config::Config;
 
 pub(super) mod address;
+pub mod config;
 mod open;
+pub(crate) mod root;
 pub(super) mod said;
 
 /// What a name is taken with, to see whether the store keeps it.
@@ -65,7 +67,7 @@ impl Settings {
 
 /// The folder of a connection in a bucket, as a store. Connected to when it is first asked.
 #[derive(Clone)]
-pub(super) struct Objects(Arc<Inner>);
+pub(crate) struct Objects(Arc<Inner>);
 
 struct Inner {
     settings: Settings,

@@ -2,25 +2,21 @@
 
 use std::borrow::Cow;
 
-use super::super::value::{Fields, Value};
+use super::super::{Fields, Value};
 
 /// Objects and arrays in one another, at most.
 const DEPTH: usize = 128;
 
-/// Names and values of an object, in its order; the error says what is wrong, without any content.
-pub(in super::super) fn fields<'a>(message: &'a [u8], into: &mut Fields<'a>) -> Result<(), &'static str> {
-    let text = std::str::from_utf8(message).map_err(|_| "a message that is not UTF-8")?;
+/// Names and values of an object, in its order; the error goes on where a sentence begins with the row, without any content.
+pub(crate) fn fields<'a>(message: &'a [u8], into: &mut Fields<'a>) -> Result<(), &'static str> {
+    let text = std::str::from_utf8(message).map_err(|_| "that is not UTF-8")?;
     let mut scan = Scan { text, at: 0 };
     scan.spaces();
     if scan.peek() != Some(b'{') {
-        return Err(if text.trim().is_empty() {
-            "an empty message"
-        } else {
-            "a message that is no JSON object"
-        });
+        return Err(if text.trim().is_empty() { "that is empty" } else { "that is no JSON object" });
     }
     scan.at += 1;
-    object(&mut scan, into).ok_or("a message that is not JSON")
+    object(&mut scan, into).ok_or("that is not JSON")
 }
 
 fn object<'a>(scan: &mut Scan<'a>, into: &mut Fields<'a>) -> Option<()> {
@@ -241,16 +237,16 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_told() {
-        assert_eq!(scan("  "), Err("an empty message"));
-        assert_eq!(scan("[1]"), Err("a message that is no JSON object"));
+        assert_eq!(scan("  "), Err("that is empty"));
+        assert_eq!(scan("[1]"), Err("that is no JSON object"));
         for text in
             ["{", "{\"a\"}", "{\"a\":01}", "{\"a\":1}x", "{\"a\":\"\\ud800\"}", "{\"a\":tru}", "{\"a\":1,}"]
         {
-            assert_eq!(scan(text), Err("a message that is not JSON"), "{text}");
+            assert_eq!(scan(text), Err("that is not JSON"), "{text}");
         }
         assert_eq!(
             scan(&format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200))),
-            Err("a message that is not JSON")
+            Err("that is not JSON")
         );
     }
 

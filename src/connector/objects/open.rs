@@ -14,14 +14,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     super::{
-        super::{
-            error::{Error, ErrorKind, Result as OurResult},
-            secret,
-        },
-        config::Config,
+        error::{Error, ErrorKind, Result as OurResult},
+        secret,
     },
     Settings,
     address::{Kind, s3_endpoint},
+    config::{Addressing, Config},
     said::wrapped,
 };
 use crate::model::{secret::Secret, time::Span};
@@ -97,7 +95,7 @@ impl<'a> Parts<'a> {
     fn s3(self) -> Result<Arc<dyn ObjectStore>> {
         let (config, bucket) = (&self.settings.config, &self.settings.address.bucket);
         let addressing = config.addressing.unwrap_or_default();
-        let virtual_host = addressing == super::super::config::Addressing::VirtualHost;
+        let virtual_host = addressing == Addressing::VirtualHost;
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(config.region.as_deref().unwrap_or("us-east-1"))

@@ -1,4 +1,4 @@
-//! A field of a message before it is a cell: what formats have in common.
+//! A field of a row before it is a cell: what formats have in common.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,12 @@ use serde_json::Value as Json;
 
 use crate::connector::cells::{Cell, cell_as_json};
 
-/// Names and values of a message, in its order. Of several of one name the last counts.
-pub(super) type Fields<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
+/// Names and values of a row, in its order. Of several of one name the last counts.
+pub(crate) type Fields<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
 
 /// A field's value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Null,
     Bool(bool),
     /// As it is spelled.
@@ -21,13 +21,13 @@ pub(super) enum Value<'a> {
     Text(Cow<'a, str>),
     /// An object or array of JSON.
     Nested(Cow<'a, str>),
-    /// A value whose type the message itself tells.
+    /// A value whose type the row itself tells.
     Cell(Cell<'a>),
 }
 
 impl Value<'_> {
     /// What a column of this type is given.
-    pub(super) fn cell(&self, kind: &DataType) -> Cell<'_> {
+    pub(crate) fn cell(&self, kind: &DataType) -> Cell<'_> {
         match self {
             Self::Null => Cell::Null,
             Self::Bool(value) => Cell::Bool(*value),
@@ -38,12 +38,12 @@ impl Value<'_> {
     }
 
     /// As a dead letter keeps it.
-    pub(super) fn json(&self) -> Json {
+    pub(crate) fn json(&self) -> Json {
         cell_as_json(self.cell(&DataType::Utf8))
     }
 
     /// Bytes for a column of them, where they are spelled as Base64.
-    pub(super) fn decoded(&self, kind: &DataType) -> Option<Vec<u8>> {
+    pub(crate) fn decoded(&self, kind: &DataType) -> Option<Vec<u8>> {
         match (kind, self) {
             (DataType::Binary, Self::Text(text)) => BASE64_STANDARD.decode(text.as_bytes()).ok(),
             _ => None,
@@ -52,20 +52,13 @@ impl Value<'_> {
 }
 
 /// Bytes that have no spelling: as they are for a column of bytes, as text for any other.
-pub(super) fn of_bytes(bytes: Option<&[u8]>, as_bytes: bool) -> Value<'_> {
+pub(crate) fn of_bytes(bytes: Option<&[u8]>, as_bytes: bool) -> Value<'_> {
     match (bytes, bytes.map(std::str::from_utf8)) {
         (None, _) => Value::Null,
         (Some(bytes), _) if as_bytes => Value::Cell(Cell::Bytes(bytes)),
         (_, Some(Ok(text))) => Value::Cell(Cell::Text(text)),
         (Some(bytes), _) => Value::Cell(Cell::NotUtf8(bytes)),
     }
-}
-
-/// Whether schemas with names of their own take a column's.
-pub(super) fn is_latin_name(name: &str) -> bool {
-    !name.starts_with(|first: char| first.is_ascii_digit())
-        && !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn number<'a>(spelled: &'a str, kind: &DataType) -> Cell<'a> {

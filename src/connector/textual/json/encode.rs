@@ -1,4 +1,4 @@
-//! Rows become messages: an object each, its columns in the target's order.
+//! Rows become objects, their columns in the target's order.
 
 use std::io::Write as _;
 
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Whether cells of a type can be spelled without loss.
-pub(in super::super) fn can_spell(kind: &DataType) -> bool {
+pub(crate) fn can_spell(kind: &DataType) -> bool {
     kind.is_integer()
         || matches!(
             kind,
@@ -43,7 +43,7 @@ pub(in super::super) fn can_spell(kind: &DataType) -> bool {
 type Spell<'a> = Box<dyn Fn(usize, &mut Vec<u8>) -> bool + 'a>;
 
 /// The columns of a batch, ready to be spelled row by row.
-pub(in super::super) struct Encoder<'a> {
+pub(crate) struct Encoder<'a> {
     batch: &'a RecordBatch,
     columns: Vec<Column<'a>>,
 }
@@ -58,7 +58,7 @@ struct Column<'a> {
 
 impl<'a> Encoder<'a> {
     /// Fails for types that have no spelling; a claim has refused them before.
-    pub(in super::super) fn new(batch: &'a RecordBatch) -> Result<Self> {
+    pub(crate) fn new(batch: &'a RecordBatch) -> Result<Self> {
         let schema = batch.schema_ref();
         let columns = schema.fields().iter().zip(batch.columns()).enumerate().map(|(at, (field, array))| {
             let mut head = if at == 0 { vec![] } else { vec![b','] };
@@ -74,7 +74,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Adds a row as an object.
-    pub(in super::super) fn row(&self, row: usize, into: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn row(&self, row: usize, into: &mut Vec<u8>) -> Result<()> {
         into.push(b'{');
         for column in &self.columns {
             into.extend_from_slice(&column.head);
@@ -85,7 +85,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Adds a row as a record of CSV: NULL is nothing at all, bytes are Base64.
-    pub(in super::super) fn record(&self, row: usize, delimiter: u8, into: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn record(&self, row: usize, delimiter: u8, into: &mut Vec<u8>) -> Result<()> {
         let mut text = vec![];
         for at in 0..self.columns.len() {
             if at > 0 {
@@ -105,7 +105,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Adds a cell as its text, bytes as they are. False = it is NULL.
-    pub(in super::super) fn bare(&self, column: usize, row: usize, into: &mut Vec<u8>) -> Result<bool> {
+    pub(crate) fn bare(&self, column: usize, row: usize, into: &mut Vec<u8>) -> Result<bool> {
         let array = self.batch.column(column);
         if array.is_null(row) {
             return Ok(false);
@@ -125,8 +125,8 @@ impl<'a> Encoder<'a> {
         Ok(true)
     }
 
-    /// Adds the cells of some columns as a message's key: one as its text, several as an array. False = the key is NULL.
-    pub(in super::super) fn key(&self, columns: &[usize], row: usize, into: &mut Vec<u8>) -> Result<bool> {
+    /// Adds the cells of some columns as a key: one as its text, several as an array. False = the key is NULL.
+    pub(crate) fn key(&self, columns: &[usize], row: usize, into: &mut Vec<u8>) -> Result<bool> {
         if let [column] = columns {
             return self.bare(*column, row, into);
         }

@@ -1,19 +1,18 @@
-//! A message is one record of CSV (RFC 4180), without a head. What is empty is NULL, what is empty in quotes is text, as PostgreSQL has it.
+//! A row is one record of CSV (RFC 4180). What is empty is NULL, what is empty in quotes is text, as PostgreSQL has it.
 
 use std::borrow::Cow;
 
 use super::value::{Fields, Value};
 
-/// The fields of a message, named by their order.
-pub(super) fn fields<'a>(
+/// The fields of a record, named by their order; the error goes on where a sentence begins with the record.
+pub(crate) fn fields<'a>(
     message: &'a [u8],
     delimiter: u8,
     columns: &'a [String],
     into: &mut Fields<'a>,
 ) -> Result<(), Cow<'static, str>> {
-    let text = std::str::from_utf8(message).map_err(|_| "a message that is not UTF-8")?;
-    let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-    let mut rest = Some(line);
+    let text = std::str::from_utf8(message).map_err(|_| "that is not UTF-8")?;
+    let mut rest = Some(without_end(text));
     let mut count = 0;
     while let Some(text) = rest {
         let (value, after) = field(text, delimiter)?;
@@ -26,7 +25,26 @@ pub(super) fn fields<'a>(
     if count == columns.len() {
         return Ok(());
     }
-    Err(format!("a message of {count} fields, not {}", columns.len()).into())
+    Err(format!("of {count} fields, not {}", columns.len()).into())
+}
+
+/// The texts of a record's fields, however many; an empty one is no text.
+pub(crate) fn head(record: &[u8], delimiter: u8) -> Result<Vec<String>, &'static str> {
+    let text = std::str::from_utf8(record).map_err(|_| "that is not UTF-8")?;
+    let (mut names, mut rest) = (vec![], Some(without_end(text)));
+    while let Some(text) = rest {
+        let (value, after) = field(text, delimiter)?;
+        names.push(match value {
+            Value::Text(name) => name.into_owned(),
+            _ => String::new(),
+        });
+        rest = after;
+    }
+    Ok(names)
+}
+
+fn without_end(text: &str) -> &str {
+    text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
 }
 
 /// The first field of a text, and what lies behind its delimiter.
@@ -35,14 +53,14 @@ fn field(text: &str, delimiter: u8) -> Result<(Value<'_>, Option<&str>), &'stati
         let end = text.bytes().position(|byte| byte == delimiter).unwrap_or(text.len());
         let field = &text[..end];
         if field.contains(['"', '\n', '\r']) {
-            return Err("a message that is no record of CSV");
+            return Err("that is no record of CSV");
         }
         let value = if field.is_empty() { Value::Null } else { Value::Text(field.into()) };
         return Ok((value, text.get(end + 1..)));
     };
     let mut from = 0;
     loop {
-        let end = from + quoted[from..].find('"').ok_or("a message that is no record of CSV")?;
+        let end = from + quoted[from..].find('"').ok_or("that is no record of CSV")?;
         if quoted.as_bytes().get(end + 1) == Some(&b'"') {
             from = end + 2;
             continue;
@@ -52,13 +70,13 @@ fn field(text: &str, delimiter: u8) -> Result<(Value<'_>, Option<&str>), &'stati
         return match quoted.as_bytes().get(end + 1) {
             None => Ok((Value::Text(field), None)),
             Some(byte) if *byte == delimiter => Ok((Value::Text(field), quoted.get(end + 2..))),
-            Some(_) => Err("a message that is no record of CSV"),
+            Some(_) => Err("that is no record of CSV"),
         };
     }
 }
 
 /// Adds a text as a field.
-pub(super) fn write(text: &[u8], delimiter: u8, into: &mut Vec<u8>) {
+pub(crate) fn write(text: &[u8], delimiter: u8, into: &mut Vec<u8>) {
     let special = |byte: &u8| *byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
     if !text.is_empty() && !text.iter().any(special) {
         into.extend_from_slice(text);
@@ -100,10 +118,10 @@ mod tests {
         );
         assert_eq!(read("", 1).unwrap(), [None]);
         assert_eq!(read("a,", 2).unwrap(), [some("a"), None]);
-        assert_eq!(read("a,b,c", 2).unwrap_err(), "a message of 3 fields, not 2");
-        assert_eq!(read("a", 2).unwrap_err(), "a message of 1 fields, not 2");
+        assert_eq!(read("a,b,c", 2).unwrap_err(), "of 3 fields, not 2");
+        assert_eq!(read("a", 2).unwrap_err(), "of 1 fields, not 2");
         for broken in ["\"a", "a\"b", "\"a\"b", "a\nb"] {
-            assert_eq!(read(broken, 1).unwrap_err(), "a message that is no record of CSV", "{broken}");
+            assert_eq!(read(broken, 1).unwrap_err(), "that is no record of CSV", "{broken}");
         }
     }
 

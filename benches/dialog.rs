@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use vitrina::{
     bot::{
         dialog::step,
-        event::{Access, Action, Event, Outcome, State, Viewer, What},
+        event::{Access, Action, Event, Outcome, State, Subscribes, Viewer, What},
         screen::Screen,
     },
     config::{bot::Bot, project::Language},
@@ -28,7 +28,7 @@ fn main() {
         language: Language::Ru,
         zone: project.zone,
         access: Access::Member { roles: vec!["executive".to_owned()], attributes: IndexMap::new() },
-        subscribes: true,
+        subscribes: Subscribes::Yes,
     };
     println!("{:>24}  {:>10}", "step", "µs");
     let at = |steps: &[&str]| {

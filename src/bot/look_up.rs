@@ -53,7 +53,7 @@ impl Step<'_> {
     }
 
     fn unknown_link(&mut self, place: Place) {
-        self.note = Some(self.scene.words.get("unknown_link").to_owned());
+        self.note = Some(self.scene.words.unknown_link().to_owned());
         self.home(place);
     }
 

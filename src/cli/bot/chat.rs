@@ -22,6 +22,7 @@ use crate::{
             answers::{self, Answers, Question, Words},
             reports::ProjectReports,
         },
+        words::Words as Own,
     },
     cli::{
         context::Context,
@@ -224,7 +225,8 @@ impl Chat<'_> {
                 Block::Text(_) | Block::Table(_) => {}
             }
         }
-        output::print(&draw::screen(&screen, &places, self.context.output, self.viewer.language))?;
+        let own = Own::new(&self.bot.texts, self.viewer.language);
+        output::print(&draw::screen(&screen, &places, self.context.output, &own))?;
         self.screen = screen;
         Ok(())
     }

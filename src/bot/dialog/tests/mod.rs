@@ -13,7 +13,10 @@ use indexmap::IndexMap;
 use super::step;
 use crate::{
     bot::{
-        event::{Access, Action, DrillTo, Event, Given, Named, Outcome, Picked, State, Viewer, What, With},
+        event::{
+            Access, Action, DrillTo, Event, Given, Named, Outcome, Picked, State, Subscribes, Viewer, What,
+            With,
+        },
         screen::{Block, Markup, Screen},
     },
     config::{bot::Bot, project::Language},
@@ -118,7 +121,7 @@ fn member(roles: &[&str], regions: &[&str]) -> Viewer {
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             attributes: IndexMap::from([("region".to_owned(), values)]),
         },
-        subscribes: true,
+        subscribes: Subscribes::Yes,
     }
 }
 

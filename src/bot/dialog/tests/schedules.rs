@@ -2,7 +2,7 @@
 
 use super::{Talk, bot, member, period, viewer};
 use crate::{
-    bot::event::{Action, Call, Spot, State, Topic, Viewer, What, With},
+    bot::event::{Action, Call, Spot, State, Subscribes, Topic, Viewer, What, With},
     config::bot::Sent,
 };
 
@@ -15,7 +15,7 @@ fn subscriptions_have_usual_times() {
         matches!(&talk.actions[0], Action::Subscribe { what: Sent::Report(report), cron, .. } if report == "revenue" && cron == "0 9 * * MON-FRI")
     );
     assert!(talk.screen.plain_text().contains("буду присылать: по будням в 9:00."));
-    let mut talk = Talk::new(&bot, Viewer { subscribes: false, ..viewer() });
+    let mut talk = Talk::new(&bot, Viewer { subscribes: Subscribes::Never, ..viewer() });
     talk.says("/revenue").done(vec![]);
     assert!(!talk.labels().contains(&"🔔 Присылать"));
 }

@@ -122,7 +122,7 @@ async fn users_are_listed_found_and_exported() {
     assert!(csv.starts_with("id,name,") && csv.contains("7,Анна <i>,user_7,member,regional"), "{csv}");
     rig.press(BOSS, BOSS, "Анна").await;
     rig.press(BOSS, BOSS, "История").await;
-    rig.says(BOSS, "grant").await;
+    rig.says(BOSS, "выданы роли").await;
 }
 
 #[tokio::test]

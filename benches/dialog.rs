@@ -13,6 +13,10 @@ use vitrina::{
     state::bot::{BotRecords, dialogs::Step},
 };
 
+/// As the program has it: what the process takes is measured.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Steps that are measured of each kind.
 const STEPS: u32 = 20_000;
 /// Users whose states are kept.

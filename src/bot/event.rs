@@ -366,6 +366,9 @@ pub enum Spot {
         words: String,
         /// Whether it was a link, which leads where it says or nowhere.
         link: bool,
+        /// The question whose value the words are, where a link names it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ask: Option<String>,
         /// The number of the question to whoever knows the lists.
         ticket: u64,
     },

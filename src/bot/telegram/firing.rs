@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -66,11 +69,14 @@ impl Firing {
     /// Sends until it is told to stop.
     pub(super) async fn run(self, mut wanted: mpsc::Receiver<i64>, stop: CancellationToken) -> Result<()> {
         let mut given: Option<Arc<Setting>> = None;
+        // Whoever wants something now, however often, does not put off what is due.
+        let mut looks = tokio::time::interval_at(Instant::now() + self.office.look, self.office.look);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 Some(id) = wanted.recv() => Some(id),
-                () = tokio::time::sleep(self.office.look) => None,
+                _ = looks.tick() => None,
             };
             let setting = self.office.setting();
             if !given.as_ref().is_some_and(|given| Arc::ptr_eq(given, &setting)) {

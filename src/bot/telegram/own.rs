@@ -102,6 +102,17 @@ pub(super) fn screen(text: Markup, rows: Vec<Vec<Button>>) -> Screen {
     Screen { blocks: vec![crate::bot::screen::Block::Text(text)], rows }
 }
 
+/// What a button of something that can be ticked does: it ticks or unticks, as it shows, however often it is pressed, and whoever has pressed it before on
+/// a screen of their own.
+pub(super) fn turned(ticked: bool, what: &str) -> String {
+    format!("{}{what}", if ticked { '-' } else { '+' })
+}
+
+/// What [`turned`] wrote: whether it ticks, and what.
+pub(super) fn read_turned(text: &str) -> Option<(bool, &str)> {
+    text.strip_prefix('+').map(|what| (true, what)).or_else(|| Some((false, text.strip_prefix('-')?)))
+}
+
 /// A name, however long, in the few bytes that a button has (FNV-1a).
 pub(super) fn tag(name: &str) -> String {
     let digest = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {

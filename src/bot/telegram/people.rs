@@ -88,11 +88,25 @@ pub(super) fn pressed(office: &Office, viewer: &Viewer, verb: &str, id: i64, res
         "h" => Ok((Some(Reply::of(history(office, &user, words)?)), None)),
         "t" => Ok((attribute(office, &user, rest, words).map(Reply::of), None)),
         "z" => Ok((Some(Reply::of(zones(&user, words))), None)),
+        // Another admin was quicker.
+        "a" | "d" if is_decided(verb, user.standing) => {
+            Ok((Some(Reply::of(card(office, &user, words))), Some(words.decided().to_owned())))
+        }
         "a" if user.roles.is_empty() => Ok((None, Some(words.role_first().to_owned()))),
         _ => match change(&office.setting().bot, verb, rest, office.now()) {
             Some(change) => changed(office, viewer, &user, change).map(|reply| (Some(reply), None)),
             None => Ok((None, Some(words.gone().to_owned()))),
         },
+    }
+}
+
+/// Whether a request stands no more, as an admin who has it still on their screen may not know.
+fn is_decided(verb: &str, standing: Standing) -> bool {
+    match standing {
+        Standing::Waiting => false,
+        Standing::Member => true,
+        // From the card of someone who is out, an admin lets them in; a request that is left of theirs can no longer be denied.
+        Standing::Seen | Standing::Denied | Standing::Blocked => verb == "d",
     }
 }
 
@@ -104,8 +118,9 @@ enum Change {
     Block,
     /// Out, or no longer blocked.
     Revoke,
-    Role(String),
-    Value(String, String),
+    /// Given, or taken away.
+    Role(bool, String),
+    Value(bool, String, String),
     Expire(Option<DateTime<Utc>>),
     /// `None` = the project's.
     Zone(Option<&'static str>),
@@ -117,12 +132,16 @@ fn change(bot: &Bot, verb: &str, rest: &str, now: DateTime<Utc>) -> Option<Chang
         "d" => Change::Deny,
         "b" => Change::Block,
         "n" => Change::Revoke,
-        "r" => Change::Role(bot.roles.keys().find(|name| own::tag(name) == rest)?.clone()),
+        "r" => {
+            let (given, role) = own::read_turned(rest)?;
+            Change::Role(given, bot.roles.keys().find(|name| own::tag(name) == role)?.clone())
+        }
         "v" => {
+            let (given, rest) = own::read_turned(rest)?;
             let (name, value) = rest.split_once(':')?;
             let (name, attribute) = bot.attributes.iter().find(|(known, _)| own::tag(known) == name)?;
             let value = attribute.values.keys().find(|known| own::tag(known) == value)?;
-            Change::Value(name.clone(), value.clone())
+            Change::Value(given, name.clone(), value.clone())
         }
         "e" => {
             let days = rest.parse::<i64>().ok().filter(|days| EXPIRIES.contains(days))?;
@@ -142,8 +161,8 @@ impl Change {
             Self::Deny => ("deny", String::new()),
             Self::Block => ("block", String::new()),
             Self::Revoke => ("revoke", String::new()),
-            Self::Role(role) => ("role", role.clone()),
-            Self::Value(name, value) => ("attribute", format!("{name} = {value}")),
+            Self::Role(given, role) => ("role", format!("{}{role}", sign(*given))),
+            Self::Value(given, name, value) => ("attribute", format!("{name} {} {value}", sign(*given))),
             Self::Expire(None) => ("expiry", "none".to_owned()),
             Self::Expire(Some(at)) => ("expiry", at.to_rfc3339()),
             Self::Zone(zone) => ("zone", zone.unwrap_or("the project's").to_owned()),
@@ -159,14 +178,14 @@ impl Change {
                 user.standing = Standing::Seen;
                 user.roles.clear();
             }
-            Self::Role(role) => toggle(&mut user.roles, role),
-            Self::Value(name, value) => {
+            Self::Role(given, role) => turn(&mut user.roles, role, given),
+            Self::Value(given, name, value) => {
                 let many = bot.attributes.get(&name).is_some_and(|attribute| attribute.many);
                 let values = user.attributes.entry(name).or_default();
-                if !many && !values.contains(&value) {
+                if !many && given {
                     values.clear();
                 }
-                toggle(values, value);
+                turn(values, value, given);
             }
             Self::Expire(at) => user.expires = at,
             Self::Zone(zone) => user.zone = zone.map(str::to_owned),
@@ -174,10 +193,15 @@ impl Change {
     }
 }
 
-fn toggle(values: &mut Vec<String>, value: String) {
-    match values.iter().position(|known| *known == value) {
-        Some(at) => drop(values.remove(at)),
-        None => values.push(value),
+fn sign(given: bool) -> char {
+    if given { '+' } else { '−' }
+}
+
+/// Puts a value among others, once, or takes it away.
+fn turn(values: &mut Vec<String>, value: String, given: bool) {
+    values.retain(|known| *known != value);
+    if given {
+        values.push(value);
     }
 }
 
@@ -185,8 +209,10 @@ fn toggle(values: &mut Vec<String>, value: String) {
 fn changed(office: &Office, viewer: &Viewer, user: &User, change: Change) -> Result<Reply> {
     let setting = office.setting();
     let (act, detail) = change.told();
-    let values =
-        matches!(&change, Change::Value(..)).then(|| detail.split(" = ").next().map(own::tag)).flatten();
+    let values = match &change {
+        Change::Value(_, name, _) => Some(own::tag(name)),
+        _ => None,
+    };
     let act = office.act(viewer.user, act, detail);
     let (user, besides) = requests::change(office, user.id, &act, |user| change.apply(&setting.bot, user))?;
     let words = &office.words(viewer.language);
@@ -255,8 +281,10 @@ fn attribute(office: &Office, user: &User, tag: &str, words: &Words) -> Option<S
         .values
         .iter()
         .map(|(value, title)| {
-            let tick = if given.is_some_and(|given| given.contains(value)) { "☑" } else { "☐" };
-            button(&format!("{tick} {title}"), &format!("v:{}:{tag}:{}", user.id, own::tag(value)))
+            let ticked = given.is_some_and(|given| given.contains(value));
+            let tick = if ticked { "☑" } else { "☐" };
+            let what = own::turned(ticked, &format!("{tag}:{}", own::tag(value)));
+            button(&format!("{tick} {title}"), &format!("v:{}:{what}", user.id))
         })
         .collect();
     let mut rows: Vec<Vec<Button>> = buttons.chunks(2).map(<[Button]>::to_vec).collect();

@@ -63,8 +63,12 @@ pub(super) fn roles(office: &Office, user: &User, language: Language) -> Vec<Vec
     let setting = office.setting();
     let buttons = setting.bot.roles.iter().map(|(name, role)| {
         let title = title(&role.title, name, language);
-        let tick = if user.roles.contains(name) { "☑" } else { "☐" };
-        own::button(&format!("{tick} {title}"), &format!("r:{}:{}", user.id, own::tag(name)))
+        let ticked = user.roles.contains(name);
+        let tick = if ticked { "☑" } else { "☐" };
+        own::button(
+            &format!("{tick} {title}"),
+            &format!("r:{}:{}", user.id, own::turned(ticked, &own::tag(name))),
+        )
     });
     let buttons: Vec<Button> = buttons.collect();
     buttons.chunks(2).map(<[Button]>::to_vec).collect()

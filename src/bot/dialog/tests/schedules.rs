@@ -108,3 +108,24 @@ fn a_workbook_is_subscribed_to_by_whoever_may_have_it() {
     );
     assert!(talk.screen.plain_text().contains("буду присылать"), "{}", talk.screen.plain_text());
 }
+
+#[test]
+fn past_the_last_subscription_it_is_refused_before_anything_is_asked() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, Viewer { subscribes: Subscribes::Full, ..viewer() });
+    talk.says("/revenue").done(vec![]).taps("Присылать");
+    let text = talk.screen.plain_text();
+    assert!(text.starts_with("У вас уже 30 подписок") && text.contains("/subscriptions"), "{text}");
+    assert!(matches!(talk.state.trail.last(), Some(Spot::Report { .. })), "{:?}", talk.state.trail);
+    // One that was about to be made when another chat made the last one.
+    talk.viewer.subscribes = Subscribes::Yes;
+    talk.taps("Присылать");
+    talk.viewer.subscribes = Subscribes::Full;
+    talk.taps("По будням");
+    let text = talk.screen.plain_text();
+    assert!(text.contains("У вас уже 30 подписок") && !text.contains("Готово"), "{text}");
+    let book = What::Workbook { mart: "book".to_owned(), title: "Книга".to_owned() };
+    talk.hear(book);
+    assert!(talk.screen.plain_text().contains("У вас уже 30 подписок"));
+    assert!(!talk.actions.iter().any(|action| matches!(action, Action::Subscribe { .. })));
+}

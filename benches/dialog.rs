@@ -6,12 +6,16 @@ use indexmap::IndexMap;
 use vitrina::{
     bot::{
         dialog::step,
-        event::{Access, Action, Event, Outcome, State, Viewer, What},
+        event::{Access, Action, Event, Outcome, State, Subscribes, Viewer, What},
         screen::Screen,
     },
     config::{bot::Bot, project::Language},
     state::bot::{BotRecords, dialogs::Step},
 };
+
+/// As the program has it: what the process takes is measured.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Steps that are measured of each kind.
 const STEPS: u32 = 20_000;
@@ -28,7 +32,7 @@ fn main() {
         language: Language::Ru,
         zone: project.zone,
         access: Access::Member { roles: vec!["executive".to_owned()], attributes: IndexMap::new() },
-        subscribes: true,
+        subscribes: Subscribes::Yes,
     };
     println!("{:>24}  {:>10}", "step", "µs");
     let at = |steps: &[&str]| {

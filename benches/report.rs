@@ -18,6 +18,10 @@ use vitrina::{
     run::Runtime,
 };
 
+/// As the program has it: what the process takes is measured.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const ROUNDS: usize = 30;
 const AT_ONCE: usize = 100;
 

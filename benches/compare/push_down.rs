@@ -24,6 +24,10 @@ use vitrina::{
     model::secret::Secret,
 };
 
+/// As the program has it: what the process takes is measured.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const SQL: &str = "SELECT region, action, count(*) AS n, count(DISTINCT client_id) AS clients, sum(kopecks) AS kopecks, max(happened) AS last \
                    FROM place.actions WHERE manager_id <= 90 GROUP BY region, action ORDER BY region, action";
 

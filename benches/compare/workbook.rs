@@ -11,6 +11,10 @@ use arrow::{
 use rust_xlsxwriter::{Format, FormatAlign, Workbook};
 use vitrina::workbook::{Book, BookMeta, Labels};
 
+/// As the program has it: what the process takes is measured.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const BATCH: usize = 8_192;
 /// Days between Excel's day 0 and 1970-01-01.
 const EXCEL_EPOCH: i32 = 25_569;

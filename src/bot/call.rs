@@ -1,5 +1,7 @@
 //! A report with its parameters: defaults, what is left to ask, and how it is told.
 
+use std::hash::{Hash, Hasher};
+
 use indexmap::IndexMap;
 
 use super::{
@@ -15,6 +17,14 @@ use crate::{
 
 /// Chosen values that are named one by one.
 const NAMED: usize = 3;
+
+impl Hash for Call {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.report.hash(state);
+        self.with.len().hash(state);
+        self.with.iter().for_each(|answer| answer.hash(state));
+    }
+}
 
 /// What stands until the viewer chooses.
 pub(super) fn default(scene: &Scene<'_>, ask: &Ask) -> Option<Given> {
@@ -107,7 +117,7 @@ pub(super) fn kept(scene: &Scene<'_>, call: &Call) -> Option<Call> {
 /// An answer as people read it.
 pub(super) fn shown(scene: &Scene<'_>, ask: &Ask, given: &Given) -> String {
     match given {
-        Given::Period(text) => dates::name(text, scene.today, scene.language()),
+        Given::Period(text) => dates::name(text, scene.today, &scene.words),
         Given::Any => match &ask.kind {
             AskKind::Choice(Choice { any: Some(any), .. }) => scene.text(any).to_owned(),
             _ => String::new(),
@@ -133,9 +143,9 @@ pub(super) fn header(scene: &Scene<'_>, report: &Report, with: &With) -> Markup 
     let mut markup = Markup::new().bold(scene.text(&report.title));
     for (name, ask) in &report.ask {
         let value = match answer(scene, report, with, name) {
-            Some(Given::Period(text)) => dates::name_and_days(&text, scene.today, scene.language()),
+            Some(Given::Period(text)) => dates::name_and_days(&text, scene.today, &scene.words),
             Some(given) => shown(scene, ask, &given),
-            None => scene.words.get("not_chosen").to_owned(),
+            None => scene.words.not_chosen().to_owned(),
         };
         markup = markup.plain(format!("\n{}: {value}", scene.text(&ask.title)));
     }

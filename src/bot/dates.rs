@@ -2,95 +2,51 @@
 
 use chrono::{Datelike, NaiveDate};
 
-use super::words::plural;
+use super::words::Words;
 use crate::{config::project::Language, model::time::Period};
 
-const MONTHS: [[&str; 12]; 2] = [
-    [
-        "январь",
-        "февраль",
-        "март",
-        "апрель",
-        "май",
-        "июнь",
-        "июль",
-        "август",
-        "сентябрь",
-        "октябрь",
-        "ноябрь",
-        "декабрь",
-    ],
-    [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ],
-];
-
-const WEEKDAYS: [[&str; 7]; 2] =
-    [["Пн", "Вт", "Ср", "Чт", "Пт", "Сб", "Вс"], ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"]];
-
 /// What a period is called: `вчера`, `последние 7 дней`, `март 2026`, `01.03–15.03.2026`.
-pub(super) fn name(text: &str, today: NaiveDate, language: Language) -> String {
-    if let Some(name) = relative(text, language) {
+pub(super) fn name(text: &str, today: NaiveDate, words: &Words) -> String {
+    if let Some(name) = relative(text, words) {
         return name;
     }
     match (text.len(), Period::parse(text, today)) {
-        (4, Some(_)) => match language {
-            Language::Ru => format!("{text} год"),
-            Language::En => text.to_owned(),
-        },
-        (7, Some(period)) => month(period.from, language),
-        (_, Some(period)) => range(period, language),
+        (4, Some(_)) => words.year(text),
+        (7, Some(period)) => month(period.from, words),
+        (_, Some(period)) => range(period, words.language()),
         (_, None) => text.to_owned(),
     }
 }
 
 /// What a period is called, and its days where the name does not say them.
-pub(super) fn name_and_days(text: &str, today: NaiveDate, language: Language) -> String {
-    let name = name(text, today, language);
+pub(super) fn name_and_days(text: &str, today: NaiveDate, words: &Words) -> String {
+    let name = name(text, today, words);
     match Period::parse(text, today) {
-        Some(period) if relative(text, language).is_some() => format!("{name}, {}", range(period, language)),
+        Some(period) if relative(text, words).is_some() => {
+            format!("{name}, {}", range(period, words.language()))
+        }
         _ => name,
     }
 }
 
-fn relative(text: &str, language: Language) -> Option<String> {
-    let pair = match text {
-        "today" => ("сегодня", "today"),
-        "yesterday" => ("вчера", "yesterday"),
-        "this_week" => ("эта неделя", "this week"),
-        "last_week" => ("прошлая неделя", "last week"),
-        "this_month" => ("этот месяц", "this month"),
-        "last_month" => ("прошлый месяц", "last month"),
-        "this_quarter" => ("этот квартал", "this quarter"),
-        "last_quarter" => ("прошлый квартал", "last quarter"),
-        "this_year" => ("этот год", "this year"),
-        "last_year" => ("прошлый год", "last year"),
+fn relative(text: &str, words: &Words) -> Option<String> {
+    let name = match text {
+        "today" => words.today(),
+        "yesterday" => words.yesterday(),
+        "this_week" => words.this_week(),
+        "last_week" => words.last_week(),
+        "this_month" => words.this_month(),
+        "last_month" => words.last_month(),
+        "this_quarter" => words.this_quarter(),
+        "last_quarter" => words.last_quarter(),
+        "this_year" => words.this_year(),
+        "last_year" => words.last_year(),
         _ => {
             let days: u64 = text.strip_prefix("last_")?.strip_suffix("_days")?.parse().ok()?;
-            let first = if days == 1 { "последний" } else { "последние" };
-            return Some(match language {
-                Language::Ru => format!("{first} {}", self::days(days, language)),
-                Language::En => format!("last {}", self::days(days, language)),
-            });
+            return Some(words.last_days(days));
         }
     };
-    Some(super::words::pick(pair, language).to_owned())
-}
-
-/// `7 дней`.
-pub(super) fn days(count: u64, language: Language) -> String {
-    plural(count, language, ["день", "дня", "дней"], ["day", "days"])
+    Some(name.to_owned())
 }
 
 /// `15.03.2026`, `15 Mar 2026`.
@@ -117,18 +73,18 @@ pub(super) fn range(period: Period, language: Language) -> String {
 }
 
 /// `март 2026`.
-pub(super) fn month(day: NaiveDate, language: Language) -> String {
-    format!("{} {}", month_name(day.month0() as usize, language), day.year())
+pub(super) fn month(day: NaiveDate, words: &Words) -> String {
+    format!("{} {}", month_name(day, words), day.year())
 }
 
 /// `март`.
-pub(super) fn month_name(month0: usize, language: Language) -> &'static str {
-    MONTHS[usize::from(language == Language::En)][month0]
+pub(super) fn month_name(day: NaiveDate, words: &Words) -> &str {
+    words.months().nth(day.month0() as usize).unwrap_or_default()
 }
 
-/// From Monday on.
-pub(super) fn weekdays(language: Language) -> [&'static str; 7] {
-    WEEKDAYS[usize::from(language == Language::En)]
+/// `Пн`.
+pub(super) fn weekday(day: NaiveDate, words: &Words) -> &str {
+    words.weekdays().nth(day.weekday().num_days_from_monday() as usize).unwrap_or_default()
 }
 
 /// With a capital letter first, as buttons have it.
@@ -144,7 +100,9 @@ mod tests {
     #[test]
     fn names() {
         let today: NaiveDate = "2026-03-18".parse().unwrap();
-        let both = |text| [Language::Ru, Language::En].map(|language| name_and_days(text, today, language));
+        let both = |text| {
+            [Language::Ru, Language::En].map(|language| name_and_days(text, today, &Words::plain(language)))
+        };
         assert_eq!(both("yesterday"), ["вчера, 17.03.2026", "yesterday, 17 Mar 2026"]);
         assert_eq!(
             both("last_7_days"),

@@ -87,6 +87,7 @@ impl Step<'_> {
             }
             What::Command { name, arguments } => self.command(name, arguments),
             What::Text(text) => self.text(text),
+            What::Workbook { .. } if self.has_no_room() => self.show(Place::New),
             What::Workbook { mart, title } => {
                 let topic = Topic::Workbook { mart: mart.clone(), title: title.clone() };
                 self.enter(Spot::Subscribe(topic), Place::New);
@@ -104,7 +105,7 @@ impl Step<'_> {
         match pressed {
             Some(intent) => self.press(intent),
             None => {
-                self.note = Some(self.scene.words.get("stale").to_owned());
+                self.note = Some(self.scene.words.stale().to_owned());
                 self.show(Place::New);
             }
         }
@@ -117,7 +118,7 @@ impl Step<'_> {
             if !reason.is_empty() {
                 self.state.trail.clear();
                 self.actions.push(Action::RequestAccess { reason });
-                self.note = Some(self.scene.words.get("request_sent").to_owned());
+                self.note = Some(self.scene.words.request_sent().to_owned());
                 let note = View { blocks: vec![], rows: vec![] };
                 return self.show_view(note, Place::New);
             }
@@ -138,7 +139,7 @@ impl Step<'_> {
                 if self.state.running.is_some() {
                     return self.cancel();
                 }
-                self.note = Some(self.scene.words.get("cancelled_nothing").to_owned());
+                self.note = Some(self.scene.words.cancelled_nothing().to_owned());
                 self.show(Place::New);
             }
             "ask" => self.understand(arguments),
@@ -147,7 +148,7 @@ impl Step<'_> {
                 match report {
                     Some(report) => self.told(report, arguments),
                     None => {
-                        self.note = Some(self.scene.words.get("unknown_command").to_owned());
+                        self.note = Some(self.scene.words.unknown_command().to_owned());
                         self.show(Place::New);
                     }
                 }
@@ -221,8 +222,7 @@ impl Step<'_> {
         let kept = call::kept(&self.scene, &call);
         let Some((report, call)) = kept.and_then(|call| Some((self.scene.report(&call.report)?, call)))
         else {
-            let why = self.scene.words.get("refused_role");
-            self.note = Some(self.scene.words.fill("refused", &[("why", why)]));
+            self.note = Some(self.refused_role());
             return self.show(place);
         };
         self.leave();
@@ -240,7 +240,7 @@ impl Step<'_> {
         self.prune();
         self.note = None;
         let mut view = view::view(&self.scene, &self.state);
-        view.say(&format!("\n\n{}", self.scene.words.get("preparing")));
+        view.say(&format!("\n\n{}", self.scene.words.preparing()));
         self.show_view(view, place);
         self.actions.push(Action::Run { run, report: call.report, with });
     }
@@ -299,12 +299,10 @@ impl Step<'_> {
 
     /// What became of a report.
     fn answer(&mut self, run: u64, outcome: &Outcome) {
-        let words = self.scene.words;
         let Some(running) = self.state.running.take_if(|running| running.run == run) else {
             // Its reader has lost the role meanwhile, and was shown that it runs.
             if self.actions.contains(&Action::Cancel { run }) {
-                let why = words.get("refused_role");
-                self.note = Some(words.fill("refused", &[("why", why)]));
+                self.note = Some(self.refused_role());
                 self.show(Place::Same);
             }
             return;
@@ -315,23 +313,21 @@ impl Step<'_> {
         if let Outcome::Queued(before) = outcome {
             self.state.running = Some(running);
             if waits {
-                self.note = Some(words.fill("queued", &[("count", &before.to_string())]));
+                self.note = Some(self.scene.words.queued(before));
                 self.show(Place::Same);
             }
             return;
         }
         let Some(report) = self.scene.report(&call.report) else { return self.show(place) };
+        let words = &self.scene.words;
         let (blocks, drills, shown) = match outcome {
             Outcome::Done { blocks, drills } => (blocks.clone(), drills.clone(), true),
             Outcome::Queued(_) => return,
-            Outcome::Full => (said(words.get("queue_full").to_owned()), vec![], false),
-            Outcome::TimedOut => {
-                let seconds = report.timeout.as_secs().to_string();
-                (said(words.fill("timed_out", &[("seconds", &seconds)])), vec![], false)
-            }
-            Outcome::Cancelled => (said(words.get("cancelled").to_owned()), vec![], false),
-            Outcome::Failed => (said(words.get("failed").to_owned()), vec![], false),
-            Outcome::Refused(why) => (said(words.fill("refused", &[("why", why)])), vec![], false),
+            Outcome::Full => (said(words.queue_full()), vec![], false),
+            Outcome::TimedOut => (said(words.timed_out(report.timeout.as_secs())), vec![], false),
+            Outcome::Cancelled => (said(words.cancelled()), vec![], false),
+            Outcome::Failed => (said(words.failed()), vec![], false),
+            Outcome::Refused(why) => (said(words.refused(why)), vec![], false),
         };
         let drills: Vec<DrillTo> = drills.into_iter().take(DRILLS).collect();
         if waits {
@@ -344,12 +340,17 @@ impl Step<'_> {
         self.show_view(view, place);
     }
 
+    fn refused_role(&self) -> String {
+        let words = &self.scene.words;
+        words.refused(words.refused_role())
+    }
+
     pub(super) fn again(&mut self, place: Place) {
         let last = self.state.recent.iter().find_map(|call| call::kept(&self.scene, call));
         match last {
             Some(call) => self.call(call, place),
             None => {
-                self.note = Some(self.scene.words.get("again_none").to_owned());
+                self.note = Some(self.scene.words.again_none().to_owned());
                 self.show(place);
             }
         }
@@ -358,7 +359,7 @@ impl Step<'_> {
     /// Stops what runs, and says so.
     pub(super) fn cancel(&mut self) {
         self.stop();
-        self.note = Some(self.scene.words.get("cancelled").to_owned());
+        self.note = Some(self.scene.words.cancelled().to_owned());
         self.show(Place::Same);
     }
 
@@ -424,7 +425,7 @@ impl Step<'_> {
     }
 }
 
-fn said(text: String) -> Vec<Block> {
+fn said(text: impl Into<String>) -> Vec<Block> {
     vec![Block::Text(Markup::text(text))]
 }
 

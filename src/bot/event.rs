@@ -26,8 +26,19 @@ pub struct Viewer {
     pub zone: Tz,
     /// What they may see; in a group, the group's roles.
     pub access: Access,
-    /// Whether reports can be sent to this chat by themselves: not in a terminal.
-    pub subscribes: bool,
+    /// Whether reports can be sent to this chat by themselves.
+    pub subscribes: Subscribes,
+}
+
+/// Whether something can be sent to a chat by itself, for someone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscribes {
+    /// Nothing can: a terminal.
+    Never,
+    /// It can.
+    Yes,
+    /// It could, had they not as many subscriptions as one may have.
+    Full,
 }
 
 /// What someone may see.
@@ -286,48 +297,6 @@ pub struct State {
     pub favourites: Vec<Call>,
 }
 
-impl State {
-    /// What the screen at hand waits for: whoever begins to serve it anew asks for that once more.
-    pub fn waits_for(&self) -> Option<Action> {
-        self.trail.iter().rev().find_map(Spot::waits_for)
-    }
-}
-
-impl Spot {
-    /// What it waits for.
-    fn waits_for(&self) -> Option<Action> {
-        match self {
-            Self::Ask { call, name, draft: Draft::List { ticket: Some(ticket), search, .. } } => {
-                Some(Action::Options {
-                    ticket: *ticket,
-                    report: call.report.clone(),
-                    ask: name.clone(),
-                    search: search.clone(),
-                    limit: super::ask::list::KEPT,
-                })
-            }
-            Self::Understood { words, calls: None, ticket: Some(ticket) } => {
-                Some(Action::Understand { ticket: *ticket, words: words.clone(), report: None })
-            }
-            Self::Told { report, words, ticket, .. } => Some(Action::Understand {
-                ticket: *ticket,
-                words: words.clone(),
-                report: Some(report.clone()),
-            }),
-            _ => None,
-        }
-    }
-
-    /// The number of what it waits for, or may hear more of.
-    pub(super) fn ticket(&self) -> Option<u64> {
-        match self {
-            Self::Ask { draft: Draft::List { ticket, .. }, .. } | Self::Understood { ticket, .. } => *ticket,
-            Self::Told { ticket, .. } => Some(*ticket),
-            _ => None,
-        }
-    }
-}
-
 /// A report with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
@@ -397,6 +366,9 @@ pub enum Spot {
         words: String,
         /// Whether it was a link, which leads where it says or nowhere.
         link: bool,
+        /// The question whose value the words are, where a link names it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ask: Option<String>,
         /// The number of the question to whoever knows the lists.
         ticket: u64,
     },

@@ -4,7 +4,7 @@
 use super::{
     dialog::Step,
     event::{Action, Advice, Named, Place, Spot},
-    find::{self, Link},
+    find::{self, Link, Listed},
     meant,
 };
 use crate::config::bot::Report;
@@ -34,7 +34,7 @@ impl Step<'_> {
         if told.whole || !report.ask.values().any(meant::is_listed) {
             return self.call(told.call, Place::New);
         }
-        self.look_up(report, words, false);
+        self.look_up(report, words, false, None);
     }
 
     /// A report by a link.
@@ -44,22 +44,23 @@ impl Step<'_> {
                 self.state.trail.truncate(1);
                 self.call(call, Place::New);
             }
-            Some(Link::Words(report, words)) => {
+            Some(Link::Listed(Listed { report, ask, value })) => {
                 self.state.trail.truncate(1);
-                self.look_up(report, short(words), true);
+                self.look_up(report, short(value), true, ask);
             }
             None => self.unknown_link(Place::New),
         }
     }
 
     fn unknown_link(&mut self, place: Place) {
-        self.note = Some(self.scene.words.get("unknown_link").to_owned());
+        self.note = Some(self.scene.words.unknown_link().to_owned());
         self.home(place);
     }
 
-    fn look_up(&mut self, report: &Report, words: String, link: bool) {
+    fn look_up(&mut self, report: &Report, words: String, link: bool, ask: Option<&str>) {
         let (ticket, report) = (self.next(), report.name.clone());
-        let spot = Spot::Told { report: report.clone(), words: words.clone(), link, ticket };
+        let ask = ask.map(str::to_owned);
+        let spot = Spot::Told { report: report.clone(), words: words.clone(), link, ask, ticket };
         self.enter(spot, Place::New);
         self.actions.push(Action::Understand { ticket, words, report: Some(report) });
     }
@@ -68,9 +69,13 @@ impl Step<'_> {
     pub(super) fn understood(&mut self, answered: u64, named: &[Named], advice: Option<&Advice>) {
         let Some((at, place)) = self.waits(answered) else { return };
         match self.state.trail.get(at).cloned() {
-            Some(Spot::Told { report, words, link, .. }) => {
+            Some(Spot::Told { report, words, link, ask, .. }) => {
                 self.state.trail.remove(at);
-                self.looked_up(&report, words, link, named, place);
+                if link {
+                    self.link_looked_up(&report, &words, ask.as_deref(), named, place);
+                } else {
+                    self.looked_up(&report, words, named, place);
+                }
             }
             Some(Spot::Understood { words, calls, ticket }) => {
                 let mut found = meant::understand(&self.scene, &words, named);
@@ -100,17 +105,32 @@ impl Step<'_> {
     }
 
     /// What the words behind a report's name say, now that its lists are known.
-    fn looked_up(&mut self, report: &str, words: String, link: bool, named: &[Named], place: Place) {
+    fn looked_up(&mut self, report: &str, words: String, named: &[Named], place: Place) {
         let Some(report) = self.scene.report(report) else { return self.show(place) };
         let told = meant::told(&self.scene, report, &words, named);
         if told.whole {
             self.call(told.call, place);
-        } else if link {
-            self.unknown_link(place);
         } else {
             // What nobody knows is not passed over in silence: without it, the report runs once its reader says so.
             self.enter(Spot::Understood { words, calls: Some(vec![told.call]), ticket: None }, place);
         }
+    }
+
+    /// Where a link leads, now that its report's lists are known: to the value itself; else to what its words name; else nowhere.
+    fn link_looked_up(
+        &mut self,
+        report: &str,
+        words: &str,
+        ask: Option<&str>,
+        named: &[Named],
+        place: Place,
+    ) {
+        let Some(report) = self.scene.report(report) else { return self.show(place) };
+        if let Some(call) = meant::linked(&self.scene, report, ask, words, named) {
+            return self.call(call, place);
+        }
+        let told = meant::told(&self.scene, report, words, named);
+        if told.whole && ask.is_none() { self.call(told.call, place) } else { self.unknown_link(place) }
     }
 }
 

@@ -51,6 +51,24 @@ pub(super) fn told(scene: &Scene<'_>, report: &Report, words: &str, named: &[Nam
     Told { call: Call { report: report.name.clone(), with }, whole }
 }
 
+/// A report with the value that a link names of its lists: of the question that it names, or of the first that has it.
+pub(super) fn linked(
+    scene: &Scene<'_>,
+    report: &Report,
+    ask: Option<&str>,
+    value: &str,
+    named: &[Named],
+) -> Option<Call> {
+    let mut asks = report.ask.iter().filter(|(name, _)| ask.is_none_or(|ask| ask == *name));
+    asks.find_map(|(name, ask)| {
+        let is = |one: &&Picked| same(&one.value.to_string(), value) || same(&call::title(one), value);
+        let one = of_list(named, report, name).iter().find(is)?;
+        let given = Given::Picked(vec![one.clone()]);
+        let fits = call::fits(scene, ask, &given);
+        fits.then(|| Call { report: report.name.clone(), with: With::from([(name.clone(), given)]) })
+    })
+}
+
 /// What a model advises, where all of it is what this viewer may ask; `None` = it is nonsense.
 pub(super) fn advised(scene: &Scene<'_>, named: &[Named], advice: &Advice) -> Option<Call> {
     let report = scene.report(&advice.report)?;

@@ -27,4 +27,5 @@ mod token;
 pub mod tree;
 pub mod users_csv;
 mod view;
+mod waits;
 pub mod words;

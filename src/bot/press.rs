@@ -1,7 +1,6 @@
 //! What buttons mean, and what becomes of the state when one is pressed.
 
 use chrono::NaiveDate;
-use serde::Serialize;
 
 use super::{
     ask, call,
@@ -15,7 +14,7 @@ use crate::{
 };
 
 /// What a button stands for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(super) enum Intent {
     /// To the first screen.
     Home,
@@ -212,17 +211,16 @@ impl Step<'_> {
     fn favourite(&mut self) {
         let Some(Spot::Report { call, .. }) = self.state.trail.last().cloned() else { return };
         let mine = &mut self.state.favourites;
-        let key = if let Some(at) = mine.iter().position(|kept| *kept == call) {
+        let text = if let Some(at) = mine.iter().position(|kept| *kept == call) {
             mine.remove(at);
-            "favourite_removed"
+            self.scene.words.favourite_removed().to_owned()
         } else if mine.len() >= FAVOURITES {
-            let text = self.scene.words.fill("favourites_full", &[("count", &FAVOURITES.to_string())]);
+            let text = self.scene.words.favourites_full(FAVOURITES);
             return self.toast(&text);
         } else {
             mine.push(call);
-            "favourite_added"
+            self.scene.words.favourite_added().to_owned()
         };
-        let text = self.scene.words.get(key).to_owned();
         self.toast(&text);
         self.redraw();
     }

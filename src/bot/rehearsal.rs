@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use super::{
     call,
     dialog::step,
-    event::{Access, Action, Event, Outcome, State, Viewer, What, With},
+    event::{Access, Action, Event, Outcome, State, Subscribes, Viewer, What, With},
     scene::Scene,
     screen::Screen,
 };
@@ -26,7 +26,7 @@ pub fn play(bot: &Bot, test: &DialogTest, language: Language, zone: Tz, now: Dat
     let noon = NaiveTime::from_hms_opt(12, 0, 0).unwrap_or_default();
     let now = test.today.map_or(now, |day| instant(zone, day.and_time(noon)));
     let access = Access::Member { roles: test.roles.clone(), attributes: test.user.clone() };
-    let viewer = Viewer { user: PLAYER, chat: PLAYER, language, zone, access, subscribes: true };
+    let viewer = Viewer { user: PLAYER, chat: PLAYER, language, zone, access, subscribes: Subscribes::Yes };
     let mut play = Play { bot, viewer, now, state: State::default(), screen: Screen::default(), ran: None };
     for deed in &test.steps {
         play.done(deed);

@@ -15,7 +15,7 @@ use crate::config::{
 pub(super) struct Scene<'a> {
     pub(super) bot: &'a Bot,
     pub(super) viewer: &'a Viewer,
-    pub(super) words: Words<'a>,
+    pub(super) words: Words,
     pub(super) now: DateTime<Utc>,
     /// The day in the viewer's zone.
     pub(super) today: NaiveDate,
@@ -24,7 +24,7 @@ pub(super) struct Scene<'a> {
 impl<'a> Scene<'a> {
     pub(super) fn new(bot: &'a Bot, viewer: &'a Viewer, now: DateTime<Utc>) -> Self {
         let today = now.with_timezone(&viewer.zone).date_naive();
-        Self { bot, viewer, words: Words::new(bot, viewer.language), now, today }
+        Self { bot, viewer, words: Words::new(&bot.texts, viewer.language), now, today }
     }
 
     pub(super) fn language(&self) -> Language {

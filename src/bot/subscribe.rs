@@ -1,35 +1,40 @@
 //! When something shall be sent by itself: at a few usual times, or by a schedule that is typed. Either is a cron expression in the reader's zone.
 
-use chrono::{Datelike, TimeDelta};
+use chrono::TimeDelta;
 
 use super::{
     access, call, dates,
     dialog::Step,
     due,
-    event::{Action, Place, Spot, Topic, With},
+    event::{Action, Place, Spot, Subscribes, Topic, With},
     press::Intent,
     scene::Scene,
     screen::Markup,
     view::View,
-    words::{Pair, pick},
+    words::Words,
 };
 use crate::{
-    config::{bot::Sent, project::Language},
+    config::bot::Sent,
     schedule::{
         self,
         cron::{CronProblem, Mistake, parse_cron},
     },
 };
 
-/// Usual times: cron expressions, and how people say them.
-const TIMES: [(&str, Pair); 5] = [
-    ("0 9 * * *", ("каждый день в 9:00", "every day at 9:00")),
-    ("0 9 * * MON-FRI", ("по будням в 9:00", "on workdays at 9:00")),
-    ("0 9 * * MON", ("по понедельникам в 9:00", "on Mondays at 9:00")),
-    ("0 18 * * FRI", ("по пятницам в 18:00", "on Fridays at 18:00")),
-    ("0 9 1 * *", ("первого числа в 9:00", "on the 1st of the month at 9:00")),
+/// How people say a time of the day, and on which days.
+type Said = fn(&Words, &str) -> String;
+
+/// Usual times: cron expressions, the time of the day, and how people say them.
+const TIMES: [(&str, &str, Said); 5] = [
+    ("0 9 * * *", "9:00", |words, time| words.daily_at(time)),
+    ("0 9 * * MON-FRI", "9:00", |words, time| words.workdays_at(time)),
+    ("0 9 * * MON", "9:00", |words, time| words.mondays_at(time)),
+    ("0 18 * * FRI", "18:00", |words, time| words.fridays_at(time)),
+    ("0 9 1 * *", "9:00", |words, time| words.month_begins_at(time)),
 ];
 
+/// Subscriptions that one user may have.
+pub(super) const MOST: usize = 30;
 /// Minutes between two times of a schedule that is typed, at least.
 const APART: i64 = 15;
 /// Characters of a schedule that is typed.
@@ -39,7 +44,7 @@ const SHOWN: usize = 3;
 
 /// Whether a viewer may have it sent.
 pub(super) fn may(scene: &Scene<'_>, topic: &Topic) -> bool {
-    scene.viewer.subscribes
+    scene.viewer.subscribes != Subscribes::Never
         && match topic {
             Topic::Report(call) => scene.report(&call.report).is_some(),
             Topic::Workbook { mart, .. } => {
@@ -50,29 +55,25 @@ pub(super) fn may(scene: &Scene<'_>, topic: &Topic) -> bool {
 
 /// The screen of usual times.
 pub(super) fn view(scene: &Scene<'_>, topic: &Topic) -> View {
-    let mut view = View::text(&format!("\n\n{}", scene.words.get("subscribe_when")));
+    let mut view = View::text(&format!("\n\n{}", scene.words.subscribe_when()));
     view.head(head(scene, topic));
-    for (cron, name) in TIMES {
-        view.row([(dates::capital(pick(name, scene.language())), Intent::SendAt(cron.to_owned()))]);
+    for (cron, time, said) in TIMES {
+        view.row([(dates::capital(&said(&scene.words, time)), Intent::SendAt(cron.to_owned()))]);
     }
-    view.row([(scene.words.get("schedule_own").to_owned(), Intent::OwnSchedule)]);
+    view.row([(scene.words.schedule_own().to_owned(), Intent::OwnSchedule)]);
     view
 }
 
 /// The screen of a schedule that is typed: how to, or what was understood of it.
 pub(super) fn own_view(scene: &Scene<'_>, topic: &Topic, cron: Option<&str>) -> View {
-    let words = scene.words;
+    let words = &scene.words;
     let mut view = match cron {
-        None => {
-            let text = words.fill("schedule_how", &[("minutes", &APART.to_string())]);
-            View::text(&format!("\n\n{text}"))
-        }
+        None => View::text(&format!("\n\n{}", words.schedule_how(APART))),
         Some(cron) => {
-            let (when, times) = (told(cron, scene.language()), times(scene, cron));
-            let zone = scene.viewer.zone.name();
-            let holes = [("when", when.as_str()), ("zone", zone), ("times", times.as_str())];
-            let mut view = View::text(&format!("\n\n{}", words.fill("schedule_understood", &holes)));
-            view.row([(words.get("schedule_confirm").to_owned(), Intent::SendAt(cron.to_owned()))]);
+            let (when, times) = (told(cron, words), times(scene, cron));
+            let text = words.schedule_understood(when, scene.viewer.zone.name(), times);
+            let mut view = View::text(&format!("\n\n{text}"));
+            view.row([(words.schedule_confirm().to_owned(), Intent::SendAt(cron.to_owned()))]);
             view
         }
     };
@@ -94,7 +95,7 @@ fn times(scene: &Scene<'_>, cron: &str) -> String {
     let Some(timing) = due::timing(cron, scene.viewer.zone.name()) else { return String::new() };
     let line = |time: chrono::DateTime<chrono::Utc>| {
         let time = time.with_timezone(&scene.viewer.zone);
-        let weekday = dates::weekdays(scene.language())[time.weekday().num_days_from_monday() as usize];
+        let weekday = dates::weekday(time.date_naive(), &scene.words);
         let day = dates::day(time.date_naive(), scene.language());
         format!("• {weekday} {day} {}", time.format("%H:%M"))
     };
@@ -103,16 +104,14 @@ fn times(scene: &Scene<'_>, cron: &str) -> String {
 }
 
 /// A time in words: one of the usual ones, every day at some time, or the expression itself.
-pub(super) fn told(cron: &str, language: Language) -> String {
-    if let Some((_, name)) = TIMES.iter().find(|(expression, _)| *expression == cron) {
-        return pick(*name, language).to_owned();
+pub(super) fn told(cron: &str, words: &Words) -> String {
+    if let Some((_, time, said)) = TIMES.iter().find(|(expression, ..)| *expression == cron) {
+        return said(words, time);
     }
     let fields: Vec<&str> = cron.split_whitespace().collect();
     let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u8>().ok());
     match (number(0), number(1), &fields[..]) {
-        (Some(minute), Some(hour), [_, _, "*", "*", "*"]) => {
-            format!("{} {hour}:{minute:02}", pick(("каждый день в", "every day at"), language))
-        }
+        (Some(minute), Some(hour), [_, _, "*", "*", "*"]) => words.daily_at(format!("{hour}:{minute:02}")),
         _ => cron.to_owned(),
     }
 }
@@ -145,21 +144,32 @@ fn typed(text: &str) -> Result<String, Wrong> {
     Ok(text)
 }
 
+/// What a field of a cron expression is called, and takes.
+fn field_name<'a>(words: &'a Words, name: &str) -> &'a str {
+    match name {
+        "second" => words.cron_second(),
+        "minute" => words.cron_minute(),
+        "hour" => words.cron_hour(),
+        "day" => words.cron_day(),
+        "month" => words.cron_month(),
+        _ => words.cron_weekday(),
+    }
+}
+
 /// What is wrong, in words.
 fn wrong(scene: &Scene<'_>, text: &str, wrong: &Wrong) -> String {
-    let words = scene.words;
+    let words = &scene.words;
     match wrong {
-        Wrong::Clock => words.get("wrong_time").to_owned(),
-        Wrong::Often => words.fill("wrong_often", &[("minutes", &APART.to_string())]),
+        Wrong::Clock => words.wrong_time().to_owned(),
+        Wrong::Often => words.wrong_often(APART),
         Wrong::Cron(problem) => match problem.mistake {
-            Mistake::Fields(count) => words.fill("wrong_cron_fields", &[("count", &count.to_string())]),
+            Mistake::Fields(count) => words.wrong_cron_fields(count),
             Mistake::Field(name) => {
                 let field = text.trim().get(problem.span.clone()).unwrap_or_default();
-                let holes = [("field", field), ("name", words.get(&format!("cron_{name}")))];
-                words.fill("wrong_cron_field", &holes)
+                words.wrong_cron_field(field, field_name(words, name))
             }
-            Mistake::Never => words.get("wrong_cron_never").to_owned(),
-            Mistake::Other => words.get("wrong_cron").to_owned(),
+            Mistake::Never => words.wrong_cron_never().to_owned(),
+            Mistake::Other => words.wrong_cron().to_owned(),
         },
     }
 }
@@ -174,9 +184,19 @@ impl Step<'_> {
         }
     }
 
+    /// Whether the viewer has as many subscriptions as one may have; then the next screen says so, and nothing else.
+    pub(super) fn has_no_room(&mut self) -> bool {
+        let full = self.scene.viewer.subscribes == Subscribes::Full;
+        if full {
+            self.note = Some(self.scene.words.subscriptions_full(MOST));
+        }
+        full
+    }
+
     /// When what is at hand shall be sent.
     pub(super) fn subscribe(&mut self) {
         match self.topic() {
+            Some(_) if self.has_no_room() => self.show(Place::Same),
             Some(topic) => self.enter(Spot::Subscribe(topic), Place::Same),
             None => self.show(Place::Same),
         }
@@ -207,7 +227,11 @@ impl Step<'_> {
         while matches!(self.state.trail.last(), Some(Spot::Subscribe(_) | Spot::Schedule { .. })) {
             self.state.trail.pop();
         }
-        let when = told(&cron, self.scene.language());
+        // It may have got full in another chat meanwhile.
+        if self.has_no_room() {
+            return self.show(Place::Same);
+        }
+        let when = told(&cron, &self.scene.words);
         let asked = match topic {
             Topic::Report(call) => self
                 .scene
@@ -218,7 +242,7 @@ impl Step<'_> {
         };
         if let Some((what, with)) = asked {
             self.actions.push(Action::Subscribe { what, with, cron });
-            self.note = Some(self.scene.words.fill("subscribed", &[("when", &when)]));
+            self.note = Some(self.scene.words.subscribed(when));
         }
         self.show(Place::Same);
     }

@@ -1,6 +1,8 @@
 //! What a button carries: whose it is, of which screen, which one, and what it stood for. It is no secret: a forged one can do no more than
 //! press what stands on its sender's own screen.
 
+use std::hash::{Hash, Hasher};
+
 use super::{event::Viewer, press::Intent, screen::TOKEN_BYTES};
 
 /// A token that was read.
@@ -38,56 +40,53 @@ impl Token {
     }
 }
 
-/// A digest of user, chat and intent (FNV-1a), the same in every build.
+/// A digest of user, chat and intent (FNV-1a). A screen has dozens of buttons, so it is made of the values themselves and not of their text. It is the
+/// same in every process; where another build makes another of it, the buttons of before are stale.
 fn check(viewer: &Viewer, intent: &Intent) -> u64 {
     let mut digest = Digest(0xcbf2_9ce4_8422_2325);
-    digest.add(&viewer.user.to_le_bytes());
-    digest.add(&viewer.chat.to_le_bytes());
-    // Writing into a digest cannot fail, and intents have no maps with keys that are no text.
-    let _ = serde_json::to_writer(&mut digest, intent);
-    digest.0
+    (viewer.user, viewer.chat, intent).hash(&mut digest);
+    digest.finish()
 }
 
 struct Digest(u64);
 
-impl Digest {
-    fn add(&mut self, bytes: &[u8]) {
+impl Hasher for Digest {
+    fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
-}
 
-impl std::io::Write for Digest {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.add(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
 fn base36(mut number: u64, into: &mut String) {
     // 36^13 is past 2^64.
-    let mut digits = ['0'; 13];
+    let mut digits = [b'0'; 13];
     let mut begin = digits.len();
     loop {
         begin -= 1;
-        digits[begin] = char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[(number % 36) as usize]);
+        digits[begin] = b"0123456789abcdefghijklmnopqrstuvwxyz"[(number % 36) as usize];
         number /= 36;
         if number == 0 {
             break;
         }
     }
-    into.extend(&digits[begin..]);
+    into.extend(digits[begin..].iter().map(|digit| char::from(*digit)));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bot::dialog::tests::viewer;
+    use crate::{
+        bot::{
+            dialog::tests::viewer,
+            event::{Call, Given},
+        },
+        model::value::Value,
+    };
 
     #[test]
     fn read_as_written() {
@@ -98,8 +97,34 @@ mod tests {
         assert_eq!((token.version, token.index), (u64::MAX, 200));
         assert!(token.fits(&viewer(), &intent));
         assert!(!token.fits(&viewer(), &Intent::Home));
-        let other = Viewer { user: 8, ..viewer() };
-        assert!(!token.fits(&other, &intent));
+        for other in [Viewer { user: 8, ..viewer() }, Viewer { chat: 8, ..viewer() }] {
+            assert!(!token.fits(&other, &intent));
+        }
+    }
+
+    #[test]
+    fn what_a_button_stands_for_is_all_in_its_token() {
+        let call = |report: &str, name: &str, value: i64| {
+            let given = Given::Value(Value::Int(value));
+            Intent::Call(Call { report: report.to_owned(), with: [(name.to_owned(), given)].into() })
+        };
+        let all = [
+            call("revenue", "share", 1),
+            call("revenue", "share", 2),
+            call("revenue", "shares", 1),
+            call("revenues", "hare", 1),
+            Intent::Page(1),
+            Intent::Page(2),
+            Intent::Enter(1),
+            Intent::Open("revenue".to_owned()),
+            Intent::Change("revenue".to_owned()),
+            Intent::Day("2026-03-01".parse().unwrap()),
+            Intent::Day("2026-03-02".parse().unwrap()),
+            Intent::Month("2026-03-01".parse().unwrap()),
+        ];
+        let tokens: std::collections::BTreeSet<String> =
+            all.iter().map(|intent| write(&viewer(), 1, 1, intent)).collect();
+        assert_eq!(tokens.len(), all.len());
     }
 
     #[test]

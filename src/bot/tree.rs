@@ -3,12 +3,9 @@
 use super::{
     event::Viewer,
     scene::{Scene, may_run},
-    words,
+    words::{COMMANDS, Words},
 };
-use crate::config::{
-    bot::{Bot, MenuItem},
-    project::Language,
-};
+use crate::config::bot::{Bot, MenuItem};
 
 /// Rows of a menu on one screen.
 pub(super) const PAGE: usize = 8;
@@ -62,14 +59,11 @@ pub(super) fn title<'a>(scene: &Scene<'a>, path: &[usize]) -> &'a str {
 }
 
 /// The commands that someone has, each with its description: the bot's own, then those of reports. What Telegram is told.
-pub fn commands(bot: &Bot, viewer: &Viewer, language: Language) -> Vec<(String, String)> {
-    let own = words::COMMANDS
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), words::pick(*text, language).to_owned()));
-    let reports = bot
-        .reports
-        .values()
-        .filter(|report| may_run(viewer, report))
-        .filter_map(|report| Some((report.command.clone()?, report.title.get(language).to_owned())));
+pub fn commands(bot: &Bot, viewer: &Viewer, words: &Words) -> Vec<(String, String)> {
+    let own = COMMANDS.iter().map(|(name, about)| ((*name).to_owned(), about(words).to_owned()));
+    let reports =
+        bot.reports.values().filter(|report| may_run(viewer, report)).filter_map(|report| {
+            Some((report.command.clone()?, report.title.get(words.language()).to_owned()))
+        });
     own.chain(reports).collect()
 }

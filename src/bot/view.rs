@@ -2,7 +2,7 @@
 
 use super::{
     ask, call,
-    event::{Access, Call, Draft, Spot, State},
+    event::{Access, Call, Draft, Spot, State, Subscribes},
     press::Intent,
     scene::Scene,
     screen::{Block, Markup},
@@ -47,18 +47,18 @@ impl View {
 
     /// A row of buttons.
     pub(super) fn row(&mut self, buttons: impl IntoIterator<Item = (String, Intent)>) {
-        let row: Vec<(String, Intent)> =
-            buttons.into_iter().map(|(label, intent)| (shortened(label), intent)).collect();
-        if !row.is_empty() {
-            self.rows.push(row);
-        }
+        self.grid(buttons, usize::MAX);
     }
 
     /// Rows of so many buttons.
     pub(super) fn grid(&mut self, buttons: impl IntoIterator<Item = (String, Intent)>, width: usize) {
-        let buttons: Vec<(String, Intent)> = buttons.into_iter().collect();
-        for row in buttons.chunks(width) {
-            self.row(row.iter().cloned());
+        let mut buttons = buttons.into_iter().map(|(label, intent)| (shortened(label), intent));
+        loop {
+            let row: Vec<(String, Intent)> = buttons.by_ref().take(width).collect();
+            if row.is_empty() {
+                return;
+            }
+            self.rows.push(row);
         }
     }
 
@@ -74,19 +74,19 @@ impl View {
         let page = page.min(last);
         self.grid(buttons.skip(page * size).take(size), 1);
         let mut row = vec![];
-        for (key, to) in
-            [("page_previous", page.checked_sub(1)), ("page_next", (page < last).then_some(page + 1))]
-        {
-            if let Some(to) = to {
-                row.push((scene.words.fill(key, &[("page", &(to + 1).to_string())]), Intent::Page(to)));
-            }
+        if let Some(before) = page.checked_sub(1) {
+            row.push((scene.words.page_previous(before + 1), Intent::Page(before)));
+        }
+        if page < last {
+            row.push((scene.words.page_next(page + 2), Intent::Page(page + 1)));
         }
         self.row(row);
     }
 }
 
 fn shortened(label: String) -> String {
-    if label.chars().count() <= LONGEST_LABEL {
+    // Bytes are counted at once, and no text has more characters.
+    if label.len() <= LONGEST_LABEL || label.chars().count() <= LONGEST_LABEL {
         return label;
     }
     label.chars().take(LONGEST_LABEL - 1).chain(['…']).collect()
@@ -97,36 +97,35 @@ pub(super) fn view(scene: &Scene<'_>, state: &State) -> View {
     let mut view = match &scene.viewer.access {
         Access::Member { .. } => spot(scene, state),
         Access::Stranger => stranger(scene, state),
-        Access::Waiting => View::text(scene.words.get("waiting")),
-        Access::Blocked => View::text(scene.words.get("blocked")),
+        Access::Waiting => View::text(scene.words.waiting()),
+        Access::Blocked => View::text(scene.words.blocked()),
     };
     let mut nav = vec![];
     if state.trail.len() > 1 {
-        nav.push((scene.words.get("back").to_owned(), Intent::Back));
+        nav.push((scene.words.back().to_owned(), Intent::Back));
     }
     let home = matches!(state.trail.as_slice(), [] | [Spot::Menu(_, 0)] | [Spot::Request]);
     if !home || state.trail.len() > 1 {
-        nav.push((scene.words.get("home").to_owned(), Intent::Home));
+        nav.push((scene.words.home().to_owned(), Intent::Home));
     }
     view.row(nav);
     view
 }
 
 fn stranger(scene: &Scene<'_>, state: &State) -> View {
-    let words = scene.words;
+    let words = &scene.words;
     if !scene.bot.request {
-        let mut view = View::text(words.get("stranger"));
-        let id = scene.viewer.user.to_string();
-        view.say(&format!("\n\n{}", words.fill("request_closed", &[("id", &id)])));
+        let mut view = View::text(words.stranger());
+        view.say(&format!("\n\n{}", words.request_closed(scene.viewer.user)));
         return view;
     }
     if matches!(state.trail.last(), Some(Spot::Request)) {
-        let mut view = View::text(words.get("request_reason"));
-        view.row([(words.get("back").to_owned(), Intent::Home)]);
+        let mut view = View::text(words.request_reason());
+        view.row([(words.back().to_owned(), Intent::Home)]);
         return view;
     }
-    let mut view = View::text(words.get("stranger"));
-    view.row([(words.get("request").to_owned(), Intent::Request)]);
+    let mut view = View::text(words.stranger());
+    view.row([(words.request().to_owned(), Intent::Request)]);
     view
 }
 
@@ -144,7 +143,7 @@ fn spot(scene: &Scene<'_>, state: &State) -> View {
         Some(Spot::Found { words, page }) => found(scene, words, *page),
         Some(Spot::Understood { words, calls: Some(calls), .. }) => understood(scene, words, calls),
         Some(Spot::Understood { words, calls: None, .. } | Spot::Told { words, .. }) => {
-            View::text(&scene.words.fill("understanding", &[("words", words)]))
+            View::text(&scene.words.understanding(words))
         }
         Some(Spot::Favourites(page)) => favourites(scene, state, *page),
         Some(Spot::Help(page)) => help(scene, *page),
@@ -155,15 +154,15 @@ fn spot(scene: &Scene<'_>, state: &State) -> View {
 }
 
 fn menu(scene: &Scene<'_>, state: &State, path: &[usize], page: usize) -> View {
-    let words = scene.words;
+    let words = &scene.words;
     let entries = tree::entries(scene, path).unwrap_or_default();
     let mut head = Markup::new().bold(tree::title(scene, path));
     if let Some(greeting) = scene.bot.greeting.as_ref().filter(|_| path.is_empty()) {
         head = head.plain(format!("\n{}", scene.text(greeting)));
     }
-    let say = if entries.is_empty() { "nothing_yet" } else { "choose" };
+    let say = if entries.is_empty() { words.nothing_yet() } else { words.choose() };
     let mut view = View::default();
-    view.head(head.plain(format!("\n\n{}", words.get(say))));
+    view.head(head.plain(format!("\n\n{say}")));
     let rows = entries.iter().map(|entry| {
         let intent = match entry.report {
             Some(name) => Intent::Open(name.to_owned()),
@@ -173,9 +172,9 @@ fn menu(scene: &Scene<'_>, state: &State, path: &[usize], page: usize) -> View {
     });
     view.paged(scene, rows, page, PAGE);
     if path.is_empty() && !entries.is_empty() {
-        let mut row = vec![(words.get("favourites").to_owned(), Intent::Favourites)];
+        let mut row = vec![(words.favourites().to_owned(), Intent::Favourites)];
         if !state.recent.is_empty() {
-            row.push((words.get("again").to_owned(), Intent::Again));
+            row.push((words.again().to_owned(), Intent::Again));
         }
         view.row(row);
     }
@@ -185,31 +184,30 @@ fn menu(scene: &Scene<'_>, state: &State, path: &[usize], page: usize) -> View {
 /// A report's buttons: the same before its answer and under it.
 fn report(scene: &Scene<'_>, state: &State, call: &Call, drills: Vec<(String, Intent)>, shown: bool) -> View {
     let Some(report) = scene.report(&call.report) else { return View::default() };
-    let words = scene.words;
+    let words = &scene.words;
     let mut view = View::default();
     view.head(call::header(scene, report, &call.with));
     if state.running.as_ref().is_some_and(|running| running.call == *call) {
-        view.row([(words.get("cancel").to_owned(), Intent::Cancel)]);
+        view.row([(words.cancel().to_owned(), Intent::Cancel)]);
         return view;
     }
     if let Some(text) = report.description.as_ref().filter(|_| !shown) {
         view.say(&format!("\n\n{}", scene.text(text)));
     }
     view.grid(drills, 2);
-    view.row([(words.get(if shown { "refresh" } else { "run" }).to_owned(), Intent::Run)]);
+    view.row([(if shown { words.refresh() } else { words.run() }.to_owned(), Intent::Run)]);
     for (name, ask) in &report.ask {
         let value = match call::answer(scene, report, &call.with, name) {
             Some(given) => call::shown(scene, ask, &given),
-            None => words.get("not_chosen").to_owned(),
+            None => words.not_chosen().to_owned(),
         };
-        let holes = [("title", scene.text(&ask.title)), ("value", value.as_str())];
-        view.row([(words.fill("change", &holes), Intent::Change(name.clone()))]);
+        view.row([(words.change(scene.text(&ask.title), value), Intent::Change(name.clone()))]);
     }
     let kept = state.favourites.contains(call);
-    let key = if kept { "favourite_remove" } else { "favourite_add" };
-    let mut row = vec![(words.get(key).to_owned(), Intent::Favourite)];
-    if scene.viewer.subscribes {
-        row.push((words.get("subscribe").to_owned(), Intent::Subscribe));
+    let label = if kept { words.favourite_remove() } else { words.favourite_add() };
+    let mut row = vec![(label.to_owned(), Intent::Favourite)];
+    if scene.viewer.subscribes != Subscribes::Never {
+        row.push((words.subscribe().to_owned(), Intent::Subscribe));
     }
     view.row(row);
     view
@@ -217,13 +215,12 @@ fn report(scene: &Scene<'_>, state: &State, call: &Call, drills: Vec<(String, In
 
 fn found(scene: &Scene<'_>, query: &str, page: usize) -> View {
     let found = super::find::search(scene, query);
-    let words = scene.words;
-    let key = match (query.is_empty(), found.is_empty()) {
-        (true, _) => "find_what",
-        (false, true) => "found_nothing",
-        (false, false) => "found",
-    };
-    let mut view = View::text(&words.fill(key, &[("words", query)]));
+    let words = &scene.words;
+    let mut view = View::text(&match (query.is_empty(), found.is_empty()) {
+        (true, _) => words.find_what().to_owned(),
+        (false, true) => words.found_nothing(query),
+        (false, false) => words.found(query),
+    });
     let rows =
         found.iter().map(|report| (scene.text(&report.title).to_owned(), Intent::Open(report.name.clone())));
     view.paged(scene, rows, page, PAGE);
@@ -232,20 +229,23 @@ fn found(scene: &Scene<'_>, query: &str, page: usize) -> View {
 
 fn understood(scene: &Scene<'_>, query: &str, calls: &[Call]) -> View {
     let calls: Vec<Call> = calls.iter().filter_map(|call| call::kept(scene, call)).collect();
-    let example = scene.reports().next().map_or("", |report| scene.text(&report.title));
-    let key = if calls.is_empty() { "understood_nothing" } else { "understood" };
-    let mut view = View::text(&scene.words.fill(key, &[("words", query), ("example", example)]));
+    let mut view = View::text(&if calls.is_empty() {
+        let example = scene.reports().next().map_or("", |report| scene.text(&report.title));
+        scene.words.understood_nothing(query, example)
+    } else {
+        scene.words.understood(query)
+    });
     view.grid(calls.into_iter().map(|call| (call::line(scene, &call), Intent::Call(call))), 1);
     view
 }
 
 fn favourites(scene: &Scene<'_>, state: &State, page: usize) -> View {
-    let words = scene.words;
+    let words = &scene.words;
     let mine: Vec<Call> = state.favourites.iter().filter_map(|call| call::kept(scene, call)).collect();
     let mut view = View::default();
-    let mut head = Markup::new().bold(words.get("favourites"));
+    let mut head = Markup::new().bold(words.favourites());
     if mine.is_empty() {
-        let text = words.fill("favourites_none", &[("button", words.get("favourite_add"))]);
+        let text = words.favourites_none(words.favourite_add());
         head = head.plain(format!("\n\n{text}"));
     }
     view.head(head);
@@ -256,16 +256,16 @@ fn favourites(scene: &Scene<'_>, state: &State, page: usize) -> View {
 }
 
 fn help(scene: &Scene<'_>, page: usize) -> View {
-    let words = scene.words;
-    let mut text = Markup::text(format!("{}\n\n", words.get("help")));
+    let words = &scene.words;
+    let mut text = Markup::text(format!("{}\n\n", words.help()));
     if page == 0 {
-        text = text.bold(words.get("help_commands"));
+        text = text.bold(words.help_commands());
         for (name, about) in super::words::COMMANDS {
-            text = text.plain(format!("\n/{name} — {}", super::words::pick(about, scene.language())));
+            text = text.plain(format!("\n/{name} — {}", about(words)));
         }
         text = text.plain("\n\n");
     }
-    text = text.bold(words.get("help_reports"));
+    text = text.bold(words.help_reports());
     let reports: Vec<_> = scene.reports().collect();
     let shown = page.min(reports.len().saturating_sub(1) / PAGE);
     for report in reports.iter().skip(shown * PAGE).take(PAGE) {

@@ -33,7 +33,8 @@ pub(super) async fn unless_interrupted<T>(work: impl Future<Output = Result<T>>)
     }
 }
 
-async fn signal() {
+/// Waits for Ctrl-C or SIGTERM.
+pub(super) async fn signal() {
     let Ok(mut terminate) = unix::signal(unix::SignalKind::terminate()) else {
         return wait_for_interrupt().await;
     };

@@ -16,6 +16,7 @@ use crate::{
     bot::{
         event::{DrillTo, Given, Picked, With},
         screen::{self, Block},
+        words::Words,
     },
     config::bot::{ADMIN, Ask, AskKind, Bot, Report},
     model::{problem::nearest, value::Value},
@@ -90,7 +91,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     };
     let reports = Reports::new(runner::open(&project)?);
     let answer = reports.run(&request, &interrupt::listen()).await.map_err(told)?;
-    show(&answer, args.out.as_deref(), context.output, project.language)
+    show(&answer, args.out.as_deref(), context.output, &Words::new(&bot.texts, project.language))
 }
 
 fn list(bot: &Bot, context: &Context) -> Result {
@@ -156,12 +157,7 @@ fn told(refusal: Refusal) -> Failure {
     }
 }
 
-fn show(
-    answer: &Answer,
-    out: Option<&Path>,
-    output: Output,
-    language: crate::config::project::Language,
-) -> Result {
+fn show(answer: &Answer, out: Option<&Path>, output: Output, words: &Words) -> Result {
     if let Some(folder) = out {
         std::fs::create_dir_all(folder).map_err(|error| Failure::file("cannot make", folder, &error))?;
     }
@@ -169,7 +165,7 @@ fn show(
     for block in &answer.blocks {
         match block {
             Block::Text(text) => output::print(&text.plain_text())?,
-            Block::Table(rows) => show_table(rows, output, language)?,
+            Block::Table(rows) => show_table(rows, output, words)?,
             Block::Picture(picture) => {
                 left |= keep(out, &picture.name, output, |path| std::fs::write(path, &picture.png))?;
             }
@@ -190,13 +186,13 @@ fn show(
     Ok(())
 }
 
-fn show_table(rows: &screen::Table, output: Output, language: crate::config::project::Language) -> Result {
+fn show_table(rows: &screen::Table, output: Output, words: &Words) -> Result {
     let mut shown = Table::of_columns(rows.columns.iter().map(|head| (head.title.clone(), head.number)));
     for row in rows.rows.iter().chain([&rows.total]).filter(|row| !row.is_empty()) {
         shown.row(row.iter().map(|cell| Cell::from(cell.as_str())));
     }
     shown.print(output)?;
-    table::more(rows, language).map_or(Ok(()), |more| output::print(&more))
+    table::more(rows, words).map_or(Ok(()), |more| output::print(&more))
 }
 
 /// Puts a file into the folder; whether it was left.

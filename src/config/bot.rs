@@ -2,7 +2,7 @@
 
 mod kinds;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use chrono::{NaiveDate, NaiveTime};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::project::{Language, Sql};
 use crate::{
+    bot::words::Texts,
     engine::typing::TableName,
     model::{secret::Secret, time::Span, value::Value},
 };
@@ -39,8 +40,8 @@ pub struct Bot {
     pub title: Text,
     /// Stands under it.
     pub greeting: Option<Text>,
-    /// The bot's own words in place of those it comes with, by key.
-    pub texts: IndexMap<String, Text>,
+    /// The bot's own words in place of those it comes with.
+    pub texts: Arc<Texts>,
     /// Telegram ids of the first admins, those whose variable is set.
     pub admins: Vec<i64>,
     /// Whether a stranger may ask to be let in.

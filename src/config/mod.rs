@@ -37,7 +37,7 @@ use self::{env::Environment, files::Files, live::Live, lock::Lock};
 use crate::model::problem::{Problem, Severity};
 
 pub use files::read_lock;
-pub use reference::reference;
+pub use reference::{reference, texts as texts_reference};
 pub use resolve::{DEFAULT_PROFILE, DEFAULT_STATE, TestsOf, columns};
 pub use schema::schemas;
 

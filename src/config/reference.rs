@@ -8,6 +8,7 @@ use super::{
     schema,
     shape::{self, Kind},
 };
+use crate::bot::words::{Known, TEXTS};
 
 /// `docs/reference/configuration.md`.
 pub fn reference() -> String {
@@ -23,6 +24,24 @@ pub fn reference() -> String {
     ] {
         let _ = write!(page, "\n## {file}\n\n{}\n", prose(schema));
         table(&mut page, "", "", schema);
+    }
+    page
+}
+
+/// `docs/reference/texts.md`.
+pub fn texts() -> String {
+    let mut page = String::from(
+        "# What the bot says\n\nEvery text that a user of the bot sees besides what bot.toml and the data say, made from the code. `[bot.texts]` puts others in their place \
+         ([bot.md](../bot.md#the-bots-own-words)). What stands in braces is put in; what a text says nothing without is **bold**. A text with parts between `|` keeps \
+         as many: forms for one, two and five things in Russian and for one and two in English, or names in their order.\n\n\
+         | key | is put in | in Russian | in English |\n|---|---|---|---|\n",
+    );
+    let shown = |text: &str| text.replace('|', "\\|").replace('\n', "<br>");
+    for Known { key, holes, ru, en, .. } in TEXTS {
+        let named =
+            |(name, must): &(&str, bool)| if *must { format!("**{name}**") } else { (*name).to_owned() };
+        let named: Vec<String> = holes.iter().map(named).collect();
+        let _ = writeln!(page, "| `{key}` | {} | {} | {} |", named.join(", "), shown(ru), shown(en));
     }
     page
 }

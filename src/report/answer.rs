@@ -6,8 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     file::{self, Made},
-    format::{self, word},
-    picture,
+    format, picture,
     rows::{ColumnInfo, Rows},
     run::{Answer, Failure, Work, unreadable},
     table,
@@ -16,10 +15,7 @@ use super::{
 };
 use crate::{
     bot::screen::{Block, Markup},
-    config::{
-        bot::{Chart, FileKind, Show, Table},
-        project::Language,
-    },
+    config::bot::{Chart, FileKind, Show, Table},
     connector::error::{Error, ErrorKind},
     model::name::JobName,
 };
@@ -34,19 +30,19 @@ pub(super) struct Found {
 
 /// Makes the answer of what was found.
 pub(super) async fn answer(work: &Work<'_>, found: &Found) -> Result<Answer, Failure> {
-    let columns = found.rows.infos(work.report, work.language);
+    let columns = found.rows.infos(work.report, work.words.language());
     let mut answer = Answer { rows: found.rows.count, ..Answer::default() };
     answer.blocks.extend(work.stale().await);
     if found.rows.count == 0 {
         // Said once, however many parts there are; a text may speak of nothing, and a workbook has its own rows.
-        answer.blocks.push(Block::Text(Markup::text(table::nothing(work.language))));
+        answer.blocks.push(Block::Text(Markup::text(work.words.nothing_found())));
     }
     for show in &work.report.show {
         match show {
             Show::Text { template, .. } => {
                 if found.rows.count > 0 {
                     answer.blocks.push(Block::Text(work.text(
-                        template.get(work.language),
+                        template.get(work.words.language()),
                         found,
                         &columns,
                     )?));
@@ -57,13 +53,7 @@ pub(super) async fn answer(work: &Work<'_>, found: &Found) -> Result<Answer, Fai
             Show::File(kind) => answer.blocks.extend(file_block(*kind, found)),
             Show::Workbook(mart) => {
                 let project = work.runtime.project();
-                answer.blocks.extend(workbook::blocks(
-                    project,
-                    mart,
-                    &work.rules,
-                    work.language,
-                    work.limits,
-                ));
+                answer.blocks.extend(workbook::blocks(project, mart, &work.rules, &work.words, work.limits));
             }
         }
     }
@@ -78,7 +68,7 @@ impl Work<'_> {
             columns,
             before: found.before.as_deref(),
             period: self.period().and_then(|name| self.asked.periods.get(name)).copied(),
-            language: self.language,
+            words: &self.words,
         };
         text::text(template, &told).map_err(|what| {
             let message = format!("report `{}`: a text cannot be written: {what}", self.report.name);
@@ -92,11 +82,11 @@ impl Work<'_> {
         found: &Found,
         columns: &[ColumnInfo],
     ) -> Result<Option<Block>, Failure> {
-        let title = spec.title.as_ref().unwrap_or(&self.report.title).get(self.language);
+        let title = spec.title.as_ref().unwrap_or(&self.report.title).get(self.words.language());
         let period = self.period().and_then(|name| self.asked.periods.get(name));
-        let subtitle = period.map_or(String::new(), |p| format::days(p.from, p.last(), self.language));
-        let plot = picture::plot(spec, &found.rows, columns, (title, &subtitle), self.language)
-            .map_err(unreadable)?;
+        let subtitle = period.map_or(String::new(), |p| format::days(p.from, p.last(), &self.words));
+        let plot =
+            picture::plot(spec, &found.rows, columns, (title, &subtitle), &self.words).map_err(unreadable)?;
         let Some(plot) = plot else { return Ok(None) };
         let name = self.report.name.replace('/', "-");
         // Pixels take tens of milliseconds: others go on meanwhile.
@@ -118,11 +108,10 @@ impl Work<'_> {
         if found.rows.count == 0 {
             return Ok(());
         }
-        let shown = table::table(spec, &found.rows, columns, self.language).map_err(unreadable)?;
+        let shown = table::table(spec, &found.rows, columns, &self.words).map_err(unreadable)?;
         answer.blocks.push(Block::Table(shown));
         if let Some(drill) = &spec.drill {
-            let drills =
-                table::drills(drill, spec, &found.rows, columns, self.language).map_err(unreadable)?;
+            let drills = table::drills(drill, spec, &found.rows, columns, &self.words).map_err(unreadable)?;
             answer.drills.extend(drills);
         }
         Ok(())
@@ -144,35 +133,25 @@ impl Work<'_> {
     fn stale_line(&self, job: &JobName, until: Option<DateTime<Utc>>) -> String {
         let info = self.runtime.project().jobs().find(|info| info.name == *job);
         let name = info.and_then(|info| info.description.as_deref()).unwrap_or(job.as_str());
-        let at = until.map(|until| {
-            let at = until.with_timezone(&self.zone);
-            format!("{} {}", format::date(at.date_naive(), self.language), at.format("%H:%M"))
-        });
-        match (at, self.language) {
-            (Some(at), Language::Ru) => format!("⚠️ Данные устарели: «{name}» — по состоянию на {at}."),
-            (Some(at), Language::En) => format!("⚠️ Stale data: “{name}” stands as of {at}."),
-            (None, Language::Ru) => format!("⚠️ Данных ещё нет: «{name}» ни разу не построена."),
-            (None, Language::En) => format!("⚠️ No data yet: “{name}” was never built."),
+        match until {
+            Some(until) => self.words.stale_since(name, self.moment(until)),
+            None => self.words.stale_never(name),
         }
     }
 
     /// What the rows are of, and since when they stand.
     fn footer(&self, found: &Found, columns: &[ColumnInfo]) -> Option<Block> {
-        let mut parts = vec![];
-        if let Some((first, last)) = own_period(&found.rows, columns) {
-            let days = format::days(first, last, self.language);
-            parts.push(format!("{} {days}", word(self.language, "Данные за", "Data of")));
-        }
-        if let Some(oldest) = self.versions.oldest {
-            let at = oldest.with_timezone(&self.zone);
-            let day = format::date(at.date_naive(), self.language);
-            parts.push(format!(
-                "{} {day} {}",
-                word(self.language, "обновлены", "updated"),
-                at.format("%H:%M")
-            ));
-        }
+        let days = own_period(&found.rows, columns);
+        let days = days.map(|(first, last)| self.words.data_of(format::days(first, last, &self.words)));
+        let updated = self.versions.oldest.map(|oldest| self.words.updated(self.moment(oldest)));
+        let parts: Vec<String> = days.into_iter().chain(updated).collect();
         (!parts.is_empty()).then(|| Block::Text(Markup::new().italic(parts.join(" · "))))
+    }
+
+    /// A day and a time by the reader's clock.
+    fn moment(&self, at: DateTime<Utc>) -> String {
+        let at = at.with_timezone(&self.zone);
+        format!("{} {}", format::date(at.date_naive(), self.words.language()), at.format("%H:%M"))
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     format,
     rows::{ColumnInfo, Values},
 };
-use crate::config::project::Language;
+use crate::{bot::words::Words, config::project::Language};
 
 /// So that Excel reads UTF-8.
 const MARK: &[u8] = "\u{feff}".as_bytes();
@@ -19,20 +19,15 @@ const MARK: &[u8] = "\u{feff}".as_bytes();
 /// Writes rows.
 pub(super) struct CsvWriter<W: Write> {
     inner: csv::Writer<W>,
-    language: Language,
+    words: Words,
     zone: Tz,
 }
 
 impl<W: Write> CsvWriter<W> {
     /// Begins with a header.
-    pub(super) fn new(
-        mut target: W,
-        columns: &[ColumnInfo],
-        language: Language,
-        zone: Tz,
-    ) -> io::Result<Self> {
+    pub(super) fn new(mut target: W, columns: &[ColumnInfo], words: &Words, zone: Tz) -> io::Result<Self> {
         target.write_all(MARK)?;
-        let separator = match language {
+        let separator = match words.language() {
             Language::Ru => b';',
             Language::En => b',',
         };
@@ -41,7 +36,7 @@ impl<W: Write> CsvWriter<W> {
             .terminator(csv::Terminator::CRLF)
             .from_writer(target);
         inner.write_record(columns.iter().map(|column| harmless(&column.title))).map_err(io::Error::from)?;
-        Ok(Self { inner, language, zone })
+        Ok(Self { inner, words: words.clone(), zone })
     }
 
     /// Takes rows.
@@ -74,13 +69,13 @@ impl<W: Write> CsvWriter<W> {
             Cell::Decimal { scale, .. } => self.comma(format::plain(cell, *scale)),
             Cell::Float(value) if value.is_finite() => self.comma(value.to_string()),
             Cell::Float(_) => String::new(),
-            Cell::Date(_) | Cell::Moment(_) | Cell::Bool(_) => format::shown(cell, None, self.language),
+            Cell::Date(_) | Cell::Moment(_) | Cell::Bool(_) => format::shown(cell, None, &self.words),
             Cell::Text(text) => harmless(text),
         }
     }
 
     fn comma(&self, number: String) -> String {
-        match self.language {
+        match self.words.language() {
             Language::Ru => number.replace('.', ","),
             Language::En => number,
         }
@@ -121,7 +116,8 @@ mod tests {
             number: false,
         };
         let columns = ["t", "d", "f", "day"].map(info);
-        let mut writer = CsvWriter::new(Vec::new(), &columns, language, chrono_tz::UTC).unwrap();
+        let mut writer =
+            CsvWriter::new(Vec::new(), &columns, &Words::plain(language), chrono_tz::UTC).unwrap();
         rows.batches.iter().for_each(|batch| writer.write(batch).unwrap());
         String::from_utf8(writer.finish().unwrap()).unwrap()
     }

@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
-use super::{format::word, rows::ColumnInfo};
+use super::rows::ColumnInfo;
 use crate::{
+    bot::words::Words,
     config::{
         bot::{Format, Report, Show},
         project::Language,
@@ -24,7 +25,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct ExcelMeta {
     pub(super) title: String,
-    pub(super) language: Language,
+    pub(super) words: Words,
     pub(super) zone: Tz,
     pub(super) period: Option<Period>,
     pub(super) now: DateTime<Utc>,
@@ -36,7 +37,7 @@ impl ExcelMeta {
     /// Of a report.
     pub(super) fn of(
         report: &Report,
-        language: Language,
+        words: &Words,
         zone: Tz,
         period: Option<Period>,
         now: DateTime<Utc>,
@@ -45,8 +46,8 @@ impl ExcelMeta {
             Show::Table(table) => Some(table.total.clone()),
             _ => None,
         });
-        let title: String = report.title.get(language).chars().take(120).collect();
-        Self { title, language, zone, period, now, totals: totals.flatten().collect() }
+        let title: String = report.title.get(words.language()).chars().take(120).collect();
+        Self { title, words: words.clone(), zone, period, now, totals: totals.flatten().collect() }
     }
 }
 
@@ -58,13 +59,9 @@ pub(super) fn begin(
     schema: &SchemaRef,
     columns: &[ColumnInfo],
 ) -> Result<Book> {
-    let labels = match meta.language {
-        Language::Ru => Labels::RUSSIAN,
-        Language::En => Labels::ENGLISH,
-    };
     let book = BookMeta {
         title: meta.title.clone(),
-        labels,
+        labels: labels(&meta.words),
         generated_at: meta.now,
         zone: meta.zone,
         period: meta.period,
@@ -86,8 +83,27 @@ pub(super) fn begin(
             (info.name.clone(), look)
         })
         .collect();
-    book.sheet(word(meta.language, "Отчёт", "Report"), schema, &looks, &[])?;
+    book.sheet(meta.words.excel_sheet(), schema, &looks, &[])?;
     Ok(book)
+}
+
+/// What the workbook itself says.
+fn labels(words: &Words) -> Labels {
+    let of_language = match words.language() {
+        Language::Ru => Labels::RUSSIAN,
+        Language::En => Labels::ENGLISH,
+    };
+    let own = |text: &str| text.to_owned().into();
+    Labels {
+        generated: own(words.excel_generated()),
+        period: own(words.excel_period()),
+        total: own(words.excel_total()),
+        no_rows: own(words.excel_no_rows()),
+        goes_on: own(words.excel_goes_on()),
+        continues: own(words.excel_continues()),
+        page: own(words.excel_page()),
+        ..of_language
+    }
 }
 
 /// Takes rows.

@@ -15,11 +15,11 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use super::{
     csv::CsvWriter,
     excel::{self, ExcelMeta},
-    format::{self, word},
+    format,
     rows::ColumnInfo,
 };
 use crate::{
-    config::{bot::FileKind, project::Language},
+    config::bot::FileKind,
     connector::error::{Error, ErrorKind, Result},
     workbook::Error as BookError,
 };
@@ -124,7 +124,7 @@ impl FileJob {
         let path = self.path("csv");
         let file = tempfile::NamedTempFile::new_in(&self.folder).map_err(|error| self.failed(error))?;
         let counted = Counted { inner: BufWriter::new(file), bytes: 0 };
-        let begun = CsvWriter::new(counted, &self.columns, self.meta.language, self.meta.zone);
+        let begun = CsvWriter::new(counted, &self.columns, &self.meta.words, self.meta.zone);
         let mut writer = begun.map_err(|error| self.failed(error))?;
         loop {
             match inbox.blocking_recv() {
@@ -211,49 +211,21 @@ impl FileJob {
     }
 
     fn too_large(&self, size: u64, csv: bool) -> String {
-        let mega = |bytes: u64| {
-            format::digits(&super::cell::Cell::int(bytes.div_ceil(1_000_000)), 0, self.meta.language)
-        };
+        let words = &self.meta.words;
+        let mega = |bytes: u64| format::whole(bytes.div_ceil(1_000_000), words.language());
         let (size, limit) = (mega(size), mega(self.limits.file));
-        match self.meta.language {
-            Language::Ru => {
-                let what = if csv { "Файл CSV, даже сжатый," } else { "Файл Excel" };
-                format!(
-                    "{what} получился больше, чем можно переслать: {size} МБ при пределе {limit} МБ. Сократите период или выберите одно значение фильтра."
-                )
-            }
-            Language::En => {
-                let what = if csv { "The CSV file, even zipped," } else { "The Excel file" };
-                format!(
-                    "{what} is larger than can be sent: {size} MB of at most {limit} MB. Choose a shorter period or one value of a filter."
-                )
-            }
-        }
+        if csv { words.csv_large(size, limit) } else { words.excel_large(size, limit) }
     }
 
     fn cell_too_long(&self, column: &str) -> String {
         let known = self.columns.iter().find(|info| info.name == column);
         let title = known.map_or(column, |info| info.title.as_str());
-        match self.meta.language {
-            Language::Ru => format!(
-                "Файл Excel не сделан: в столбце «{title}» есть текст длиннее 32 767 знаков. Выберите другие строки или CSV."
-            ),
-            Language::En => format!(
-                "The Excel file was not made: column “{title}” has a text of more than 32,767 characters. Choose other rows, or CSV."
-            ),
-        }
+        self.meta.words.excel_cell_long(title)
     }
 
     fn too_many_rows(&self) -> String {
-        let rows = format::digits(&super::cell::Cell::int(self.limits.excel_rows), 0, self.meta.language);
-        match word(self.meta.language, "ru", "en") {
-            "ru" => format!(
-                "Файл Excel не сделан: строк больше {rows}. Сократите период или выберите одно значение фильтра."
-            ),
-            _ => format!(
-                "The Excel file was not made: there are more than {rows} rows. Choose a shorter period or one value of a filter."
-            ),
-        }
+        let words = &self.meta.words;
+        words.excel_rows(format::whole(self.limits.excel_rows, words.language()))
     }
 }
 
@@ -313,6 +285,7 @@ mod tests {
     use arrow::array::{Int64Array, StringArray};
 
     use super::{super::rows::tests::rows_of, *};
+    use crate::{bot::words::Words, config::project::Language};
 
     fn job(kind: FileKind, folder: &Path, limits: Limits) -> (FileJob, RecordBatch) {
         let texts: Vec<String> =
@@ -328,7 +301,13 @@ mod tests {
             number: name == "n",
         };
         let report = super::super::run::tests::report(&[]);
-        let meta = ExcelMeta::of(&report, Language::Ru, chrono_tz::UTC, None, chrono::DateTime::UNIX_EPOCH);
+        let meta = ExcelMeta::of(
+            &report,
+            &Words::plain(Language::Ru),
+            chrono_tz::UTC,
+            None,
+            chrono::DateTime::UNIX_EPOCH,
+        );
         let job = FileJob {
             kind,
             folder: folder.to_owned(),

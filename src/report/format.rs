@@ -5,7 +5,10 @@
 use chrono::{Datelike, NaiveDate};
 
 use super::cell::Cell;
-use crate::config::{bot::Format, project::Language};
+use crate::{
+    bot::words::Words,
+    config::{bot::Format, project::Language},
+};
 
 /// Stands between thousands, and between a number and its unit: never broken over lines.
 pub const NARROW: char = '\u{202f}';
@@ -14,8 +17,8 @@ pub const NARROW: char = '\u{202f}';
 pub const NOTHING: &str = "—";
 
 /// A value as its column is written; without a format, as its type is.
-pub fn shown(cell: &Cell, format: Option<Format>, language: Language) -> String {
-    with_places(cell, format, places(cell, format), language)
+pub fn shown(cell: &Cell, format: Option<Format>, words: &Words) -> String {
+    with_places(cell, format, places(cell, format), words)
 }
 
 /// Places behind the comma that a value has as its column is written.
@@ -29,7 +32,8 @@ pub(super) fn places(cell: &Cell, format: Option<Format>) -> u8 {
 }
 
 /// A value as its column is written, with so many places.
-pub(super) fn with_places(cell: &Cell, format: Option<Format>, places: u8, language: Language) -> String {
+pub(super) fn with_places(cell: &Cell, format: Option<Format>, places: u8, words: &Words) -> String {
+    let language = words.language();
     match cell {
         Cell::Empty => NOTHING.to_owned(),
         Cell::Float(value) if !value.is_finite() => infinite(*value).to_owned(),
@@ -39,25 +43,17 @@ pub(super) fn with_places(cell: &Cell, format: Option<Format>, places: u8, langu
             Some(Format::Text) => plain(cell, places),
             _ => digits(cell, places, language),
         },
-        Cell::Bool(true) => word(language, "да", "yes").to_owned(),
-        Cell::Bool(false) => word(language, "нет", "no").to_owned(),
+        Cell::Bool(true) => words.yes().to_owned(),
+        Cell::Bool(false) => words.no().to_owned(),
         Cell::Date(day) if format == Some(Format::Month) => {
-            format!("{} {}", month(day.month0(), language), day.year())
+            format!("{} {}", month(day.month0(), words), day.year())
         }
         Cell::Date(day) => date(*day, language),
         Cell::Moment(moment) if matches!(format, Some(Format::Date | Format::Month)) => {
-            with_places(&Cell::Date(moment.date()), format, places, language)
+            with_places(&Cell::Date(moment.date()), format, places, words)
         }
         Cell::Moment(moment) => format!("{} {}", date(moment.date(), language), moment.format("%H:%M")),
         Cell::Text(text) => text.clone(),
-    }
-}
-
-/// One of two words.
-pub(super) fn word(language: Language, russian: &'static str, english: &'static str) -> &'static str {
-    match language {
-        Language::Ru => russian,
-        Language::En => english,
     }
 }
 
@@ -74,6 +70,11 @@ fn infinite(value: f64) -> &'static str {
 /// A number rounded half away from zero, thousands apart.
 pub(super) fn digits(cell: &Cell, places: u8, language: Language) -> String {
     grouped(&plain(cell, places), language)
+}
+
+/// A whole number, thousands apart.
+pub fn whole(number: u64, language: Language) -> String {
+    grouped(&number.to_string(), language)
 }
 
 /// A number with so many places, digits and a point only.
@@ -180,8 +181,8 @@ pub fn date(day: NaiveDate, language: Language) -> String {
 }
 
 /// Days from first to last, what they share said once: `1–7 мар 2026`, `28 фев – 3 мар 2026`.
-pub fn days(first: NaiveDate, last: NaiveDate, language: Language) -> String {
-    let (from, to) = (day_month(first, language), day_month(last, language));
+pub fn days(first: NaiveDate, last: NaiveDate, words: &Words) -> String {
+    let (from, to) = (day_month(first, words), day_month(last, words));
     let year = last.year();
     if first == last {
         format!("{to} {year}")
@@ -195,21 +196,13 @@ pub fn days(first: NaiveDate, last: NaiveDate, language: Language) -> String {
 }
 
 /// `3 мар`.
-pub fn day_month(day: NaiveDate, language: Language) -> String {
-    format!("{} {}", day.day(), month(day.month0(), language))
+pub fn day_month(day: NaiveDate, words: &Words) -> String {
+    format!("{} {}", day.day(), month(day.month0(), words))
 }
 
 /// A month in three letters, January being 0.
-pub fn month(month0: u32, language: Language) -> &'static str {
-    const RUSSIAN: [&str; 12] =
-        ["янв", "фев", "мар", "апр", "май", "июн", "июл", "авг", "сен", "окт", "ноя", "дек"];
-    const ENGLISH: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let names = match language {
-        Language::Ru => RUSSIAN,
-        Language::En => ENGLISH,
-    };
-    names[(month0 % 12) as usize]
+pub fn month(month0: u32, words: &Words) -> &str {
+    words.months_short().nth(month0 as usize).unwrap_or_default()
 }
 
 /// The form of a word that goes with a number: Russian has three (день, дня, дней), English two.
@@ -262,27 +255,24 @@ impl Magnitude {
     }
 
     /// What stands behind them.
-    pub fn word(self, language: Language) -> &'static str {
-        match (self, language) {
-            (Self::One, _) => "",
-            (Self::Thousand, Language::Ru) => "тыс.",
-            (Self::Million, Language::Ru) => "млн",
-            (Self::Milliard, Language::Ru) => "млрд",
-            (Self::Thousand, Language::En) => "K",
-            (Self::Million, Language::En) => "M",
-            (Self::Milliard, Language::En) => "B",
+    pub fn word(self, words: &Words) -> &str {
+        match self {
+            Self::One => "",
+            Self::Thousand => words.thousand(),
+            Self::Million => words.million(),
+            Self::Milliard => words.milliard(),
         }
     }
 }
 
 /// A number of three significant digits or so, with its word: `1,25 млн`.
-pub fn short(value: f64, language: Language) -> String {
-    let magnitude = Magnitude::of(value);
+pub fn short(value: f64, words: &Words) -> String {
+    let (magnitude, language) = (Magnitude::of(value), words.language());
     let number = three(value / magnitude.divisor(), language);
-    match magnitude.word(language) {
-        "" => number,
-        word if language == Language::En => format!("{number}{word}"),
-        word => format!("{number}{NARROW}{word}"),
+    match (magnitude.word(words), language) {
+        ("", _) => number,
+        (word, Language::En) => format!("{number}{word}"),
+        (word, Language::Ru) => format!("{number}{NARROW}{word}"),
     }
 }
 
@@ -314,7 +304,7 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_people_do() {
-        let show = |cell: Cell, format| spaced(&shown(&cell, format, RU));
+        let show = |cell: Cell, format| spaced(&shown(&cell, format, &Words::plain(RU)));
         assert_eq!(show(decimal(123_456_750, 2), None), "1_234_567,5");
         assert_eq!(show(decimal(-1_234_567, 0), Some(Format::Rub)), "−1_234_567_₽");
         assert_eq!(show(Cell::Float(0.1256), Some(Format::Percent)), "12,6_%");
@@ -322,7 +312,7 @@ mod tests {
         assert_eq!(show(Cell::Float(f64::NAN), Some(Format::Rub)), "—");
         assert_eq!(show(Cell::Empty, None), "—");
         assert_eq!(show(Cell::Date("2026-01-31".parse().unwrap()), None), "31.01.2026");
-        let english = shown(&decimal(-123_450, 1), Some(Format::Rub), Language::En);
+        let english = shown(&decimal(-123_450, 1), Some(Format::Rub), &Words::plain(Language::En));
         assert_eq!(english, "−₽12,345");
     }
 
@@ -356,18 +346,18 @@ mod tests {
 
     #[test]
     fn large_numbers_are_short() {
-        let of = |value| spaced(&short(value, RU));
+        let of = |value| spaced(&short(value, &Words::plain(RU)));
         assert_eq!(of(1_254_000.0), "1,25_млн");
         assert_eq!(
             [of(12_340.0), of(9_990.0), of(0.256), of(-2e9)],
             ["12,3_тыс.", "9_990", "0,26", "−2_млрд"]
         );
-        assert_eq!(short(1_500_000.0, Language::En), "1.5M");
+        assert_eq!(short(1_500_000.0, &Words::plain(Language::En)), "1.5M");
     }
 
     #[test]
     fn days_are_said_once() {
-        let of = |from: &str, to: &str| days(from.parse().unwrap(), to.parse().unwrap(), RU);
+        let of = |from: &str, to: &str| days(from.parse().unwrap(), to.parse().unwrap(), &Words::plain(RU));
         assert_eq!(of("2026-03-01", "2026-03-07"), "1–7 мар 2026");
         assert_eq!(of("2026-02-28", "2026-03-03"), "28 фев – 3 мар 2026");
         assert_eq!(of("2025-12-30", "2026-01-02"), "30 дек 2025 – 2 янв 2026");

@@ -14,7 +14,7 @@ use super::{
     run::{Failure, Reports, Request, moves, unreadable},
 };
 use crate::{
-    bot::{event::Picked, lists::List},
+    bot::{event::Picked, lists::List, words::Words},
     config::{
         bot::{AskKind, Choice, ChoiceFrom, Report},
         project::Sql,
@@ -159,13 +159,14 @@ impl Reports {
                 Guarded::Refused(refusal) => return Err(Failure::Refused(refusal.to_string())),
             }
         };
+        let words = self.words(request.language);
         let (mut found, mut seen) = (vec![], 0);
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(Error::from)?;
             let columns = batch.columns().iter().take(2).map(|column| Values::of(column, request.zone));
             let columns = columns.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
             for row in 0..batch.num_rows() {
-                found.extend(picked(&columns, row, request).filter(&fits));
+                found.extend(picked(&columns, row, &words).filter(&fits));
                 seen += 1;
                 if found.len() >= most || seen >= READ {
                     return Ok(found);
@@ -177,10 +178,10 @@ impl Reports {
 }
 
 /// The value of a row and its title, where it has one of its own.
-fn picked(columns: &[Values], row: usize, request: &Request) -> Option<Picked> {
+fn picked(columns: &[Values], row: usize, words: &Words) -> Option<Picked> {
     let value = value(&columns.first()?.cell(row))?;
     let title = columns.get(1).map(|titles| titles.cell(row)).filter(|title| *title != Cell::Empty);
-    let title = title.map(|title| format::shown(&title, None, request.language));
+    let title = title.map(|title| format::shown(&title, None, words));
     Some(Picked { value, title: title.unwrap_or_default() })
 }
 

@@ -13,11 +13,11 @@ use super::{
     rows::{ColumnInfo, KEPT_ROWS, Rows},
 };
 use crate::{
-    bot::screen::{Bars, Picture},
-    config::{
-        bot::{Chart, ChartKind, Format},
-        project::Language,
+    bot::{
+        screen::{Bars, Picture},
+        words::Words,
     },
+    config::bot::{Chart, ChartKind, Format},
 };
 
 /// What is drawn of the rows; `None` where they lack a column or have no value.
@@ -26,7 +26,7 @@ pub fn plot(
     rows: &Rows,
     columns: &[ColumnInfo],
     (title, subtitle): (&str, &str),
-    language: Language,
+    words: &Words,
 ) -> Result<Option<Plot>, ArrowError> {
     let find = |name: &String| columns.iter().position(|info| info.name == *name);
     let (Some(x), Some(y)) = (find(&spec.x), spec.y.iter().map(find).collect::<Option<Vec<_>>>()) else {
@@ -46,7 +46,7 @@ pub fn plot(
         let names = by.map(|by| rows.cells(by, KEPT_ROWS)).transpose()?;
         for (row, value) in values.iter().enumerate() {
             let name = match (&names, by) {
-                (Some(names), Some(by)) => name(&names[row], &columns[by], language),
+                (Some(names), Some(by)) => name(&names[row], &columns[by], words),
                 _ => columns[*column].title.clone(),
             };
             let line = series.entry(name).or_insert_with(|| vec![None; places.len()]);
@@ -59,9 +59,9 @@ pub fn plot(
     }
     let measure = measure(&y, columns, rows);
     let series = series.into_iter().map(|(name, values)| Series { name, values }).collect();
-    let axis = axis(&places, &columns[x], language);
+    let axis = axis(&places, &columns[x], words);
     let (title, subtitle) = (title.to_owned(), subtitle.to_owned());
-    Ok(Some(Plot { kind: spec.kind, title, subtitle, axis, series, measure, language }))
+    Ok(Some(Plot { kind: spec.kind, title, subtitle, axis, series, measure, words: words.clone() }))
 }
 
 /// The places of an axis, each once, and where each row stands; days and numbers in their order, names as they come.
@@ -86,7 +86,7 @@ fn placed(keys: &[Cell], places: &mut Vec<Cell>, ordered: bool) -> Vec<usize> {
 }
 
 /// Days are days only where all are; anything else is a name.
-fn axis(places: &[Cell], info: &ColumnInfo, language: Language) -> Axis {
+fn axis(places: &[Cell], info: &ColumnInfo, words: &Words) -> Axis {
     let day = |cell: &Cell| match cell {
         Cell::Date(day) => Some(*day),
         Cell::Moment(at) if at.time() == chrono::NaiveTime::MIN => Some(at.date()),
@@ -95,14 +95,14 @@ fn axis(places: &[Cell], info: &ColumnInfo, language: Language) -> Axis {
     let days: Option<Vec<NaiveDate>> = places.iter().map(day).collect();
     match days {
         Some(days) if info.format != Some(Format::Month) || days.len() > 1 => Axis::Days(days),
-        _ => Axis::Names(places.iter().map(|cell| name(cell, info, language)).collect()),
+        _ => Axis::Names(places.iter().map(|cell| name(cell, info, words)).collect()),
     }
 }
 
 /// What a place or a series is called: no chart has room for more.
-fn name(cell: &Cell, info: &ColumnInfo, language: Language) -> String {
+fn name(cell: &Cell, info: &ColumnInfo, words: &Words) -> String {
     const LETTERS: usize = 200;
-    format::shown(cell, info.format, language).chars().take(LETTERS).collect()
+    format::shown(cell, info.format, words).chars().take(LETTERS).collect()
 }
 
 /// What the numbers are: of one kind, or numbers without a unit.
@@ -132,16 +132,16 @@ pub fn picture(plot: &Plot, name: &str) -> Result<Option<Picture>, String> {
 /// The same as numbers, for places that draw with characters.
 fn bars(plot: &Plot) -> Bars {
     let labels = match &plot.axis {
-        Axis::Days(days) => days.iter().map(|day| format::day_month(*day, plot.language)).collect(),
+        Axis::Days(days) => days.iter().map(|day| format::day_month(*day, &plot.words)).collect(),
         Axis::Names(names) => names.clone(),
     };
     let written = |value: &Option<f64>| match (value, plot.measure.format) {
         (None, _) => format::NOTHING.to_owned(),
-        (Some(value), Some(Format::Percent)) => format::percent(*value, 1, plot.language),
+        (Some(value), Some(Format::Percent)) => format::percent(*value, 1, plot.words.language()),
         (Some(value), Some(Format::Rub)) => {
-            format::rubles(format::short(*value, plot.language), plot.language)
+            format::rubles(format::short(*value, &plot.words), plot.words.language())
         }
-        (Some(value), _) => format::short(*value, plot.language),
+        (Some(value), _) => format::short(*value, &plot.words),
     };
     let series = |series: &Series| {
         (series.name.clone(), series.values.clone(), series.values.iter().map(written).collect())
@@ -154,6 +154,7 @@ mod tests {
     use arrow::array::{Date32Array, Float64Array, Int64Array, StringArray};
 
     use super::{super::rows::tests::rows_of, *};
+    use crate::config::project::Language;
 
     fn info(name: &str, format: Option<Format>) -> ColumnInfo {
         ColumnInfo { name: name.into(), title: name.to_uppercase(), format, number: true }
@@ -174,7 +175,8 @@ mod tests {
         ]);
         let columns =
             [info("day", None), info("region", None), info("money", Some(Format::Rub)), info("calls", None)];
-        let plot_of = |spec: &Chart| plot(spec, &rows, &columns, ("T", ""), Language::Ru).unwrap();
+        let plot_of =
+            |spec: &Chart| plot(spec, &rows, &columns, ("T", ""), &Words::plain(Language::Ru)).unwrap();
         let pivoted = plot_of(&chart(ChartKind::Line, &["money"], Some("region"))).unwrap();
         assert!(matches!(&pivoted.axis, Axis::Days(days) if days.is_sorted() && days.len() == 3));
         let lines: Vec<(&str, &[Option<f64>])> =

@@ -28,6 +28,7 @@ use crate::{
         event::{DrillTo, With},
         lists::List,
         screen::Block,
+        words::Words,
     },
     config::{
         bot::{AskKind, FileKind, Report, Show},
@@ -111,7 +112,7 @@ pub(super) struct Work<'a> {
     pub(super) report: &'a Report,
     pub(super) rules: RowRules,
     pub(super) asked: Asked,
-    pub(super) language: Language,
+    pub(super) words: Words,
     pub(super) zone: Tz,
     pub(super) now: DateTime<Utc>,
     pub(super) versions: Versions,
@@ -138,6 +139,12 @@ impl Reports {
     /// How large files may be.
     pub(super) fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// What the bot says in a language.
+    pub fn words(&self, language: Language) -> Words {
+        let bot = self.runtime.project().bot.as_ref();
+        bot.map_or_else(|| Words::plain(language), |bot| Words::new(&bot.texts, language))
     }
 
     /// Lists that were read.
@@ -167,7 +174,7 @@ impl Reports {
                 report,
                 rules,
                 asked,
-                language: request.language,
+                words: Words::new(&bot.texts, request.language),
                 zone: request.zone,
                 now,
                 versions: self.runtime.versions(&tables(report)).await,
@@ -345,7 +352,7 @@ impl Work<'_> {
 
     fn begin(&self, rows: &Rows, kinds: &[FileKind]) -> Vec<Writing> {
         let period = self.period().and_then(|name| self.asked.periods.get(name)).copied();
-        let meta = ExcelMeta::of(self.report, self.language, self.zone, period, self.now);
+        let meta = ExcelMeta::of(self.report, &self.words, self.zone, period, self.now);
         let today = self.now.with_timezone(&self.zone).date_naive();
         let folders = self.folder();
         file::sweep(&folders, self.now.into());
@@ -353,9 +360,9 @@ impl Work<'_> {
         let job = |kind: &FileKind| FileJob {
             kind: *kind,
             folder: folder.clone(),
-            name: file::name(self.report.title.get(self.language), today),
+            name: file::name(self.report.title.get(self.words.language()), today),
             schema: rows.schema.clone(),
-            columns: rows.infos(self.report, self.language),
+            columns: rows.infos(self.report, self.words.language()),
             meta: meta.clone(),
             limits: self.limits,
         };

@@ -8,18 +8,16 @@ use indexmap::IndexMap;
 use super::{
     cell::Cell,
     chart::{self, Grid},
-    format::{self, NARROW, word},
+    format::{self, NARROW},
     rows::{ColumnInfo, Rows},
 };
 use crate::{
     bot::{
         event::{DrillTo, Given},
         screen::{Head, Table},
+        words::Words,
     },
-    config::{
-        bot::{Drill, Table as TableSpec},
-        project::Language,
-    },
+    config::bot::{Drill, Table as TableSpec},
 };
 
 /// Letters of one width that a phone shows in a line.
@@ -36,12 +34,12 @@ pub fn table(
     spec: &TableSpec,
     rows: &Rows,
     columns: &[ColumnInfo],
-    language: Language,
+    words: &Words,
 ) -> Result<Table, ArrowError> {
     let chosen = chosen(spec, columns);
     let mut cells = vec![];
     for (at, info) in &chosen {
-        cells.push(written(&rows.cells(*at, spec.rows)?, info, language));
+        cells.push(written(&rows.cells(*at, spec.rows)?, info, words));
     }
     let shown = cells.first().map_or(0, Vec::len);
     let row = |row: usize| cells.iter().map(|column| column[row].clone()).collect();
@@ -49,7 +47,7 @@ pub fn table(
     Ok(Table {
         columns: chosen.iter().map(head).collect(),
         rows: (0..shown).map(row).collect(),
-        total: total(spec, rows, &chosen, language),
+        total: total(spec, rows, &chosen, words),
         more: rows.count - shown as u64,
     })
 }
@@ -64,13 +62,13 @@ fn chosen<'a>(spec: &TableSpec, columns: &'a [ColumnInfo]) -> Vec<(usize, &'a Co
 }
 
 /// The cells of a column, all with the same places behind the comma.
-fn written(cells: &[Cell], info: &ColumnInfo, language: Language) -> Vec<String> {
+fn written(cells: &[Cell], info: &ColumnInfo, words: &Words) -> Vec<String> {
     let places = cells.iter().map(|cell| format::places(cell, info.format)).max().unwrap_or(0);
-    let text = |cell: &Cell| format::with_places(cell, info.format, places, language);
+    let text = |cell: &Cell| format::with_places(cell, info.format, places, words);
     cells.iter().map(|cell| cut(&text(cell), CELL)).collect()
 }
 
-fn total(spec: &TableSpec, rows: &Rows, chosen: &[(usize, &ColumnInfo)], language: Language) -> Vec<String> {
+fn total(spec: &TableSpec, rows: &Rows, chosen: &[(usize, &ColumnInfo)], words: &Words) -> Vec<String> {
     if spec.total.is_empty() || rows.count == 0 {
         return vec![];
     }
@@ -78,13 +76,13 @@ fn total(spec: &TableSpec, rows: &Rows, chosen: &[(usize, &ColumnInfo)], languag
     for (at, info) in chosen {
         let wanted = spec.total.contains(&info.name);
         cells.push(if wanted {
-            format::shown(&rows.tallies[*at].sum(), info.format, language)
+            format::shown(&rows.tallies[*at].sum(), info.format, words)
         } else {
             String::new()
         });
     }
     if let Some(first) = cells.first_mut().filter(|first| first.is_empty()) {
-        *first = word(language, "Итого", "Total").to_owned();
+        *first = words.total().to_owned();
     }
     cells
 }
@@ -95,11 +93,11 @@ pub fn drills(
     spec: &TableSpec,
     rows: &Rows,
     columns: &[ColumnInfo],
-    language: Language,
+    words: &Words,
 ) -> Result<Vec<DrillTo>, ArrowError> {
     let column = |name: &str| columns.iter().position(|info| info.name == name);
     let Some(label) = column(&drill.label) else { return Ok(vec![]) };
-    let labels = written(&rows.cells(label, spec.rows)?, &columns[label], language);
+    let labels = written(&rows.cells(label, spec.rows)?, &columns[label], words);
     let mut with: Vec<(&String, Vec<Cell>)> = vec![];
     for (question, name) in &drill.with {
         let Some(at) = column(name) else { return Ok(vec![]) };
@@ -137,26 +135,8 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// What stands under a table whose rows go on: `… ещё 90 строк`.
-pub fn more(table: &Table, language: Language) -> Option<String> {
-    let left = i128::from(table.more);
-    (left > 0).then(|| {
-        let number = format::digits(&Cell::int(left), 0, language);
-        match language {
-            Language::Ru => {
-                format!("… ещё {number} {}", format::plural(left, &["строка", "строки", "строк"], language))
-            }
-            Language::En => format!("… {number} more {}", format::plural(left, &["row", "rows"], language)),
-        }
-    })
-}
-
-/// What is said instead of a table without rows.
-pub fn nothing(language: Language) -> &'static str {
-    word(
-        language,
-        "Ничего не найдено: за этот период и с этими условиями строк нет.",
-        "Nothing was found: there are no rows for this period and these conditions.",
-    )
+pub fn more(table: &Table, words: &Words) -> Option<String> {
+    (table.more > 0).then(|| words.rows_more(table.more))
 }
 
 /// A table in letters of one width, `width` of them in a line; `None` where its columns do not fit.
@@ -216,14 +196,14 @@ fn padded(text: &str, width: usize, right: bool) -> String {
 }
 
 /// A table as a picture, PNG.
-pub fn picture(table: &Table, title: &str, subtitle: &str, language: Language) -> Result<Vec<u8>, String> {
+pub fn picture(table: &Table, title: &str, subtitle: &str, words: &Words) -> Result<Vec<u8>, String> {
     let grid = Grid {
         title: title.to_owned(),
         subtitle: subtitle.to_owned(),
         columns: table.columns.iter().map(|head| (head.title.clone(), head.number)).collect(),
         rows: table.rows.clone(),
         total: table.total.clone(),
-        note: more(table, language).unwrap_or_default(),
+        note: more(table, words).unwrap_or_default(),
     };
     chart::grid(&grid).png()
 }
@@ -235,7 +215,7 @@ mod tests {
     use arrow::array::{Date32Array, Decimal128Array, StringArray};
 
     use super::{super::rows::tests::rows_of, *};
-    use crate::config::bot::Format;
+    use crate::config::{bot::Format, project::Language};
 
     fn rows(count: usize) -> Rows {
         let money: Vec<Option<i128>> =
@@ -272,9 +252,9 @@ mod tests {
 
     #[test]
     fn the_top_a_total_and_how_many_are_left() {
-        let table = table(&spec(&["money"], None), &rows(5), &infos(), Language::Ru).unwrap();
+        let table = table(&spec(&["money"], None), &rows(5), &infos(), &Words::plain(Language::Ru)).unwrap();
         assert_eq!((table.rows.len(), table.more), (3, 2));
-        assert_eq!(more(&table, Language::Ru).unwrap(), "… ещё 2 строки");
+        assert_eq!(more(&table, &Words::plain(Language::Ru)).unwrap(), "… ещё 2 строки");
         assert_eq!(
             table.rows[0],
             ["01.01.2026", "Константинопольский <b> А_В", "1\u{202f}234\u{202f}567,89\u{202f}₽"]
@@ -289,8 +269,12 @@ mod tests {
 
     #[test]
     fn tables_of_any_size_are_narrow_or_none() {
-        let empty = table(&spec(&["money"], None), &rows(0), &infos(), Language::Ru).unwrap();
-        assert!(empty.total.is_empty() && empty.rows.is_empty() && more(&empty, Language::En).is_none());
+        let empty = table(&spec(&["money"], None), &rows(0), &infos(), &Words::plain(Language::Ru)).unwrap();
+        assert!(
+            empty.total.is_empty()
+                && empty.rows.is_empty()
+                && more(&empty, &Words::plain(Language::En)).is_none()
+        );
         let wide = Table { columns: vec![Head { title: "x".into(), number: false }; 4], ..Table::default() };
         assert_eq!(narrow(&wide, PHONE), None);
         let long = Table {
@@ -306,7 +290,7 @@ mod tests {
         let with = [("day".to_owned(), "day".to_owned()), ("who".to_owned(), "who".to_owned())].into();
         let drill = Drill { report: "day".into(), with, label: "day".into() };
         let spec = spec(&[], Some(drill.clone()));
-        let found = drills(&drill, &spec, &rows(5), &infos(), Language::Ru).unwrap();
+        let found = drills(&drill, &spec, &rows(5), &infos(), &Words::plain(Language::Ru)).unwrap();
         assert_eq!(found.len(), 3);
         assert_eq!(
             (found[0].label.as_str(), &found[0].with["day"]),
@@ -314,7 +298,7 @@ mod tests {
         );
         let by_money = Drill { with: [("m".to_owned(), "money".to_owned())].into(), ..drill };
         assert_eq!(
-            drills(&by_money, &spec, &rows(5), &infos(), Language::Ru).unwrap().len(),
+            drills(&by_money, &spec, &rows(5), &infos(), &Words::plain(Language::Ru)).unwrap().len(),
             2,
             "NULL leads nowhere"
         );

@@ -16,8 +16,11 @@ use super::{
     rows::{ColumnInfo, Rows, Tally},
 };
 use crate::{
-    bot::screen::{Markup, Span},
-    config::{bot::Format, project::Language},
+    bot::{
+        screen::{Markup, Span},
+        words::Words,
+    },
+    config::bot::Format,
     model::time::Period,
 };
 
@@ -40,12 +43,12 @@ pub struct Told<'a> {
     /// The period asked for.
     pub period: Option<Period>,
     /// Of numbers and days.
-    pub language: Language,
+    pub words: &'a Words,
 }
 
 /// Writes a text.
 pub fn text(template: &str, told: &Told<'_>) -> Result<Markup, String> {
-    let environment = environment(told.language);
+    let environment = environment(told.words);
     let rendered = environment
         .template_from_str(template)
         .and_then(|template| template.render(context(told)))
@@ -61,14 +64,16 @@ fn said(error: &Error) -> String {
 /// A star out of a value, while marks are looked for.
 const STAR: char = '\u{e000}';
 
-fn environment(language: Language) -> Environment<'static> {
+fn environment(words: &Words) -> Environment<'static> {
+    let language = words.language();
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
+    let of = words.clone();
     environment.set_formatter(move |out: &mut Output, _: &mut State, value: &Value| {
         let shown = match value.downcast_object_ref::<Column>() {
-            Some(column) => column.shown(language),
-            None => plain(value, language),
+            Some(column) => column.shown(&of),
+            None => plain(value, &of),
         };
         out.write_str(&shown.replace('*', &STAR.to_string())).map_err(Error::from)
     });
@@ -83,13 +88,15 @@ fn environment(language: Language) -> Environment<'static> {
     environment.add_filter("max", |value: Value| column(&value, |tally| of_cell(&tally.most)));
     environment.add_filter("min", |value: Value| column(&value, |tally| of_cell(&tally.least)));
     environment.add_filter("count", |value: Value| column(&value, |tally| Value::from(tally.count)));
-    environment.add_filter("rub", move |value: Value, places: Option<u8>| money(&value, places, language));
-    environment.add_filter("number", move |value: Value, places: Option<u8>| {
-        written(&value, places, None, language)
-    });
+    let of = words.clone();
+    environment.add_filter("rub", move |value: Value, places: Option<u8>| money(&value, places, &of));
+    let of = words.clone();
+    environment
+        .add_filter("number", move |value: Value, places: Option<u8>| written(&value, places, None, &of));
+    let of = words.clone();
     environment.add_filter("short", move |value: Value| {
         as_number(&value)
-            .map(|number| number.map_or(format::NOTHING.to_owned(), |number| format::short(number, language)))
+            .map(|number| number.map_or(format::NOTHING.to_owned(), |number| format::short(number, &of)))
     });
     environment.add_filter("percent", move |value: Value, places: Option<u8>| {
         as_number(&value).map(|number| {
@@ -98,7 +105,8 @@ fn environment(language: Language) -> Environment<'static> {
             })
         })
     });
-    environment.add_filter("date", move |value: Value| date(&value, language));
+    let of = words.clone();
+    environment.add_filter("date", move |value: Value| date(&value, &of));
     environment.add_filter("plural", move |value: Value, forms: minijinja::value::Rest<String>| {
         let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
         let count = as_number(&value)?.unwrap_or_default() as i128;
@@ -143,8 +151,8 @@ impl Object for Column {
 
 impl Column {
     /// By itself a column is its first value: most answers of one row are told so.
-    fn shown(&self, language: Language) -> String {
-        format::shown(&self.now.first, self.format, language)
+    fn shown(&self, words: &Words) -> String {
+        format::shown(&self.now.first, self.format, words)
     }
 }
 
@@ -153,8 +161,8 @@ fn context(told: &Told<'_>) -> Value {
     known.insert("rows".to_owned(), Value::from(told.rows.count));
     known.insert("row".to_owned(), walked(told));
     if let Some(period) = told.period {
-        let day = |day: chrono::NaiveDate| Value::from(format::date(day, told.language));
-        let days = format::days(period.from, period.last(), told.language);
+        let day = |day: chrono::NaiveDate| Value::from(format::date(day, told.words.language()));
+        let days = format::days(period.from, period.last(), told.words);
         let parts = [("from", day(period.from)), ("last", day(period.last())), ("days", Value::from(days))];
         let parts: BTreeMap<String, Value> =
             parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect();
@@ -177,19 +185,19 @@ fn walked(told: &Told<'_>) -> Value {
     let rows = columns.first().map_or(0, Vec::len);
     let row = |row: usize| {
         let cell = |(info, cells): (&ColumnInfo, &Vec<Cell>)| {
-            (info.name.clone(), cell_value(&cells[row], info.format, told.language))
+            (info.name.clone(), cell_value(&cells[row], info.format, told.words))
         };
         Value::from(told.columns.iter().zip(&columns).map(cell).collect::<BTreeMap<String, Value>>())
     };
     Value::from((0..rows).map(row).collect::<Vec<_>>())
 }
 
-fn cell_value(cell: &Cell, format: Option<Format>, language: Language) -> Value {
+fn cell_value(cell: &Cell, format: Option<Format>, words: &Words) -> Value {
     match cell {
         Cell::Empty => Value::from(()),
         Cell::Decimal { .. } | Cell::Float(_) => of_cell(cell),
         Cell::Bool(value) => Value::from(*value),
-        other => Value::from(format::shown(other, format, language)),
+        other => Value::from(format::shown(other, format, words)),
     }
 }
 
@@ -244,12 +252,12 @@ fn as_number(value: &Value) -> Result<Option<f64>, Error> {
 }
 
 /// A value without a filter: numbers as people write them, nothing as a dash.
-fn plain(value: &Value, language: Language) -> String {
+fn plain(value: &Value, words: &Words) -> String {
     if value.is_none() {
         return format::NOTHING.to_owned();
     }
     match f64::try_from(value.clone()) {
-        Ok(number) if value.is_number() => format::shown(&Cell::Float(number), None, language),
+        Ok(number) if value.is_number() => format::shown(&Cell::Float(number), None, words),
         _ => value.to_string(),
     }
 }
@@ -258,33 +266,37 @@ fn written(
     value: &Value,
     places: Option<u8>,
     format: Option<Format>,
-    language: Language,
+    words: &Words,
 ) -> Result<String, Error> {
     let Some(number) = as_number(value)? else { return Ok(format::NOTHING.to_owned()) };
     let cell = Cell::Float(number);
     let places = places.unwrap_or_else(|| cell.places()).min(9);
-    Ok(format::with_places(&cell, format, places, language))
+    Ok(format::with_places(&cell, format, places, words))
 }
 
 /// Whole rubles; kopecks where they count, under a hundred, or where they are asked for.
-fn money(value: &Value, places: Option<u8>, language: Language) -> Result<String, Error> {
+fn money(value: &Value, places: Option<u8>, words: &Words) -> Result<String, Error> {
     let small = as_number(value)?.is_some_and(|number| number.abs() < 100.0 && number.fract() != 0.0);
-    written(value, Some(places.unwrap_or(if small { 2 } else { 0 })), Some(Format::Rub), language)
+    written(value, Some(places.unwrap_or(if small { 2 } else { 0 })), Some(Format::Rub), words)
 }
 
-fn date(value: &Value, language: Language) -> Result<String, Error> {
+fn date(value: &Value, words: &Words) -> Result<String, Error> {
     if let Some(column) = value.downcast_object_ref::<Column>() {
-        return Ok(format::shown(&column.now.first, Some(Format::Date), language));
+        return Ok(format::shown(&column.now.first, Some(Format::Date), words));
     }
     match value.as_str().map(str::parse::<chrono::NaiveDate>) {
-        Some(Ok(day)) => Ok(format::date(day, language)),
+        Some(Ok(day)) => Ok(format::date(day, words.language())),
         Some(Err(_)) | None if value.is_none() => Ok(format::NOTHING.to_owned()),
         _ => Ok(value.to_string()),
     }
 }
 
 /// Against the period before: of the sum, unless told otherwise.
-fn change(value: &Value, what: Option<&str>, language: Language) -> Result<String, Error> {
+fn change(
+    value: &Value,
+    what: Option<&str>,
+    language: crate::config::project::Language,
+) -> Result<String, Error> {
     let wrong = |what: &str| Error::new(ErrorKind::InvalidOperation, what.to_owned());
     let column = value.downcast_object_ref::<Column>().ok_or_else(|| wrong("only a column has changed"))?;
     let of = |tally: &Tally| match what.unwrap_or("sum") {
@@ -356,7 +368,7 @@ mod tests {
             columns: &columns,
             before: Some(&before),
             period: Some(period),
-            language: Language::Ru,
+            words: &Words::plain(crate::config::project::Language::Ru),
         };
         text(template, &told)
     }

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use super::{
     access::{self, Reader},
     file::{self, Limits},
-    format::word,
     run::{Failure, Reports},
 };
 use crate::{
-    bot::screen::{Block, Markup},
+    bot::{
+        screen::{Block, Markup},
+        words::Words,
+    },
     config::project::{Language, MartOutput, Project},
     engine::row_rules::RowRules,
     model::name::JobName,
@@ -22,7 +24,7 @@ impl Reports {
         let bot = project.bot.as_ref().ok_or(Failure::Unknown)?;
         let refused = || Failure::Refused(format!("no role of the reader may have the workbook of `{mart}`"));
         let rules = access::rules(bot, &bot.workbook_roles(mart), reader).ok_or_else(refused)?;
-        Ok(blocks(project, mart, &rules, language, self.limits()))
+        Ok(blocks(project, mart, &rules, &Words::new(&bot.texts, language), self.limits()))
     }
 }
 
@@ -31,7 +33,7 @@ pub(super) fn blocks(
     project: &Project,
     mart: &str,
     rules: &RowRules,
-    language: Language,
+    words: &Words,
     limits: Limits,
 ) -> Vec<Block> {
     let members = project.marts.get(&JobName::new(mart)).map(|mart| mart.members.as_slice());
@@ -43,22 +45,17 @@ pub(super) fn blocks(
         })
         .collect();
     if files.is_empty() {
-        let said =
-            word(language, "Для ваших ролей рабочей книги нет.", "There is no workbook for your roles.");
-        return vec![Block::Text(Markup::text(said))];
+        return vec![Block::Text(Markup::text(words.workbook_none()))];
     }
-    files.into_iter().map(|file| block(file, language, limits)).collect()
+    files.into_iter().map(|file| block(file, words, limits)).collect()
 }
 
-fn block(file: PathBuf, language: Language, limits: Limits) -> Block {
+fn block(file: PathBuf, words: &Words, limits: Limits) -> Block {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let size = std::fs::metadata(&file).map(|data| data.len());
-    let said = match (size, language) {
-        (Ok(size), _) if size <= limits.file => return Block::File(file::screen_file(file)),
-        (Ok(_), Language::Ru) => format!("{name}: больше 50 МБ, переслать нельзя."),
-        (Ok(_), Language::En) => format!("{name}: larger than 50 MB, it cannot be sent."),
-        (Err(_), Language::Ru) => format!("{name}: ещё не готова."),
-        (Err(_), Language::En) => format!("{name}: not made yet."),
+    let said = match std::fs::metadata(&file).map(|data| data.len()) {
+        Ok(size) if size <= limits.file => return Block::File(file::screen_file(file)),
+        Ok(_) => words.workbook_large(name, limits.file / 1_000_000),
+        Err(_) => words.workbook_missing(name),
     };
     Block::Text(Markup::text(said))
 }

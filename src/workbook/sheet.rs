@@ -150,7 +150,7 @@ impl Sheet {
         }
         let Some(mut part) = self.part.take() else { return Ok(()) };
         if self.written == 0 {
-            part.sheet.write_string_with_format(FIRST, 0, frame.meta.labels.no_rows, &style::remark())?;
+            part.sheet.write_string_with_format(FIRST, 0, &*frame.meta.labels.no_rows, &style::remark())?;
         } else {
             self.write_totals(frame, &mut part)?;
         }
@@ -215,7 +215,6 @@ impl Sheet {
     }
 
     fn open(&self, frame: &mut Frame, name: String, streamed: bool) -> Result<Part> {
-        let labels = frame.meta.labels;
         let mut sheet =
             if streamed { frame.workbook.new_worksheet_with_constant_memory()? } else { Worksheet::new() };
         frame.take(&name);
@@ -227,6 +226,7 @@ impl Sheet {
         sheet.write_string_with_format(0, 0, &frame.meta.title, &style::title())?;
         let mut remark = frame.remark();
         if name != self.name {
+            let labels = &frame.meta.labels;
             remark = format!("{} {} · {remark}", labels.continues, labels.quoted(&self.name));
         }
         sheet.write_string_with_format(1, 0, remark, &style::remark())?;
@@ -237,7 +237,7 @@ impl Sheet {
             let format = style::header(column.nature == super::column::Nature::Text);
             sheet.write_string_with_format(HEADER, place as u16, &column.title, &format)?;
         }
-        set_up_page(&mut sheet, labels.page)?;
+        set_up_page(&mut sheet, &frame.meta.labels.page)?;
         Ok(Part { name, sheet, streamed, next: FIRST })
     }
 
@@ -252,7 +252,7 @@ impl Sheet {
             let ranges = ranges(&self.done, part, place as u16);
             column.write_total(&mut part.sheet, at, &ranges)?;
             if column.tally.is_none() {
-                let words = if label == Some(place) { frame.meta.labels.total } else { "" };
+                let words = if label == Some(place) { &*frame.meta.labels.total } else { "" };
                 part.sheet.write_string_with_format(
                     row,
                     place as u16,

@@ -5,8 +5,13 @@ use std::{fs, io::Read, sync::Arc};
 use calamine::{Data, Reader, Xlsx, open_workbook};
 
 use indexmap::IndexMap;
+use tokio_util::sync::CancellationToken;
 use vitrina::{
-    bot::{event::With, lists::List},
+    bot::{
+        event::{Access, Outcome, Subscribes, Viewer, With},
+        lists::List,
+        telegram::{answers::Answers, reports::ProjectReports},
+    },
     clock::SystemClock,
     config::project::Language,
     report::{
@@ -334,4 +339,26 @@ fn cells_of_any_content_make_an_answer() {
     assert!(csv.contains("<b>x</b> _y_ @z *w* `v`") && csv.contains('👧'));
     let table = text.split("Файл Excel").next().unwrap();
     assert!(!table.contains('\u{202e}'), "nothing turns the direction of what stands beside it");
+}
+
+#[tokio::test]
+async fn whom_the_roles_keep_out_is_told_so_and_not_to_try_again() {
+    let shop = shop();
+    let loaded = vitrina::config::load(shop.root(), "default", &|_| None);
+    let runtime = Runtime::open(Arc::new(loaded.project.unwrap()), Arc::new(SystemClock)).unwrap();
+    let reports = ProjectReports::new(Arc::new(move || Arc::clone(&runtime)));
+    let viewer = Viewer {
+        user: 7,
+        chat: 7,
+        language: Language::Ru,
+        zone: chrono_tz::Europe::Moscow,
+        access: Access::Member { roles: vec!["strict".to_owned()], attributes: IndexMap::new() },
+        subscribes: Subscribes::Yes,
+    };
+    let answered = reports.run(&viewer, "sales", &With::new(), &CancellationToken::new()).await;
+    assert!(
+        matches!(&answered.outcome, Outcome::Refused(why) if why.contains("видят не все данные")),
+        "{answered:?}"
+    );
+    assert!(answered.cause.is_some_and(|cause| cause.contains("`sales`")), "admins see why");
 }

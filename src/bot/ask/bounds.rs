@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 
 use crate::{
-    bot::{dates, event::Wrong, scene::Scene, words},
+    bot::{dates, event::Wrong, scene::Scene},
     config::bot::{Ask, AskKind, Dates},
     model::time::Period,
 };
@@ -53,7 +53,7 @@ pub(in crate::bot) fn judge(scene: &Scene<'_>, ask: &Ask, text: &str) -> Result<
 
 /// What was wrong, in words.
 pub(in crate::bot) fn told(scene: &Scene<'_>, ask: &Ask, wrong: Wrong) -> String {
-    let (words, language) = (scene.words, scene.language());
+    let (words, language) = (&scene.words, scene.language());
     let ends = dates(ask).map(|dates| ends(dates, scene.today));
     let number = |number: Option<f64>| number.map_or_else(String::new, |number| number.to_string());
     let (least, most) = match &ask.kind {
@@ -62,24 +62,20 @@ pub(in crate::bot) fn told(scene: &Scene<'_>, ask: &Ask, wrong: Wrong) -> String
         _ => (String::new(), String::new()),
     };
     match wrong {
-        Wrong::NoDate => words.get("wrong_date").to_owned(),
+        Wrong::NoDate => words.wrong_date().to_owned(),
         Wrong::TooEarly => {
-            let day = ends.map_or_else(String::new, |(first, _)| dates::day(first, language));
-            words.fill("wrong_early", &[("day", &day)])
+            words.wrong_early(ends.map_or_else(String::new, |(first, _)| dates::day(first, language)))
         }
         Wrong::TooLate => {
-            let day = ends.map_or_else(String::new, |(_, last)| dates::day(last, language));
-            words.fill("wrong_late", &[("day", &day)])
+            words.wrong_late(ends.map_or_else(String::new, |(_, last)| dates::day(last, language)))
         }
         Wrong::TooLong => {
             let longest = dates(ask).and_then(|dates| dates.longest).unwrap_or(0);
-            // After a negation and "more than", Russian has the genitive: the form of five, or of one.
-            let days = words::plural(u64::from(longest), language, ["дня", "дней", "дней"], ["day", "days"]);
-            words.fill("wrong_long", &[("days", &days)])
+            words.wrong_long(u64::from(longest))
         }
-        Wrong::NoNumber => words.get("wrong_number").to_owned(),
-        Wrong::TooSmall => words.fill("wrong_small", &[("least", &least)]),
-        Wrong::TooBig => words.fill("wrong_big", &[("most", &most)]),
-        Wrong::NoText => words.fill("wrong_text", &[("count", &most)]),
+        Wrong::NoNumber => words.wrong_number().to_owned(),
+        Wrong::TooSmall => words.wrong_small(least),
+        Wrong::TooBig => words.wrong_big(most),
+        Wrong::NoText => words.wrong_text(most),
     }
 }

@@ -9,6 +9,8 @@ use crate::{
     model::time::Period,
 };
 
+/// Days of six weeks, which no month has more of.
+const CELLS: usize = 42;
 /// Stands where nothing can be pressed.
 const BLANK: &str = "·";
 
@@ -24,22 +26,23 @@ pub(super) fn month(scene: &Scene<'_>, ask: &Ask, month: NaiveDate, from: Option
     let month = month_of(month.clamp(first, last));
     let next = month.checked_add_months(Months::new(1)).unwrap_or(month);
     let before = month.checked_sub_days(Days::new(1)).unwrap_or(month);
-    let language = scene.language();
+    let words = &scene.words;
     let text = match (&ask.kind, from) {
-        (AskKind::Date(_), _) => scene.words.get("choose_day").to_owned(),
-        (_, None) => scene.words.get("first_day").to_owned(),
-        (_, Some(from)) => scene.words.fill("last_day", &[("day", &dates::day(from, language))]),
+        (AskKind::Date(_), _) => words.choose_day().to_owned(),
+        (_, None) => words.first_day().to_owned(),
+        (_, Some(from)) => words.last_day(dates::day(from, words.language())),
     };
     let mut view = View::text(&text);
     view.row([
         arrow("‹", before >= first, Intent::Month(month_of(before))),
-        (dates::capital(&dates::month(month, language)), Intent::Year(month.year())),
+        (dates::capital(&dates::month(month, words)), Intent::Year(month.year())),
         arrow("›", next <= last, Intent::Month(next)),
     ]);
-    view.row(dates::weekdays(language).map(|name| (name.to_owned(), Intent::Still)));
+    view.row(words.weekdays().map(|name| (name.to_owned(), Intent::Still)));
     let longest = bounds.longest.map_or(i64::MAX, i64::from);
     let blanks = month.weekday().num_days_from_monday() as usize;
-    let mut cells = vec![blank(); blanks];
+    let mut cells = Vec::with_capacity(CELLS);
+    cells.resize_with(blanks, blank);
     let days = month.iter_days().take_while(|day| *day < next);
     cells.extend(days.map(|day| {
         let near = from.is_none_or(|from| (day - from).num_days().abs() < longest);
@@ -49,7 +52,7 @@ pub(super) fn month(scene: &Scene<'_>, ask: &Ask, month: NaiveDate, from: Option
         let label = if Some(day) == from { format!("[{}]", day.day()) } else { day.day().to_string() };
         (label, Intent::Day(day))
     }));
-    cells.resize(cells.len().next_multiple_of(7), blank());
+    cells.resize_with(cells.len().next_multiple_of(7), blank);
     // Weeks that have not come yet are left out.
     while cells.len() > 7 && cells[cells.len() - 7..].iter().all(|(label, _)| label == BLANK) {
         cells.truncate(cells.len() - 7);
@@ -59,8 +62,7 @@ pub(super) fn month(scene: &Scene<'_>, ask: &Ask, month: NaiveDate, from: Option
     let text = said::fixed(whole);
     if matches!(ask.kind, AskKind::DateRange(_)) && from.is_none() && bounds::judge(scene, ask, &text).is_ok()
     {
-        let name = dates::month_name(month.month0() as usize, language);
-        let label = scene.words.fill("whole_month", &[("month", name)]);
+        let label = words.whole_month(dates::month_name(month, words));
         view.row([(label, Intent::Give(Given::Period(text)))]);
     }
     view
@@ -71,7 +73,7 @@ pub(super) fn year(scene: &Scene<'_>, ask: &Ask, year: i32, _from: Option<NaiveD
     let Some(bounds) = bounds::dates(ask) else { return View::default() };
     let (first, last) = ends(bounds, scene.today);
     let year = year.clamp(first.year(), last.year());
-    let mut view = View::text(scene.words.get("choose_month"));
+    let mut view = View::text(scene.words.choose_month());
     view.row([
         arrow("‹", year > first.year(), Intent::Year(year - 1)),
         (year.to_string(), Intent::Still),
@@ -82,8 +84,7 @@ pub(super) fn year(scene: &Scene<'_>, ask: &Ask, year: i32, _from: Option<NaiveD
         if month < month_of(first) || month > last {
             return blank();
         }
-        let name = dates::month_name(month.month0() as usize, scene.language());
-        (dates::capital(name), Intent::Month(month))
+        (dates::capital(dates::month_name(month, &scene.words)), Intent::Month(month))
     });
     view.grid(months, 3);
     view

@@ -33,27 +33,27 @@ pub(in crate::bot) fn written(choice: &Choice, search: &str) -> Option<Vec<Picke
 /// The screen of a list.
 pub(super) fn view(scene: &Scene<'_>, choice: &Choice, draft: &Draft) -> View {
     let Draft::List { ticket, search, found, page, chosen } = draft else { return View::default() };
-    let words = scene.words;
+    let words = &scene.words;
     let Some(found) = found else {
         if ticket.is_some() {
-            return View::text(words.get("list_loading"));
+            return View::text(words.list_loading());
         }
-        let mut view = View::text(words.get("list_failed"));
-        view.row([(words.get("retry").to_owned(), Intent::Retry)]);
+        let mut view = View::text(words.list_failed());
+        view.row([(words.retry().to_owned(), Intent::Retry)]);
         any(scene, choice, &mut view);
         return view;
     };
     let mut view = if found.is_empty() {
-        View::text(words.get("list_empty"))
+        View::text(words.list_empty())
     } else if !search.is_empty() {
-        View::text(&words.fill("list_search", &[("words", search)]))
+        View::text(&words.list_search(search))
     } else if choice.many {
-        View::text(&words.fill("ask_lists", &[("button", words.get("done"))]))
+        View::text(&words.ask_lists(words.done()))
     } else {
-        View::text(words.get("ask_list"))
+        View::text(words.ask_list())
     };
     if found.len() >= KEPT {
-        view.say(&format!("\n{}", words.fill("list_more", &[("count", &KEPT.to_string())])));
+        view.say(&format!("\n{}", words.list_more(KEPT)));
     }
     if search.is_empty() {
         any(scene, choice, &mut view);
@@ -69,10 +69,10 @@ pub(super) fn view(scene: &Scene<'_>, choice: &Choice, draft: &Draft) -> View {
     });
     view.paged(scene, rows, *page, PAGE);
     if choice.many && !chosen.is_empty() {
-        view.row([(words.get("done").to_owned(), Intent::Done)]);
+        view.row([(words.done().to_owned(), Intent::Done)]);
     }
     if !search.is_empty() {
-        view.row([(words.get("list_all").to_owned(), Intent::WholeList)]);
+        view.row([(words.list_all().to_owned(), Intent::WholeList)]);
     }
     view
 }

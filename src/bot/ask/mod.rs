@@ -57,29 +57,26 @@ pub(super) fn view(scene: &Scene<'_>, call: &Call, name: &str, draft: &Draft) ->
             calendar::year(scene, ask, *year, *from)
         }
         (AskKind::Date(found) | AskKind::DateRange(found), _) => {
-            let key = if matches!(ask.kind, AskKind::Date(_)) { "ask_day" } else { "ask_range" };
-            let mut view = View::text(scene.words.get(key));
+            let is_day = matches!(ask.kind, AskKind::Date(_));
+            let mut view = View::text(if is_day { scene.words.ask_day() } else { scene.words.ask_range() });
             let presets = found.presets.iter().map(|preset| {
-                let label = dates::capital(&dates::name(preset, scene.today, scene.language()));
+                let label = dates::capital(&dates::name(preset, scene.today, &scene.words));
                 (label, Intent::Give(Given::Period(preset.clone())))
             });
             view.grid(presets, 2);
-            view.row([(scene.words.get("calendar").to_owned(), Intent::Calendar)]);
+            view.row([(scene.words.calendar().to_owned(), Intent::Calendar)]);
             view
         }
         (AskKind::Choice(choice), Draft::List { .. }) => list::view(scene, choice, draft),
         (AskKind::Choice(_), _) => View::default(),
         (AskKind::Number(number), _) => {
             let text = match (number.least, number.most) {
-                (Some(least), Some(most)) => {
-                    let (least, most) = (least.to_string(), most.to_string());
-                    scene.words.fill("ask_number_bounds", &[("least", &least), ("most", &most)])
-                }
-                _ => scene.words.get("ask_number").to_owned(),
+                (Some(least), Some(most)) => scene.words.ask_number_bounds(least, most),
+                _ => scene.words.ask_number().to_owned(),
             };
             kept(scene, ask, now, View::text(&text))
         }
-        (AskKind::Text { .. }, _) => kept(scene, ask, now, View::text(scene.words.get("ask_text"))),
+        (AskKind::Text { .. }, _) => kept(scene, ask, now, View::text(scene.words.ask_text())),
     };
     if let Draft::Start { wrong: Some(wrong) } = draft {
         head = head.plain(format!("{}\n", bounds::told(scene, ask, *wrong)));
@@ -92,7 +89,7 @@ pub(super) fn view(scene: &Scene<'_>, call: &Call, name: &str, draft: &Draft) ->
 fn kept(scene: &Scene<'_>, ask: &Ask, now: Option<Given>, mut view: View) -> View {
     if let Some(given) = now {
         let value = call::shown(scene, ask, &given);
-        view.row([(scene.words.fill("keep_default", &[("value", &value)]), Intent::Give(given))]);
+        view.row([(scene.words.keep_default(value), Intent::Give(given))]);
     }
     view
 }

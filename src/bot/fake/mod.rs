@@ -160,6 +160,19 @@ impl Fake {
         self.shared.world().calls.iter().cloned().collect()
     }
 
+    /// How many calls came so far.
+    pub fn call_count(&self) -> usize {
+        let world = self.shared.world();
+        world.calls_before + world.calls.len()
+    }
+
+    /// The calls after the first so many, oldest first, as far as they are kept; and how many have come with them.
+    pub fn calls_after(&self, count: usize) -> (Vec<Call>, usize) {
+        let world = self.shared.world();
+        let left = count.saturating_sub(world.calls_before);
+        (world.calls.iter().skip(left).cloned().collect(), world.calls_before + world.calls.len())
+    }
+
     /// The calls of a method so far, oldest first; its name in any case.
     pub fn calls_of(&self, method: &str) -> Vec<Call> {
         self.calls().into_iter().filter(|call| call.method.eq_ignore_ascii_case(method)).collect()

@@ -99,6 +99,10 @@ async fn files_are_kept() {
     assert_eq!(document.file_name.as_deref(), Some("Отчёт.csv"));
     assert_eq!(fake.upload(&document.file.id.0).unwrap(), "a;b\n1;2\n");
     assert_eq!(fake.calls_of("sendDocument")[0].files[0].size, 8);
+    let (all, count) = fake.calls_after(0);
+    assert_eq!((all.len(), count), (fake.calls().len(), fake.call_count()));
+    let (last, _) = fake.calls_after(count - 1);
+    assert_eq!((last.len(), last[0].at_ms), (1, all[count - 1].at_ms));
 }
 
 #[tokio::test]

@@ -78,6 +78,8 @@ pub(super) struct World {
     /// Callback queries that were not answered.
     pub(super) callbacks: HashSet<String>,
     pub(super) calls: VecDeque<Call>,
+    /// How many calls came before those.
+    pub(super) calls_before: usize,
     pub(super) faults: Vec<Fault>,
     pub(super) uploads: Uploads,
     /// By scope, as JSON, and language.
@@ -99,6 +101,7 @@ impl World {
             webhook: None,
             callbacks: HashSet::new(),
             calls: VecDeque::new(),
+            calls_before: 0,
             faults: vec![],
             uploads: Uploads::default(),
             commands: BTreeMap::new(),
@@ -128,6 +131,7 @@ impl World {
         self.calls.push_back(Call { at_ms: self.started.elapsed().as_millis() as u64, ..call });
         while self.calls.len() > CALLS {
             self.calls.pop_front();
+            self.calls_before += 1;
         }
     }
 

@@ -5,13 +5,14 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::{answers::Answers, firing::Firing, html::escape, office::Office, parcel, say, troubles};
+use super::{answers::Answers, firing::Firing, html::escape, office::Office, parcel, troubles};
 use crate::{
     bot::{
         due::{self, Tell},
         event::Viewer,
+        words::Words,
     },
-    config::bot::Alert,
+    config::bot::{Alert, Bot},
     state::{bot::outbox::NewMessage, error::Result},
 };
 
@@ -78,12 +79,12 @@ impl Alerts {
             let (key, now) = (format!("{BUILT_IN}{name}"), self.office.now());
             let ruling = due::rule(self.office.records.alert(&key)?, why.is_some(), None, false, now);
             let Some(tell) = ruling.tell else { continue };
-            let text = |language| match tell {
+            let text = |words: &Words| match tell {
                 Tell::Raised => {
                     let why: String = why.unwrap_or_default().chars().take(FOUND).collect();
                     format!("🔴 <b>{}</b>\n<pre>{}</pre>", escape(name), escape(&why))
                 }
-                Tell::Recovered => format!("{}: <b>{}</b>", say::recovered(language), escape(name)),
+                Tell::Recovered => format!("{}: <b>{}</b>", escape(words.recovered()), escape(name)),
             };
             let messages = self.office.to_admins(text, |_| vec![])?;
             self.office.records.set_alert(&key, ruling.raised, &messages, now)?;
@@ -103,22 +104,27 @@ impl Alerts {
             Some(_) => firing.recipients(&setting.bot, &alert.to, &self.office.members()?),
             None => vec![],
         };
-        let messages: Vec<NewMessage> =
-            to.iter().filter_map(|viewer| Some(told(alert, ruling.tell?, found, viewer))).collect();
+        let messages: Vec<NewMessage> = to
+            .iter()
+            .filter_map(|viewer| Some(told(&setting.bot, alert, ruling.tell?, found, viewer)))
+            .collect();
         self.office.records.set_alert(name, ruling.raised, &messages, now)?;
         self.office.news.notify_one();
         Ok(())
     }
 }
 
-fn told(alert: &Alert, tell: Tell, found: Option<&str>, viewer: &Viewer) -> NewMessage {
+fn told(bot: &Bot, alert: &Alert, tell: Tell, found: Option<&str>, viewer: &Viewer) -> NewMessage {
     let title = escape(alert.title.get(viewer.language));
     let text = match tell {
         Tell::Raised => {
             let found: String = found.unwrap_or_default().chars().take(FOUND).collect();
             format!("🔴 <b>{title}</b>\n<pre>{}</pre>", escape(&found))
         }
-        Tell::Recovered => format!("{}: <b>{title}</b>", say::recovered(viewer.language)),
+        Tell::Recovered => {
+            let words = Words::new(&bot.texts, viewer.language);
+            format!("{}: <b>{title}</b>", escape(words.recovered()))
+        }
     };
     parcel::notice(viewer.chat, text, &[])
 }

@@ -1,6 +1,6 @@
 //! The commands that Telegram shows behind `/`: for everyone to begin with, and for each chat by what its rights open.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use teloxide::{
     Bot as Telegram,
@@ -14,6 +14,7 @@ use crate::{
         access,
         event::{Access, Viewer},
         tree,
+        words::{Texts, Words},
     },
     config::{bot::Bot, project::Language},
 };
@@ -41,15 +42,14 @@ impl Commands {
 
     /// Tells Telegram of a chat's commands, where they are others than it was told before.
     pub(super) fn keep(&mut self, bot: &Bot, viewer: &Viewer) {
-        let mut list = tree::commands(bot, viewer, viewer.language);
+        let words = Words::new(&bot.texts, viewer.language);
+        let mut list = tree::commands(bot, viewer, &words);
         let private = viewer.user == viewer.chat;
         if private && matches!(viewer.access, Access::Member { .. }) {
-            let title = super::say::subscriptions(viewer.language).to_owned();
-            list.push(("subscriptions".to_owned(), title));
+            list.push(("subscriptions".to_owned(), words.subscriptions().to_owned()));
         }
         if private && access::is_admin(&viewer.access) {
-            let title = super::say::users(viewer.language).to_owned();
-            list.push(("users".to_owned(), title));
+            list.push(("users".to_owned(), words.users().to_owned()));
         }
         if self.told.get(&viewer.chat) == Some(&list) {
             return;
@@ -64,8 +64,8 @@ impl Commands {
 }
 
 /// What someone sees whom the bot does not know, in each language.
-pub(super) fn set_defaults(telegram: &Telegram, projects: Language) {
-    let start = |language| super::say::pick(language, "Начать", "Begin").to_owned();
+pub(super) fn set_defaults(telegram: &Telegram, texts: &Arc<Texts>, projects: Language) {
+    let start = |language| Words::new(texts, language).begin().to_owned();
     for (code, language) in [("", projects), ("ru", Language::Ru), ("en", Language::En)] {
         set(telegram, vec![("start".to_owned(), start(language))], BotCommandScope::Default, code);
     }

@@ -1,10 +1,13 @@
 //! Hears what people do, lets the dialog decide, writes down what came of it and does it. One thing after another, so that no two
 //! steps of a dialog meet; reports run beside, so that a button that stops one is heard.
+//!
+//! What panics fails once: it is told to whoever did it and to admins, and counts as handled, since trying it again would only panic again.
+
+mod runs;
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
 use teloxide::Bot as Telegram;
@@ -20,18 +23,21 @@ use super::{
     commands::Commands,
     delivery::Trouble,
     flood::Flood,
+    guarded::unpanicked,
+    html::escape,
     incoming::{Did, Incoming},
-    line::{Joined, Line},
+    line::Line,
+    mine,
     office::Office,
     outside::{Inquiries, Outside},
     own::{Own, Reply},
     parcel::{self, To},
-    requests, say, troubles,
+    requests, troubles,
 };
 use crate::{
     bot::{
         dialog,
-        event::{Action, Call, Event, Outcome, Place, State, Viewer, What},
+        event::{Action, Call, Event, Place, State, Viewer, What},
         screen::Screen,
     },
     config::project::Language,
@@ -42,10 +48,6 @@ use crate::{
     },
 };
 
-/// How long reports that run may take to stop when the bot does.
-const GRACE: Duration = Duration::from_secs(3);
-/// A database is told to stop by a task of its own, which gets this long.
-const LAST_WORD: Duration = Duration::from_millis(300);
 /// Pieces of news that share one wait for the disk, at most.
 const TOGETHER: usize = 64;
 
@@ -168,55 +170,55 @@ impl Desk {
     fn hear(&mut self, news: News) -> Result<()> {
         match news {
             News::Did(incoming, told) => {
-                self.did(&incoming)?;
+                let did = unpanicked("an update", || self.did(&incoming));
+                did.unwrap_or_else(|| self.update_panicked(&incoming))?;
                 self.told.push(told);
                 Ok(())
             }
-            News::Answer(key, answered) => self.answered(&key, *answered),
-            News::Heard(user, chat, what) => self.happened(user, chat, what),
-            News::Trouble(trouble) => troubles::tell(&self.office, trouble),
+            News::Answer(key, answered) => unpanicked("an answer", || self.answered(&key, *answered))
+                .unwrap_or_else(|| self.panicked(None, key.user, key.chat, false)),
+            News::Heard(user, chat, what) => unpanicked("a lookup", || self.happened(user, chat, what))
+                .unwrap_or_else(|| self.panicked(None, user, chat, false)),
+            News::Trouble(trouble) => {
+                unpanicked("a trouble", || troubles::tell(&self.office, trouble)).unwrap_or(Ok(()))
+            }
         }
     }
 
-    /// Stops reports that run, in their databases as well. Whoever waits for one gets it from the next process.
-    async fn end(&mut self, mut heard: mpsc::Receiver<News>) {
-        if self.runs.is_empty() {
-            return;
+    /// The program failed at what somebody did.
+    fn update_panicked(&mut self, incoming: &Incoming) -> Result<()> {
+        if let Did::Pressed { callback, .. } = &incoming.did {
+            self.answer(callback, None);
         }
-        for run in self.runs.values() {
-            run.cancel();
-        }
-        let ended = async {
-            while !self.runs.is_empty() {
-                match heard.recv().await {
-                    Some(News::Answer(key, _)) => drop(self.runs.remove(&key)),
-                    Some(_) => {}
-                    None => return,
-                }
-            }
-        };
-        let _ = tokio::time::timeout(GRACE, ended).await;
-        tokio::time::sleep(LAST_WORD).await;
+        let anew = matches!(&incoming.did, Did::Command(name, _) if name == "start");
+        self.panicked(Some(incoming.update), incoming.from.id, incoming.chat, anew)
     }
 
-    /// What ran or was asked for when the process ended is run and asked for again: whoever waits for it gets it.
-    fn resume(&mut self) -> Result<()> {
-        for (user, chat, state) in self.office.records.dialogs()? {
-            let state: State = serde_json::from_str(&state).unwrap_or_default();
-            let waits_for = state.waits_for();
-            if state.running.is_none() && waits_for.is_none() {
-                continue;
-            }
-            let Some(known) = self.office.records.user(user)? else { continue };
-            let viewer = self.office.viewer(&known, chat);
-            if let Some(outside) = waits_for.and_then(Outside::of) {
-                self.ask(&viewer, outside);
-            }
-            if let Some(running) = state.running {
-                let key = RunKey { user, chat, run: running.run, report: running.call.report.clone() };
-                self.begin(key, running.call, viewer);
-            }
+    /// The program failed at a step of somebody's dialog. The step is over: it is told, and its place in the dialog is left, which may be what is wrong;
+    /// where that is left already (`anew`), what was kept is forgotten as well.
+    fn panicked(&mut self, update: Option<u32>, user: i64, chat: i64, anew: bool) -> Result<()> {
+        let office = self.office.clone();
+        let state = office.records.dialog(user, chat)?;
+        let state: State = state.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        if let Some(running) = &state.running {
+            let run = running.run;
+            self.line.of(user, chat).iter().filter(|key| key.run == run).for_each(|key| self.cancel(key));
         }
+        let kept = if anew { State::default() } else { state };
+        let state = State { version: kept.version.wrapping_add(1), trail: vec![], running: None, ..kept };
+        let known = office.records.user(user)?;
+        let words = known
+            .as_ref()
+            .map_or_else(|| office.words(office.setting().language), |user| office.words_to(user));
+        let called = known.map_or(user.to_string(), |user| requests::called(&user));
+        let mut messages = vec![parcel::notice(chat, escape(words.crashed()), &[])];
+        messages.extend(office.to_admins(
+            |words| format!("<b>{}</b>\n{}", escape(words.step_failed()), escape(&called)),
+            |_| vec![],
+        )?);
+        let state = Some(serde_json::to_string(&state).unwrap_or_default());
+        office.records.step(&Step { update, user, chat, state, messages }, office.now())?;
+        office.news.notify_one();
         Ok(())
     }
 
@@ -230,7 +232,7 @@ impl Desk {
             return Ok(());
         }
         let user = office.records.meet(&incoming.from, office.now())?;
-        let viewer = office.viewer(&user, incoming.chat);
+        let viewer = office.doer(&user, incoming.chat)?;
         match &incoming.did {
             Did::ShutOut => {
                 let why = "the bot was blocked or put out";
@@ -257,8 +259,8 @@ impl Desk {
                     return self.reply(incoming, &viewer, reply, None);
                 }
                 if self.is_strange_group(&viewer) {
-                    let text =
-                        format!("{} <code>{}</code>", say::unknown_group(viewer.language), incoming.chat);
+                    let words = office.words(viewer.language);
+                    let text = format!("{} <code>{}</code>", escape(words.unknown_group()), incoming.chat);
                     return self.write(incoming, vec![parcel::notice(incoming.chat, text, &[])]);
                 }
                 let (name, arguments) = (name.clone(), arguments.clone());
@@ -293,7 +295,7 @@ impl Desk {
         // In a group everyone sees the buttons of everyone; they belong to whom the screen was shown.
         if !incoming.is_private() && !self.shows(user.id, incoming.chat, message)? {
             self.mark(incoming)?;
-            return Ok(Some(say::others(viewer.language).to_owned()));
+            return Ok(Some(self.office.words(viewer.language).others().to_owned()));
         }
         self.step(Some(incoming.update), user, viewer, What::Button { token: data.to_owned() })
     }
@@ -308,24 +310,10 @@ impl Desk {
         viewer.user != viewer.chat && matches!(viewer.access, crate::bot::event::Access::Stranger)
     }
 
-    /// A report has an answer: its reader sees it with the rights of this moment, admins see why it failed.
-    fn answered(&mut self, key: &RunKey, answered: Answered) -> Result<()> {
-        if !matches!(answered.outcome, Outcome::Queued(_)) {
-            self.runs.remove(key);
-            for (key, (call, viewer)) in self.line.ended(key) {
-                self.run_now(key, call, viewer);
-            }
-        }
-        if let Some(cause) = &answered.cause {
-            troubles::report_failed(&self.office, key.user, &key.report, cause)?;
-        }
-        self.happened(key.user, key.chat, What::Answer { run: key.run, outcome: answered.outcome })
-    }
-
     /// Something happened that is no update.
     fn happened(&mut self, user: i64, chat: i64, what: What) -> Result<()> {
         let Some(user) = self.office.records.user(user)? else { return Ok(()) };
-        let viewer = self.office.viewer(&user, chat);
+        let viewer = self.office.doer(&user, chat)?;
         self.step(None, &user, &viewer, what).map(drop)
     }
 
@@ -381,72 +369,10 @@ impl Desk {
                 messages.extend(requests::request(&self.office, user, &reason)?);
             }
             Action::Subscribe { what, with, cron } => {
-                let refused = self.own.subscribe(viewer, &what, &with, &cron)?;
-                messages.extend(refused.map(|why| parcel::notice(viewer.chat, why, &[])));
+                mine::subscribe(&self.office, viewer, &what, &with, &cron)?;
             }
         }
         Ok(())
-    }
-
-    fn do_after(
-        &mut self,
-        viewer: &Viewer,
-        cancel: &[u64],
-        begin: Vec<(RunKey, Call)>,
-        outside: Vec<Outside>,
-    ) {
-        if !cancel.is_empty() {
-            for key in self.line.of(viewer.user, viewer.chat) {
-                if cancel.contains(&key.run) {
-                    self.cancel(&key);
-                }
-            }
-        }
-        for (key, call) in begin {
-            self.begin(key, call, viewer.clone());
-        }
-        for outside in outside {
-            self.ask(viewer, outside);
-        }
-    }
-
-    /// Asks the project beside the desk.
-    fn ask(&mut self, viewer: &Viewer, outside: Outside) {
-        let unanswered = self.inquiries.ask(viewer, outside);
-        self.own_news.extend(unanswered.map(|what| News::Heard(viewer.user, viewer.chat, what)));
-    }
-
-    /// Begins a report beside the desk, or puts it in line.
-    fn begin(&mut self, key: RunKey, call: Call, viewer: Viewer) {
-        match self.line.join(key.clone(), (call, viewer)) {
-            Joined::Begins((call, viewer)) => self.run_now(key, call, viewer),
-            Joined::Waits(0) => {}
-            Joined::Waits(before) => self.tell(key, Outcome::Queued(before)),
-            Joined::Full => self.tell(key, Outcome::Full),
-        }
-    }
-
-    fn run_now(&mut self, key: RunKey, call: Call, viewer: Viewer) {
-        let stop = CancellationToken::new();
-        self.runs.insert(key.clone(), stop.clone());
-        let (answers, news) = (Arc::clone(&self.answers), self.news.clone());
-        tokio::spawn(async move {
-            let answered = answers.run(&viewer, &call.report, &call.with, &stop).await;
-            let _ = news.send(News::Answer(key, Box::new(answered))).await;
-        });
-    }
-
-    /// Stops a report that runs, or takes it out of the line.
-    fn cancel(&mut self, key: &RunKey) {
-        if self.line.stop(key) {
-            self.tell(key.clone(), Outcome::Cancelled);
-        } else if let Some(stop) = self.runs.get(key) {
-            stop.cancel();
-        }
-    }
-
-    fn tell(&mut self, key: RunKey, outcome: Outcome) {
-        self.own_news.push_back(News::Answer(key, Box::new(Answered { outcome, cause: None })));
     }
 
     /// What the front-end's own screens answer.
@@ -493,6 +419,13 @@ impl Desk {
                 tracing::debug!("a press was not answered: {:?}", super::send::verdict(&error));
             }
         });
+    }
+}
+
+impl Drop for Desk {
+    /// Whatever ended it: the next desk begins its runs anew, so none goes on.
+    fn drop(&mut self) {
+        self.runs.values().for_each(CancellationToken::cancel);
     }
 }
 

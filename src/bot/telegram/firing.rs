@@ -4,16 +4,21 @@ use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     answers::Answers,
+    guarded::{PANICKED, unpanicked},
     html::escape,
+    mine,
     office::{Office, Setting},
     parcel,
     parcel::To,
-    say, troubles,
+    troubles,
 };
 use crate::{
     bot::{
@@ -22,10 +27,7 @@ use crate::{
         scene::Scene,
         screen::{Block, Markup, Screen},
     },
-    config::{
-        bot::{AskKind, Bot, Otherwise, Report, Sent},
-        project::Language,
-    },
+    config::bot::{AskKind, Bot, Otherwise, Report, Sent},
     model::value::Value,
     state::{
         bot::{
@@ -67,11 +69,14 @@ impl Firing {
     /// Sends until it is told to stop.
     pub(super) async fn run(self, mut wanted: mpsc::Receiver<i64>, stop: CancellationToken) -> Result<()> {
         let mut given: Option<Arc<Setting>> = None;
+        // Whoever wants something now, however often, does not put off what is due.
+        let mut looks = tokio::time::interval_at(Instant::now() + self.office.look, self.office.look);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 Some(id) = wanted.recv() => Some(id),
-                () = tokio::time::sleep(self.office.look) => None,
+                _ = looks.tick() => None,
             };
             let setting = self.office.setting();
             if !given.as_ref().is_some_and(|given| Arc::ptr_eq(given, &setting)) {
@@ -203,7 +208,17 @@ impl Firing {
         let answers = self.ask(&ready).await?;
         for one in &ready {
             let warn = stale.get(&one.one.report).filter(|_| !one.now);
-            let messages = self.messages(one, &answers, warn.map_or(&[], Vec::as_slice));
+            let made =
+                unpanicked(&one.one.report, || self.messages(one, &answers, warn.map_or(&[], Vec::as_slice)));
+            if made.is_none() {
+                troubles::report_failed(
+                    &self.office,
+                    one.one.owner.unwrap_or_default(),
+                    &one.one.report,
+                    PANICKED,
+                )?;
+            }
+            let messages = made.unwrap_or_default();
             self.office.records.fired(&[one.one.id], one.at, &messages, self.office.now())?;
             self.office.news.notify_one();
         }
@@ -275,14 +290,14 @@ impl Firing {
             None => Markup::new().bold(setting.title(&what, viewer.language).unwrap_or_default()),
         };
         if !stale.is_empty() {
-            let warning = format!("{}: {}\n", say::stale(viewer.language), stale.join(", "));
+            let warning = format!("{}\n", scene.words.data_stale(stale.join(", ")));
             head.0.insert(0, crate::bot::screen::Span::Bold(warning));
         }
         let mut blocks = vec![Block::Text(head)];
         match outcome {
             Outcome::Done { blocks: found, .. } => blocks.extend(found.iter().cloned()),
             Outcome::Refused(why) => blocks.push(Block::Text(Markup::text(why.clone()))),
-            _ => blocks.push(Block::Text(Markup::text(scene.words.get("failed")))),
+            _ => blocks.push(Block::Text(Markup::text(scene.words.failed()))),
         }
         let to = To { chat: viewer.chat, user: None, language: viewer.language };
         self.office.parcels(&Screen { blocks, rows: vec![] }, Place::New, to)
@@ -292,15 +307,14 @@ impl Firing {
     fn stop(&self, one: &Subscription) -> Result<()> {
         let Some(owner) = one.owner else { return Ok(()) };
         let known = self.office.records.user(owner)?;
-        let language = known.map_or(Language::default(), |user| self.office.language(&user));
-        let why = say::stopped_role(language);
-        self.office.records.set_subscription(
-            one.id,
-            SubscriptionState::Stopped,
-            Some(why),
-            self.office.now(),
-        )?;
-        self.office.put(&[parcel::notice(owner, escape(why), &[])])
+        let setting = self.office.setting();
+        let language = known.map_or(setting.language, |user| self.office.language(&user));
+        let (stopped, now) = (SubscriptionState::Stopped, self.office.now());
+        self.office.records.set_subscription(one.id, stopped, Some(mine::NO_ROLE), now)?;
+        let title = setting.title(&Sent::read(&one.report), language).unwrap_or_default();
+        let why = self.office.words(language);
+        let text = format!("<b>{}</b>\n{}", escape(&title), escape(why.stopped_role()));
+        self.office.put(&[parcel::notice(owner, text, &[])])
     }
 }
 

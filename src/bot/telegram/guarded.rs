@@ -1,4 +1,4 @@
-//! Answers that fail where they panic: it is a mistake of ours, and yet whoever waits for one hears of it, and the bot goes on.
+//! What fails where it panics: it is a mistake of ours, and yet whoever waits for it hears of it, and the bot goes on.
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What admins are told.
-const PANICKED: &str = "it panicked: this is a mistake in Vitrina, please report it";
+pub(super) const PANICKED: &str = "it panicked: this is a mistake in Vitrina, please report it";
 
 /// Others' answers, guarded.
 pub(super) struct Guarded(pub(super) Arc<dyn Answers>);
@@ -22,6 +22,12 @@ pub(super) struct Guarded(pub(super) Arc<dyn Answers>);
 async fn guarded<T>(what: &str, answer: impl Future<Output = T>) -> Option<T> {
     let answer = AssertUnwindSafe(answer).catch_unwind().await;
     answer.inspect_err(|_| tracing::error!("{what}: {PANICKED}")).ok()
+}
+
+/// The same of what waits for nothing.
+pub(super) fn unpanicked<T>(what: &str, done: impl FnOnce() -> T) -> Option<T> {
+    let done = std::panic::catch_unwind(AssertUnwindSafe(done));
+    done.inspect_err(|_| tracing::error!("{what}: {PANICKED}")).ok()
 }
 
 fn failed() -> Answered {

@@ -3,10 +3,8 @@
 use tokio::sync::mpsc;
 
 use super::{
-    html::escape,
     office::Office,
     own::{Pressed, Reply, button, screen, tag},
-    say,
 };
 use crate::{
     bot::{
@@ -22,16 +20,16 @@ use crate::{
     },
 };
 
-/// Subscriptions of one user.
-const MOST: usize = 30;
+/// Why a subscription was stopped, as it is kept: its owner lost the role. Whatever else stands there is why its chat could not be written to.
+pub(super) const NO_ROLE: &str = "no role";
 
 /// Someone's subscriptions.
 pub(super) fn list(office: &Office, viewer: &Viewer) -> Result<Reply> {
-    let language = viewer.language;
+    let words = office.words(viewer.language);
     let own = office.records.subscriptions(Some(viewer.user))?;
-    let mut text = Markup::new().bold(say::subscriptions(language));
+    let mut text = Markup::new().bold(words.subscriptions());
     if own.is_empty() {
-        text = text.plain(format!("\n{}", say::no_subscriptions(language)));
+        text = text.plain(format!("\n{}", words.subscriptions_none(words.subscribe())));
     }
     let rows = own.iter().map(|one| {
         let mark = match one.state {
@@ -43,7 +41,7 @@ pub(super) fn list(office: &Office, viewer: &Viewer) -> Result<Reply> {
     });
     let mut rows: Vec<_> = rows.collect();
     if !workbooks(office, viewer).is_empty() {
-        rows.push(vec![button(say::add_workbook(language), "sw:0")]);
+        rows.push(vec![button(words.add_workbook(), "sw:0")]);
     }
     Ok(Reply::of(screen(text, rows)))
 }
@@ -59,12 +57,13 @@ fn workbooks(office: &Office, viewer: &Viewer) -> Vec<String> {
 
 /// The workbooks, to choose one of.
 fn which_workbook(office: &Office, viewer: &Viewer) -> Reply {
-    let (language, setting) = (viewer.language, office.setting());
-    let title = |mart: &String| setting.title(&Sent::Workbook(mart.clone()), language).unwrap_or_default();
+    let (words, setting) = (office.words(viewer.language), office.setting());
+    let title =
+        |mart: &String| setting.title(&Sent::Workbook(mart.clone()), viewer.language).unwrap_or_default();
     let may = workbooks(office, viewer);
     let rows = may.iter().map(|mart| vec![button(&title(mart), &format!("st:0:{}", tag(mart)))]);
-    let rows = rows.chain([vec![button(say::back(language), "sl:0")]]).collect();
-    Reply::of(screen(Markup::new().bold(say::which_workbook(language)), rows))
+    let rows = rows.chain([vec![button(words.back(), "sl:0")]]).collect();
+    Reply::of(screen(Markup::new().bold(words.which_workbook()), rows))
 }
 
 /// The workbook that a button chooses: when it shall be sent is the dialog's to ask.
@@ -83,11 +82,11 @@ pub(super) fn pressed(
     verb: &str,
     id: i64,
 ) -> Result<Option<Pressed>> {
-    let language = viewer.language;
+    let words = office.words(viewer.language);
     match verb {
         "sl" => return list(office, viewer).map(|reply| Some((Some(reply), None))),
         "sw" => return Ok(Some((Some(which_workbook(office, viewer)), None))),
-        "st" => return Ok(Some((None, Some(say::gone(language).to_owned())))),
+        "st" => return Ok(Some((None, Some(words.gone().to_owned())))),
         _ => {}
     }
     if !matches!(verb, "so" | "sp" | "sr" | "sk" | "sn") {
@@ -95,7 +94,7 @@ pub(super) fn pressed(
     }
     let own = office.records.subscription(id)?.filter(|one| one.owner == Some(viewer.user));
     let Some(one) = own else {
-        return Ok(Some((None, Some(say::gone(language).to_owned()))));
+        return Ok(Some((None, Some(words.gone().to_owned()))));
     };
     let state = match verb {
         "sp" => Some(SubscriptionState::Paused),
@@ -105,7 +104,7 @@ pub(super) fn pressed(
     if let Some(state) = state {
         let may = access::may_have(&office.setting().bot, &viewer.access, &Sent::read(&one.report));
         if !may {
-            return Ok(Some((None, Some(say::stopped_role(language).to_owned()))));
+            return Ok(Some((None, Some(words.stopped_role().to_owned()))));
         }
         office.records.set_subscription(id, state, None, office.now())?;
     }
@@ -116,7 +115,7 @@ pub(super) fn pressed(
         }
         "sn" => {
             // Whoever fires them lives as long as the desk.
-            let said = if fire.try_send(id).is_ok() { say::sending(language) } else { say::busy(language) };
+            let said = if fire.try_send(id).is_ok() { words.sending() } else { words.busy() };
             Ok(Some((None, Some(said.to_owned()))))
         }
         _ => card(office, viewer, id).map(|reply| Some((reply, None))),
@@ -124,7 +123,7 @@ pub(super) fn pressed(
 }
 
 fn card(office: &Office, viewer: &Viewer, id: i64) -> Result<Option<Reply>> {
-    let language = viewer.language;
+    let words = office.words(viewer.language);
     let Some(one) = office.records.subscription(id)? else { return Ok(None) };
     let mut text = Markup::new().bold(title(office, viewer, &one));
     match one.state {
@@ -134,35 +133,33 @@ fn card(office: &Office, viewer: &Viewer, id: i64) -> Result<Option<Reply>> {
             let next = next.map(|at| at.with_timezone(&viewer.zone).format("%d.%m.%Y %H:%M").to_string());
             text = text.plain(format!("\n→ {}", next.unwrap_or_default()));
         }
-        SubscriptionState::Paused => text = text.plain(format!("\n{}", say::paused(language))),
+        SubscriptionState::Paused => text = text.plain(format!("\n{}", words.paused())),
         SubscriptionState::Stopped => {
-            text = text.plain(format!("\n{}: {}", say::stopped(language), one.why.unwrap_or_default()));
+            let no_role = one.why.as_deref() == Some(NO_ROLE);
+            let why = if no_role { words.refused_role() } else { words.stopped_chat() };
+            text = text.plain(format!("\n{}", words.stopped(why)));
         }
     }
     let turn = match one.state {
-        SubscriptionState::On => button(say::pause(language), &format!("sp:{id}")),
-        _ => button(say::resume(language), &format!("sr:{id}")),
+        SubscriptionState::On => button(words.pause(), &format!("sp:{id}")),
+        _ => button(words.resume(), &format!("sr:{id}")),
     };
     let rows = vec![
-        vec![turn, button(say::remove(language), &format!("sk:{id}"))],
-        vec![button(say::send_now(language), &format!("sn:{id}"))],
-        vec![button(say::back(language), "sl:0")],
+        vec![turn, button(words.remove(), &format!("sk:{id}"))],
+        vec![button(words.send_now(), &format!("sn:{id}"))],
+        vec![button(words.back(), "sl:0")],
     ];
     Ok(Some(Reply::of(screen(text, rows))))
 }
 
-/// Keeps a subscription of a viewer to the chat that they speak in. What is said where it was not kept; otherwise the dialog has said it.
+/// Keeps a subscription of a viewer to the chat that they speak in. The dialog has seen to it that there is room.
 pub(super) fn subscribe(
     office: &Office,
     viewer: &Viewer,
     what: &Sent,
     with: &With,
     cron: &str,
-) -> Result<Option<String>> {
-    let timing = due::timing(cron, viewer.zone.name());
-    if timing.is_none() || office.records.subscriptions(Some(viewer.user))?.len() >= MOST {
-        return Ok(Some(escape(say::too_many_subscriptions(viewer.language))));
-    }
+) -> Result<()> {
     let new = Subscription {
         id: 0,
         name: None,
@@ -177,13 +174,13 @@ pub(super) fn subscribe(
         fired_at: office.now(),
     };
     office.records.subscribe(&new, office.now())?;
-    Ok(None)
+    Ok(())
 }
 
 fn title(office: &Office, viewer: &Viewer, one: &Subscription) -> String {
     let setting = office.setting();
     let title = setting.title(&Sent::read(&one.report), viewer.language).unwrap_or(one.report.clone());
-    let at = subscribe::told(&one.cron, viewer.language);
+    let at = subscribe::told(&one.cron, &office.words(viewer.language));
     let place =
         if one.chat == one.owner { String::new() } else { format!(" → {}", one.chat.unwrap_or_default()) };
     format!("{title}{place} · {at}")

@@ -33,7 +33,6 @@ mod people;
 mod project;
 pub mod reports;
 mod requests;
-mod say;
 mod send;
 mod troubles;
 pub mod users;
@@ -166,7 +165,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), BotError> 
         look: parts.look,
         news: Arc::new(Notify::new()),
     };
-    commands::set_defaults(&telegram, office.setting().language);
+    let setting = office.setting();
+    commands::set_defaults(&telegram, &setting.bot.texts, setting.language);
     let answers: Arc<dyn Answers> = Arc::new(Guarded(parts.answers));
     // Whoever brings news waits for a place; the desk waits for nobody, so that the places become free.
     let (news, heard) = mpsc::channel(NEWS);

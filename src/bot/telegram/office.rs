@@ -15,8 +15,10 @@ use super::{
 use crate::{
     bot::{
         access,
-        event::{Access, Place, Viewer},
+        event::{Access, Place, Subscribes, Viewer},
         screen::{Button, Screen},
+        subscribe,
+        words::Words,
     },
     config::{
         bot::{Bot, Sent},
@@ -104,14 +106,38 @@ impl Office {
         };
         let zone = user.zone.as_deref().and_then(|zone| zone.parse().ok()).unwrap_or(setting.zone);
         let language = self.language(user);
-        Viewer { user: user.id, chat, language, zone, access, subscribes: true }
+        Viewer { user: user.id, chat, language, zone, access, subscribes: Subscribes::Yes }
+    }
+
+    /// The same of someone who does something: with whether they have room for a subscription more.
+    pub(super) fn doer(&self, user: &User, chat: i64) -> Result<Viewer> {
+        let viewer = self.viewer(user, chat);
+        let full = self.records.subscriptions_of(user.id)? >= subscribe::MOST;
+        Ok(Viewer { subscribes: if full { Subscribes::Full } else { Subscribes::Yes }, ..viewer })
     }
 
     /// A group as the one who looks.
     pub(super) fn group(&self, chat: i64) -> Viewer {
         let setting = self.setting();
         let access = access::of_group(&setting.bot, chat);
-        Viewer { user: chat, chat, language: setting.language, zone: setting.zone, access, subscribes: true }
+        Viewer {
+            user: chat,
+            chat,
+            language: setting.language,
+            zone: setting.zone,
+            access,
+            subscribes: Subscribes::Yes,
+        }
+    }
+
+    /// What the bot says in a language.
+    pub(super) fn words(&self, language: Language) -> Words {
+        Words::new(&self.setting().bot.texts, language)
+    }
+
+    /// What the bot says to someone.
+    pub(super) fn words_to(&self, user: &User) -> Words {
+        self.words(self.language(user))
     }
 
     pub(super) fn language(&self, user: &User) -> Language {
@@ -139,8 +165,8 @@ impl Office {
     /// A notice to every admin, in their language, put into messages.
     pub(super) fn to_admins(
         &self,
-        text: impl Fn(Language) -> String,
-        rows: impl Fn(Language) -> Vec<Vec<Button>>,
+        text: impl Fn(&Words) -> String,
+        rows: impl Fn(&Words) -> Vec<Vec<Button>>,
     ) -> Result<Vec<NewMessage>> {
         let setting = self.setting();
         let users = self.records.users(&UserFilter::default(), 0, usize::MAX)?;
@@ -148,16 +174,18 @@ impl Office {
         let told = admins.into_iter().map(|admin| {
             let user = users.iter().find(|user| user.id == admin);
             let language = user.map_or(setting.language, |user| self.language(user));
-            parcel::notice(admin, text(language), &rows(language))
+            let words = Words::new(&setting.bot.texts, language);
+            parcel::notice(admin, text(&words), &rows(&words))
         });
         Ok(told.collect())
     }
 
     /// The messages of a screen.
     pub(super) fn parcels(&self, screen: &Screen, place: Place, to: To) -> Vec<NewMessage> {
-        parcel::parcels(&self.files, screen, place, to).unwrap_or_else(|error| {
+        let words = self.words(to.language);
+        parcel::parcels(&self.files, screen, place, to, &words).unwrap_or_else(|error| {
             tracing::error!("a screen cannot be put into the outbox: {error}");
-            vec![parcel::notice(to.chat, html::escape("⚠"), &[])]
+            vec![parcel::notice(to.chat, html::escape(words.crashed()), &[])]
         })
     }
 

@@ -3,14 +3,13 @@
 
 use tokio::sync::mpsc;
 
-use super::{mine, office::Office, people, say};
+use super::{mine, office::Office, people};
 use crate::{
     bot::{
         access,
-        event::{Viewer, What, With},
+        event::{Viewer, What},
         screen::{Button, Markup, Screen},
     },
-    config::bot::Sent,
     state::{
         bot::{outbox::NewMessage, users::User},
         error::Result,
@@ -62,7 +61,7 @@ impl Own {
         let private = viewer.user == viewer.chat;
         match name {
             "users" if private && self.office.is_admin(user.id)? => {
-                people::list(&self.office, viewer.language, arguments, 0).map(Some)
+                people::list(&self.office, &self.office.words(viewer.language), arguments, 0).map(Some)
             }
             "subscriptions"
                 if private && matches!(viewer.access, crate::bot::event::Access::Member { .. }) =>
@@ -87,20 +86,9 @@ impl Own {
             return Ok(pressed);
         }
         if !self.office.is_admin(user.id)? || !access::is_admin(&viewer.access) {
-            return Ok((None, Some(say::only_admins(viewer.language).to_owned())));
+            return Ok((None, Some(self.office.words(viewer.language).only_admins().to_owned())));
         }
         people::pressed(&self.office, viewer, verb, id, rest)
-    }
-
-    /// Keeps a subscription; gives what is said where it was not kept.
-    pub(super) fn subscribe(
-        &self,
-        viewer: &Viewer,
-        what: &Sent,
-        with: &With,
-        cron: &str,
-    ) -> Result<Option<String>> {
-        mine::subscribe(&self.office, viewer, what, with, cron)
     }
 }
 
@@ -112,6 +100,17 @@ pub(super) fn button(label: &str, data: &str) -> Button {
 /// A screen of one text.
 pub(super) fn screen(text: Markup, rows: Vec<Vec<Button>>) -> Screen {
     Screen { blocks: vec![crate::bot::screen::Block::Text(text)], rows }
+}
+
+/// What a button of something that can be ticked does: it ticks or unticks, as it shows, however often it is pressed, and whoever has pressed it before on
+/// a screen of their own.
+pub(super) fn turned(ticked: bool, what: &str) -> String {
+    format!("{}{what}", if ticked { '-' } else { '+' })
+}
+
+/// What [`turned`] wrote: whether it ticks, and what.
+pub(super) fn read_turned(text: &str) -> Option<(bool, &str)> {
+    text.strip_prefix('+').map(|what| (true, what)).or_else(|| Some((false, text.strip_prefix('-')?)))
 }
 
 /// A name, however long, in the few bytes that a button has (FNV-1a).

@@ -12,6 +12,7 @@ use crate::{
     bot::{
         event::Place,
         screen::{Button, Screen},
+        words::Words,
     },
     config::project::Language,
     state::bot::outbox::NewMessage,
@@ -93,8 +94,14 @@ pub(super) struct To {
 }
 
 /// The messages of a screen; its pictures and files are kept when this returns.
-pub(super) fn parcels(files: &Files, screen: &Screen, place: Place, to: To) -> io::Result<Vec<NewMessage>> {
-    let parts = parts::parts(screen, to.language);
+pub(super) fn parcels(
+    files: &Files,
+    screen: &Screen,
+    place: Place,
+    to: To,
+    words: &Words,
+) -> io::Result<Vec<NewMessage>> {
+    let parts = parts::parts(screen, words);
     let last = parts.len() - 1;
     let mut messages = vec![];
     for (number, part) in parts.into_iter().enumerate() {

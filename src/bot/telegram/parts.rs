@@ -4,8 +4,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::html::{self, CAPTION_UNITS, units};
 use crate::{
-    bot::screen::{Block, Button, Markup, Picture, Screen, Span, Table},
-    config::project::Language,
+    bot::{
+        screen::{Block, Button, Markup, Picture, Screen, Span, Table},
+        words::Words,
+    },
+    report,
 };
 
 /// Messages of text that a screen may have; what is longer comes as a file.
@@ -46,13 +49,13 @@ pub(super) enum Content {
 }
 
 /// The messages of a screen, at least one; its buttons belong to the last.
-pub(super) fn parts(screen: &Screen, language: Language) -> Vec<Part> {
+pub(super) fn parts(screen: &Screen, words: &Words) -> Vec<Part> {
     let mut parts = vec![];
     let mut text = Markup::new();
     for block in &screen.blocks {
         match block {
             Block::Text(markup) => append(&mut text, markup.clone()),
-            Block::Table(table) => append(&mut text, Markup::new().with(Span::Block(drawn(table, language)))),
+            Block::Table(table) => append(&mut text, Markup::new().with(Span::Block(drawn(table, words)))),
             Block::Picture(picture) => {
                 flush(&mut text, &mut parts);
                 parts.extend(pictured(picture));
@@ -113,7 +116,7 @@ fn pictured(picture: &Picture) -> Vec<Part> {
 }
 
 /// A table in letters of one width: columns as wide as their widest cell, numbers at the right.
-fn drawn(table: &Table, language: Language) -> String {
+fn drawn(table: &Table, words: &Words) -> String {
     let heads: Vec<String> = table.columns.iter().map(|head| head.title.clone()).collect();
     let lines = || {
         std::iter::once(&heads).chain(&table.rows).chain((!table.total.is_empty()).then_some(&table.total))
@@ -137,11 +140,7 @@ fn drawn(table: &Table, language: Language) -> String {
         text.push_str(padded.collect::<Vec<_>>().join(" ").trim_end());
         text.push('\n');
     }
-    if table.more > 0 {
-        let more = match language {
-            Language::Ru => format!("… ещё {}", table.more),
-            Language::En => format!("… {} more", table.more),
-        };
+    if let Some(more) = report::table::more(table, words) {
         text.push_str(&more);
         text.push('\n');
     }
@@ -159,7 +158,10 @@ fn width(cell: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bot::screen::{File, Head};
+    use crate::{
+        bot::screen::{File, Head},
+        config::project::Language,
+    };
 
     fn head(title: &str, number: bool) -> Head {
         Head { title: title.to_owned(), number }
@@ -189,9 +191,9 @@ mod tests {
             picture(&"длинно ".repeat(200)),
             Block::File(file),
         ];
-        let parts = parts(&Screen { blocks, rows: vec![] }, Language::Ru);
+        let parts = parts(&Screen { blocks, rows: vec![] }, &Words::plain(Language::Ru));
         let Part::Text(first) = &parts[0] else { panic!("{parts:?}") };
-        let drawn = "<b>Выручка</b>\n<pre>День      ₽\n───────────\n1 янв    12\n&lt;b&gt;   1 200\n───────────\nИтого 1 212\n… ещё 3\n</pre>";
+        let drawn = "<b>Выручка</b>\n<pre>День      ₽\n───────────\n1 янв    12\n&lt;b&gt;   1 200\n───────────\nИтого 1 212\n… ещё 3 строки\n</pre>";
         assert_eq!(first, drawn);
         assert!(matches!(&parts[1], Part::Picture { caption, .. } if caption == "a &lt;b&gt;"));
         assert!(matches!(&parts[2], Part::Picture { caption, .. } if caption.is_empty()));
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn text_without_end_comes_as_a_file() {
         let blocks = vec![Block::Text(Markup::text("слово ".repeat(200_000)))];
-        let parts = parts(&Screen { blocks, rows: vec![] }, Language::Ru);
+        let parts = parts(&Screen { blocks, rows: vec![] }, &Words::plain(Language::Ru));
         assert_eq!(parts.len(), 2);
         let Part::File { content: Content::Text(text), .. } = &parts[1] else { panic!("no file") };
         assert_eq!(text.len(), "слово ".len() * 200_000);

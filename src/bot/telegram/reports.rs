@@ -72,6 +72,14 @@ impl Answers for ProjectReports {
             Ok(answer) => Outcome::Done { blocks: answer.blocks, drills: answer.drills },
             Err(Failure::TimedOut) => Outcome::TimedOut,
             Err(Failure::Cancelled) => Outcome::Cancelled,
+            // Trying again would not help.
+            Err(Failure::Refused(why)) => {
+                let words = reports.words(viewer.language);
+                return Answered {
+                    outcome: Outcome::Refused(words.refused_rows().to_owned()),
+                    cause: Some(why),
+                };
+            }
             Err(failure) => return Answered { outcome: Outcome::Failed, cause: Some(told(&failure)) },
         };
         Answered { outcome, cause: None }

@@ -2,9 +2,9 @@
 
 use std::convert::Infallible;
 
-use super::{html::escape, office::Office, own, parcel, say};
+use super::{html::escape, mine, office::Office, own, parcel};
 use crate::{
-    bot::{access, event::Access, screen::Button},
+    bot::{access, event::Access, screen::Button, words::Words},
     config::{
         bot::{Sent, Text},
         project::Language,
@@ -40,21 +40,21 @@ pub(super) fn request(office: &Office, user: &User, reason: &str) -> Result<Vec<
         Ok(user) => user,
         Err(never) => match never {},
     };
-    let text = |language| {
-        let head = format!("<b>{}</b>\n{}", say::wants_in(language), escape(&called(&user)));
-        format!("{head}\n{}: {}", say::reason(language), escape(reason))
+    let text = |words: &Words| {
+        let head = format!("<b>{}</b>\n{}", escape(words.request_told()), escape(&called(&user)));
+        format!("{head}\n{}", escape(&words.reason(reason)))
     };
-    office.to_admins(text, |language| decide(office, &user, language))
+    office.to_admins(text, |words| decide(office, &user, words))
 }
 
 /// The buttons by which an admin decides: roles to tick, then yes or no.
-pub(super) fn decide(office: &Office, user: &User, language: Language) -> Vec<Vec<Button>> {
-    let mut rows = roles(office, user, language);
+pub(super) fn decide(office: &Office, user: &User, words: &Words) -> Vec<Vec<Button>> {
+    let mut rows = roles(office, user, words.language());
     rows.push(vec![
-        own::button(say::approve(language), &format!("a:{}", user.id)),
-        own::button(say::deny(language), &format!("d:{}", user.id)),
+        own::button(words.approve(), &format!("a:{}", user.id)),
+        own::button(words.deny(), &format!("d:{}", user.id)),
     ]);
-    rows.push(vec![own::button(say::block(language), &format!("b:{}", user.id))]);
+    rows.push(vec![own::button(words.block(), &format!("b:{}", user.id))]);
     rows
 }
 
@@ -63,8 +63,12 @@ pub(super) fn roles(office: &Office, user: &User, language: Language) -> Vec<Vec
     let setting = office.setting();
     let buttons = setting.bot.roles.iter().map(|(name, role)| {
         let title = title(&role.title, name, language);
-        let tick = if user.roles.contains(name) { "☑" } else { "☐" };
-        own::button(&format!("{tick} {title}"), &format!("r:{}:{}", user.id, own::tag(name)))
+        let ticked = user.roles.contains(name);
+        let tick = if ticked { "☑" } else { "☐" };
+        own::button(
+            &format!("{tick} {title}"),
+            &format!("r:{}:{}", user.id, own::turned(ticked, &own::tag(name))),
+        )
     });
     let buttons: Vec<Button> = buttons.collect();
     buttons.chunks(2).map(<[Button]>::to_vec).collect()
@@ -106,15 +110,15 @@ pub(super) fn change(
 
 /// What follows from a change of someone's rights: they are told, and what they may no longer see is not sent to them.
 fn after_change(office: &Office, before: &Access, user: &User) -> Result<Vec<NewMessage>> {
-    let (setting, language) = (office.setting(), office.language(user));
+    let (setting, words) = (office.setting(), office.words_to(user));
     let access = access::of_user(&setting.bot, user.id, Some(user), office.now());
     let mut messages = vec![];
     let told = match (before, &access) {
         (before, after) if before == after => None,
-        (Access::Member { .. }, Access::Member { .. }) => Some(say::rights_changed(language)),
-        (_, Access::Member { .. }) => Some(say::let_in(language)),
-        (Access::Member { .. }, _) => Some(say::shut_out(language)),
-        (Access::Waiting, _) => Some(say::not_let_in(language)),
+        (Access::Member { .. }, Access::Member { .. }) => Some(words.rights_changed()),
+        (_, Access::Member { .. }) => Some(words.let_in()),
+        (Access::Member { .. }, _) => Some(words.shut_out()),
+        (Access::Waiting, _) => Some(words.not_let_in()),
         _ => None,
     };
     messages.extend(told.map(|told| parcel::notice(user.id, escape(told), &[])));
@@ -122,13 +126,12 @@ fn after_change(office: &Office, before: &Access, user: &User) -> Result<Vec<New
         let what = Sent::read(&subscription.report);
         let may = access::may_have(&setting.bot, &access, &what);
         if subscription.state != SubscriptionState::Stopped && !may {
-            let why = say::stopped_role(language);
             let stopped = SubscriptionState::Stopped;
-            office.records.set_subscription(subscription.id, stopped, Some(why), office.now())?;
-            let title = setting.title(&what, language).unwrap_or(subscription.report);
+            office.records.set_subscription(subscription.id, stopped, Some(mine::NO_ROLE), office.now())?;
+            let title = setting.title(&what, words.language()).unwrap_or(subscription.report);
             messages.push(parcel::notice(
                 user.id,
-                format!("<b>{}</b>\n{}", escape(&title), escape(why)),
+                format!("<b>{}</b>\n{}", escape(&title), escape(words.stopped_role())),
                 &[],
             ));
         }

@@ -1,6 +1,6 @@
 //! What went wrong, for admins: reports that failed, messages that did not arrive, groups that moved.
 
-use super::{delivery::Trouble, html::escape, office::Office, requests, say};
+use super::{delivery::Trouble, html::escape, office::Office, requests};
 use crate::state::{bot::subscriptions::SubscriptionState, error::Result};
 
 /// Characters of a cause that admins are told; the log has all of it.
@@ -10,7 +10,7 @@ const CAUSE: usize = 600;
 pub(super) fn tell(office: &Office, trouble: Trouble) -> Result<()> {
     let messages = match trouble {
         Trouble::Moved { from, to } => office.to_admins(
-            |language| format!("{}: <code>{from}</code> → <code>{to}</code>", say::group_moved(language)),
+            |words| format!("{}: <code>{from}</code> → <code>{to}</code>", escape(words.group_moved())),
             |_| vec![],
         )?,
         Trouble::Gone { chat, why } => {
@@ -42,8 +42,8 @@ pub(super) fn report_failed(office: &Office, reader: i64, report: &str, cause: &
     let known = office.records.user(reader)?;
     let reader = known.map_or(reader.to_string(), |user| requests::called(&user));
     let messages = office.to_admins(
-        |language| {
-            let head = format!("<b>{}</b>: {}", say::report_failed(language), escape(report));
+        |words| {
+            let head = format!("<b>{}</b>: {}", escape(words.report_failed()), escape(report));
             format!("{head}\n{}\n<pre>{}</pre>", escape(&reader), escape(&cause))
         },
         |_| vec![],
@@ -55,9 +55,6 @@ pub(super) fn report_failed(office: &Office, reader: i64, report: &str, cause: &
 fn undelivered(office: &Office, chat: i64, why: &str) -> Result<Vec<crate::state::bot::outbox::NewMessage>> {
     let known = office.records.user(chat)?;
     let called = known.map_or(chat.to_string(), |user| requests::called(&user));
-    let told = office.to_admins(
-        |language| format!("{} {}: {}", say::undelivered(language), escape(&called), escape(why)),
-        |_| vec![],
-    )?;
+    let told = office.to_admins(|words| escape(&words.undelivered(&called, why)), |_| vec![])?;
     Ok(told.into_iter().filter(|message| message.chat != chat).collect())
 }

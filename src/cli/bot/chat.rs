@@ -1,9 +1,10 @@
-//! `bot chat`: the whole bot in the terminal. In a pipe its lines are plain, and each is read once the one before it is answered,
-//! so that scripts can talk to it.
+//! `bot chat`: the whole bot in the terminal, where arrows choose among its buttons. In a pipe its lines are plain, and each is read once the one
+//! before it is answered, so that scripts can talk to it.
 
 use std::{
     collections::VecDeque,
     io::{BufRead, IsTerminal, Write},
+    ops::ControlFlow,
     path::PathBuf,
     sync::Arc,
 };
@@ -12,16 +13,22 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{draw, who::Who};
+use super::{
+    draw,
+    keys::{self, Key, Keyboard},
+    pad::{self, Done, Pad},
+    who::Who,
+};
 use crate::{
     bot::{
         dialog::step,
-        event::{Action, Event, Outcome, State, Viewer, What, With},
+        event::{Action, Event, State, Viewer, What, With},
         screen::{Block, Screen},
         telegram::{
-            answers::{self, Answers, Question, Words},
+            answers::{self, Answered, Answers, Question, Words},
             reports::ProjectReports,
         },
+        words::Words as Own,
     },
     cli::{
         context::Context,
@@ -41,7 +48,7 @@ Examples:
   vitrina bot chat --as @anna                             as a user of the bot: `vitrina users list` shows them
   printf '/leads yesterday\\n' | vitrina bot chat          one question, plain lines
 
-Type the number of a button, a command (/help) or words: `лиды за прошлую неделю`. Ctrl-D ends.";
+Choose a button by the arrows and Enter, or type its number, a command (/help) or words: `лиды за прошлую неделю`. Ctrl-D ends.";
 
 /// Lines that may wait while a report runs.
 const WAITING: usize = 64;
@@ -80,6 +87,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let runtime = runner::open(&project)?;
     let answers: Arc<dyn Answers> = Arc::new(ProjectReports::new(Arc::new(move || Arc::clone(&runtime))));
     let interactive = std::io::stdin().is_terminal();
+    let keyboard = if context.output.results.is_terminal { Keyboard::take() } else { None };
     let mut chat = Chat {
         bot,
         viewer,
@@ -89,27 +97,64 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
         saved: 0,
         state: State::default(),
         screen: Screen::default(),
+        pad: keyboard.is_some().then(Pad::default),
     };
     let first = What::Command { name: "start".to_owned(), arguments: String::new() };
     let mut running = chat.hear(first).await?;
-    let mut lines = lines();
+    let mut said = match keyboard {
+        Some(keyboard) => Said::Keys { keys: keys::keys(), _keyboard: keyboard },
+        None => Said::Lines(lines()),
+    };
     loop {
-        if interactive && running.is_none() {
-            prompt(context)?;
+        if interactive && (running.is_none() || chat.pad.is_some()) {
+            chat.prompt()?;
         }
         // In a pipe a line waits for the answer to the one before it; at a terminal one may stop a report.
         tokio::select! {
-            line = lines.recv(), if interactive || running.is_none() => match line {
-                None => return Ok(()),
-                Some(line) => {
-                    let next = chat.line(&line).await?;
-                    running = next.or(running.take().filter(|_| chat.state.running.is_some()));
-                }
+            heard = said.next(), if interactive || running.is_none() => {
+                let next = match heard {
+                    None => return Ok(()),
+                    Some(Heard::Line(line)) => chat.line(&line).await?,
+                    Some(Heard::Key(key)) => match chat.key(key).await? {
+                        ControlFlow::Continue(next) => next,
+                        ControlFlow::Break(()) => return Ok(()),
+                    },
+                };
+                running = next.or(running.take().filter(|_| chat.state.running.is_some()));
             },
-            Some((run, outcome)) = finished(&mut running) => {
+            Some((run, Answered { outcome, cause })) = finished(&mut running) => {
                 running = None;
+                if let Some(cause) = cause {
+                    chat.complain(&cause)?;
+                }
                 running = chat.hear(What::Answer { run, outcome }).await?.or(running);
             }
+        }
+    }
+}
+
+/// Where words come from.
+enum Said {
+    Lines(mpsc::Receiver<String>),
+    /// From a terminal, which is given back with it.
+    Keys {
+        keys: mpsc::Receiver<Key>,
+        _keyboard: Keyboard,
+    },
+}
+
+/// What came of it.
+enum Heard {
+    Line(String),
+    Key(Key),
+}
+
+impl Said {
+    /// The next of it; `None` = it has ended.
+    async fn next(&mut self) -> Option<Heard> {
+        match self {
+            Self::Lines(lines) => lines.recv().await.map(Heard::Line),
+            Self::Keys { keys, .. } => keys.recv().await.map(Heard::Key),
         }
     }
 }
@@ -117,14 +162,14 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
 /// A report under way.
 struct Under {
     run: u64,
-    answer: BoxFuture<'static, Outcome>,
+    answer: BoxFuture<'static, Answered>,
 }
 
-async fn finished(running: &mut Option<Under>) -> Option<(u64, Outcome)> {
+async fn finished(running: &mut Option<Under>) -> Option<(u64, Answered)> {
     match running {
         Some(under) => {
-            let outcome = (&mut under.answer).await;
-            Some((under.run, outcome))
+            let answered = (&mut under.answer).await;
+            Some((under.run, answered))
         }
         None => std::future::pending().await,
     }
@@ -140,9 +185,34 @@ struct Chat<'a> {
     saved: usize,
     state: State,
     screen: Screen,
+    /// The buttons and the line of a terminal.
+    pad: Option<Pad>,
 }
 
 impl Chat<'_> {
+    /// What a key does, and the report that it wants run; it breaks off where no more comes.
+    async fn key(&mut self, key: Key) -> Result<ControlFlow<(), Option<Under>>> {
+        let Some(pad) = &mut self.pad else { return Ok(ControlFlow::Continue(None)) };
+        let line = pad.line(self.context.output.results);
+        let done = pad.key(key);
+        if done == Done::Drawn {
+            return Ok(ControlFlow::Continue(None));
+        }
+        self.print(&line)?;
+        let next = match done {
+            Done::Pressed(at) => {
+                let token = self.screen.buttons().nth(at).map(|button| button.token.clone());
+                match token {
+                    Some(token) => self.hear(What::Button { token }).await?,
+                    None => None,
+                }
+            }
+            Done::Typed(line) => self.line(&line).await?,
+            Done::Drawn | Done::Ended => return Ok(ControlFlow::Break(())),
+        };
+        Ok(ControlFlow::Continue(next))
+    }
+
     /// What was typed: a button's number, a command, words.
     async fn line(&mut self, line: &str) -> Result<Option<Under>> {
         let line = line.trim();
@@ -173,9 +243,15 @@ impl Chat<'_> {
             for action in actions {
                 match action {
                     Action::Show { screen, .. } => self.show(screen)?,
-                    Action::Buttons(rows) => self.screen.rows = rows,
+                    Action::Buttons(rows) => {
+                        self.screen.rows = rows;
+                        self.show_buttons();
+                    }
                     Action::Toast(text) if text.is_empty() => {}
-                    Action::Toast(text) => output::print(&self.paint(&text, Tone::Dim))?,
+                    Action::Toast(text) => {
+                        let text = self.paint(&text, Tone::Dim);
+                        self.print(&text)?;
+                    }
                     Action::Run { run, report, with } => {
                         under = Some(Under { run, answer: self.run(report, with) });
                     }
@@ -197,19 +273,29 @@ impl Chat<'_> {
         Ok(under)
     }
 
-    /// A report; dropping it stops it. Why it failed is told on stderr, where an admin reads.
-    fn run(&self, report: String, with: With) -> BoxFuture<'static, Outcome> {
+    /// A report; dropping it stops it.
+    fn run(&self, report: String, with: With) -> BoxFuture<'static, Answered> {
         let (answers, viewer) = (Arc::clone(&self.answers), self.viewer.clone());
         Box::pin(async move {
             let answered = answers.run(&viewer, &report, &with, &CancellationToken::new()).await;
-            if let Some(cause) = answered.cause {
-                output::complain(&format!("report `{report}`: {cause}"));
-            }
-            answered.outcome
+            let cause = answered.cause.map(|cause| format!("report `{report}`: {cause}"));
+            Answered { cause, ..answered }
         })
     }
 
-    fn show(&mut self, screen: Screen) -> Result {
+    /// Tells on stderr why a report failed, where an admin reads.
+    fn complain(&mut self, cause: &str) -> Result {
+        if let Some(pad) = &mut self.pad {
+            pad.left_behind();
+            let mut stdout = std::io::stdout().lock();
+            write!(stdout, "{}", pad::CLEAR)?;
+            stdout.flush()?;
+        }
+        output::complain(cause);
+        Ok(())
+    }
+
+    fn show(&mut self, mut screen: Screen) -> Result {
         let mut places = vec![];
         for block in &screen.blocks {
             match block {
@@ -224,8 +310,45 @@ impl Chat<'_> {
                 Block::Text(_) | Block::Table(_) => {}
             }
         }
-        output::print(&draw::screen(&screen, &places, self.context.output, self.viewer.language))?;
+        let own = Own::new(&self.bot.texts, self.viewer.language);
+        // On a terminal the buttons are drawn by themselves, again and again.
+        let rows = if self.pad.is_some() { std::mem::take(&mut screen.rows) } else { vec![] };
+        self.print(&draw::screen(&screen, &places, self.context.output, &own))?;
+        if self.pad.is_some() {
+            screen.rows = rows;
+        }
         self.screen = screen;
+        self.show_buttons();
+        Ok(())
+    }
+
+    /// Puts the screen's buttons under it, on a terminal.
+    fn show_buttons(&mut self) {
+        if let Some(pad) = &mut self.pad {
+            pad.show(&self.screen.rows, keys::size());
+        }
+    }
+
+    /// Writes something out, in place of the line at hand.
+    fn print(&mut self, text: &str) -> Result {
+        match &mut self.pad {
+            Some(pad) => {
+                pad.left_behind();
+                output::print(&format!("{}{text}", pad::CLEAR))
+            }
+            None => output::print(text),
+        }
+    }
+
+    fn prompt(&mut self) -> Result {
+        let stream = self.context.output.results;
+        let prompt = match &mut self.pad {
+            Some(pad) => pad.drawn(stream),
+            None => format!("{} ", stream.paint("›", Tone::Strong)),
+        };
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(prompt.as_bytes())?;
+        stdout.flush()?;
         Ok(())
     }
 
@@ -247,13 +370,6 @@ impl Chat<'_> {
     fn paint(&self, text: &str, tone: Tone) -> String {
         self.context.output.results.paint(&output::printable(text), tone)
     }
-}
-
-fn prompt(context: &Context) -> Result {
-    let mut stdout = std::io::stdout().lock();
-    write!(stdout, "{} ", context.output.results.paint("›", Tone::Strong))?;
-    stdout.flush()?;
-    Ok(())
 }
 
 /// Lines of stdin, until it ends.

@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 
 use crate::{
-    bot::screen::{Bars, Block, Button, Markup, Picture, Screen, Span, Table as Rows},
+    bot::{
+        screen::{Bars, Block, Button, Markup, Picture, Screen, Span, Table as Rows},
+        words::Words,
+    },
     cli::{
         output::{Output, Tone, printable},
         table::Table,
     },
-    config::project::Language,
     report,
 };
 
@@ -18,13 +20,13 @@ const BAR: usize = 32;
 const BARS: usize = 31;
 
 /// A screen, its pictures and files told by where they were saved: `saved` has one place for each, in order.
-pub(super) fn screen(screen: &Screen, saved: &[String], output: Output, language: Language) -> String {
+pub(super) fn screen(screen: &Screen, saved: &[String], output: Output, own: &Words) -> String {
     let mut text = String::from("\n");
     let mut saved = saved.iter();
     for block in &screen.blocks {
         match block {
             Block::Text(markup) => text.push_str(&words(markup, output)),
-            Block::Table(rows) => text.push_str(&table(rows, output, language)),
+            Block::Table(rows) => text.push_str(&table(rows, output, own)),
             Block::Picture(picture) => text.push_str(&chart(picture, saved.next(), output)),
             Block::File(file) => {
                 let place = saved.next().map_or("", String::as_str);
@@ -54,7 +56,7 @@ fn lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
-fn table(rows: &Rows, output: Output, language: Language) -> String {
+fn table(rows: &Rows, output: Output, own: &Words) -> String {
     let mut table = Table::of_columns(rows.columns.iter().map(|head| (head.title.clone(), head.number)));
     for row in &rows.rows {
         table.row(row.iter().map(|cell| cell.as_str().into()));
@@ -63,7 +65,7 @@ fn table(rows: &Rows, output: Output, language: Language) -> String {
         table.row(rows.total.iter().map(|cell| crate::cli::table::Cell::new(cell, Tone::Strong)));
     }
     let mut text = table.text(output).trim_end().to_owned();
-    if let Some(more) = report::table::more(rows, language) {
+    if let Some(more) = report::table::more(rows, own) {
         let _ = write!(text, "\n{more}");
     }
     text

@@ -3,6 +3,8 @@
 mod chat;
 mod draw;
 mod fake;
+mod keys;
+mod pad;
 mod who;
 
 use super::{context::Context, failure::Result};

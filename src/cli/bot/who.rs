@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use crate::{
     bot::{
         access,
-        event::{Access, Viewer},
+        event::{Access, Subscribes, Viewer},
         telegram::{Setting, users::Users},
     },
     cli::{
@@ -128,5 +128,12 @@ fn unknown(told: &str, all: &[User], bot: &Bot) -> Failure {
 }
 
 fn viewer(user: i64, project: &Project, access: Access) -> Viewer {
-    Viewer { user, chat: user, language: project.language, zone: project.zone, access, subscribes: false }
+    Viewer {
+        user,
+        chat: user,
+        language: project.language,
+        zone: project.zone,
+        access,
+        subscribes: Subscribes::Never,
+    }
 }

@@ -86,7 +86,7 @@ pub(crate) struct BotTable {
     pub(crate) title: Option<Words>,
     /// Stands under the title of the first screen.
     pub(crate) greeting: Option<Words>,
-    /// The bot's own words in place of those it comes with: `texts.home = "В начало"`. `docs/bot.md` lists them.
+    /// The bot's own words in place of those it comes with: `texts.home = "В начало"`. `docs/reference/texts.md` lists them.
     #[serde(default)]
     pub(crate) texts: IndexMap<String, Words>,
 }

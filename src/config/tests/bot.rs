@@ -130,7 +130,8 @@ fn a_bot_that_is_right() {
     assert_eq!(bot.chats["sales"].id, None);
     assert!(matches!(bot.subscriptions["morning"].at, SendAt::Cron { .. }));
     assert!(bot.alerts["drop"].quiet.is_some());
-    assert_eq!(bot.texts["home"].en, "Home");
+    let words = crate::bot::words::Words::new(&bot.texts, crate::config::project::Language::En);
+    assert_eq!((words.home(), words.back()), ("Home", "‹ Back"));
 }
 
 #[test]
@@ -313,6 +314,37 @@ fn a_model_is_reached_safely() {
 #[test]
 fn texts_keep_their_holes() {
     assert_snapshot!(with("Вот что есть по «{words}»:", "Вот что есть по «{wrods}»:"));
+}
+
+#[test]
+fn texts_are_held_against_ours() {
+    let bot = |texts: &str| GOOD.replace("texts.home", &format!("{texts}\ntexts.home"));
+    for right in [
+        "texts.page_next = \"Дальше\"",
+        "texts.months_short = { ru = \"я|ф|м|а|м|и|и|а|с|о|н|д\" }",
+        "texts.rows_more = { ru = \"+{count}|+{count}|+{count}\", en = \"+{count}|+{count}\" }",
+        "texts.excel_sheet = \"Лист\"",
+    ] {
+        assert_eq!(lines(&files(&bot(right))), Vec::<String>::new(), "{right}");
+    }
+    for (wrong, said) in [
+        ("texts.hoome = \"x\"", "did you mean `home`?"),
+        ("texts.zzzzzzzz = \"x\"", "docs/reference/texts.md lists them"),
+        ("texts.back = \"к {page}\"", "nothing is put into it"),
+        ("texts.request_closed = \"Нельзя.\"", "text `request_closed` says nothing without `{id}`"),
+        ("texts.refused = { en = \"No.\" }", "text `refused` says nothing without `{why}`"),
+        ("texts.list_search = \"{words\"", "a brace without its other half"),
+        ("texts.weekdays = \"Пн|Вт\"", "has 7 parts between `|` in this language, and this one has 2"),
+        (
+            "texts.rows_more = \"+{count}|+{count}|+{count}\"",
+            "has 2 parts between `|` in this language, and this one has 3",
+        ),
+        ("texts.excel_sheet = \"a/b\"", "a sheet's name must not contain '/'"),
+        ("texts.back = { ru = \" \" }", "this text is empty"),
+    ] {
+        let (told, drawn) = (lines(&files(&bot(wrong))), drawn(&files(&bot(wrong))));
+        assert!(told.len() == 1 && drawn.contains(said), "{wrong}: {drawn}");
+    }
 }
 
 #[test]

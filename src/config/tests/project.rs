@@ -176,17 +176,15 @@ fn json_says_where() {
 
 #[test]
 fn the_reference_is_fresh() {
-    let path = shipped().join("docs/reference/configuration.md");
-    let fresh = config::reference();
-    if std::env::var_os("UPDATE_REFERENCE").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &fresh).unwrap();
+    for (page, fresh) in [("configuration", config::reference()), ("texts", config::texts_reference())] {
+        let path = shipped().join(format!("docs/reference/{page}.md"));
+        if std::env::var_os("UPDATE_REFERENCE").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &fresh).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(written == fresh, "docs/reference/{page}.md is stale: run this test with UPDATE_REFERENCE=1");
     }
-    let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        written == fresh,
-        "docs/reference/configuration.md is stale: run this test with UPDATE_REFERENCE=1"
-    );
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(super) fn bars(plot: &Plot) -> Drawing {
     let first = y;
     let mut names = vec![];
     for row in 0..rows {
-        let name = fitted(&plot.axis.name(row, plot.language), LABEL, WIDTH - 2.0 * MARGIN);
+        let name = fitted(&plot.axis.name(row, &plot.words), LABEL, WIDTH - 2.0 * MARGIN);
         names.push(Text::new(MARGIN, y + LABEL * 0.85, LABEL, name));
         y += LABEL * 1.35;
         for (series, values) in plot.series.iter().take(count).enumerate() {
@@ -47,7 +47,7 @@ pub(super) fn bars(plot: &Plot) -> Drawing {
                 0.0,
                 y + thick / 2.0 + LABEL * 0.34,
                 LABEL,
-                value_with_unit(value, &plot.measure, plot.language),
+                value_with_unit(value, &plot.measure, &plot.words),
             );
             let label = match (count == 1 && zero <= MARGIN, value < 0.0) {
                 (true, _) => Text { x: WIDTH - MARGIN, anchor: Anchor::End, ..label }.strong(),
@@ -65,8 +65,10 @@ pub(super) fn bars(plot: &Plot) -> Drawing {
     for name in names {
         frame.drawing.text(name.filled(if count == 1 { "#3a4552" } else { GRAY }));
     }
-    let mut notes = shown_of(plot, rows, plot.axis.len(), ["строк", "rows"]);
-    notes.extend(shown_of(plot, count, plot.series.len(), ["рядов", "series"]));
+    let words = &plot.words;
+    let of_rows = shown_of(rows, plot.axis.len(), |shown, all| words.shown_rows(shown, all));
+    let of_series = shown_of(count, plot.series.len(), |shown, all| words.shown_series(shown, all));
+    let notes: Vec<String> = of_rows.into_iter().chain(of_series).collect();
     frame.finish(y - 6.0, &notes)
 }
 
@@ -75,7 +77,7 @@ const GRID_LIGHT: &str = "#f1f4f8";
 /// Room for the longest value.
 fn value_room(plot: &Plot, rows: usize, count: usize) -> f64 {
     shown(plot, rows, count)
-        .map(|value| text_width(&value_with_unit(value, &plot.measure, plot.language), LABEL))
+        .map(|value| text_width(&value_with_unit(value, &plot.measure, &plot.words), LABEL))
         .fold(0.0, f64::max)
         + 22.0
 }

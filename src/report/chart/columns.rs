@@ -104,7 +104,7 @@ fn label_tops(drawing: &mut Drawing, plot: &Plot, bars: &[Bar], drawn: &[Area], 
     let mut texts: Vec<Text> = vec![];
     for (bar, column) in bars.iter().zip(drawn) {
         let Some(value) = bar.said else { continue };
-        let label = value_label(value, &plot.measure, plot.language);
+        let label = value_label(value, &plot.measure, &plot.words);
         let room = if bar.share == (0.0, 1.0) { band } else { column.width() + 2.0 };
         if text_width(&label, LABEL) > room - 4.0 {
             return;

@@ -4,7 +4,6 @@ use super::{
     Plot,
     canvas::{Area, Drawing, GRAY, PALETTE, Text, fitted, text_width, wrapped},
 };
-use crate::report::format::word;
 
 /// How wide every picture is.
 pub(super) const WIDTH: f64 = 1080.0;
@@ -89,13 +88,6 @@ impl Frame {
 }
 
 /// What is said where more was given than is drawn.
-pub(super) fn shown_of(plot: &Plot, shown: usize, all: usize, what: [&str; 2]) -> Vec<String> {
-    if shown >= all {
-        return vec![];
-    }
-    let [russian, english] = what;
-    vec![match word(plot.language, "ru", "en") {
-        "ru" => format!("Показаны {shown} {russian} из {all}"),
-        _ => format!("Shown: {shown} {english} of {all}"),
-    }]
+pub(super) fn shown_of(shown: usize, all: usize, note: impl Fn(u64, usize) -> String) -> Option<String> {
+    (shown < all).then(|| note(shown as u64, all))
 }

@@ -6,7 +6,7 @@ use super::{
     frame::{Frame, LABEL, MARGIN, NOTE, WIDTH, shown_of},
     scale::value_with_unit,
 };
-use crate::report::format::{self, word};
+use crate::report::format;
 
 const STAGES: usize = 12;
 const BAR: f64 = 76.0;
@@ -17,7 +17,7 @@ pub(super) fn funnel(plot: &Plot) -> Drawing {
     let mut frame = Frame::new(&plot.title, &plot.subtitle);
     let values = plot.series.first().map(|series| series.values.as_slice()).unwrap_or_default();
     let stages: Vec<(String, f64)> = (values.iter().enumerate())
-        .map(|(at, value)| (plot.axis.name(at, plot.language), value.unwrap_or(0.0).max(0.0)))
+        .map(|(at, value)| (plot.axis.name(at, &plot.words), value.unwrap_or(0.0).max(0.0)))
         .collect();
     let shown = &stages[..stages.len().min(STAGES)];
     let widest = shown.iter().map(|(_, value)| *value).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
@@ -31,7 +31,7 @@ pub(super) fn funnel(plot: &Plot) -> Drawing {
         frame.drawing.rect(bar, 8.0, PALETTE[0]);
         label(&mut frame.drawing, plot, name, *value, &bar);
         if at > 0 && first > 0.0 {
-            let share = format::percent(value / first, u8::from(value / first < 0.1), plot.language);
+            let share = format::percent(value / first, u8::from(value / first < 0.1), plot.words.language());
             let text = Text::new(WIDTH - MARGIN, y + BAR / 2.0 + LABEL * 0.36, LABEL, share);
             frame.drawing.text(text.anchored(Anchor::End).strong());
         }
@@ -46,8 +46,8 @@ pub(super) fn funnel(plot: &Plot) -> Drawing {
         }
         y += BAR + STEP;
     }
-    let notes = shown_of(plot, shown.len(), stages.len(), ["стадий", "stages"]);
-    frame.finish(y - STEP + 6.0, &notes)
+    let note = shown_of(shown.len(), stages.len(), |shown, all| plot.words.shown_stages(shown, all));
+    frame.finish(y - STEP + 6.0, note.as_slice())
 }
 
 fn label(drawing: &mut Drawing, plot: &Plot, name: &str, value: f64, bar: &Area) {
@@ -57,7 +57,7 @@ fn label(drawing: &mut Drawing, plot: &Plot, name: &str, value: f64, bar: &Area)
     for (at, line) in lines.into_iter().enumerate() {
         drawing.text(Text::new(MARGIN, first + at as f64 * LABEL * 1.2, LABEL, line));
     }
-    let value = value_with_unit(value, &plot.measure, plot.language);
+    let value = value_with_unit(value, &plot.measure, &plot.words);
     let size = LABEL + 2.0;
     let y = center + size * 0.36;
     if text_width(&value, size) + 24.0 <= bar.width() {
@@ -84,8 +84,8 @@ fn between(
     ];
     drawing.shapes.push(Shape::Fill { points, fill: PALETTE[0].to_owned(), opacity: 0.1 });
     if value > 0.0 {
-        let share = format::percent(next / value, u8::from(next / value < 0.1), plot.language);
-        let text = format!("{} {share}", word(plot.language, "прошли", "went on"));
+        let share = format::percent(next / value, u8::from(next / value < 0.1), plot.words.language());
+        let text = plot.words.funnel_share(share);
         let text = Text::new(middle, top + STEP / 2.0 + NOTE * 0.36, NOTE + 2.0, text);
         drawing.text(text.anchored(Anchor::Middle).filled(GRAY));
     }

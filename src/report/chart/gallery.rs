@@ -5,6 +5,7 @@ use std::path::Path;
 use chrono::Days;
 
 use super::*;
+use crate::config::project::Language;
 
 /// Wide enough to see, small enough for a repository.
 const WIDTH: u32 = 540;
@@ -43,7 +44,7 @@ fn plot(
 ) -> Plot {
     let (title, subtitle) = (title.to_owned(), subtitle.to_owned());
     let measure = Measure { format, whole: format.is_none() };
-    Plot { kind, title, subtitle, axis, series, measure, language: Language::Ru }
+    Plot { kind, title, subtitle, axis, series, measure, words: Words::plain(Language::Ru) }
 }
 
 fn cohorts() -> Vec<Series> {

@@ -51,14 +51,16 @@ pub(super) fn heat_map(plot: &Plot) -> Drawing {
             }
         }
     }
-    let mut notes = shown_of(plot, rows, plot.series.len(), ["строк", "rows"]);
-    notes.extend(shown_of(plot, columns, plot.axis.len(), ["столбцов", "columns"]));
+    let words = &plot.words;
+    let of_rows = shown_of(rows, plot.series.len(), |shown, all| words.shown_rows(shown, all));
+    let of_columns = shown_of(columns, plot.axis.len(), |shown, all| words.shown_columns(shown, all));
+    let notes: Vec<String> = of_rows.into_iter().chain(of_columns).collect();
     frame.finish(first + rows as f64 * HEIGHT, &notes)
 }
 
 /// A value without its unit, which the legend says.
 fn cell_label(plot: &Plot, value: f64) -> String {
-    let label = value_label(value, &plot.measure, plot.language);
+    let label = value_label(value, &plot.measure, &plot.words);
     label.trim_end_matches(|c: char| c == '%' || c.is_whitespace()).to_owned()
 }
 
@@ -77,7 +79,7 @@ fn shade(part: f64) -> String {
 
 /// Which colour is which value.
 fn legend(frame: &mut Frame, plot: &Plot, (low, high): (f64, f64)) {
-    let say = |value| value_with_unit(value, &plot.measure, plot.language);
+    let say = |value| value_with_unit(value, &plot.measure, &plot.words);
     let base = frame.top + NOTE;
     let from = Text::new(MARGIN, base, NOTE + 2.0, say(low)).filled(GRAY);
     let left = from.area().right + 14.0;
@@ -94,7 +96,7 @@ fn legend(frame: &mut Frame, plot: &Plot, (low, high): (f64, f64)) {
 /// Ages above the columns, as many as fit.
 fn header(frame: &mut Frame, plot: &Plot, columns: usize, (left, width): (f64, f64)) {
     let names: Vec<String> = (0..columns)
-        .map(|at| fitted(&plot.axis.name(at, plot.language), LABEL, (width * 3.0).max(90.0)))
+        .map(|at| fitted(&plot.axis.name(at, &plot.words), LABEL, (width * 3.0).max(90.0)))
         .collect();
     let widest = names.iter().map(|name| text_width(name, LABEL)).fold(0.0, f64::max);
     let step = ((widest + 12.0) / width).ceil().max(1.0) as usize;

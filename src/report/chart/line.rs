@@ -12,9 +12,9 @@ const HEIGHT: f64 = 460.0;
 
 /// Marks of values and their grid; returns the room for what is drawn.
 pub(super) fn value_axis(frame: &mut Frame, plot: &Plot, scale: &Scale, height: f64) -> Area {
-    frame.caption(&scale.unit(&plot.measure, plot.language));
+    frame.caption(&scale.unit(&plot.measure, &plot.words));
     let labels: Vec<String> =
-        scale.marks().iter().map(|mark| scale.label(*mark, &plot.measure, plot.language)).collect();
+        scale.marks().iter().map(|mark| scale.label(*mark, &plot.measure, &plot.words)).collect();
     let widest = labels.iter().map(|label| text_width(label, LABEL)).fold(0.0, f64::max);
     let area = Area {
         left: MARGIN + widest + 18.0,
@@ -136,7 +136,7 @@ fn mark_ends(
         known.iter().map(|(at, value)| (place(*at), at_height(area, scale, *value))).collect();
     for (at, value) in wanted.into_iter().flatten() {
         let (x, y) = (place(*at), at_height(area, scale, *value));
-        let label = value_label(*value, &plot.measure, plot.language);
+        let label = value_label(*value, &plot.measure, &plot.words);
         let half = text_width(&label, LABEL) / 2.0;
         let middle = x.min(WIDTH - 24.0 - half).max(area.left + half);
         let spots = [y - 20.0, y + 20.0 + LABEL * 0.76];

@@ -23,9 +23,9 @@ mod ticks;
 
 use chrono::NaiveDate;
 
-use crate::config::{
-    bot::{ChartKind, Format},
-    project::Language,
+use crate::{
+    bot::words::Words,
+    config::bot::{ChartKind, Format},
 };
 
 pub use canvas::{Anchor, Area, Drawing, Shape, Text};
@@ -47,7 +47,7 @@ pub struct Plot {
     /// What the values are.
     pub measure: Measure,
     /// Of labels.
-    pub language: Language,
+    pub words: Words,
 }
 
 /// What stands along the axis.
@@ -92,11 +92,12 @@ impl Axis {
     }
 
     /// What a place is called.
-    fn name(&self, at: usize, language: Language) -> String {
+    fn name(&self, at: usize, words: &Words) -> String {
         match self {
-            Self::Days(days) => {
-                days.get(at).map(|day| crate::report::format::date(*day, language)).unwrap_or_default()
-            }
+            Self::Days(days) => days
+                .get(at)
+                .map(|day| crate::report::format::date(*day, words.language()))
+                .unwrap_or_default(),
             Self::Names(names) => names.get(at).cloned().unwrap_or_default(),
         }
     }

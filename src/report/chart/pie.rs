@@ -6,7 +6,7 @@ use super::{
     frame::{Frame, LABEL, MARGIN, NOTE, WIDTH},
     scale::value_with_unit,
 };
-use crate::report::format::{self, word};
+use crate::report::format;
 
 /// Parts that are told apart; the rest is one.
 const PARTS: usize = 9;
@@ -22,8 +22,8 @@ pub(super) fn pie(plot: &Plot) -> Drawing {
     let (inner, outer) = (128.0, 210.0);
     let height = list.max(outer * 2.0 + 10.0);
     let center = (MARGIN + outer + 4.0, frame.top + height / 2.0);
-    let total = value_with_unit(whole, &plot.measure, plot.language);
-    let caption = word(plot.language, "всего", "total");
+    let total = value_with_unit(whole, &plot.measure, &plot.words);
+    let caption = plot.words.pie_total();
     let size = (34.0f64).min(34.0 * (inner * 1.75) / text_width(&total, 34.0));
     frame.drawing.text(Text::new(center.0, center.1 + 4.0, size, total).anchored(Anchor::Middle).strong());
     frame.drawing.text(
@@ -53,37 +53,27 @@ pub(super) fn pie(plot: &Plot) -> Drawing {
         );
         top += row;
     }
-    let notes = if left_out > 0 {
-        vec![match word(plot.language, "ru", "en") {
-            "ru" => format!("Не вошли отрицательные значения: {left_out}"),
-            _ => format!("Negative values left out: {left_out}"),
-        }]
-    } else {
-        vec![]
-    };
+    let note = (left_out > 0).then(|| plot.words.pie_negative(left_out));
     let bottom = frame.top + height;
-    frame.finish(bottom, &notes)
+    frame.finish(bottom, note.as_slice())
 }
 
 /// Largest first; small and many become the rest.
 fn parts(plot: &Plot) -> (Vec<(String, f64)>, usize) {
     let values = plot.series.first().map(|series| series.values.as_slice()).unwrap_or_default();
     let named =
-        |(at, value): (usize, &Option<f64>)| value.map(|value| (plot.axis.name(at, plot.language), value));
+        |(at, value): (usize, &Option<f64>)| value.map(|value| (plot.axis.name(at, &plot.words), value));
     let all: Vec<(String, f64)> = values.iter().enumerate().filter_map(named).collect();
     let negative = all.iter().filter(|(_, value)| *value < 0.0).count();
     let mut parts: Vec<(String, f64)> = all.into_iter().filter(|(_, value)| *value > 0.0).collect();
     parts.sort_by(|one, other| other.1.total_cmp(&one.1));
     if parts.len() > PARTS + 1 {
         let rest = parts.split_off(PARTS);
-        let name = match word(plot.language, "ru", "en") {
-            "ru" => format!("Прочие ({})", rest.len()),
-            _ => format!("Others ({})", rest.len()),
-        };
+        let name = plot.words.pie_others(rest.len());
         parts.push((name, rest.iter().map(|(_, value)| value).sum()));
     }
     if parts.is_empty() {
-        parts.push((plot.axis.name(0, plot.language), 0.0));
+        parts.push((plot.axis.name(0, &plot.words), 0.0));
     }
     (parts, negative)
 }
@@ -99,10 +89,10 @@ fn row_of_list(
     let base = top + LABEL * 1.0;
     drawing.rect(Area { left, top: base - 20.0, right: left + 22.0, bottom: base + 2.0 }, 6.0, colour);
     let places = u8::from(share < 0.1);
-    let share = format::percent(share, places, plot.language);
+    let share = format::percent(share, places, plot.words.language());
     let room = right - left - 34.0 - text_width(&share, LABEL) - 20.0;
     drawing.text(Text::new(left + 34.0, base, LABEL, fitted(name, LABEL, room)));
     drawing.text(Text::new(right, base, LABEL, share).anchored(Anchor::End).strong());
-    let value = value_with_unit(value, &plot.measure, plot.language);
+    let value = value_with_unit(value, &plot.measure, &plot.words);
     drawing.text(Text::new(left + 34.0, base + LABEL * 1.15, NOTE + 2.0, value).filled(GRAY));
 }

@@ -2,7 +2,8 @@
 
 use super::Measure;
 use crate::{
-    config::{bot::Format, project::Language},
+    bot::words::Words,
+    config::bot::Format,
     report::{
         cell::Cell,
         format::{self, Magnitude},
@@ -66,7 +67,7 @@ impl Scale {
     }
 
     /// A mark's label, without its unit.
-    pub(super) fn label(&self, value: f64, measure: &Measure, language: Language) -> String {
+    pub(super) fn label(&self, value: f64, measure: &Measure, words: &Words) -> String {
         let percent = measure.format == Some(Format::Percent);
         let factor = if percent { 100.0 } else { 1.0 / self.magnitude.divisor() };
         let step = self.step * factor;
@@ -78,23 +79,22 @@ impl Scale {
         let number = Cell::Float(value * factor);
         match measure.format {
             Some(Format::Text) => format::plain(&number, places),
-            _ => format::digits(&number, places, language),
+            _ => format::digits(&number, places, words.language()),
         }
     }
 
     /// What all labels are in: `млн ₽`, `%`, `тыс. шт.`.
-    pub(super) fn unit(&self, measure: &Measure, language: Language) -> String {
+    pub(super) fn unit(&self, measure: &Measure, words: &Words) -> String {
         let unit = match measure.format {
             Some(Format::Rub) => "₽",
             Some(Format::Percent) => "%",
             _ => "",
         };
-        let word = match (self.magnitude, language) {
-            (Magnitude::One, _) => "",
-            (Magnitude::Thousand, Language::En) => "thousand",
-            (Magnitude::Million, Language::En) => "million",
-            (Magnitude::Milliard, Language::En) => "billion",
-            (magnitude, Language::Ru) => magnitude.word(language),
+        let word = match self.magnitude {
+            Magnitude::One => "",
+            Magnitude::Thousand => words.thousands(),
+            Magnitude::Million => words.millions(),
+            Magnitude::Milliard => words.milliards(),
         };
         format!("{word} {unit}").trim().to_owned()
     }
@@ -108,19 +108,19 @@ fn round(step: f64) -> f64 {
 }
 
 /// A value beside its mark: short, with its unit.
-pub(super) fn value_label(value: f64, measure: &Measure, language: Language) -> String {
+pub(super) fn value_label(value: f64, measure: &Measure, words: &Words) -> String {
     match measure.format {
-        Some(Format::Percent) => format::percent(value, u8::from(value.abs() < 0.1), language),
+        Some(Format::Percent) => format::percent(value, u8::from(value.abs() < 0.1), words.language()),
         Some(Format::Text) => format::plain(&Cell::Float(value), Cell::Float(value).places()),
-        _ => format::short(value, language),
+        _ => format::short(value, words),
     }
 }
 
 /// A value in full words: `1,25 млн ₽`.
-pub(super) fn value_with_unit(value: f64, measure: &Measure, language: Language) -> String {
-    let number = value_label(value, measure, language);
+pub(super) fn value_with_unit(value: f64, measure: &Measure, words: &Words) -> String {
+    let number = value_label(value, measure, words);
     match measure.format {
-        Some(Format::Rub) => format::rubles(number, language),
+        Some(Format::Rub) => format::rubles(number, words.language()),
         _ => number,
     }
 }
@@ -128,13 +128,14 @@ pub(super) fn value_with_unit(value: f64, measure: &Measure, language: Language)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::project::Language;
 
     fn labels(values: &[f64], format: Option<Format>) -> String {
-        let measure = Measure { format, whole: false };
+        let (measure, words) = (Measure { format, whole: false }, Words::plain(Language::Ru));
         let scale = Scale::over(values.iter().copied(), false, 5.0, &measure);
         let marks: Vec<String> =
-            scale.marks().iter().map(|mark| scale.label(*mark, &measure, Language::Ru)).collect();
-        format!("{} | {}", marks.join(" "), scale.unit(&measure, Language::Ru)).replace(format::NARROW, "_")
+            scale.marks().iter().map(|mark| scale.label(*mark, &measure, &words)).collect();
+        format!("{} | {}", marks.join(" "), scale.unit(&measure, &words)).replace(format::NARROW, "_")
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use chrono::Days;
 
 use super::*;
+use crate::config::project::Language;
 
 const KINDS: [ChartKind; 7] = [
     ChartKind::Line,
@@ -62,7 +63,7 @@ fn plots() -> Vec<Plot> {
                         axis,
                         series: (0..series).map(named).collect(),
                         measure: Measure { format, whole: false },
-                        language: if count % 2 == 0 { Language::Ru } else { Language::En },
+                        words: Words::plain(if count % 2 == 0 { Language::Ru } else { Language::En }),
                     });
                 }
             }
@@ -116,7 +117,7 @@ fn what_has_no_value_is_not_drawn() {
             axis,
             series: vec![Series { name: "y".into(), values }],
             measure: Measure::default(),
-            language: Language::Ru,
+            words: Words::plain(Language::Ru),
         };
         assert!(draw(&plot(days(0), vec![])).is_none());
         assert!(draw(&plot(days(2), vec![None, Some(f64::NAN)])).is_none());
@@ -137,7 +138,7 @@ fn labels_are_those_that_people_look_for() {
             axis: days(count),
             series,
             measure,
-            language: Language::Ru,
+            words: Words::plain(Language::Ru),
         };
         let drawing = draw(&plot).unwrap();
         drawing

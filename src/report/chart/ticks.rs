@@ -7,7 +7,7 @@ use super::{
     canvas::{Anchor, Drawing, GRAY, Text, text_width, wrapped},
     frame::{Frame, LABEL, MARGIN, WIDTH, shown_of},
 };
-use crate::{config::project::Language, report::format};
+use crate::{bot::words::Words, report::format};
 
 /// Room between two labels.
 const GAP: f64 = 18.0;
@@ -28,21 +28,21 @@ pub(super) fn finish(
     place: &dyn Fn(usize) -> f64,
 ) -> Drawing {
     let room = (MARGIN, WIDTH - 20.0, base);
-    let bottom = draw(&mut frame.drawing, &plot.axis, plot.language, room, place);
-    let notes = shown_of(plot, shown, plot.series.len(), ["рядов", "series"]);
-    frame.finish(bottom, &notes)
+    let bottom = draw(&mut frame.drawing, &plot.axis, &plot.words, room, place);
+    let note = shown_of(shown, plot.series.len(), |shown, all| plot.words.shown_series(shown, all));
+    frame.finish(bottom, note.as_slice())
 }
 
 /// Writes labels under `base`; returns where they end. `place` is the middle of each place of the axis, `band` the room between two.
 fn draw(
     drawing: &mut Drawing,
     axis: &Axis,
-    language: Language,
+    words: &Words,
     (left, right, base): (f64, f64, f64),
     place: &dyn Fn(usize) -> f64,
 ) -> f64 {
     let ticks = match axis {
-        Axis::Days(days) => of_days(days, language, (left, right), place),
+        Axis::Days(days) => of_days(days, words, (left, right), place),
         Axis::Names(names) => of_names(names, (left, right), place),
     };
     let lines = ticks.iter().map(|tick| tick.lines.len()).max().unwrap_or(0);
@@ -63,7 +63,7 @@ fn within(text: &str, middle: f64, left: f64, right: f64) -> f64 {
 }
 
 /// Which days carry a label, and what it says.
-type Level = (fn(NaiveDate, usize) -> bool, fn(NaiveDate, bool, Language) -> Vec<String>);
+type Level = (fn(NaiveDate, usize) -> bool, fn(NaiveDate, bool, &Words) -> Vec<String>);
 
 /// From many labels to few.
 const LEVELS: [Level; 9] = [
@@ -78,39 +78,34 @@ const LEVELS: [Level; 9] = [
     (|day, _| day.ordinal() == 1, |day, _, _| vec![day.year().to_string()]),
 ];
 
-fn day_lines(day: NaiveDate, _: bool, language: Language) -> Vec<String> {
-    vec![format::day_month(day, language)]
+fn day_lines(day: NaiveDate, _: bool, words: &Words) -> Vec<String> {
+    vec![format::day_month(day, words)]
 }
 
 /// The year stands under the first month and under each January.
-fn month_lines(day: NaiveDate, first: bool, language: Language) -> Vec<String> {
-    let mut lines = vec![format::month(day.month0(), language).to_owned()];
+fn month_lines(day: NaiveDate, first: bool, words: &Words) -> Vec<String> {
+    let mut lines = vec![format::month(day.month0(), words).to_owned()];
     if first || day.month() == 1 {
         lines.push(day.year().to_string());
     }
     lines
 }
 
-fn of_days(
-    days: &[NaiveDate],
-    language: Language,
-    ends: (f64, f64),
-    place: &dyn Fn(usize) -> f64,
-) -> Vec<Tick> {
+fn of_days(days: &[NaiveDate], words: &Words, ends: (f64, f64), place: &dyn Fn(usize) -> f64) -> Vec<Tick> {
     let months = days.len() > 1 && days.iter().all(|day| day.day() == 1);
     let levels = if months { &LEVELS[4..] } else { &LEVELS[..] };
     let one_label_is_enough = days.len() == 1;
     for (chosen, lines) in levels {
         let mut ticks: Vec<Tick> = vec![];
         for (at, day) in days.iter().enumerate().filter(|(at, day)| chosen(**day, *at)) {
-            ticks.push(Tick { at, lines: lines(*day, ticks.is_empty(), language) });
+            ticks.push(Tick { at, lines: lines(*day, ticks.is_empty(), words) });
         }
         if (ticks.len() > 1 || one_label_is_enough) && fit(&ticks, ends, place) {
             return ticks;
         }
     }
     // Days with gaps, or too many years: every so many-th.
-    thinned(days.len(), ends, place, &|at| vec![format::date(days[at], language)])
+    thinned(days.len(), ends, place, &|at| vec![format::date(days[at], words.language())])
 }
 
 fn of_names(names: &[String], ends: (f64, f64), place: &dyn Fn(usize) -> f64) -> Vec<Tick> {

@@ -66,11 +66,38 @@ impl SubscriptionState {
 const COLUMNS: &str = "id, name, owner, chat, report, asks, cron, zone, state, why, fired_at";
 
 impl BotRecords {
-    /// Keeps a new one of someone's own; its id and name are given here. Gives the id.
+    /// Keeps a new one of someone's own; its id and name are given here. Gives the id. One that they have already is not kept twice: it is on again.
     pub fn subscribe(&self, new: &Subscription, at: DateTime<Utc>) -> Result<i64> {
         self.database.with(|connection| {
-            insert(connection, new, at)?;
-            Ok(connection.last_insert_rowid())
+            let transaction = connection.transaction()?;
+            let same = transaction
+                .prepare_cached(
+                    "SELECT id FROM bot_subscriptions WHERE owner = ?1 AND chat = ?2 AND report = ?3 AND asks = ?4 AND cron = ?5 AND zone = ?6",
+                )?
+                .query_row(params![new.owner, new.chat, new.report, new.asks, new.cron, new.zone], |row| row.get(0))
+                .optional()?;
+            let id = if let Some(id) = same {
+                transaction.execute(
+                    "UPDATE bot_subscriptions SET fired_at = max(fired_at, ?2), state = 'on', why = NULL WHERE id = ?1 AND state <> 'on'",
+                    params![id, instant_text(new.fired_at)],
+                )?;
+                id
+            } else {
+                insert(&transaction, new, at)?;
+                transaction.last_insert_rowid()
+            };
+            transaction.commit()?;
+            Ok(id)
+        })
+    }
+
+    /// How many someone has of their own.
+    pub fn subscriptions_of(&self, owner: i64) -> Result<usize> {
+        self.database.with(|connection| {
+            let sql = "SELECT count(*) FROM bot_subscriptions WHERE owner = ?1";
+            connection
+                .prepare_cached(sql)?
+                .query_row([owner], |row| row.get::<_, u32>(0).map(|count| count as usize))
         })
     }
 
@@ -99,8 +126,8 @@ impl BotRecords {
     /// All of them, or those of one owner.
     pub fn subscriptions(&self, owner: Option<i64>) -> Result<Vec<Subscription>> {
         self.database.with(|connection| {
-            let sql =
-                format!("SELECT {COLUMNS} FROM bot_subscriptions WHERE ?1 IS NULL OR owner = ?1 ORDER BY id");
+            let whose = if owner.is_some() { "owner = ?1" } else { "?1 IS NULL" };
+            let sql = format!("SELECT {COLUMNS} FROM bot_subscriptions WHERE {whose} ORDER BY id");
             connection.prepare_cached(&sql)?.query_map([owner], read)?.collect()
         })
     }

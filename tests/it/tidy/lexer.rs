@@ -1,29 +1,55 @@
 //! As much of Rust's grammar as the tidy rules need: what is code, and where functions end.
 
+/// What a piece of a file is.
+#[derive(Clone, Copy, PartialEq)]
+enum Piece {
+    Code,
+    Comment,
+    Text,
+    Letter,
+}
+
+/// The piece that begins at a place, and where it ends.
+fn piece(chars: &[char], at: usize) -> (Piece, usize) {
+    let (piece, end) = match (chars[at], chars.get(at + 1)) {
+        ('/', Some('/')) => (Piece::Comment, find(chars, at, |c| c[0] == '\n')),
+        ('/', Some('*')) => (Piece::Comment, find(chars, at + 2, |c| c.starts_with(&['*', '/'])) + 2),
+        ('"', _) => (Piece::Text, string_end(chars, at + 1)),
+        ('r', Some('"' | '#')) if !follows_a_name(chars, at) => (Piece::Text, raw_string_end(chars, at)),
+        ('\'', Some('\\')) => (Piece::Letter, find(chars, at + 3, |c| c[0] == '\'') + 1),
+        ('\'', Some(_)) if chars.get(at + 2) == Some(&'\'') => (Piece::Letter, at + 3),
+        _ => (Piece::Code, at + 1),
+    };
+    (piece, end.max(at + 1).min(chars.len()))
+}
+
 /// The code of a file with comments, strings and characters blanked out; lines stay where they are.
 pub(super) fn code_only(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut code = String::with_capacity(text.len());
     let mut at = 0;
     while at < chars.len() {
-        let end = match (chars[at], chars.get(at + 1)) {
-            ('/', Some('/')) => find(&chars, at, |c| c[0] == '\n'),
-            ('/', Some('*')) => find(&chars, at + 2, |c| c.starts_with(&['*', '/'])) + 2,
-            ('"', _) => string_end(&chars, at + 1),
-            ('r', Some('"' | '#')) if !follows_a_name(&chars, at) => raw_string_end(&chars, at),
-            ('\'', Some('\\')) => find(&chars, at + 3, |c| c[0] == '\'') + 1,
-            ('\'', Some(_)) if chars.get(at + 2) == Some(&'\'') => at + 3,
-            _ => {
-                code.push(chars[at]);
-                at += 1;
-                continue;
-            }
-        };
-        let end = end.max(at + 1).min(chars.len());
-        code.extend(chars[at..end].iter().map(|c| if *c == '\n' { '\n' } else { ' ' }));
+        let (piece, end) = piece(&chars, at);
+        let shown = |c: &char| if piece == Piece::Code || *c == '\n' { *c } else { ' ' };
+        code.extend(chars[at..end].iter().map(shown));
         at = end;
     }
     code
+}
+
+/// The strings and characters of a file as they are written, each with its line, from 1 on.
+pub(super) fn texts(text: &str) -> Vec<(usize, String)> {
+    let chars: Vec<char> = text.chars().collect();
+    let (mut found, mut at, mut line) = (vec![], 0, 1);
+    while at < chars.len() {
+        let (piece, end) = piece(&chars, at);
+        if matches!(piece, Piece::Text | Piece::Letter) {
+            found.push((line, chars[at..end].iter().collect()));
+        }
+        line += chars[at..end].iter().filter(|c| **c == '\n').count();
+        at = end;
+    }
+    found
 }
 
 fn find(chars: &[char], from: usize, hit: impl Fn(&[char]) -> bool) -> usize {
@@ -106,6 +132,13 @@ fn blanks_what_is_not_code() {
         code.contains("&'static str") && code.contains(" d") && code.matches('\n').count() == 1,
         "{code}"
     );
+}
+
+#[test]
+fn finds_texts() {
+    let found = texts("// \"no\"\nlet a = \"да\\\"\"; let b: &'static str = r#\"x\n\"\"#; '\\''\n'я'");
+    let found: Vec<(usize, &str)> = found.iter().map(|(line, text)| (*line, text.as_str())).collect();
+    assert_eq!(found, [(2, "\"да\\\"\""), (2, "r#\"x\n\"\"#"), (3, "'\\''"), (4, "'я'")]);
 }
 
 #[test]

@@ -55,6 +55,54 @@ fn nothing_is_left_undone() {
     }));
 }
 
+/// Where a Russian word may stand in the code of the bot and its reports: among its texts, and where it reads what people write.
+const RUSSIAN: [&str; 3] = ["src/bot/words/texts.rs", "src/bot/said.rs", "src/bot/stems.rs"];
+
+#[test]
+fn what_people_see_stands_among_the_texts() {
+    let ours = |file: &&File| {
+        ["src/bot/", "src/report/"].iter().any(|folder| file.path.starts_with(folder))
+            && !file.path.contains("/tests")
+            && !file.path.ends_with("/gallery.rs")
+            && !RUSSIAN.contains(&file.path.as_str())
+    };
+    none_of(rust_files().iter().filter(ours).flat_map(|file| {
+        let code = file.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let is_russian = |text: &str| text.chars().any(|c| matches!(c, 'а'..='я' | 'А'..='Я' | 'ё' | 'Ё'));
+        let texts = lexer::texts(code).into_iter().filter(|(_, text)| is_russian(text));
+        texts
+            .map(|(line, text)| format!("{}:{line}: {text} belongs to src/bot/words/texts.rs", file.path))
+            .collect::<Vec<_>>()
+    }));
+}
+
+#[test]
+fn every_text_is_said_somewhere() {
+    let rust = rust_files();
+    let texts = rust.iter().find(|file| file.path == RUSSIAN[0]).unwrap();
+    let (_, list) = texts.text.split_once("texts! {").unwrap();
+    let keys: Vec<&str> = list
+        .lines()
+        .filter_map(|line| line.strip_prefix("    ").filter(|line| !line.starts_with([' ', '/'])))
+        .map(|line| line.trim_start_matches("@count ").trim_start_matches("@list "))
+        .filter_map(|line| line.split([':', '(']).next())
+        .collect();
+    assert!(keys.len() > 200, "{keys:?}");
+    let code: String = rust
+        .iter()
+        .filter(|file| file.path.starts_with("src/") && file.path != RUSSIAN[0])
+        .map(|file| lexer::code_only(&file.text))
+        .collect();
+    let is_said = |key: &str| {
+        [".", "Words::"].iter().any(|before| {
+            code.match_indices(&format!("{before}{key}")).any(|(at, found)| {
+                !code[at + found.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+            })
+        })
+    };
+    none_of(keys.iter().filter(|key| !is_said(key)).map(|key| format!("the text `{key}` is never said")));
+}
+
 #[test]
 fn texts_name_no_machine_and_no_workplace() {
     // Written in parts, so that this file does not name them either.

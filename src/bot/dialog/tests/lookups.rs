@@ -1,6 +1,6 @@
 //! Commands and links that name values of lists which only the database knows.
 
-use super::{Talk, bot, member, period, viewer};
+use super::{Talk, bot, colliding, member, period, viewer};
 use crate::{
     bot::event::{Action, Given, Named, Picked, Spot, What},
     model::value::Value,
@@ -125,4 +125,49 @@ fn who_has_gone_elsewhere_is_not_led_back() {
     talk.viewer = member(&["regional"], &["mrf1"]);
     talk.hear(What::Understood { ticket, named: kinds(&["Годовая"]), advice: None });
     assert!(talk.ran().is_none() && !waiting(&talk));
+}
+
+#[test]
+fn a_link_means_one_thing_whatever_the_lists_have() {
+    let bot = colliding();
+    let mut talk = Talk::new(&bot, viewer());
+    let picked = |value: &str| {
+        Given::Picked(vec![Picked { value: Value::Text(value.to_owned()), title: value.to_owned() }])
+    };
+    let of_genres = |value: &str| {
+        let values = vec![Picked { value: Value::Text(value.to_owned()), title: value.to_owned() }];
+        vec![Named { report: "shows".to_owned(), ask: "genre".to_owned(), values }]
+    };
+    for (link, report, ask, given) in [
+        // A period is one, though a list before it, or the database, has a value of this name.
+        ("shows_today", "shows", "period", period("today")),
+        ("shows_2025-03", "shows", "period", period("2025-03")),
+        // What the report does not take as a period is a value.
+        ("shows_1999", "shows", "kind", picked("1999")),
+        ("shows_drama", "shows", "kind", picked("drama")),
+        // Each can be named.
+        ("shows_kind_today", "shows", "kind", picked("today")),
+        ("shows_genre_today", "shows", "genre", picked("today")),
+        ("shows_period_today", "shows", "period", period("today")),
+        ("shows_least_5", "shows", "least", Given::Value(Value::Int(5))),
+        // The longer name of a report first.
+        ("shows_last_week", "shows_last", "kind", picked("week")),
+        ("shows_last_month", "shows", "period", period("last_month")),
+        ("shows_period_last_week", "shows", "period", period("last_week")),
+    ] {
+        talk.named = of_genres("today");
+        talk.says(&format!("/start {link}"));
+        let (ran, with) = talk.ran().unwrap_or_else(|| panic!("{link}: {}", talk.screen.plain_text()));
+        assert_eq!((ran, with.get(ask)), (report, Some(&given)), "{link}");
+    }
+    talk.named = of_genres("comedy");
+    for link in
+        ["shows_genre_today", "shows_genre_", "shows_kind_comedy2", "shows_least_many", "shows_last_drama"]
+    {
+        talk.says(&format!("/start {link}"));
+        assert!(talk.ran().is_none(), "{link}");
+        assert!(talk.screen.plain_text().contains("вам недоступен"), "{link}: {}", talk.screen.plain_text());
+    }
+    talk.says("/start shows_comedy");
+    assert_eq!(talk.ran().unwrap().1["genre"], picked("comedy"));
 }

@@ -13,7 +13,10 @@ use indexmap::IndexMap;
 use super::step;
 use crate::{
     bot::{
-        event::{Access, Action, DrillTo, Event, Given, Named, Outcome, Picked, State, Viewer, What, With},
+        event::{
+            Access, Action, DrillTo, Event, Given, Named, Outcome, Picked, State, Subscribes, Viewer, What,
+            With,
+        },
         screen::{Block, Markup, Screen},
     },
     config::{bot::Bot, project::Language},
@@ -71,6 +74,23 @@ ask.period = { kind = "date_range", default = "yesterday" }
 ask.region = { kind = "choice", title = "Регион", from = "matrix.region", many = true, user = "region" }
 "#;
 
+/// Values that are words of periods, and names of reports that begin each other's.
+const COLLIDING: &str = r#"
+[report.shows]
+title = "Показы"
+roles = ["executive"]
+sql = "SELECT 1 AS n WHERE :kind = 'x' AND :genre = 'x' AND :period.from < :period.until AND :least > 0"
+ask.kind = { kind = "choice", values = ["today", "drama", "1999"], any = "все" }
+ask.period = { kind = "date_range", default = "last_7_days", min = 2025-01-01 }
+ask.genre = { kind = "choice", from = "SELECT 'x' AS genre", any = "все" }
+ask.least = { kind = "number", default = 1 }
+[report.shows_last]
+title = "Последние показы"
+roles = ["executive"]
+sql = "SELECT 1 AS n WHERE :kind = 'x'"
+ask.kind = { kind = "choice", values = ["week"], any = "все" }
+"#;
+
 const REPORT: &str = r#"
 [report.rNUMBER]
 title = "Отчёт NUMBER"
@@ -88,6 +108,14 @@ pub(crate) fn bot() -> Bot {
     }
     std::fs::write(folder.path().join("vitrina.toml"), project).unwrap();
     std::fs::write(folder.path().join("bot.toml"), text).unwrap();
+    load(folder.path())
+}
+
+/// The same with reports whose links could mean several things.
+fn colliding() -> Bot {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("vitrina.toml"), "[project]\nname = \"t\"\n").unwrap();
+    std::fs::write(folder.path().join("bot.toml"), format!("[roles.executive]\n{COLLIDING}")).unwrap();
     load(folder.path())
 }
 
@@ -118,7 +146,7 @@ fn member(roles: &[&str], regions: &[&str]) -> Viewer {
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             attributes: IndexMap::from([("region".to_owned(), values)]),
         },
-        subscribes: true,
+        subscribes: Subscribes::Yes,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Talk, bot, member, period, viewer};
 use crate::{
-    bot::event::{Action, Call, Spot, State, Topic, Viewer, What, With},
+    bot::event::{Action, Call, Spot, State, Subscribes, Topic, Viewer, What, With},
     config::bot::Sent,
 };
 
@@ -15,7 +15,7 @@ fn subscriptions_have_usual_times() {
         matches!(&talk.actions[0], Action::Subscribe { what: Sent::Report(report), cron, .. } if report == "revenue" && cron == "0 9 * * MON-FRI")
     );
     assert!(talk.screen.plain_text().contains("буду присылать: по будням в 9:00."));
-    let mut talk = Talk::new(&bot, Viewer { subscribes: false, ..viewer() });
+    let mut talk = Talk::new(&bot, Viewer { subscribes: Subscribes::Never, ..viewer() });
     talk.says("/revenue").done(vec![]);
     assert!(!talk.labels().contains(&"🔔 Присылать"));
 }
@@ -107,4 +107,25 @@ fn a_workbook_is_subscribed_to_by_whoever_may_have_it() {
         Action::Subscribe { what, with: With::new(), cron: "30 10 * * *".to_owned() }
     );
     assert!(talk.screen.plain_text().contains("буду присылать"), "{}", talk.screen.plain_text());
+}
+
+#[test]
+fn past_the_last_subscription_it_is_refused_before_anything_is_asked() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, Viewer { subscribes: Subscribes::Full, ..viewer() });
+    talk.says("/revenue").done(vec![]).taps("Присылать");
+    let text = talk.screen.plain_text();
+    assert!(text.starts_with("У вас уже 30 подписок") && text.contains("/subscriptions"), "{text}");
+    assert!(matches!(talk.state.trail.last(), Some(Spot::Report { .. })), "{:?}", talk.state.trail);
+    // One that was about to be made when another chat made the last one.
+    talk.viewer.subscribes = Subscribes::Yes;
+    talk.taps("Присылать");
+    talk.viewer.subscribes = Subscribes::Full;
+    talk.taps("По будням");
+    let text = talk.screen.plain_text();
+    assert!(text.contains("У вас уже 30 подписок") && !text.contains("Готово"), "{text}");
+    let book = What::Workbook { mart: "book".to_owned(), title: "Книга".to_owned() };
+    talk.hear(book);
+    assert!(talk.screen.plain_text().contains("У вас уже 30 подписок"));
+    assert!(!talk.actions.iter().any(|action| matches!(action, Action::Subscribe { .. })));
 }

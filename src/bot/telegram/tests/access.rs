@@ -122,7 +122,7 @@ async fn users_are_listed_found_and_exported() {
     assert!(csv.starts_with("id,name,") && csv.contains("7,Анна <i>,user_7,member,regional"), "{csv}");
     rig.press(BOSS, BOSS, "Анна").await;
     rig.press(BOSS, BOSS, "История").await;
-    rig.says(BOSS, "grant").await;
+    rig.says(BOSS, "выданы роли").await;
 }
 
 #[tokio::test]
@@ -153,4 +153,30 @@ async fn someone_lives_by_the_clock_that_an_admin_gives_them() {
     rig.quiet().await;
     assert_eq!(rig.records().user(ANNA).unwrap().unwrap().zone.as_deref(), Some("Asia/Vladivostok"));
     assert!(rig.records().audit(Some(ANNA), 10).unwrap().iter().any(|entry| entry.act.act == "zone"));
+}
+
+#[tokio::test]
+async fn two_admins_decide_once() {
+    const VERA: i64 = 9;
+    let rig = Rig::start().await;
+    rig.fake.user(VERA, "Вера", "ru");
+    rig.admit(VERA, &["admin"]);
+    rig.write(ANNA, "/start");
+    rig.press(ANNA, ANNA, "Запросить доступ").await;
+    rig.write(ANNA, "я из продаж");
+    rig.says(BOSS, "Просит доступ").await;
+    rig.says(VERA, "Просит доступ").await;
+    // Both tick the same role, each on their own screen: it stays ticked.
+    rig.press(BOSS, BOSS, "☐ Руководство").await;
+    rig.press(VERA, VERA, "☐ Руководство").await;
+    rig.quiet().await;
+    rig.press(VERA, VERA, "Отказать").await;
+    rig.says(ANNA, "В доступе отказано").await;
+    rig.press(BOSS, BOSS, "Отказать").await;
+    rig.quiet().await;
+    let anna = rig.records().user(ANNA).unwrap().unwrap();
+    assert_eq!((anna.standing, anna.roles), (Standing::Denied, vec!["executive".to_owned()]));
+    assert_eq!(rig.count(ANNA, "В доступе отказано"), 1);
+    let acts = rig.records().audit(Some(ANNA), 20).unwrap();
+    assert_eq!(acts.iter().filter(|entry| entry.act.act == "deny").count(), 1, "{acts:?}");
 }

@@ -11,6 +11,7 @@ use crate::{
         fake::{ChatState, Fault, Harm},
         screen::{Block, Button, Markup, Picture, Screen},
         telegram::{files::Files, parcel},
+        words::Words,
     },
     config::project::Language,
     state::bot::outbox::NewMessage,
@@ -182,7 +183,7 @@ async fn a_screen_changes_in_its_place_between_text_and_picture() {
     let files = Files::open(&rig.state()).unwrap();
     let to = parcel::To { chat: ANNA, user: Some(ANNA), language: Language::Ru };
     let show = async |screen: Screen, place: Place| {
-        let messages = parcel::parcels(&files, &screen, place, to).unwrap();
+        let messages = parcel::parcels(&files, &screen, place, to, &Words::plain(Language::Ru)).unwrap();
         rig.records().put_messages(&messages, monday()).unwrap();
         rig.quiet().await;
         let shown = rig.fake.messages(ANNA);

@@ -254,3 +254,34 @@ async fn an_access_that_expires_ends_by_itself() {
     let own = rig.made.asked("revenue").iter().filter(|viewer| viewer.user == ANNA).count();
     assert_eq!(own, 1, "only what was sent before");
 }
+
+#[tokio::test]
+async fn past_the_last_subscription_only_the_refusal_is_said() {
+    let rig = Rig::start().await;
+    let records = rig.records();
+    for hour in 0..30 {
+        let one = crate::state::bot::subscriptions::Subscription {
+            cron: format!("{hour} 3 * * *"),
+            ..super::access::own(BOSS)
+        };
+        records.subscribe(&one, monday()).unwrap();
+    }
+    rig.write(BOSS, "/revenue");
+    rig.press(BOSS, BOSS, "Присылать").await;
+    rig.says(BOSS, "У вас уже 30 подписок").await;
+    rig.quiet().await;
+    assert_eq!((rig.count(BOSS, "Когда присылать"), rig.count(BOSS, "Готово")), (0, 0));
+    let first = records.subscriptions(Some(BOSS)).unwrap()[0].id;
+    records.unsubscribe(first).unwrap();
+    rig.press(BOSS, BOSS, "Присылать").await;
+    rig.press(BOSS, BOSS, "Каждый день в 9:00").await;
+    rig.says(BOSS, "буду присылать").await;
+    // The same once more is the same one.
+    let count = || records.subscriptions(Some(BOSS)).unwrap().len();
+    assert_eq!(count(), 30);
+    records.unsubscribe(first + 1).unwrap();
+    rig.press(BOSS, BOSS, "Присылать").await;
+    rig.press(BOSS, BOSS, "Каждый день в 9:00").await;
+    rig.quiet().await;
+    assert_eq!(count(), 29);
+}

@@ -9,7 +9,10 @@ mod reports;
 mod send;
 mod show;
 mod template;
+mod texts;
 pub(super) mod typing;
+
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -65,7 +68,7 @@ pub(super) fn bot(files: &Files, project: &Project, report: &mut Report<'_>) -> 
         title: optional(file.bot.title.as_ref(), tree.at(&["bot", "title"]), report)
             .unwrap_or_else(|| Text::one(&project.name)),
         greeting: optional(file.bot.greeting.as_ref(), tree.at(&["bot", "greeting"]), report),
-        texts: texts(&scope, report),
+        texts: Arc::new(texts::texts(&scope, report)),
         admins: people::admins(&scope),
         request: file.access.request.unwrap_or(true),
         attributes: people::attributes(&scope, report),
@@ -120,32 +123,6 @@ fn written_twice(files: &Files, report: &mut Report<'_>) {
             report.file(file.tree.file.to_path_buf(), "duplicate-name", message, "rename one of them");
         }
     }
-}
-
-/// The bot's own words: those that it knows.
-fn texts(scope: &Scope<'_>, report: &mut Report<'_>) -> IndexMap<String, Text> {
-    let node = scope.tree.at(&["bot", "texts"]);
-    let mut texts = IndexMap::new();
-    for (key, words) in &scope.raw.bot.texts {
-        let place = node.at(&[key]);
-        let known = crate::bot::words::KEYS;
-        let Some((_, ours)) = known.iter().find(|(name, _)| name == key) else {
-            let hint = super::matrix::meant(key, &known.map(|(name, _)| name));
-            report.key(place, "unknown-text", format!("the bot has no text `{key}`"), hint);
-            continue;
-        };
-        let text = words_text(words, place, report);
-        for word in crate::bot::words::holes(&text.ru).chain(crate::bot::words::holes(&text.en)) {
-            if !crate::bot::words::holes(ours.0).any(|known| known == word) {
-                let message = format!("text `{key}` has nothing to put in place of `{{{word}}}`");
-                let names: Vec<&str> = crate::bot::words::holes(ours.0).collect();
-                let hint = format!("expected {}", crate::config::walk::list(&names));
-                report.value(place, "unknown-text", message, hint);
-            }
-        }
-        texts.insert(key.clone(), text);
-    }
-    texts
 }
 
 /// A text in both languages; one that is empty is reported.

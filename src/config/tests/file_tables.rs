@@ -59,7 +59,7 @@ fn bad_sources() {
     for (table, rest, expected) in [
         ("\"../x\"", "", "p.toml:3:9: error[bad-table]: `../x` is no path of files"),
         ("\"a/[.csv\"", "", "p.toml:3:9: error[bad-table]: `a/[.csv` is no pattern"),
-        ("\"_vitrina\"", "", "p.toml:3:9: error[bad-table]: `_vitrina` has a name of Vitrina's own"),
+        ("\"a/_vitrina/b\"", "", "p.toml:3:9: error[bad-table]: `a/_vitrina/b` has a name of Vitrina's own"),
         ("\"a\"", "cursor = { column = \"id\" }", "p.toml:4:1: error[cursor-on-files]: `inbox` is of files"),
         (
             "\"a\"",

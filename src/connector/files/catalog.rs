@@ -117,7 +117,7 @@ pub(super) fn files_as_table(
 pub(super) struct FilesScan {
     table: Table,
     files: Vec<DataFile>,
-    pub(super) schema: SchemaRef,
+    schema: SchemaRef,
 }
 
 impl Scan for FilesScan {

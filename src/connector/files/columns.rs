@@ -83,7 +83,7 @@ fn settle(fitting: Fitting<'_>, column: &mut Column, comes: &DataType) -> Result
 }
 
 /// Whether files keep every value of a type: it must have a name, by which manifests know it again.
-fn keeps(spelling: Spelling, kind: &DataType) -> bool {
+pub(super) fn keeps(spelling: Spelling, kind: &DataType) -> bool {
     let named = ColumnType::of(kind).to_string().parse::<ColumnType>().is_ok();
     named && (spelling.format == Format::Parquet || can_spell(kind))
 }

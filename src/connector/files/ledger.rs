@@ -26,7 +26,9 @@ const LOOKS: usize = 5;
 /// A manifest and its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Version {
+    /// Its number, from 1.
     pub(super) number: u64,
+    /// What it says.
     pub(super) manifest: Manifest,
 }
 
@@ -42,7 +44,9 @@ pub(super) struct Listing {
 /// What a manifest knows of all its files.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
+    /// Their columns.
     pub(super) schema: SchemaRef,
+    /// How they are spelled, but for what they are packed with.
     pub(super) spelling: Spelling,
 }
 
@@ -55,6 +59,7 @@ impl Known {
 /// The manifests of a table.
 #[derive(Debug)]
 pub(super) struct Ledger {
+    /// The table.
     pub(super) table: Table,
     newest: Mutex<Option<Arc<Version>>>,
 }

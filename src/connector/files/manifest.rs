@@ -37,7 +37,9 @@ pub(super) struct Manifest {
 /// A column of the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Column {
+    /// Its name.
     pub(super) name: String,
+    /// Its type.
     pub(super) r#type: ColumnType,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) description: Option<String>,
@@ -48,6 +50,7 @@ pub(super) struct Column {
 pub(super) struct Named {
     /// Its name in the folder.
     pub(super) name: String,
+    /// Its bytes.
     pub(super) bytes: u64,
     /// Its rows; unknown of files that were there before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,7 +73,9 @@ pub(super) enum Part {
 /// A file that was replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Replaced {
+    /// Its name in the folder.
     pub(super) name: String,
+    /// When the commit was that replaced it, by its writer's clock.
     pub(super) at: DateTime<Utc>,
 }
 

@@ -129,8 +129,11 @@ impl Place {
 /// The files that a table means.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
+    /// The connection's name.
     pub(super) connection: Arc<str>,
+    /// The table, as it was named.
     pub(super) table: Arc<str>,
+    /// What that means.
     pub(super) name: Name,
     /// The connection's folder.
     pub(super) store: Arc<dyn ObjectStore>,

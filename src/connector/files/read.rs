@@ -32,7 +32,9 @@ const AHEAD: usize = 2;
 /// A data file, and how it is read.
 #[derive(Debug, Clone)]
 pub(super) struct DataFile {
+    /// The file.
     pub(super) found: Found,
+    /// How its rows are spelled.
     pub(super) spelling: Spelling,
     /// Its columns, where a manifest knows them; a file that lacks one has NULL there.
     pub(super) known: Option<SchemaRef>,

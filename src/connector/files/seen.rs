@@ -40,7 +40,9 @@ pub(super) enum Refusal {
 /// How files are told from those that were read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Memory {
+    /// By what it is known which were read.
     pub(super) seen: Seen,
+    /// What becomes of one that is another one now.
     pub(super) changed: Changed,
 }
 

@@ -66,6 +66,11 @@ impl FilesSource {
     /// The files that there are now, those alone that stayed as they are for as long as was asked for.
     async fn settled(&self) -> Result<Vec<Found>> {
         let Listing { files, known } = self.ledger.listing().await?;
+        if known.is_some() && self.options.seen == Seen::Name && !self.spec.whole {
+            // Several tracks may write there, each with numbers of its own.
+            let what = "Vitrina wrote them, and gives names that do not rise";
+            return Err(self.table.error(ErrorKind::Unsupported, what).hint("leave `files.seen` out"));
+        }
         let Some(settle) = self.options.settle.filter(|_| known.is_none()) else { return Ok(files) };
         tokio::time::sleep(settle.get()).await;
         let mut settled = self.ledger.listing().await?.files;

@@ -44,11 +44,13 @@ const UNDERWAY: usize = 2;
 #[derive(Debug)]
 pub(super) struct Unnamed {
     table: Table,
+    /// The files.
     pub(super) files: Vec<Named>,
     kept: bool,
 }
 
 impl Unnamed {
+    /// None yet.
     pub(super) fn new(table: &Table) -> Self {
         Self { table: table.clone(), files: vec![], kept: false }
     }
@@ -76,10 +78,13 @@ impl Drop for Unnamed {
 /// What a unit's files are.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
+    /// Their columns.
     pub(super) schema: SchemaRef,
+    /// How they are spelled.
     pub(super) spelling: Spelling,
     /// What the files' names begin with.
     pub(super) name: String,
+    /// What of the table they hold; `None` = any rows.
     pub(super) part: Option<Part>,
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Text<'a> {
     pub(super) table: &'a Table,
     /// Its path.
     pub(super) path: &'a str,
+    /// How it is spelled.
     pub(super) spelling: Spelling,
     /// The columns of CSV without a head, in their order.
     pub(super) columns: &'a [String],

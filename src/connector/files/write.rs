@@ -15,7 +15,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
@@ -30,7 +30,7 @@ use super::{
         sink::{Claim, Committed, Rows, Sink, SinkSpec, Staged, Staging},
     },
     catalog::files_as_table,
-    columns::agree,
+    columns::{agree, keeps},
     config::SourceOptions,
     format::Spelling,
     ledger::{Known, Ledger, Version},
@@ -127,15 +127,19 @@ impl FilesSink {
         let mut manifest =
             Manifest::new(Spelling { compression: self.spelling.compression, ..last.spelling });
         let declared = self.table().declared(&last, None).await?;
-        manifest.columns = declared
-            .fields()
-            .iter()
-            .map(|field| Column {
-                name: field.name().clone(),
-                r#type: ColumnType::of(field.data_type()),
-                description: None,
-            })
-            .collect();
+        if let Some(strange) =
+            declared.fields().iter().find(|field| !keeps(manifest.spelling, field.data_type()))
+        {
+            let what =
+                format!("column `{}` is {}, which no manifest can name", strange.name(), strange.data_type());
+            return Err(self.table().error(ErrorKind::Unsupported, what).hint("write into another folder"));
+        }
+        let column = |field: &FieldRef| Column {
+            name: field.name().clone(),
+            r#type: ColumnType::of(field.data_type()),
+            description: None,
+        };
+        manifest.columns = declared.fields().iter().map(column).collect();
         for Found { path, size, .. } in files {
             let spelling = self.table().spelling(&path, &options)?;
             if (Spelling { compression: None, ..spelling })
@@ -291,7 +295,7 @@ impl StagedFiles {
         if found.map(|found| found.seq) != self.expected {
             return Err(conflict(&self.track));
         }
-        let holds = |field: &arrow::datatypes::FieldRef| {
+        let holds = |field: &FieldRef| {
             let column = manifest.columns.iter().find(|column| column.name == *field.name());
             column.is_some_and(|column| takes(column.r#type.arrow(), field.data_type()))
         };

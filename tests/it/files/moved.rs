@@ -110,6 +110,24 @@ fn queries_over_files() {
     project.vitrina(&["query", "SELECT * FROM inbox.paymnets"]).says(1, &["paymnets"]);
 }
 
+/// Names that sinks give rise by track, so that they tell no order.
+#[test]
+fn what_vitrina_wrote_is_not_read_by_name() {
+    let out = "[source]\nconnection = \"db\"\ntable = \"t\"\ncursor = { column = \"id\" }\n[sink]\nconnection = \"outbox\"\ntable = \"t\"\nmode = \"append\"\n";
+    let back = "[source]\nconnection = \"outbox\"\ntable = \"t\"\nfiles.seen = \"name\"\n[sink]\nconnection = \"db\"\ntable = \"back\"\nmode = \"append\"\n";
+    let project = Sandbox::new(&[
+        ("vitrina.toml", PROJECT),
+        ("pipelines/out.toml", out),
+        ("pipelines/back.toml", back),
+    ]);
+    project.sqlite(
+        "db.sqlite",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO t VALUES (1);",
+    );
+    project.must(&["run", "out"]);
+    project.vitrina(&["run", "back"]).says(1, &["names that do not rise", "leave `files.seen` out"]);
+}
+
 /// Files of a folder are adopted with a record, and replaced by what comes after.
 #[test]
 fn a_folder_with_files_of_others_is_adopted() {

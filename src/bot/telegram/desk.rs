@@ -194,9 +194,18 @@ impl Desk {
         self.panicked(Some(incoming.update), incoming.from.id, incoming.chat, anew)
     }
 
-    /// The program failed at a step of somebody's dialog. The step is over: it is told, and its place in the dialog is left, which may be what is wrong;
-    /// where that is left already (`anew`), what was kept is forgotten as well.
+    /// The program failed at a step of somebody's dialog. It is over, even where the program fails at saying so.
     fn panicked(&mut self, update: Option<u32>, user: i64, chat: i64, anew: bool) -> Result<()> {
+        let said = unpanicked("an apology", || self.apologize(update, user, chat, anew));
+        said.unwrap_or_else(|| {
+            let handled = Step { update, user, chat, ..Step::default() };
+            self.office.records.step(&handled, self.office.now())
+        })
+    }
+
+    /// Says that a step was not done. Its place in the dialog is left, which may be what is wrong; where that is left already (`anew`), what was kept
+    /// is forgotten as well.
+    fn apologize(&mut self, update: Option<u32>, user: i64, chat: i64, anew: bool) -> Result<()> {
         let office = self.office.clone();
         let state = office.records.dialog(user, chat)?;
         let state: State = state.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();

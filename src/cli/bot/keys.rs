@@ -8,7 +8,7 @@ use rustix::termios::{
 };
 use tokio::sync::mpsc;
 
-use crate::cli::{failure::Exit, interrupt};
+use crate::cli::{failure::Exit, interrupt, output};
 
 /// Keys that may wait while a report runs.
 const WAITING: usize = 1_024;
@@ -55,6 +55,8 @@ impl Keyboard {
         tokio::spawn(async move {
             interrupt::signal().await;
             drop(ended);
+            // The line at hand was not ended.
+            let _ = output::print("");
             std::process::exit(Exit::Interrupted as i32);
         });
         Some(keyboard)

@@ -43,6 +43,8 @@ pub(super) struct Pad {
     labels: Vec<String>,
     /// Numbers of the buttons on each line, as they are drawn.
     lines: Vec<Vec<usize>>,
+    /// By button: blanks behind its label, where it stands in a grid.
+    blanks: Vec<usize>,
     chosen: Option<usize>,
     typed: String,
     /// Whether the buttons of this screen were drawn.
@@ -70,6 +72,22 @@ impl Pad {
                 self.laid_out(numbers)
             })
             .collect();
+        self.blanks = self.aligned();
+    }
+
+    /// Blanks behind the labels of grids: lines that follow each other and have as many buttons, three or more.
+    fn aligned(&self) -> Vec<usize> {
+        let width = |at: &usize| self.labels[*at].width();
+        let mut blanks = vec![0; self.labels.len()];
+        for grid in
+            self.lines.chunk_by(|line, next| line.len() == next.len()).filter(|grid| grid[0].len() > 2)
+        {
+            for place in 0..grid[0].len() {
+                let widest = grid.iter().map(|line| width(&line[place])).max().unwrap_or(0);
+                grid.iter().for_each(|line| blanks[line[place]] = widest - width(&line[place]));
+            }
+        }
+        blanks
     }
 
     /// Something was written below the buttons: they are drawn anew when they are next chosen among.
@@ -172,12 +190,12 @@ impl Pad {
     }
 
     fn label(&self, at: usize, stream: Stream) -> String {
-        let label = &self.labels[at];
+        let (label, blanks) = (&self.labels[at], " ".repeat(self.blanks[at]));
         if self.chosen == Some(at) {
-            return format!("{REVERSE}{label}{PLAIN}");
+            return format!("{REVERSE}{label}{PLAIN}{blanks}");
         }
         let (number, title) = label.split_once(' ').unwrap_or((label, ""));
-        format!("{} {title}", stream.paint(number, Tone::Strong))
+        format!("{} {title}{blanks}", stream.paint(number, Tone::Strong))
     }
 
     /// The lines of a row: one where it fits into the terminal, else one for each button.
@@ -258,6 +276,15 @@ mod tests {
         pad.key(Key::Right);
         let chosen = pad.drawn(stream());
         assert!(!chosen.contains("\x1b[2A") && chosen.contains("› [2] Нет"), "{chosen:?}");
+    }
+
+    #[test]
+    fn grids_are_aligned() {
+        let mut pad = pad(&[&["Пн", "Вт", "Ср"], &["1", "12", "·"], &["да", "нет"]], 80);
+        let drawn = pad.drawn(stream());
+        assert!(drawn.contains("  [1] Пн   [2] Вт   [3] Ср\n"), "{drawn:?}");
+        assert!(drawn.contains("  [4] 1    [5] 12   [6] · \n"), "{drawn:?}");
+        assert!(drawn.contains("  [7] да   [8] нет\n"), "{drawn:?}");
     }
 
     #[test]

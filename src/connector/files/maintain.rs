@@ -71,11 +71,11 @@ async fn replaced(ledger: &Ledger, now: DateTime<Utc>, late: impl Fn() -> bool) 
 pub(super) async fn forget(table: &Table, file: &Replaced) -> Result<()> {
     let path = table.inside(&file.name);
     // Names of ours are given once.
-    let still = match is_ours(&file.name) {
-        true => true,
-        false => table.now(&path).await?.is_some_and(|found| found.modified <= file.at),
-    };
-    if still { remove(table, &table.path(&path)?).await } else { Ok(()) }
+    let ours = is_ours(&file.name);
+    if ours || table.now(&path).await?.is_some_and(|found| found.modified <= file.at) {
+        remove(table, &table.path(&path)?).await?;
+    }
+    Ok(())
 }
 
 /// Removes files of ours that no manifest names, and never will.

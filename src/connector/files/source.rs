@@ -218,9 +218,10 @@ impl Source for FilesSource {
 
     async fn head(&self) -> Result<Position> {
         let files = self.settled().await?;
-        let head = match self.spec.whole {
-            true => seen::snapshot(self.identity(), &files),
-            false => self.memory().head(self.identity(), &files),
+        let head = if self.spec.whole {
+            seen::snapshot(self.identity(), &files)
+        } else {
+            self.memory().head(self.identity(), &files)
         };
         self.keep(files);
         Ok(head)

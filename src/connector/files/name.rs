@@ -39,8 +39,8 @@ impl Name {
         if parts.iter().any(|part| part.starts_with(MANIFESTS)) {
             return Err(format!("`{table}` has a name of Vitrina's own"));
         }
-        let is_pattern = |part: &&str| part.contains(['*', '?', '[', '{']);
-        if let Some(first) = parts.iter().position(|part| is_pattern(&part)) {
+        let is_pattern = |part: &str| part.contains(['*', '?', '[', '{']);
+        if let Some(first) = parts.iter().position(|part| is_pattern(part)) {
             let glob = GlobBuilder::new(table).literal_separator(true).backslash_escape(false).build();
             let glob = glob.map_err(|error| format!("`{table}` is no pattern: {}", error.kind()))?;
             return Ok(Self { folder: parts[..first].join("/"), which: Which::Glob(glob.compile_matcher()) });

@@ -1,7 +1,7 @@
 //! Where files lie, and which of them a table means just now.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fmt,
     path::{Path as FilePath, PathBuf},
     sync::Arc,
@@ -101,7 +101,7 @@ impl Place {
     /// Names of tables, sorted: folders that hold data files or a manifest, and files that lie in the connection's own folder.
     pub(super) async fn table_names(&self) -> Result<Vec<String>> {
         let failed = |error| told(format!("connection `{}` cannot be listed", self.connection), error);
-        let mut tables: BTreeMap<String, ()> = BTreeMap::new();
+        let mut tables = BTreeSet::new();
         let mut found = self.store()?.list(None);
         let mut count = 0;
         while let Some(object) = found.try_next().await.map_err(failed)? {
@@ -119,10 +119,10 @@ impl Place {
                 None => path.rsplit_once('/').map_or(path, |(folder, _)| folder),
             };
             if !is_passed_over(table) && Name::parse(table).is_ok() {
-                tables.insert(table.to_owned(), ());
+                tables.insert(table.to_owned());
             }
         }
-        Ok(tables.into_keys().collect())
+        Ok(tables.into_iter().collect())
     }
 }
 

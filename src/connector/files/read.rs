@@ -157,9 +157,9 @@ impl Reader {
     fn file(&mut self, file: &DataFile) -> Result<()> {
         self.check(&file.found)?;
         if file.spelling.format == Format::Parquet {
-            self.parquet(file)?
+            self.parquet(file)?;
         } else {
-            self.text(file)?
+            self.text(file)?;
         }
         self.check(&file.found)
     }

@@ -109,7 +109,7 @@ impl<R: Read> Records<R> {
         let (begin, line) = (self.start, self.line);
         self.start = until;
         let bytes = &self.buffer[begin..until];
-        self.line += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.line += bytes.split(|byte| *byte == b'\n').count() as u64 - 1;
         Record { bytes, line, ended }
     }
 

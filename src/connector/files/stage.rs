@@ -160,7 +160,7 @@ struct Open {
 
 enum Content {
     Parquet(Box<AsyncArrowWriter<BufWriter>>),
-    Text { packer: Packer, out: BufWriter, spelling: Spelling, bytes: u64 },
+    Text { packer: Packer, out: Box<BufWriter>, spelling: Spelling, bytes: u64 },
 }
 
 impl Open {
@@ -177,7 +177,7 @@ impl Open {
             _ => {
                 let packer =
                     Packer::new(plan.spelling.compression).map_err(|error| of_io(table, &name, error))?;
-                Content::Text { packer, out, spelling: plan.spelling, bytes: 0 }
+                Content::Text { packer, out: Box::new(out), spelling: plan.spelling, bytes: 0 }
             }
         };
         let named = Named { name, bytes: 0, rows: Some(0), part: plan.part.clone() };
@@ -254,7 +254,7 @@ impl Open {
 /// Packs text.
 enum Packer {
     Plain(Vec<u8>),
-    Gz(GzEncoder<Vec<u8>>),
+    Gz(Box<GzEncoder<Vec<u8>>>),
     Zst(Box<zstd::Encoder<'static, Vec<u8>>>),
 }
 
@@ -262,7 +262,9 @@ impl Packer {
     fn new(how: Option<Compression>) -> io::Result<Self> {
         Ok(match how {
             None => Self::Plain(vec![]),
-            Some(Compression::Gz) => Self::Gz(GzEncoder::new(vec![], flate2::Compression::default())),
+            Some(Compression::Gz) => {
+                Self::Gz(Box::new(GzEncoder::new(vec![], flate2::Compression::default())))
+            }
             Some(Compression::Zst) => Self::Zst(Box::new(zstd::Encoder::new(vec![], 1)?)),
         })
     }

@@ -84,7 +84,9 @@ impl Pad {
         {
             for place in 0..grid[0].len() {
                 let widest = grid.iter().map(|line| width(&line[place])).max().unwrap_or(0);
-                grid.iter().for_each(|line| blanks[line[place]] = widest - width(&line[place]));
+                for line in grid {
+                    blanks[line[place]] = widest - width(&line[place]);
+                }
             }
         }
         blanks
@@ -226,7 +228,9 @@ mod tests {
     }
 
     fn pressed(pad: &mut Pad, keys: &[Key]) -> Done {
-        keys.iter().for_each(|key| assert_eq!(pad.key(*key), Done::Drawn));
+        for key in keys {
+            assert_eq!(pad.key(*key), Done::Drawn);
+        }
         pad.key(Key::Enter)
     }
 

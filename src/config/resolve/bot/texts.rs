@@ -27,7 +27,9 @@ pub(super) fn texts(scope: &Scope<'_>, report: &mut Report<'_>) -> Texts {
         };
         for (languages, text, place) in written(words, place) {
             judge(&TEXTS[at], languages, text, place, report);
-            languages.iter().for_each(|language| texts.put(at, *language, text.to_owned()));
+            for language in languages {
+                texts.put(at, *language, text.to_owned());
+            }
         }
     }
     texts

@@ -149,6 +149,7 @@ impl Window {
     }
 
     /// This one and all up to `last`, as if they were one.
+    #[must_use]
     pub fn up_to(&self, last: &Self) -> Self {
         Self { until: last.until, ..*self }
     }

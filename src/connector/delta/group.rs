@@ -192,7 +192,9 @@ async fn put(table: &Table, mut members: Vec<Member>) -> Vec<Member> {
     let transactions = Mark::transactions(marks);
     failpoint::pass("delta.commit.before");
     // From here on nobody knows whether an entry names the files, until the answer is there.
-    members.iter_mut().for_each(|member| member.staged.keep());
+    for member in &mut members {
+        member.staged.keep();
+    }
     match table.commit(actions, operation, transactions).await {
         Ok(Some(_)) => {
             failpoint::pass("delta.commit.after");
@@ -203,7 +205,9 @@ async fn put(table: &Table, mut members: Vec<Member>) -> Vec<Member> {
             vec![]
         }
         Ok(None) => {
-            members.iter_mut().for_each(|member| member.staged.release());
+            for member in &mut members {
+                member.staged.release();
+            }
             members
         }
         Err(error) => look_after(table.clone(), members, &error).await,

@@ -322,7 +322,7 @@ async fn windows_are_committed_together() {
             staged.push(ready);
         }
         let before = versions(&place, "together");
-        let done = futures::future::join_all(staged.into_iter().map(|staged| staged.commit())).await;
+        let done = futures::future::join_all(staged.into_iter().map(Staged::commit)).await;
         assert!(
             done.into_iter()
                 .all(|done| matches!(done, Ok(Committed::Now(record)) if record.seq == built as u64))
@@ -352,7 +352,7 @@ async fn who_cannot_be_committed_together_holds_up_nobody() {
     place.write(&spec, "late", 7, &people([7])).await.unwrap();
     // Dropped before its turn: nothing happened.
     drop(staged_by(sink.as_ref(), Mode::Append, "gone", 8, &people([8])).await);
-    let done = futures::future::join_all(staged.into_iter().map(|staged| staged.commit())).await;
+    let done = futures::future::join_all(staged.into_iter().map(Staged::commit)).await;
     let kinds: Vec<_> = done.iter().map(|done| done.as_ref().err().map(|error| error.kind)).collect();
     let conflict = Some(ErrorKind::Conflict);
     assert!(
@@ -369,7 +369,7 @@ async fn who_cannot_be_committed_together_holds_up_nobody() {
     for member in ["a", "b", "c", "d"] {
         staged.push(staged_by(sink.as_ref(), Mode::Merge, member, 2, &people([1, 2])).await);
     }
-    for done in futures::future::join_all(staged.into_iter().map(|staged| staged.commit())).await {
+    for done in futures::future::join_all(staged.into_iter().map(Staged::commit)).await {
         done.unwrap();
     }
     assert_eq!(place.rows("merged").await, sorted_text(&people([1, 2])));

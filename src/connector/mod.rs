@@ -2,7 +2,7 @@
 //!
 //! Invariant: only the `match` in [`open`] and in [`ConnectionConfig`] list the connectors.
 //! Invariant: a connector imports only `model`, `failpoint`, the traits and what it shares with others (`cells`, `cursor`, `feed`, `filter`, `fitting`, `pg`,
-//! `objects`, `parquet_file`, `durable`, `records`, `scan`, `sent`, `store_said`, `textual`); never another connector.
+//! `objects`, `one_schema`, `parquet_file`, `durable`, `records`, `scan`, `sent`, `store_said`, `textual`); never another connector.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -28,6 +28,7 @@ pub mod greenplum;
 pub mod kafka;
 pub mod memory;
 pub mod objects;
+mod one_schema;
 mod parquet_file;
 pub mod pg;
 pub mod postgres;

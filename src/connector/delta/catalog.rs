@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::{
-    catalog::{CatalogProvider, SchemaProvider, Session, TableProvider},
+    catalog::{SchemaProvider, Session, TableProvider},
     common::Statistics,
     error::Result,
     logical_expr::{Expr, TableProviderFilterPushDown, TableType},
@@ -13,34 +13,13 @@ use datafusion::{
 };
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
 
-use super::{super::apart::asked, SCHEMA, location::Location, place::Place, table::Table};
+use super::{super::apart::asked, location::Location, place::Place, table::Table};
 
-/// One schema of live tables.
+/// The tables of a place, live.
 #[derive(Debug)]
-pub(super) struct Catalog {
-    tables: Arc<Tables>,
-}
-
-impl Catalog {
-    /// The tables of a place.
-    pub(super) fn new(place: &Place) -> Self {
-        Self { tables: Arc::new(Tables { place: place.clone() }) }
-    }
-}
-
-impl CatalogProvider for Catalog {
-    fn schema_names(&self) -> Vec<String> {
-        vec![SCHEMA.to_owned()]
-    }
-
-    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        (name == SCHEMA).then(|| self.tables.clone() as _)
-    }
-}
-
-#[derive(Debug)]
-struct Tables {
-    place: Place,
+pub(super) struct Tables {
+    /// Where they lie.
+    pub(super) place: Place,
 }
 
 #[async_trait]

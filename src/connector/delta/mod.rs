@@ -10,6 +10,7 @@ use super::{
     OpenContext,
     connection::{Connection, Health, TableInfo},
     error::Result,
+    one_schema::OneSchema,
     sink::{Sink, SinkSpec},
     source::{Source, SourceSpec},
 };
@@ -41,7 +42,7 @@ mod transactions;
 mod types;
 mod versions;
 
-use catalog::Catalog;
+use catalog::Tables;
 use place::Place;
 
 /// The one schema of a connection.
@@ -70,7 +71,7 @@ impl Connection for DeltaConnection {
     }
 
     fn catalog(&self) -> Arc<dyn CatalogProvider> {
-        Arc::new(Catalog::new(&self.place))
+        Arc::new(OneSchema::new(SCHEMA, Tables { place: self.place.clone() }))
     }
 
     fn default_schema(&self) -> String {

@@ -6,7 +6,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use datafusion::{
-    catalog::{CatalogProvider, SchemaProvider, TableProvider},
+    catalog::{SchemaProvider, TableProvider},
     error::Result as SqlResult,
     physical_plan::ExecutionPlan,
 };
@@ -17,39 +17,17 @@ use super::{
         error::Result,
         scan::{self, Scan, Scanned, Wanted},
     },
-    SCHEMA,
     config::SourceOptions,
     ledger::{Known, Ledger, Listing},
     place::{Found, Place, Table},
     read::{DataFile, Shape, chunks},
 };
 
-/// One schema of live tables.
+/// The tables of a place, live.
 #[derive(Debug)]
-pub(super) struct Catalog {
-    tables: Arc<Tables>,
-}
-
-impl Catalog {
-    /// The tables of a place.
-    pub(super) fn new(place: &Place) -> Self {
-        Self { tables: Arc::new(Tables { place: place.clone() }) }
-    }
-}
-
-impl CatalogProvider for Catalog {
-    fn schema_names(&self) -> Vec<String> {
-        vec![SCHEMA.to_owned()]
-    }
-
-    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        (name == SCHEMA).then(|| self.tables.clone() as _)
-    }
-}
-
-#[derive(Debug)]
-struct Tables {
-    place: Place,
+pub(super) struct Tables {
+    /// Where they lie.
+    pub(super) place: Place,
 }
 
 #[async_trait]

@@ -9,6 +9,7 @@ use super::{
     OpenContext,
     connection::{Connection, Health, TableInfo},
     error::Result,
+    one_schema::OneSchema,
     scan::Scan as _,
     sink::{Sink, SinkSpec},
     source::{Source, SourceSpec},
@@ -34,7 +35,7 @@ mod stage;
 mod text;
 mod write;
 
-use catalog::Catalog;
+use catalog::Tables;
 use place::Place;
 
 /// The one schema of a connection.
@@ -61,7 +62,7 @@ impl Connection for FilesConnection {
     }
 
     fn catalog(&self) -> Arc<dyn CatalogProvider> {
-        Arc::new(Catalog::new(&self.place))
+        Arc::new(OneSchema::new(SCHEMA, Tables { place: self.place.clone() }))
     }
 
     fn default_schema(&self) -> String {

@@ -11,7 +11,7 @@ use arrow::{
 };
 use async_trait::async_trait;
 use datafusion::{
-    catalog::{CatalogProvider, SchemaProvider, TableProvider},
+    catalog::{SchemaProvider, TableProvider},
     error::Result as SqlResult,
     execution::SendableRecordBatchStream,
     physical_plan::{ExecutionPlan, stream::RecordBatchReceiverStreamBuilder},
@@ -40,25 +40,7 @@ pub(super) const TOPICS: &str = "topics";
 const BATCH_ROWS: usize = 8_192;
 
 /// The topics of a cluster.
-pub(super) struct Catalog(pub(super) Arc<Cluster>);
-
-impl fmt::Debug for Catalog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.shown())
-    }
-}
-
-impl CatalogProvider for Catalog {
-    fn schema_names(&self) -> Vec<String> {
-        vec![TOPICS.to_owned()]
-    }
-
-    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        (name == TOPICS).then(|| Arc::new(Topics(self.0.clone())) as _)
-    }
-}
-
-struct Topics(Arc<Cluster>);
+pub(super) struct Topics(pub(super) Arc<Cluster>);
 
 impl fmt::Debug for Topics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -35,7 +35,7 @@ use datafusion::catalog::CatalogProvider;
 use rdkafka::consumer::Consumer as _;
 
 use self::{
-    catalog::{Catalog, TOPICS},
+    catalog::{TOPICS, Topics},
     client::{ANSWER, Cluster, Isolation, blocking},
     source::TopicSource,
     write::TopicSink,
@@ -44,6 +44,7 @@ use super::{
     OpenContext,
     connection::{Connection, Health, TableInfo},
     error::{Error, ErrorKind, Result},
+    one_schema::OneSchema,
     rights::{Right, Use},
     sink::{Sink, SinkSpec},
     source::{Source, SourceSpec},
@@ -88,7 +89,7 @@ impl Connection for Kafka {
     }
 
     fn catalog(&self) -> Arc<dyn CatalogProvider> {
-        Arc::new(Catalog(self.0.clone()))
+        Arc::new(OneSchema::new(TOPICS, Topics(self.0.clone())))
     }
 
     fn default_schema(&self) -> String {

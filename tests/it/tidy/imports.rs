@@ -136,6 +136,7 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::filter",
             "connector::fitting",
             "connector::objects",
+            "connector::one_schema",
             "connector::parquet_file",
             "connector::records",
             "connector::rights",

@@ -115,12 +115,14 @@ impl Finisher<'_> {
         let known = self.records().of(&note.track).await?;
         if known.as_ref().is_none_or(|known| known.seq < note.record.seq) {
             match self.carry_out(note, &name).await {
-                // Somebody else has finished and dropped it meanwhile.
-                Err(error) if error.kind == ErrorKind::NotFound && self.is_recorded(note).await? => {}
-                done => done?,
+                // Somebody else has finished it meanwhile, dropped its tables, and may have gone on.
+                Err(_) if self.is_recorded(note).await? => {}
+                done => {
+                    done?;
+                    self.records().add(&note.track, &note.record).await?;
+                    failpoint::pass("clickhouse.recorded");
+                }
             }
-            self.records().add(&note.track, &note.record).await?;
-            failpoint::pass("clickhouse.recorded");
         }
         if let Way::ClearAndMove(Clear::Keys { of, .. }) = &note.way {
             self.run(&format!("DROP TABLE IF EXISTS {}", self.sql(of))).await?;
@@ -129,8 +131,10 @@ impl Finisher<'_> {
         Ok(known.is_none_or(|known| known.seq < note.record.seq || is_of(&known, note)))
     }
 
+    /// A unit's number is one unit's alone, so a record of that number or a later one says that it was finished.
     async fn is_recorded(&self, note: &Note) -> Result<bool> {
-        Ok(self.records().of(&note.track).await?.is_some_and(|known| is_of(&known, note)))
+        let known = self.records().of(&note.track).await?;
+        Ok(known.is_some_and(|known| known.seq >= note.record.seq))
     }
 
     async fn carry_out(&self, note: &Note, unit: &str) -> Result<()> {

@@ -365,11 +365,12 @@ impl Staged for StagedRows {
             done => done?,
         }
         failpoint::pass("clickhouse.commit.noted");
+        // From here on nobody knows whether the unit is decided, until the answer is there: who finishes it needs the keys. What nobody needs, the next claim takes away.
+        self.stage.keep();
+        let (inner, note) = (&self.inner, &self.note);
         match inner.decide(note, &name, self.expected).await? {
             Decided::Theirs(there) => self.theirs(there),
             Decided::Ours => {
-                self.stage.keep();
-                let (inner, note) = (&self.inner, &self.note);
                 if !inner.finisher().await?.finish(note).await? {
                     return Err(conflict(&self.track));
                 }

@@ -11,7 +11,6 @@ use std::sync::{
 use arrow::{
     array::{ArrayRef, RecordBatch, Scalar},
     compute::kernels::cmp::lt,
-    datatypes::SchemaRef,
 };
 use datafusion::{
     error::Result as SqlResult, execution::SendableRecordBatchStream,
@@ -33,8 +32,6 @@ use crate::{
 /// The rows of several windows, on their way.
 struct Together {
     rows: Arc<Mutex<Sorted>>,
-    schema: SchemaRef,
-    column: usize,
 }
 
 /// Rows that come sorted by a column.
@@ -84,7 +81,10 @@ impl MartRun<'_> {
         failed: Arc<AtomicBool>,
     ) -> Option<((&'g Goal, Result<Ready>), (&'g [Goal], Option<Together>))> {
         let (goal, left) = left.split_first().filter(|_| !failed.load(Ordering::SeqCst))?;
-        let rows = together.as_ref().and_then(|together| together.rows(goal, left.is_empty()));
+        let rows = match &together {
+            Some(together) => together.rows(goal, left.is_empty()).await,
+            None => None,
+        };
         let ready = self.in_time(self.make_ready(goal, rows)).await;
         // After a try that broke off the rows do not begin where the next window does.
         let together = match together {
@@ -118,17 +118,20 @@ impl MartRun<'_> {
         let params = params::of_table(&self.member.facts, Some(windows), Some(&all), now);
         let engine = &self.runtime.engine;
         let query = engine.query_sorted(&self.sql.text, &params, now, &windows.column).await.ok()?;
-        let schema = query.schema();
-        let column = schema.index_of(&windows.column).ok()?;
+        let column = query.schema().index_of(&windows.column).ok()?;
         let sorted = Sorted { query, column, rest: None, is_cut: true };
-        Some(Together { rows: Arc::new(Mutex::new(sorted)), schema, column })
+        Some(Together { rows: Arc::new(Mutex::new(sorted)) })
     }
 }
 
 impl Together {
     /// Those of a window, or all that are left; `None` = by its column no row lies in a window.
-    fn rows(&self, goal: &Goal, is_last: bool) -> Option<SendableRecordBatchStream> {
-        let (_, until) = goal.window?.bounds(self.schema.field(self.column).data_type())?;
+    async fn rows(&self, goal: &Goal, is_last: bool) -> Option<SendableRecordBatchStream> {
+        let mut sorted = self.rows.lock().await;
+        let schema = sorted.query.schema();
+        let (_, until) = goal.window?.bounds(schema.field(sorted.column).data_type())?;
+        // Nobody may ask for one of them: then the next window's rows do not come next.
+        sorted.is_cut = false;
         let until = if is_last { None } else { Some(scalar(&until).to_scalar().ok()?) };
         let rows = stream::try_unfold(Arc::clone(&self.rows), move |sorted| {
             let until = until.clone();
@@ -137,7 +140,7 @@ impl Together {
                 Ok(next.map(|batch| (batch, sorted)))
             }
         });
-        Some(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows)))
+        Some(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
     /// Whether the last window's rows were given to their end.
@@ -174,9 +177,20 @@ impl Sorted {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use arrow::array::{AsArray, Date32Array, Int32Array};
+    use chrono::DateTime;
+    use chrono_tz::Tz;
 
     use super::*;
+    use crate::{
+        engine::params::Params,
+        model::{
+            name::{JobName, Member, Track},
+            window::{Grain, Window},
+        },
+    };
 
     /// Rows of these days, in batches; what each window up to a day gets, and whether it was cut.
     async fn cut(batches: Vec<Vec<Option<i32>>>, days: &[Option<i32>]) -> Vec<(Vec<Option<i32>>, bool)> {
@@ -224,5 +238,27 @@ mod tests {
         let until = Scalar::new(Arc::new(Int32Array::from(vec![2])) as ArrayRef);
         assert_eq!(sorted.next(Some(&until)).await.unwrap().unwrap().num_rows(), 1);
         assert!(!sorted.is_cut);
+    }
+
+    /// A try may fail before it asks for a row, as where the sink cannot be claimed.
+    #[tokio::test]
+    async fn a_window_that_nobody_asks_for_is_not_cut() {
+        let days: ArrayRef = Arc::new(Date32Array::from(vec![1, 2]));
+        let batch = RecordBatch::try_from_iter([("dt", days)]).unwrap();
+        let rows = stream::iter([Ok(batch.clone())]);
+        let query: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(batch.schema(), rows));
+        let sorted = Sorted { query, column: 0, rest: None, is_cut: true };
+        let together = Together { rows: Arc::new(Mutex::new(sorted)) };
+        let goal = Goal {
+            track: Track::new("p", &JobName::new("daily"), &Member::default()),
+            window: Some(Window::at(Grain::Day, Tz::UTC, DateTime::UNIX_EPOCH)),
+            params: Params::new(),
+            fingerprint: String::new(),
+            inputs: BTreeMap::new(),
+        };
+        let rows = together.rows(&goal, false).await.unwrap();
+        assert!(!together.is_cut().await);
+        drop(rows);
+        assert!(!together.is_cut().await);
     }
 }

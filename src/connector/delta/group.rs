@@ -233,3 +233,17 @@ fn fail(members: Vec<Member>, error: impl Fn(&StagedFiles) -> Error) -> Vec<Memb
     }
     vec![]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever took a unit along may be dropped in the middle of the commit.
+    #[test]
+    fn a_commit_that_was_broken_off_is_told_and_tried_again() {
+        let seat = Seat { state: Mutex::new(State::Taken) };
+        let error = seat.answer().err().unwrap();
+        assert!(error.kind.policy().retry);
+        assert_eq!(error.to_string(), "a commit was broken off, and nobody knows whether it came through");
+    }
+}

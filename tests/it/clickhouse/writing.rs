@@ -7,7 +7,7 @@ use datafusion::{execution::context::SessionContext, physical_plan::stream::Reco
 use futures::stream;
 use vitrina::{
     connector::{
-        clickhouse::config::{Compression, Config, Merge, SinkOptions},
+        clickhouse::config::{Compression, Config, Merge, SinkOptions, Urls},
         connection::Connection,
         error::{Error, ErrorKind},
         sink::{DeleteHow, Rows, Sink, SinkOptions as Options, SinkSpec, Staging},
@@ -22,7 +22,8 @@ use crate::{
         writing::{stage, stage_claimed, target_through},
     },
     support::{
-        clickhouse::{Place, open},
+        clickhouse::{Place, open, setting},
+        proxy::{Fate, Proxy},
         rows::{batch, cast_to, ints, people, sorted_text, texts},
         specs::{self, attempt, track, unit},
     },
@@ -103,6 +104,35 @@ async fn left_behind(place: &Place) -> Arc<dyn Sink> {
     assert!(staged.commit().await.is_err());
     place.run(&format!("RENAME TABLE {} TO {}", place.table("hidden"), place.table("left")));
     sink
+}
+
+/// The answer that says who has a unit's name gets lost: the unit is decided all the same, and finished by the next claim, which needs its keys.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merge_is_finished_though_its_decision_was_not_heard() {
+    let place = Place::new();
+    let spec = specs::sink("unheard", Mode::Merge);
+    write(&place.open(), &spec, 1, &people(1..=3)).await;
+    let proxy = Proxy::new();
+    proxy.lead_to(setting("URL").trim_start_matches("http://"));
+    let through =
+        open(Config { url: Urls::One(format!("http://{}", proxy.address)), ..place.config.clone() });
+    let sink = through.sink(&spec).await.unwrap();
+    let rows = people(2..=4);
+    let staged =
+        stage(sink.as_ref(), &track("mrf1"), &unit(Mode::Merge, 2, &rows), &attempt(), &rows).await.unwrap();
+    let renames = |bytes: &[u8]| bytes.windows(12).any(|part| part == b"RENAME TABLE");
+    proxy.trap(renames, || Fate::AnswerLost);
+    let error = staged.commit().await.err().unwrap();
+    assert!(error.kind.policy().retry && !proxy.untrap(), "{error}");
+    // What is dropped with a stage is dropped behind its back.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    write(&place.open(), &spec, 3, &people(4..=5)).await;
+    let there = target_through(place.open().as_ref(), "unheard").await;
+    assert_eq!(there, Some(sorted_text(&people(1..=5))));
+    let left = place.run(
+        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE '%vitrina_keys%'",
+    );
+    assert_eq!(left.trim(), "0", "keys that nobody needs are gone");
 }
 
 /// A later claim of the track takes away what is staged: whoever staged it is in conflict, wherever that shows.

@@ -59,9 +59,12 @@ impl Table {
             literal(database),
             literal(name)
         );
-        // One after the other: a table that somebody makes meanwhile would be there without columns.
-        let Some(found) = server.row(&shown, &of_table).await? else { return Ok(None) };
-        let columns = server.rows(&shown, &of_columns).await?.iter().map(column).collect();
+        let (found, columns) =
+            tokio::try_join!(server.row(&shown, &of_table), server.rows(&shown, &of_columns))?;
+        let Some(found) = found else { return Ok(None) };
+        // Made between the two questions: it is there, and was not yet when its columns were asked for.
+        let columns = if columns.is_empty() { server.rows(&shown, &of_columns).await? } else { columns };
+        let columns = columns.iter().map(column).collect();
         Ok(Some(Self {
             database: database.to_owned(),
             name: name.to_owned(),

@@ -4,8 +4,12 @@
 //! through this store instead, which keeps one order: content is synced before its name shows it, a name is
 //! synced (by its folder) before the call returns. So a log entry that can be seen is whole, and names only
 //! data files that are whole.
+//!
+//! Who names many files at once may write them past this store and [`sync`] them together: the disk then waits once
+//! for all of them, and not for each.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     fs::{self, File},
     io::{self, ErrorKind, Write as _},
@@ -15,7 +19,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{FutureExt as _, stream::BoxStream};
+use futures::{
+    FutureExt as _, StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
@@ -61,7 +68,7 @@ fn write_file<'a>(
         let _ = fs::remove_file(&staged);
     }
     written?;
-    sync_folder(folder)
+    sync_path(folder)
 }
 
 fn write_synced<'a>(path: &FilePath, content: impl IntoIterator<Item = &'a [u8]>) -> io::Result<()> {
@@ -84,11 +91,26 @@ fn make_folders(folder: &FilePath) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    folder.parent().map_or(Ok(()), sync_folder)
+    folder.parent().map_or(Ok(()), sync_path)
 }
 
-fn sync_folder(folder: &FilePath) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+/// Files or folders that are synced at once: a journal takes what comes together in one go.
+const SYNCS_AT_ONCE: usize = 32;
+
+/// Syncs files below the folder `root` that were written past this store, then every folder from theirs up to it.
+pub(super) async fn sync(root: &FilePath, files: BTreeSet<PathBuf>) -> io::Result<()> {
+    let within = |path: &&FilePath| path.starts_with(root);
+    let folders = files.iter().flat_map(|file| file.ancestors().skip(1).take_while(within));
+    let folders: BTreeSet<PathBuf> = folders.map(FilePath::to_path_buf).collect();
+    for paths in [files, folders] {
+        let syncs = stream::iter(paths).map(|path| blocking(move || sync_path(&path)));
+        syncs.buffer_unordered(SYNCS_AT_ONCE).try_collect::<()>().await?;
+    }
+    Ok(())
+}
+
+fn sync_path(path: &FilePath) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
@@ -187,8 +209,8 @@ impl DurableStore {
 }
 
 fn sync_whole(path: &FilePath) -> io::Result<()> {
-    File::open(path)?.sync_all()?;
-    path.parent().map_or(Ok(()), sync_folder)
+    sync_path(path)?;
+    path.parent().map_or(Ok(()), sync_path)
 }
 
 /// A file written in parts: synced, with its folder, when it is complete. No log entry names it before.

@@ -212,12 +212,12 @@ impl From<datafusion::error::DataFusionError> for Error {
                 }),
             },
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Self::from(*inner),
-            DataFusionError::ResourcesExhausted(message) => {
-                Self::new(ErrorKind::Limit, format!("the SQL engine ran out of memory: {message}"))
-                    .hint("raise `memory` in [daemon]")
-            }
-            other => within(&other).unwrap_or_else(|| {
-                Self::new(ErrorKind::BadData, format!("SQL failed: {}", cellless::engine(&other)))
+            other => within(&other).unwrap_or_else(|| match other.find_root() {
+                DataFusionError::ResourcesExhausted(message) => {
+                    Self::new(ErrorKind::Limit, format!("the SQL engine ran out of memory: {message}"))
+                        .hint("raise `memory` in [daemon]")
+                }
+                _ => Self::new(ErrorKind::BadData, format!("SQL failed: {}", cellless::engine(&other))),
             }),
         }
     }

@@ -22,6 +22,7 @@ mod carry;
 mod check;
 mod dates;
 mod day_range;
+mod execute;
 mod functions;
 mod local_time;
 mod native;

@@ -15,7 +15,6 @@ use datafusion::{
     datasource::{ViewTable, provider_as_source},
     execution::SendableRecordBatchStream,
     logical_expr::{Expr, LogicalPlanBuilder, lit, utils::disjunction},
-    physical_plan::execute_stream,
     scalar::ScalarValue,
 };
 use indexmap::IndexMap;
@@ -199,8 +198,7 @@ impl Engine {
         };
         let state = self.state_at(now);
         let plan = self.plan(&state, sql, parsed, &tables, params)?;
-        let plan = self.physical_of(&state, plan, sql, &names).await?;
-        Ok(Guarded::Rows(execute_stream(plan, state.task_ctx())?))
+        Ok(Guarded::Rows(self.rows_of(state, plan, sql, &names).await?))
     }
 
     /// How such a query would be run, for people.

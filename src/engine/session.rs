@@ -12,17 +12,17 @@ use datafusion::{
     catalog::TableProvider,
     common::{Column, DataFusionError},
     datasource::provider_as_source,
-    execution::{
-        SendableRecordBatchStream, SessionState, memory_pool::FairSpillPool, runtime_env::RuntimeEnvBuilder,
-    },
+    error::Result as SqlResult,
+    execution::{SendableRecordBatchStream, SessionState, runtime_env::RuntimeEnvBuilder},
     logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder},
-    physical_plan::{ExecutionPlan, displayable, execute_stream},
+    physical_plan::{ExecutionPlan, displayable},
     sql::sqlparser::ast,
 };
 use indexmap::IndexMap;
 
 use super::{
     blame::blame,
+    execute::{physical, pool},
     params::Params,
     parse::{self, Parsed},
     planner::{self, Tables},
@@ -40,6 +40,9 @@ use crate::connector::{
     executor::{Estimate, Statement},
     sent::SentScan,
 };
+
+/// One part in so many of the memory is for queries that others wait for with full hands, as a mart's query waits for the checks of its rows.
+const ASIDE: usize = 4;
 
 /// What an engine is built with.
 #[derive(Debug, Clone)]
@@ -60,6 +63,8 @@ pub struct Settings {
 pub struct Engine {
     pub(super) zone: Tz,
     pub(super) state: SessionState,
+    /// The same, with memory of its own.
+    aside: SessionState,
     /// One thread, rows in order.
     pub(super) transforms: SessionState,
     pub(super) lookup: Lookup,
@@ -77,17 +82,20 @@ impl Engine {
             Error::new(ErrorKind::Io, message).caused_by(e)
         })?;
         let memory = usize::try_from(settings.memory).unwrap_or(usize::MAX);
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
-            .with_temp_file_path(&settings.spill)
-            .build_arc()?;
+        let of = |bytes: usize| {
+            let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool(bytes));
+            runtime.with_temp_file_path(&settings.spill).build_arc()
+        };
+        let aside = memory / ASIDE;
+        let runtime = of(memory - aside)?;
         let zone = settings.zone;
-        let threads = settings.threads.max(1);
-        let state = state::builder(zone, state::config(threads), Arc::clone(&runtime)).build();
-        let transforms = state::builder(zone, state::config(1), runtime)
+        let config = state::config(settings.threads.max(1), memory);
+        let aside = state::builder(zone, config.clone(), of(aside)?).build();
+        let state = state::builder(zone, config, Arc::clone(&runtime)).build();
+        let transforms = state::builder(zone, state::config(1, memory), runtime)
             .with_physical_optimizer_rules(probe_source::rules())
             .build();
-        Ok(Self { zone, state, transforms, lookup: Lookup::default(), push_down: settings.push_down })
+        Ok(Self { zone, state, aside, transforms, lookup: Lookup::default(), push_down: settings.push_down })
     }
 
     /// Makes a connection's tables known as `name.table` and `name.schema.table`.
@@ -107,10 +115,12 @@ impl Engine {
         params: &Params,
         now: DateTime<Utc>,
     ) -> Result<SendableRecordBatchStream> {
-        self.query_over(sql, params, now, &[]).await
+        let state = self.state_at(now);
+        let (plan, names) = self.planned(&state, sql, params, &[]).await?;
+        self.rows_of(state, plan, sql, &names).await
     }
 
-    /// Runs a query that also knows these tables.
+    /// Runs a query that also knows these tables, while another query may hold its memory until this one has ended: it has a share of its own.
     pub async fn query_over(
         &self,
         sql: &str,
@@ -118,9 +128,9 @@ impl Engine {
         now: DateTime<Utc>,
         extra: &[Extra<'_>],
     ) -> Result<SendableRecordBatchStream> {
-        let state = self.state_at(now);
-        let plan = self.physical(&state, sql, params, extra).await?;
-        Ok(execute_stream(plan, state.task_ctx())?)
+        let state = state_at(self.aside.clone(), now);
+        let (plan, names) = self.planned(&state, sql, params, extra).await?;
+        self.rows_of(state, plan, sql, &names).await
     }
 
     /// Runs a query and gives its rows sorted by one of its columns, NULL last.
@@ -136,8 +146,7 @@ impl Engine {
         let by = Expr::Column(Column::from_name(column)).sort(true, false);
         let sorted = LogicalPlanBuilder::from(plan).sort([by]).and_then(LogicalPlanBuilder::build);
         let plan = sorted.map_err(|error| failed(error, sql, &names))?;
-        let plan = self.physical_of(&state, plan, sql, &names).await?;
-        Ok(execute_stream(plan, state.task_ctx())?)
+        self.rows_of(state, plan, sql, &names).await
     }
 
     /// The query as one statement of the connection `place`, where that computes it whole.
@@ -209,8 +218,8 @@ impl Engine {
         params: &Params,
         extra: &[Extra<'_>],
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let (plan, names) = self.optimized(state, sql, params, extra).await?;
-        self.physical_of_optimized(state, plan, sql, &names).await
+        let (plan, names) = self.planned(state, sql, params, extra).await?;
+        self.physical_of(state, plan, sql, &names).await
     }
 
     /// How a logical plan is run.
@@ -221,21 +230,14 @@ impl Engine {
         sql: &str,
         names: &Reads,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = state.optimize(&plan).map_err(|error| failed(error, sql, names))?;
-        self.physical_of_optimized(state, plan, sql, names).await
+        let plan = self.lowered(state, plan).map_err(|error| failed(error, sql, names))?;
+        physical(state, &plan).await.map_err(|error| failed(error, sql, names))
     }
 
-    async fn physical_of_optimized(
-        &self,
-        state: &SessionState,
-        plan: LogicalPlan,
-        sql: &str,
-        names: &Reads,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = if self.push_down { push_down(plan) } else { Ok(plan) };
-        let plan = plan.map_err(|error| failed(error, sql, names))?;
-        let physical = state.query_planner().create_physical_plan(&plan, state).await;
-        physical.map_err(|error| failed(error, sql, names))
+    /// Optimized, and what places compute pushed down into them.
+    pub(super) fn lowered(&self, state: &SessionState, plan: LogicalPlan) -> SqlResult<LogicalPlan> {
+        let plan = state.optimize(&plan)?;
+        if self.push_down { push_down(plan) } else { Ok(plan) }
     }
 
     async fn optimized(

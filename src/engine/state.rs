@@ -17,14 +17,19 @@ use super::functions;
 pub(super) fn offline(zone: Tz) -> Arc<SessionState> {
     static STATES: LazyLock<Mutex<HashMap<Tz, Arc<SessionState>>>> = LazyLock::new(Mutex::default);
     let mut states = STATES.lock().unwrap_or_else(PoisonError::into_inner);
-    let state = states
-        .entry(zone)
-        .or_insert_with(|| Arc::new(builder(zone, config(1), Arc::new(RuntimeEnv::default())).build()));
+    let state = states.entry(zone).or_insert_with(|| {
+        Arc::new(builder(zone, config(1, usize::MAX), Arc::new(RuntimeEnv::default())).build())
+    });
     Arc::clone(state)
 }
 
-/// Settings that hold for every plan of ours.
-pub(super) fn config(threads: usize) -> SessionConfig {
+/// What a sort keeps free to merge what it spilled; less where there is little memory.
+const MERGE_BYTES: usize = 10 << 20;
+/// Sorts that may go on at once in half of the memory.
+const SORTS: usize = 64;
+
+/// Settings that hold for every plan of ours; `memory` = bytes that all together may hold.
+pub(super) fn config(threads: usize, memory: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads)
         .with_create_default_catalog_and_schema(false)
@@ -38,6 +43,7 @@ pub(super) fn config(threads: usize) -> SessionConfig {
     options.optimizer.hash_join_inlist_pushdown_max_size = 0;
     // Instants are of UTC everywhere, so their types agree; people's days come from functions.
     options.execution.time_zone = Some("UTC".to_owned());
+    options.execution.sort_spill_reservation_bytes = MERGE_BYTES.min(memory / 2 / SORTS);
     config
 }
 

@@ -16,7 +16,7 @@ use super::{
         error::{Error, ErrorKind, Result},
         sink::{DeleteHow, OnSchemaChange, SinkSpec},
     },
-    ledger,
+    ledger::{self, Marks},
     location::Location,
     table::Table,
     types,
@@ -225,7 +225,7 @@ async fn add_columns(table: &Table, added: Vec<StructField>) -> Result<()> {
 /// Commits new columns, and the protocol that they need. Losing the race is fine: the caller looks again.
 async fn commit_metadata(table: &Table, metadata: Action, schema: &StructType) -> Result<()> {
     let actions = metadata_actions(table, metadata, schema)?;
-    table.commit(actions, change_of_columns(), vec![]).await.map(drop)
+    table.commit(actions, change_of_columns(), Marks::default()).await.map(drop)
 }
 
 /// A metadata action, and the protocol that its columns need.

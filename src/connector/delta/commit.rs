@@ -6,8 +6,8 @@
 //!   with the claimed one. The library's own retries are off: they do not compare it. Who commits through one sink takes turns, and takes along who waits (`group`); who loses the
 //!   race for the version takes up what was committed, compares again (and judges files that appeared, see `erase`), and puts
 //!   the same files at the next version.
-//! - **Durable**: the store (`durable` on the local file system, `objects` in a bucket) keeps data files before the record file is written, that
-//!   before the entry, and the entry when `commit` returns.
+//! - **Durable**: data files and record files are synced (all of a commit together) before the entry takes its name, and the entry when `commit` returns; a
+//!   bucket keeps what it has answered for.
 //! - **Nothing on drop**: files that no entry names are invisible; they are removed at once, or by vacuum.
 //! - An answer that got lost: the newest snapshot is asked whether our attempt is its record. Files are taken back only where somebody else has the
 //!   version, never after a failure: an entry that names them may still arrive.

@@ -1,6 +1,11 @@
 //! Data files written where no reader sees them: no log entry names them yet.
 
-use std::{collections::HashMap, num::NonZeroU64, panic, sync::Once};
+use std::{
+    collections::HashMap,
+    num::NonZeroU64,
+    panic,
+    sync::{Arc, Once},
+};
 
 use arrow::{
     array::{RecordBatch, RecordBatchOptions, new_null_array},
@@ -65,7 +70,7 @@ impl FileWriter {
             indexed,
             statistics,
         );
-        let writer = DeltaWriter::new(table.delta.object_store(), config);
+        let writer = DeltaWriter::new(Arc::clone(&table.location.loose), config);
         let (send, receive) = mpsc::channel(AHEAD);
         let (location, runtime) = (table.location.clone(), tokio::runtime::Handle::current());
         let task = tokio::task::spawn_blocking(move || runtime.block_on(encode(location, writer, receive)));
@@ -85,7 +90,7 @@ impl FileWriter {
         Ok(())
     }
 
-    /// The files, there to stay.
+    /// The files. They stay once a log entry names them.
     pub(super) async fn finish(self) -> Result<Vec<Add>> {
         let _ = self.send.send(Message::Finish).await;
         match self.task.await {

@@ -18,7 +18,7 @@ use super::{
     },
     claim::RACES,
     commit::StagedFiles,
-    ledger::{self, Mark},
+    ledger::{self, Mark, Marks},
     newest::Newest,
     table::Table,
 };
@@ -188,14 +188,13 @@ async fn put(table: &Table, mut members: Vec<Member>) -> Vec<Member> {
     let mode = if erases { SaveMode::Overwrite } else { SaveMode::Append };
     let operation = DeltaOperation::Write { mode, partition_by, predicate: None };
     let actions = members.iter().flat_map(|member| member.staged.actions()).collect();
-    let marks = members.iter().map(|member| (&member.staged.track, Mark::of(&member.staged.record)));
-    let transactions = Mark::transactions(marks);
+    let marks = Marks::of(members.iter().map(|member| (&member.staged.track, &member.staged.record)));
     failpoint::pass("delta.commit.before");
     // From here on nobody knows whether an entry names the files, until the answer is there.
     for member in &mut members {
         member.staged.keep();
     }
-    match table.commit(actions, operation, transactions).await {
+    match table.commit(actions, operation, marks).await {
         Ok(Some(_)) => {
             failpoint::pass("delta.commit.after");
             for member in members {

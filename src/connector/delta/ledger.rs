@@ -2,7 +2,7 @@
 //!
 //! Two application transactions (`txn` actions) of a commit carry a track's sequence number and a tag of its
 //! attempt; both survive checkpoints. What else a record holds lies in a small file under `_vitrina/` in the
-//! table's folder (vacuum spares it), written to stay before the commit, and named by sequence number and
+//! table's folder (vacuum spares it), on the disk before the commit, and named by sequence number and
 //! tag. So a file counts only if the log names it, and left-overs of dead attempts say nothing.
 //!
 //! Never: a record in the commit's own metadata. Log clean-up removes that.
@@ -53,16 +53,31 @@ impl Mark {
         Self { seq: record.seq, tag: tag(&record.attempt) }
     }
 
-    /// The actions that leave these marks.
-    pub(super) fn transactions<'a>(marks: impl IntoIterator<Item = (&'a Track, Self)>) -> Vec<Transaction> {
+    fn transactions(self, track: &Track) -> [Transaction; 2] {
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let of_one = |(track, mark): (&Track, Self)| {
-            [
-                Transaction::new(seq_id(track), number(mark.seq)),
-                Transaction::new(tag_id(track), number(mark.tag)),
-            ]
-        };
-        std::iter::once(Transaction::new(ANY, 1)).chain(marks.into_iter().flat_map(of_one)).collect()
+        [Transaction::new(seq_id(track), number(self.seq)), Transaction::new(tag_id(track), number(self.tag))]
+    }
+}
+
+/// The marks that a commit leaves, and the files that they name.
+#[derive(Default)]
+pub(super) struct Marks {
+    /// The actions.
+    pub(super) transactions: Vec<Transaction>,
+    /// Record files.
+    pub(super) files: Vec<Path>,
+}
+
+impl Marks {
+    /// The marks of these records.
+    pub(super) fn of<'a>(records: impl IntoIterator<Item = (&'a Track, &'a Record)>) -> Self {
+        let mut marks = Self { transactions: vec![Transaction::new(ANY, 1)], files: vec![] };
+        for (track, record) in records {
+            let mark = Mark::of(record);
+            marks.transactions.extend(mark.transactions(track));
+            marks.files.push(path(&track.key(), mark));
+        }
+        marks
     }
 }
 
@@ -123,13 +138,13 @@ pub(super) async fn has_records(table: &Table) -> Result<bool> {
     Ok(table.transactions().await?.contains_key(ANY))
 }
 
-/// Writes a record's file, whole and to stay.
+/// Writes a record's file, whole. It stays once a commit marks it.
 pub(super) async fn write(location: &Location, track: &Track, record: &Record) -> Result<()> {
     let written = Written { track: track.key(), record: record.clone() };
     let text = serde_json::to_vec(&written).map_err(|error| {
         location.error(ErrorKind::Internal, "a record cannot be written down").caused_by(error)
     })?;
-    let put = location.store.put(&path(&track.key(), Mark::of(record)), text.into()).await;
+    let put = location.loose.put(&path(&track.key(), Mark::of(record)), text.into()).await;
     put.map(drop).map_err(|error| location.failed("its record cannot be written", error))
 }
 

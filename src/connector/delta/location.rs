@@ -19,8 +19,12 @@ use reqwest::Url;
 use tokio::runtime::Handle;
 
 use super::{
-    super::error::{Error, ErrorKind, Result},
+    super::{
+        durable,
+        error::{Error, ErrorKind, Result},
+    },
     failure::{failed, lost_the_race},
+    ledger::Marks,
     table::Table,
 };
 
@@ -38,6 +42,8 @@ pub(super) struct Location {
     pub(super) shown: Arc<str>,
     /// Its folder as a store.
     pub(super) store: Arc<dyn ObjectStore>,
+    /// The same, where what is written need not stay before a commit names it.
+    pub(super) loose: Arc<dyn ObjectStore>,
     /// The store that `url` is of.
     pub(super) whole: Arc<dyn ObjectStore>,
     /// What the Delta library calls the folder.
@@ -190,7 +196,22 @@ impl Location {
             protocol,
             metadata,
         };
-        self.commit(&self.handle(), None, actions, operation, vec![]).await.map(|version| version.is_some())
+        self.commit(&self.handle(), None, actions, operation, Marks::default())
+            .await
+            .map(|version| version.is_some())
+    }
+
+    /// Has everything on the disk that a log entry will name. In a bucket it lies where it stays.
+    async fn sync(&self, actions: &[Action], marks: &Marks) -> Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let added = actions.iter().filter_map(|action| match action {
+            Action::Add(add) => Some(add.path.as_str()),
+            _ => None,
+        });
+        let files =
+            added.chain(marks.files.iter().map(AsRef::as_ref)).map(|file| folder.join(file)).collect();
+        let synced = durable::sync(folder, files).await;
+        synced.map_err(|error| self.error(ErrorKind::Io, "its files cannot be synced").caused_by(error))
     }
 
     /// Commits the version after `state`'s (0 after `None`); `None` = somebody else took it. Once this returns a
@@ -201,13 +222,14 @@ impl Location {
         state: Option<&DeltaTableState>,
         actions: Vec<Action>,
         operation: DeltaOperation,
-        transactions: Vec<deltalake::kernel::Transaction>,
+        marks: Marks,
     ) -> Result<Option<u64>> {
+        self.sync(&actions, &marks).await?;
         let properties = CommitProperties::default()
             .with_max_retries(0)
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false))
-            .with_application_transactions(transactions);
+            .with_application_transactions(marks.transactions);
         let commit = CommitBuilder::from(properties).with_actions(actions).build(
             state.map(|state| state as _),
             delta.log_store(),

@@ -20,7 +20,7 @@ use object_store::ObjectStoreExt as _;
 use super::{
     super::error::Result,
     files::{FileWriter, TARGET_BYTES, Unnamed},
-    ledger,
+    ledger::{self, Marks},
     read::stream_files,
     table::{DataFile, Table},
 };
@@ -143,7 +143,7 @@ async fn put(table: &Table, group: &[DataFile], adds: Vec<Add>, now: DateTime<Ut
     let removals = group.iter().map(|file| file.removal(false, now.timestamp_millis()));
     let actions = removals.chain(adds.into_iter().map(Action::Add)).collect();
     let operation = DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: None, predicate: None };
-    table.commit(actions, operation, vec![]).await
+    table.commit(actions, operation, Marks::default()).await
 }
 
 /// Removes files that no snapshot within the retention names.

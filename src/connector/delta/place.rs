@@ -3,7 +3,7 @@
 use std::{fs, path::Path as FilePath, sync::Arc};
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
+use object_store::{ObjectStore, local::LocalFileSystem, path::Path, prefix::PrefixStore};
 use reqwest::Url;
 use sha2::{Digest as _, Sha256};
 
@@ -83,6 +83,7 @@ impl Place {
             connection: self.connection.clone(),
             table: table.into(),
             shown: folder.display().to_string().into(),
+            loose: Arc::new(PrefixStore::new(LocalFileSystem::new(), path.clone())),
             store: Arc::new(PrefixStore::new(whole.clone(), path)),
             whole,
             url,
@@ -105,6 +106,7 @@ impl Place {
             table: table.into(),
             shown: shown.into(),
             whole: store.clone(),
+            loose: store.clone(),
             store,
             url,
             folder: None,

@@ -16,7 +16,7 @@ use super::{
     commit::StagedFiles,
     erase::Erased,
     files::Unnamed,
-    ledger::{self, Mark},
+    ledger::{self, Marks},
     location::Location,
     maintain,
     newest::Newest,
@@ -139,8 +139,7 @@ impl Sink for DeltaSink {
             ledger::write(&self.location, track, record).await?;
             let operation =
                 DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
-            let transactions = Mark::transactions([(track, Mark::of(record))]);
-            if table.commit(vec![], operation, transactions).await?.is_some() {
+            if table.commit(vec![], operation, Marks::of([(track, record)])).await?.is_some() {
                 return Ok(());
             }
         }

@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     super::error::{ErrorKind, Result},
+    ledger::Marks,
     location::{Location, entry},
     transactions::{self, Numbers},
     types,
@@ -240,9 +241,9 @@ impl Table {
         &self,
         actions: Vec<Action>,
         operation: DeltaOperation,
-        transactions: Vec<deltalake::kernel::Transaction>,
+        marks: Marks,
     ) -> Result<Option<u64>> {
-        self.location.commit(&self.delta, Some(self.state()?), actions, operation, transactions).await
+        self.location.commit(&self.delta, Some(self.state()?), actions, operation, marks).await
     }
 
     /// Tells this table from one of the same name that was made later: the log entry that this snapshot ends with. `None` = it is gone.

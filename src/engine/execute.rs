@@ -1,0 +1,142 @@
+//! Queries as streams of rows, within the engine's memory.
+//!
+//! Hash joins are the fastest, and hold one of their sides in memory: they cannot spill. A query that finds no room for them is computed again with sort-merge joins,
+//! which spill. Nobody has seen a row of it by then: an answer that has begun is never begun anew.
+
+use std::{future::Future, num::NonZeroUsize, sync::Arc};
+
+use datafusion::{
+    common::tree_node::TreeNode,
+    error::{DataFusionError, Result as SqlResult},
+    execution::{
+        SendableRecordBatchStream, SessionState,
+        memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool},
+    },
+    logical_expr::LogicalPlan,
+    physical_plan::{ExecutionPlan, execute_stream, joins::HashJoinExec, stream::RecordBatchStreamAdapter},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{
+    reads::Reads,
+    session::{Engine, failed},
+};
+use crate::connector::error::Result;
+
+/// Operators that an error names which finds no memory: those that hold most.
+const NAMED: NonZeroUsize = NonZeroUsize::new(3).expect("it is not zero");
+
+/// So many bytes, shared out among those who spill; who cannot spill takes what it needs first.
+pub(super) fn pool(bytes: usize) -> Arc<dyn MemoryPool> {
+    Arc::new(TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED))
+}
+
+impl Engine {
+    /// The rows of a plan that is not optimized yet.
+    pub(super) async fn rows_of(
+        &self,
+        state: SessionState,
+        plan: LogicalPlan,
+        sql: &str,
+        names: &Reads,
+    ) -> Result<SendableRecordBatchStream> {
+        let plan = self.lowered(&state, plan).map_err(|error| failed(error, sql, names))?;
+        let hashed = physical(&state, &plan).await.map_err(|error| failed(error, sql, names))?;
+        let rows = execute_stream(Arc::clone(&hashed), state.task_ctx())?;
+        if !has_hash_join(&hashed) {
+            return Ok(rows);
+        }
+        Ok(or_again(rows, async move || {
+            tracing::info!(
+                "there is no memory for hash joins: the query is computed again with sort-merge joins"
+            );
+            let state = with_merge_joins(state);
+            execute_stream(physical(&state, &plan).await?, state.task_ctx())
+        }))
+    }
+}
+
+/// How an optimized plan is run.
+pub(super) async fn physical(state: &SessionState, plan: &LogicalPlan) -> SqlResult<Arc<dyn ExecutionPlan>> {
+    state.query_planner().create_physical_plan(plan, state).await
+}
+
+fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.exists(|node| Ok(node.is::<HashJoinExec>())).unwrap_or_default()
+}
+
+fn with_merge_joins(mut state: SessionState) -> SessionState {
+    let options = state.config_mut().options_mut();
+    options.optimizer.prefer_hash_join = false;
+    // With one partition there would be no choice.
+    options.execution.target_partitions = options.execution.target_partitions.max(2);
+    state
+}
+
+/// The rows of the first stream, or, where that ends without memory before it has given any, those of the second.
+fn or_again<F>(
+    first: SendableRecordBatchStream,
+    again: impl FnOnce() -> F + Send + 'static,
+) -> SendableRecordBatchStream
+where
+    F: Future<Output = SqlResult<SendableRecordBatchStream>> + Send + 'static,
+{
+    let schema = first.schema();
+    let rows = async move {
+        let mut first = first;
+        match first.next().await {
+            Some(Err(error)) if is_out_of_memory(&error) => {
+                drop(first);
+                again().await
+            }
+            Some(batch) => {
+                let schema = first.schema();
+                let rows = stream::iter([batch]).chain(first);
+                Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)) as _)
+            }
+            None => Ok(first),
+        }
+    };
+    Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(rows).try_flatten()))
+}
+
+fn is_out_of_memory(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::{
+        array::{Int32Array, RecordBatch},
+        datatypes::{DataType, Field, Schema},
+    };
+
+    use super::*;
+
+    /// A stream of these batches of one row, and of no memory at its end.
+    fn exhausted(rows: &[i32]) -> SendableRecordBatchStream {
+        let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int32, false)]));
+        let batch = |n: &i32| {
+            Ok(RecordBatch::try_new(schema.clone(), vec![Arc::new(Int32Array::from(vec![*n]))]).unwrap())
+        };
+        let end = DataFusionError::ResourcesExhausted("no memory".to_owned());
+        let end = Err(DataFusionError::Shared(Arc::new(DataFusionError::Context(
+            "a join".to_owned(),
+            Box::new(end),
+        ))));
+        let rows: Vec<_> = rows.iter().map(batch).chain([end]).collect();
+        Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(rows)))
+    }
+
+    #[tokio::test]
+    async fn only_an_answer_that_has_not_begun_is_begun_anew() {
+        let again = async || Ok(exhausted(&[7]));
+        let rows: Vec<_> = or_again(exhausted(&[]), again).collect().await;
+        assert_eq!(rows.len(), 2, "those of the second, and its end");
+        let rows: Vec<_> = or_again(exhausted(&[1, 2]), again).collect().await;
+        assert_eq!(rows.len(), 3);
+        assert!(is_out_of_memory(rows[2].as_ref().unwrap_err()));
+        let error = crate::connector::error::Error::from(rows.into_iter().next_back().unwrap().unwrap_err());
+        assert_eq!(error.kind, crate::connector::error::ErrorKind::Limit);
+    }
+}

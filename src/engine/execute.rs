@@ -26,6 +26,9 @@ use crate::connector::error::Result;
 /// Operators that an error names which finds no memory: those that hold most.
 const NAMED: NonZeroUsize = NonZeroUsize::new(3).expect("it is not zero");
 
+/// Rows of a batch where joins spill.
+const MERGED_ROWS: usize = 1024;
+
 /// So many bytes, shared out among those who spill; who cannot spill takes what it needs first.
 pub(super) fn pool(bytes: usize) -> Arc<dyn MemoryPool> {
     Arc::new(TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED))
@@ -70,6 +73,8 @@ fn with_merge_joins(mut state: SessionState) -> SessionState {
     options.optimizer.prefer_hash_join = false;
     // With one partition there would be no choice.
     options.execution.target_partitions = options.execution.target_partitions.max(2);
+    // A sort merges what it spilled by holding a batch of each file.
+    options.execution.batch_size = MERGED_ROWS;
     state
 }
 

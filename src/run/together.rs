@@ -1,5 +1,5 @@
 //! Windows that follow each other, computed by one query: its rows come sorted by the window's column and are cut where windows end. Each window is staged, checked and
-//! committed as if it had been computed by itself; only the query is shared.
+//! committed as if it had been computed by itself; only the query is shared. Where there is no memory for that, each window asks by itself.
 //!
 //! Never is a row passed over: what lies before a window, or behind the last one, goes to the window that is built then, which refuses it.
 
@@ -85,12 +85,17 @@ impl MartRun<'_> {
             Some(together) => together.rows(goal, left.is_empty()).await,
             None => None,
         };
-        let ready = self.in_time(self.make_ready(goal, rows)).await;
+        let shared = rows.is_some();
+        let mut ready = self.in_time(self.make_ready(goal, rows)).await;
         // After a try that broke off the rows do not begin where the next window does.
         let together = match together {
             Some(together) if together.is_cut().await => Some(together),
             _ => None,
         };
+        if shared && ready.as_ref().is_err_and(|error| error.kind == ErrorKind::Limit) {
+            // What is too much for many windows may be enough for one.
+            ready = self.in_time(self.make_ready(goal, None)).await;
+        }
         Some(((goal, ready), (left, together)))
     }
 

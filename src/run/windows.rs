@@ -38,6 +38,9 @@ const MAINTAIN_EVERY: u64 = 50;
 /// How long one round may take.
 const MAINTAIN_BUDGET: Duration = Duration::from_secs(30);
 
+/// Queries of many windows at once: each may need much memory, and one is computed while the windows of the other are committed.
+const BATCHES_AT_ONCE: usize = 2;
+
 /// The windows that `backfill` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Backfill {
@@ -123,6 +126,7 @@ impl MartRun<'_> {
         let total = goals.len() as u64;
         self.observer.event(&self.track, &Event::Windows { done: 0, total });
         let at_once = self.runtime.project.parallel.max(1);
+        let at_once = if windows.batch_size > 1 { at_once.min(BATCHES_AT_ONCE) } else { at_once };
         let (mut waiting, mut running) = (batches(windows, goals).into_iter(), SelectAll::new());
         let (mut done, mut failed, mut due) = (0, Failed::default(), false);
         loop {

@@ -46,6 +46,21 @@ fn there_may_be_more_batches_than_are_built_at_once() {
     assert!(found(&project).iter().all(|(_, days)| *days == 2));
 }
 
+/// A join that holds three million letters for each day, and can neither spill nor be a merge.
+#[test]
+fn what_is_too_much_for_a_batch_is_computed_window_by_window() {
+    let project = project("lake", 9, "");
+    let memory = super::PROJECT.replace("parallel = 2", "parallel = 2\nmemory = \"24 MiB\"");
+    project.write("vitrina.toml", &memory);
+    let sql = "WITH wide AS (SELECT at, amount, repeat('x', 3000000) AS t FROM bot.events WHERE at >= :window.from AND at < :window.until), \
+                    other AS (SELECT at AS since FROM bot.events WHERE at >= :window.from AND at < :window.until) \
+               SELECT local_date(at) AS dt, sum(amount) AS amount, count(*) OVER () AS days, max(length(t)) AS t \
+               FROM wide JOIN other ON since <= at AND t > 'a' GROUP BY local_date(at)";
+    project.write("marts/daily.toml", &daily(sql, "lake", 9, "batch_size = 10"));
+    assert_eq!(built(&project, &["run", "daily"]), 10);
+    assert!(found(&project).iter().all(|(_, days)| *days == 1), "{:?}", found(&project));
+}
+
 #[test]
 fn a_check_blocks_one_window_of_a_batch() {
     let project = project("lake", 4, "");

@@ -38,6 +38,8 @@ mod source_scan;
 mod state;
 
 #[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
 mod session_tests;
 #[cfg(test)]
 mod typing_tests;

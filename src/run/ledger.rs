@@ -38,6 +38,8 @@ pub struct WindowState {
     pub record: Option<Record>,
     /// Why it is to be built; `None` = it is as it should be.
     pub why: Option<Why>,
+    /// Whether it touches the lookback.
+    pub late: bool,
 }
 
 /// Why a window is to be built.
@@ -82,10 +84,15 @@ impl WindowState {
 }
 
 impl Ledger {
-    /// The windows that a run builds by itself: stale ones by the mart's policy only.
+    /// The windows that a run builds by itself.
     pub fn due(&self) -> impl Iterator<Item = &WindowState> {
+        self.states.iter().filter(|state| self.is_due(state))
+    }
+
+    /// Whether a run builds a window by itself: a stale one by the mart's policy, or since late rows are looked for in it anyway.
+    pub fn is_due(&self, state: &WindowState) -> bool {
         let rebuild = self.windows.on_change == OnChange::Rebuild;
-        self.states.iter().filter(move |state| state.why.is_some() && (rebuild || !state.is_stale()))
+        state.why.is_some() && (rebuild || state.late || !state.is_stale())
     }
 
     /// Windows that are not built from what they would be built from now.
@@ -185,13 +192,14 @@ pub(super) fn judge(
     let since = now.checked_sub_signed(late).unwrap_or(DateTime::<Utc>::MIN_UTC);
     let state = |window: Window| {
         let record = records.get(&window.from).filter(|record| record.progress != Progress::Start);
+        let late = window.until > since;
         let why = match record {
             None => Some(Why::Missing),
             Some(record) if record.at < window.until => Some(Why::Unfinished),
             Some(record) => stale(windows, record, fingerprint, inputs, &window)
-                .or_else(|| (window.until > since).then_some(Why::Lookback)),
+                .or_else(|| late.then_some(Why::Lookback)),
         };
-        WindowState { window, record: record.cloned(), why }
+        WindowState { window, record: record.cloned(), why, late }
     };
     windows.all(now).into_iter().map(state).collect()
 }
@@ -395,6 +403,11 @@ mod tests {
         );
         assert_eq!(told(&windows("35h", OnChange::Mark), &all("now"), &none)[2], "lookback");
         assert_eq!(told(&mark, &all("old"), &none)[0], "(query changed)");
+        assert_eq!(
+            told(&windows("34h", OnChange::Mark), &all("old"), &none),
+            ["(query changed)", "(query changed)", "(query changed)", "query changed", "missing"],
+            "late rows are looked for, whatever else is known of the window"
+        );
         assert_eq!(told(&windows("0s", OnChange::Rebuild), &all("old"), &none)[0], "query changed");
         assert_eq!(told(&windows("0s", OnChange::ForwardOnly), &all("old"), &none)[0], "-");
         assert_eq!(told(&mark, &all(ADOPTED), &none)[0], "-");

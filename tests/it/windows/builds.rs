@@ -150,6 +150,33 @@ fn a_window_of_a_mart_makes_those_stale_that_were_built_from_it() {
 }
 
 #[test]
+fn late_rows_reach_a_mart_of_a_mart() {
+    let project = project("lake", 5, "lookback = \"2d\"");
+    let second = |factor: u8| {
+        let query = format!(
+            "SELECT dt, amount * {factor} AS amount FROM mart.daily WHERE dt >= :window.from AND dt < :window.until"
+        );
+        daily(&query, "copies", 5, "lookback = \"2d\"")
+    };
+    project.write("marts/second.toml", &second(1));
+    project.must(&["run", "--all"]);
+    add(&project, 2, 10);
+    add(&project, 4, 10);
+    project.must(&["run", "daily"]);
+    let plan = told(&project, &["plan", "second"]);
+    let due: Vec<_> = plan[0]["builds"].as_array().unwrap().iter().map(|build| build["by_run"] == true).collect();
+    assert_eq!(due, [true; 3], "its lookback is due though what it reads changed: {plan:#}");
+    assert_eq!(built(&project, &["run", "second"]), 3);
+    assert_eq!(found(&project, "mart.second"), [(5, 1), (4, 1), (3, 1), (2, 11), (1, 1), (0, 1)]);
+
+    // An edit leaves what is older as it is.
+    project.write("marts/second.toml", &second(2));
+    assert_eq!(built(&project, &["run", "second"]), 3);
+    assert_eq!(found(&project, "mart.second"), [(5, 1), (4, 1), (3, 1), (2, 22), (1, 2), (0, 2)]);
+    assert!(project.must(&["status", "second"]).contains("3 windows stale"));
+}
+
+#[test]
 fn nothing_is_lost_with_the_state() {
     let project = project("lake", 3, "");
     project.must(&["run", "daily"]);

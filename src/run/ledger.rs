@@ -196,8 +196,9 @@ pub(super) fn judge(
         let why = match record {
             None => Some(Why::Missing),
             Some(record) if record.at < window.until => Some(Why::Unfinished),
-            Some(record) => stale(windows, record, fingerprint, inputs, &window)
-                .or_else(|| late.then_some(Why::Lookback)),
+            Some(record) => {
+                stale(windows, record, fingerprint, inputs, &window).or_else(|| late.then_some(Why::Lookback))
+            }
         };
         WindowState { window, record: record.cloned(), why, late }
     };

@@ -241,3 +241,13 @@ fn one_project_has_one_daemon() {
     sandbox.write("pipelines/calls.toml", &CALLS.replace("every = \"1s\"", "every = \"soon\""));
     sandbox.vitrina(&["serve"]).says(1, &["`soon` is no length of time"]);
 }
+
+#[test]
+fn a_daemon_whose_state_folder_is_deleted_stops() {
+    let sandbox = project();
+    let serving = Serving::start(&sandbox);
+    std::fs::remove_dir_all(sandbox.path("data/state")).unwrap();
+    serving.ended().says(3, &["the state folder was deleted or replaced while the daemon ran"]);
+    let serving = Serving::start(&sandbox);
+    serving.stop().done();
+}

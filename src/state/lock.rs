@@ -34,8 +34,8 @@ pub struct LockPlace {
 }
 
 impl LockPlace {
-    fn of(path: PathBuf, file: &File) -> std::io::Result<Self> {
-        Ok(Self { path, file: identity(&file.metadata()?) })
+    fn of(path: &Path, file: &File) -> std::io::Result<Self> {
+        Ok(Self { path: path.to_owned(), file: identity(&file.metadata()?) })
     }
 
     /// Whether the file that is held is still the one that others would ask for. What cannot be told counts as so.
@@ -94,7 +94,7 @@ impl ProjectLock {
                 Ok(()) => {
                     write_holder(&holder, command, now)?;
                     let failed = StateError::io("cannot look at the lock", &path);
-                    let place = LockPlace::of(path, &file).map_err(failed)?;
+                    let place = LockPlace::of(&path, &file).map_err(failed)?;
                     return Ok(Self { file, holder, place });
                 }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_TRIES),

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// What `abort` kills with.
-const SIGABRT: i32 = 6;
+pub(super) const SIGABRT: i32 = 6;
 
 /// Begins the names of the bot's points, which no run passes: tests/it/daemon/bot_dies.rs dies at them.
 pub(crate) const BOT: &str = "bot.";

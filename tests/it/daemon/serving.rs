@@ -225,6 +225,13 @@ fn rows_move_and_marts_follow_by_themselves() {
         told.contains("begins") && told.contains("commit 1: 3 rows") && told.contains("done: 3 read"),
         "{told}"
     );
+    let told = serving.lines("done: ");
+    assert!(told.len() > 4, "{told:#?}");
+    for line in &told {
+        let (id, track) = (line["span"]["id"].as_str().unwrap(), line["span"]["track"].as_str().unwrap());
+        let run = format!("SELECT count(*) FROM runs WHERE id = '{id}' AND name = '{track}'");
+        assert_eq!(number(&sandbox, "data/state/history.db", &run), Some(1), "{line:#}");
+    }
     let ran = serving.stop().done();
     assert!(ran.stderr.contains("stopped"), "{ran:#?}");
     assert!(!sandbox.path("data/state/daemon.sock").exists());

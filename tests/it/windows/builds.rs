@@ -217,6 +217,31 @@ fn a_window_of_a_mart_makes_those_stale_that_were_built_from_it() {
 }
 
 #[test]
+fn an_edited_query_of_a_whole_mart_makes_windows_stale_that_were_built_from_it() {
+    let project = project("lake", 3, "");
+    let whole = |rate: u8| {
+        format!("sql = \"SELECT {rate} AS rate\"\n[sink]\nconnection = \"copies\"\nmode = \"replace\"\n")
+    };
+    project.write("marts/rates.toml", &whole(2));
+    let query = QUERY
+        .replace("sum(amount)", "sum(amount) * max(r.rate)")
+        .replace("bot.events", "bot.events CROSS JOIN mart.rates AS r");
+    project.write("marts/daily.toml", &daily(&query, "lake", 3, "on_change = \"rebuild\""));
+    project.must(&["run", "--all"]);
+    project.must(&["run", "rates"]);
+    assert_eq!(built(&project, &["run", "daily"]), 1, "the same query again changes nothing but today");
+    project.write("marts/rates.toml", &whole(3));
+    project.must(&["run", "rates"]);
+    let plan = told(&project, &["plan", "daily"]);
+    assert_eq!(
+        (&plan[0]["builds"][0]["why"], &plan[0]["builds"][0]["input"]),
+        (&json!("input_changed"), &json!("rates"))
+    );
+    assert_eq!(built(&project, &["run", "daily"]), 4);
+    assert_eq!(found(&project, "mart.daily"), [(3, 3), (2, 3), (1, 3), (0, 3)]);
+}
+
+#[test]
 fn late_rows_reach_a_mart_of_a_mart() {
     let project = project("lake", 5, "lookback = \"2d\"");
     let second = |factor: u8| {

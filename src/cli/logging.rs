@@ -103,6 +103,8 @@ impl Drop for Message {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use serde_json::json;
+
     use super::*;
 
     struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -138,7 +140,7 @@ mod tests {
         assert!(colored.contains("\u{1b}[") && colored.contains("done: 3 read"), "{colored}");
         let json: serde_json::Value =
             serde_json::from_str(&logged(Stream { is_terminal: false, color: false })).unwrap();
-        assert_eq!((&json["level"], &json["message"]), (&"INFO".into(), &"done: 3 read".into()));
-        assert_eq!((&json["span"]["id"], &json["span"]["track"]), (&"r7".into(), &"calls".into()));
+        assert_eq!((&json["level"], &json["message"]), (&json!("INFO"), &json!("done: 3 read")));
+        assert_eq!((&json["span"]["id"], &json["span"]["track"]), (&json!("r7"), &json!("calls")));
     }
 }

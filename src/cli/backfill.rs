@@ -21,7 +21,7 @@ Examples:
   vitrina backfill views --from 2026-01-01 --stale                 only what is missing or stale, see `vitrina plan`
 
 Each window is a commit of its own, several at once (`daemon.parallel`). One that was stopped goes on where it stopped when it
-is asked for again with the same days.";
+is asked for again with the same days, unless the query was edited meanwhile or `--anew` says otherwise.";
 
 /// Options of `backfill`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,10 @@ pub(super) struct Args {
     #[arg(long)]
     stale: bool,
 
+    /// All windows, also where one of the same days was stopped before its end
+    #[arg(long, conflicts_with = "stale")]
+    anew: bool,
+
     /// How the result is told
     #[arg(long, value_enum, default_value_t)]
     format: super::Format,
@@ -54,7 +58,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let selection = Selection::named(&project, &args.names)?;
     let members = selection.members();
     refuse_others(&project, &members)?;
-    let backfill = Backfill { from: args.from, last: args.last, stale: args.stale };
+    let backfill = Backfill { from: args.from, last: args.last, stale: args.stale, anew: args.anew };
     let options = RunOptions { backfill: Some(backfill), ..RunOptions::default() };
     let outcomes = runner::run_members(context, &project, &members, &options).await?;
     runner::tell(&outcomes, args.format, context.output)

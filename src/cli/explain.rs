@@ -1,5 +1,6 @@
 //! `explain`: what a run would do, what it promises and why, when it runs by itself.
 
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
@@ -187,7 +188,7 @@ fn foot(project: &Project, info: &JobInfo, told: &mut Told) {
     );
     told.line("runs", &starts(info.schedule.as_ref()));
     if let Some(schedule) = &info.schedule {
-        told.line("due next", &due_next(schedule, project.zone));
+        told.line("due next", &due_next(schedule, project.zone, SystemClock.now()));
     }
 }
 
@@ -382,13 +383,13 @@ fn starts(schedule: Option<&Schedule>) -> String {
     }
 }
 
-/// The next instants of a schedule, and why each.
-fn due_next(schedule: &Schedule, zone: Tz) -> String {
+/// The instants of a schedule after `now`, and why each.
+fn due_next(schedule: &Schedule, zone: Tz, now: DateTime<Utc>) -> String {
     const SHOWN: usize = 10;
     let Some(timing) = schedule::timing(&schedule.trigger) else {
         return "whenever that is so, under `vitrina serve`".to_owned();
     };
-    let times = schedule::upcoming(&timing, SystemClock.now(), SHOWN).into_iter().map(|at| {
+    let times = schedule::upcoming(&timing, now, SHOWN).into_iter().map(|at| {
         let local = at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M:%S %Z");
         format!("{local}  {}", schedule::why(&timing, at))
     });
@@ -413,5 +414,33 @@ fn serde_word(choice: &impl serde::Serialize) -> String {
     match serde_json::to_value(choice) {
         Ok(serde_json::Value::String(word)) => word,
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_ten_instants_are_told_in_the_projects_zone() {
+        let due = |trigger| {
+            let schedule = Schedule { trigger, misfire: Misfire::Once, concurrency: Concurrency::Skip };
+            due_next(&schedule, chrono_tz::Europe::Moscow, "2026-03-27T12:00:00Z".parse().unwrap())
+        };
+        let cron = Trigger::Cron { expression: "30 2 * * *".to_owned(), zone: chrono_tz::Europe::Berlin };
+        let told = due(cron);
+        let lines: Vec<_> = told.lines().collect();
+        assert_eq!(lines.len(), 10);
+        assert_eq!(lines[0], "Sat 2026-03-28 04:30:00 MSK  `30 2 * * *` in Europe/Berlin");
+        assert!(
+            lines[1].starts_with("Sun 2026-03-29 04:00:00 MSK  ") && lines[1].contains("clocks go forward"),
+            "{told}"
+        );
+        assert_eq!(lines[9], "Mon 2026-04-06 03:30:00 MSK  `30 2 * * *` in Europe/Berlin");
+        let every = due(Trigger::Every("6h".parse().unwrap()));
+        let times: Vec<_> = every.lines().map(|line| &line[..23]).collect();
+        assert_eq!(times[..2], ["Fri 2026-03-27 21:00:00", "Sat 2026-03-28 03:00:00"]);
+        assert_eq!((times.len(), times[9]), (10, "Mon 2026-03-30 03:00:00"));
+        assert_eq!(due(Trigger::AfterInputs), "whenever that is so, under `vitrina serve`");
     }
 }

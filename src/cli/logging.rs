@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing::Subscriber;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
 use super::output::{Stream, write_around_bars};
 
@@ -39,13 +40,25 @@ pub(super) fn start_daemon(verbose: u8, quiet: bool, messages: Stream) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(AroundBars);
     // A second start in one process keeps the first one's settings.
-    drop(if messages.is_terminal {
-        lines.with_ansi(messages.color).with_target(verbose > 1).try_init()
+    drop(of_daemon(filter, verbose, messages, AroundBars).try_init());
+}
+
+fn of_daemon<W>(
+    filter: EnvFilter,
+    verbose: u8,
+    messages: Stream,
+    writer: W,
+) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    if messages.is_terminal {
+        Box::new(lines.with_ansi(messages.color).with_target(verbose > 1).finish())
     } else {
-        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
-    });
+        Box::new(lines.json().flatten_event(true).with_current_span(true).with_span_list(false).finish())
+    }
 }
 
 /// A filter under which libraries tell no more than they must. Delta's log as errors what they also give back, such as a version that somebody else took, which is no
@@ -83,5 +96,51 @@ impl Drop for Message {
         if !self.0.is_empty() {
             write_around_bars(&String::from_utf8_lossy(&self.0));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
+
+    use super::*;
+
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a daemon's log says of a run.
+    fn logged(messages: Stream) -> String {
+        let kept: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let into = Arc::clone(&kept);
+        let subscriber = of_daemon(EnvFilter::new("info"), 0, messages, move || Kept(Arc::clone(&into)));
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("run", id = "r7", track = "calls");
+            tracing::info!(parent: &span, "done: 3 read");
+        });
+        String::from_utf8(kept.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn people_read_lines_and_programs_json() {
+        let told = logged(Stream { is_terminal: true, color: false });
+        assert!(told.ends_with(" INFO run{id=\"r7\" track=\"calls\"}: done: 3 read\n"), "{told}");
+        let colored = logged(Stream { is_terminal: true, color: true });
+        assert!(colored.contains("\u{1b}[") && colored.contains("done: 3 read"), "{colored}");
+        let json: serde_json::Value =
+            serde_json::from_str(&logged(Stream { is_terminal: false, color: false })).unwrap();
+        assert_eq!((&json["level"], &json["message"]), (&json!("INFO"), &json!("done: 3 read")));
+        assert_eq!((&json["span"]["id"], &json["span"]["track"]), (&json!("r7"), &json!("calls")));
     }
 }

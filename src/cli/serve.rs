@@ -32,8 +32,9 @@ pub(super) struct Args {}
 pub(super) async fn run(_: &Args, context: &Context) -> Result {
     let root = context.root()?;
     let (project, files) = context.project_and_files(&root)?;
-    let _lock = context::lock(&project)?;
+    let lock = context::lock(&project)?;
+    let held = lock.place().clone();
     let profile = context.global.profile.clone();
     let load = Box::new(move || config::load(&root, &profile, &variable));
-    Ok(daemon::serve(Settings { project, files, load, clock: Arc::new(SystemClock) }).await?)
+    Ok(daemon::serve(Settings { project, files, load, held, clock: Arc::new(SystemClock) }).await?)
 }

@@ -202,6 +202,7 @@ impl Reading {
         self.files.problems.extend(walk::walk(&mut tree, schema, environment));
         secret::hide(&self.files.problems, &mut self.files.sources);
         self.sql_files(&tree);
+        self.message_files(&tree);
         match tree.typed() {
             Ok(raw) => Some(File { tree, raw }),
             Err(problem) => {
@@ -235,6 +236,33 @@ impl Reading {
         }
         for item in node.items() {
             self.sql_files(item);
+        }
+    }
+
+    /// Reads the `.proto` files that `kafka.proto` names and what they import, so that an edit of them is one of the project. What is wrong with them is told by
+    /// whoever compiles them.
+    fn message_files(&mut self, node: &Node) {
+        for (key, child) in node.entries() {
+            let named = if key == "kafka" { child.get("proto") } else { None };
+            if let Some(path) = named.and_then(Node::text).and_then(|text| beside(Path::new(""), text)) {
+                self.message_file(path);
+            }
+            self.message_files(child);
+        }
+    }
+
+    fn message_file(&mut self, named: PathBuf) {
+        let mut waiting = vec![named.clone()];
+        while let Some(path) = waiting.pop() {
+            let known = self.files.sources.files.contains_key(&path);
+            if known || !self.files.root.join(&path).is_file() {
+                continue;
+            }
+            let Some(text) = self.text(&path) else { continue };
+            // Imports lie beside the file that is named, or are named from the project's folder on.
+            let places = [named.as_path(), Path::new("")];
+            let found = imports(&text).flat_map(|import| places.map(|place| beside(place, import)));
+            waiting.extend(found.flatten());
         }
     }
 
@@ -329,6 +357,14 @@ pub(crate) fn beside(file: &Path, text: &str) -> Option<PathBuf> {
         }
     }
     Some(path)
+}
+
+/// What a `.proto` file imports, as it is written.
+fn imports(text: &str) -> impl Iterator<Item = &str> {
+    let statements = text.split([';', '\n']).map(str::trim_start);
+    statements
+        .filter(|statement| statement.starts_with("import"))
+        .filter_map(|statement| statement.split(['"', '\'']).nth(1))
 }
 
 fn line_of(text: &str, at: usize) -> usize {

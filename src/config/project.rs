@@ -180,6 +180,11 @@ pub struct Retry {
     pub timeout: Span,
 }
 
+impl Retry {
+    /// The longest wait between two tries.
+    pub const LONGEST_WAIT: Duration = Duration::from_mins(10);
+}
+
 /// One source, optional SQL, one sink; a member per matrix value.
 #[derive(Debug, Clone)]
 pub struct Pipeline {

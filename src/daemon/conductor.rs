@@ -43,6 +43,14 @@ struct Begun {
 pub(super) async fn conduct(daemon: Arc<Daemon>, stop: CancellationToken) -> Result<(), JobSchedulerError> {
     let alarm = Alarm::start(Arc::clone(&daemon.wake)).await?;
     while !stop.is_cancelled() {
+        if !daemon.held.is_held() {
+            tracing::error!(
+                "the state folder was deleted or replaced: nothing more is begun, and the daemon stops"
+            );
+            daemon.lost.cancel();
+            stop.cancelled().await;
+            break;
+        }
         let now = daemon.clock.now();
         let (begun, next) = daemon.look(now);
         for run in begun {

@@ -58,6 +58,7 @@ use crate::{
     connector::error::{Error, ErrorKind, Result},
     model::time::Clock,
     run::{Runtime, gate::Gate},
+    state::lock::LockPlace,
 };
 
 /// How long tasks other than runs may take to end.
@@ -77,6 +78,8 @@ pub struct Settings {
     pub files: Sources,
     /// Reads the project's files anew.
     pub load: Box<dyn Fn() -> Loaded + Send + Sync>,
+    /// Where the project's lock lies, which the caller holds.
+    pub held: LockPlace,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -99,6 +102,9 @@ pub struct Daemon {
     suspects: rebuild::Suspects,
     /// Cancelled once: nothing is begun any more, and what runs ends.
     stop: CancellationToken,
+    held: LockPlace,
+    /// Cancelled once the lock is another's.
+    lost: CancellationToken,
     running: TaskTracker,
     /// Runs that follow their sources, by name: how they are told to end.
     following: Mutex<HashMap<String, CancellationToken>>,
@@ -131,14 +137,17 @@ pub async fn serve(settings: Settings) -> Result<()> {
     }
     daemon.announce(listen);
     manager::ready(&daemon);
-    told_to_stop.await;
+    let lost = tokio::select! {
+        () = told_to_stop => false,
+        () = daemon.lost.cancelled() => true,
+    };
     daemon.end().await;
-    Ok(())
+    if lost { Err(lock_lost()) } else { Ok(()) }
 }
 
 impl Daemon {
     fn build(settings: Settings) -> Result<Arc<Self>> {
-        let Settings { project, load, clock, .. } = settings;
+        let Settings { project, load, held, clock, .. } = settings;
         let (now, gate) = (clock.now(), Gate::new(project.parallel));
         let runtime = Runtime::open_behind(Arc::clone(&gate), Arc::clone(&project), Arc::clone(&clock))?;
         // What is lost with the history is only what was missed while nobody looked.
@@ -162,6 +171,8 @@ impl Daemon {
             suspects: rebuild::Suspects::default(),
             tasks: Tasks::new(stop.clone()),
             stop,
+            held,
+            lost: CancellationToken::new(),
             running: TaskTracker::new(),
             following: Mutex::default(),
             going: Mutex::default(),
@@ -270,6 +281,12 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
             std::process::exit(130);
         });
     })
+}
+
+fn lock_lost() -> Error {
+    let message = "the state folder was deleted or replaced while the daemon ran: its lock keeps no other daemon away any more";
+    Error::new(ErrorKind::Conflict, message)
+        .hint("start it again; to begin with an empty state folder stop the daemon first")
 }
 
 fn bind(listen: SocketAddr) -> Result<std::net::TcpListener> {

@@ -29,7 +29,7 @@ pub(super) async fn reload(daemon: Arc<Daemon>, stop: CancellationToken, begun: 
         .inspect_err(|error| tracing::warn!("files are not watched: {error}; SIGHUP reloads"))
         .ok();
     let mut known = begun;
-    let mut first = true;
+    let mut again = true;
     loop {
         let edited = async {
             match &mut watch {
@@ -40,11 +40,12 @@ pub(super) async fn reload(daemon: Arc<Daemon>, stop: CancellationToken, begun: 
         let asked = tokio::select! {
             () = stop.cancelled() => return Ok(()),
             _ = hang_up.recv() => true,
-            () = std::future::ready(()), if std::mem::take(&mut first) => false,
+            () = std::future::ready(()), if std::mem::take(&mut again) => false,
             () = edited => false,
         };
         let reading = Arc::clone(&daemon);
         let loaded = spawn_blocking(move || (reading.load)()).await?;
+        again = watch.as_mut().is_some_and(|watch| watch.also(&loaded.sources));
         let found = digest(&loaded.sources);
         if asked || found != known {
             known = found;

@@ -1,6 +1,7 @@
 //! Notices that a file of the project was edited.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -8,11 +9,13 @@ use std::{
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::{sync::mpsc, time::Instant};
 
+use crate::config::Sources;
+
 /// Editors write in several steps: this long nothing must happen, or that long something.
 const QUIET: Duration = Duration::from_millis(300);
 const LONGEST: Duration = Duration::from_secs(3);
 
-/// Folders of a project whose files matter at any depth; of the project's own folder those at its top do.
+/// Folders of a project whose files matter at any depth; of the project's own folder, and of those where else a file of the project lies, those at its top do.
 const FOLDERS: [&str; 3] = ["pipelines", "marts", "reports"];
 
 /// Files that a project is made of. Databases and workbooks beside them change all the time.
@@ -22,6 +25,8 @@ const KINDS: [&str; 6] = ["toml", "sql", "lock", "proto", "avsc", "json"];
 pub(super) struct Watch {
     root: PathBuf,
     watcher: RecommendedWatcher,
+    /// Folders besides, where files lie that the project names.
+    others: BTreeSet<PathBuf>,
     edits: mpsc::Receiver<()>,
 }
 
@@ -36,7 +41,7 @@ impl Watch {
             }
         })?;
         watcher.watch(root, RecursiveMode::NonRecursive)?;
-        let mut watch = Self { root: root.to_owned(), watcher, edits };
+        let mut watch = Self { root: root.to_owned(), watcher, others: BTreeSet::new(), edits };
         watch.folders();
         Ok(watch)
     }
@@ -49,6 +54,31 @@ impl Watch {
         let begun = Instant::now();
         while begun.elapsed() < LONGEST && tokio::time::timeout(QUIET, self.edits.recv()).await.is_ok() {}
         self.folders();
+    }
+
+    /// Watches the folders of these files too; whether some were not watched before: their files may have been edited since they were read.
+    pub(super) fn also(&mut self, sources: &Sources) -> bool {
+        let folders = sources.files.keys().filter_map(|path| path.parent());
+        let beside = |folder: &&Path| {
+            folder.iter().next().is_some_and(|first| FOLDERS.iter().all(|known| first != *known))
+        };
+        let others: BTreeSet<PathBuf> = folders.filter(beside).map(|folder| self.root.join(folder)).collect();
+        let mut fresh = false;
+        for folder in &others {
+            // Again each time: it may have been made anew.
+            let watched = self.watcher.watch(folder, RecursiveMode::NonRecursive);
+            if self.others.contains(folder) {
+                continue;
+            }
+            match watched {
+                Ok(()) => fresh = true,
+                Err(error) => {
+                    tracing::warn!("{} cannot be watched: {error}; SIGHUP reloads", folder.display());
+                }
+            }
+        }
+        self.others = others;
+        fresh
     }
 
     /// Folders that are there by now.

@@ -38,6 +38,8 @@ pub struct WindowState {
     pub record: Option<Record>,
     /// Why it is to be built; `None` = it is as it should be.
     pub why: Option<Why>,
+    /// Whether it touches the lookback.
+    pub late: bool,
 }
 
 /// Why a window is to be built.
@@ -82,10 +84,15 @@ impl WindowState {
 }
 
 impl Ledger {
-    /// The windows that a run builds by itself: stale ones by the mart's policy only.
+    /// The windows that a run builds by itself.
     pub fn due(&self) -> impl Iterator<Item = &WindowState> {
+        self.states.iter().filter(|state| self.is_due(state))
+    }
+
+    /// Whether a run builds a window by itself: a stale one by the mart's policy, or since late rows are looked for in it anyway.
+    pub fn is_due(&self, state: &WindowState) -> bool {
         let rebuild = self.windows.on_change == OnChange::Rebuild;
-        self.states.iter().filter(move |state| state.why.is_some() && (rebuild || !state.is_stale()))
+        state.why.is_some() && (rebuild || state.late || !state.is_stale())
     }
 
     /// Windows that are not built from what they would be built from now.
@@ -114,16 +121,22 @@ pub(super) struct Inputs {
     fixed: BTreeMap<String, u64>,
     /// Windows of other marts: key and sequence number of each.
     windows: Vec<(Window, String, u64)>,
+    /// Digests of the queries of marts that are built whole, by key.
+    queries: BTreeMap<String, u64>,
     /// Of members that were renamed the key that they had before.
     was: BTreeMap<String, String>,
 }
+
+/// Behind the key of a mart that is built whole: which query it was built from.
+const QUERY: &str = "#query";
 
 impl Inputs {
     /// What a window is built from: windows of others that touch it.
     pub(super) fn of(&self, window: &Window) -> BTreeMap<String, u64> {
         let touched = self.windows.iter().filter(|(other, ..)| other.touches(window));
         let touched = touched.map(|(_, key, seq)| (key.clone(), *seq));
-        self.fixed.clone().into_iter().chain(touched).collect()
+        let queries = self.queries.iter().map(|(key, digest)| (format!("{key}{QUERY}"), *digest));
+        self.fixed.clone().into_iter().chain(touched).chain(queries).collect()
     }
 
     /// What a whole table is built from; of a mart's windows the number of their builds.
@@ -135,11 +148,16 @@ impl Inputs {
         all
     }
 
-    /// The first input of a window that is not what it was.
+    /// The first input of a window that is not what it was. A mart that is built whole moves on all the time: it is another one only by its query.
     fn changed(&self, window: &Window, built: &Build) -> Option<String> {
         let touched = self.windows.iter().filter(|(other, ..)| other.touches(window));
         let mut changed = touched.filter(|(_, key, seq)| !self.is_same(built, key, *seq));
-        changed.next().map(|(_, key, _)| name_of(member_of(key)))
+        let window = changed.next().map(|(_, key, _)| name_of(member_of(key)));
+        // Of what was built before queries were kept nothing is known.
+        let edited = |(key, digest): &(&String, &u64)| {
+            built.inputs.get(&format!("{key}{QUERY}")).is_some_and(|known| known != *digest)
+        };
+        window.or_else(|| self.queries.iter().find(edited).map(|(key, _)| name_of(key)))
     }
 
     /// The first input of a whole table that is not what it was.
@@ -156,6 +174,13 @@ impl Inputs {
         let known = built.inputs.get(key).or_else(|| built.inputs.get(&old()?));
         known == Some(&seq)
     }
+}
+
+/// A digest of the query that a whole table was built from; none of a pipeline's, nor of rows that somebody else made.
+fn query_of(record: &Record) -> Option<u64> {
+    const DIGITS: usize = 12;
+    let Progress::Build(built) = &record.progress else { return None };
+    u64::from_str_radix(built.fingerprint.get(..DIGITS)?, 16).ok()
 }
 
 /// A member as users name it, by its key.
@@ -185,13 +210,15 @@ pub(super) fn judge(
     let since = now.checked_sub_signed(late).unwrap_or(DateTime::<Utc>::MIN_UTC);
     let state = |window: Window| {
         let record = records.get(&window.from).filter(|record| record.progress != Progress::Start);
+        let late = window.until > since;
         let why = match record {
             None => Some(Why::Missing),
             Some(record) if record.at < window.until => Some(Why::Unfinished),
-            Some(record) => stale(windows, record, fingerprint, inputs, &window)
-                .or_else(|| (window.until > since).then_some(Why::Lookback)),
+            Some(record) => {
+                stale(windows, record, fingerprint, inputs, &window).or_else(|| late.then_some(Why::Lookback))
+            }
         };
-        WindowState { window, record: record.cloned(), why }
+        WindowState { window, record: record.cloned(), why, late }
     };
     windows.all(now).into_iter().map(state).collect()
 }
@@ -290,6 +317,9 @@ impl Runtime {
                 inputs.windows.extend(keyed);
             } else if let Ok(Some(record)) = self.record_of(&before.job, &before.member).await {
                 inputs.fixed.insert(track.key(), record.seq);
+                if let Some(digest) = query_of(&record) {
+                    inputs.queries.insert(track.key(), digest);
+                }
             }
         }
         inputs
@@ -395,6 +425,11 @@ mod tests {
         );
         assert_eq!(told(&windows("35h", OnChange::Mark), &all("now"), &none)[2], "lookback");
         assert_eq!(told(&mark, &all("old"), &none)[0], "(query changed)");
+        assert_eq!(
+            told(&windows("34h", OnChange::Mark), &all("old"), &none),
+            ["(query changed)", "(query changed)", "(query changed)", "query changed", "missing"],
+            "late rows are looked for, whatever else is known of the window"
+        );
         assert_eq!(told(&windows("0s", OnChange::Rebuild), &all("old"), &none)[0], "query changed");
         assert_eq!(told(&windows("0s", OnChange::ForwardOnly), &all("old"), &none)[0], "-");
         assert_eq!(told(&mark, &all(ADOPTED), &none)[0], "-");
@@ -424,5 +459,23 @@ mod tests {
         inputs.was.clear();
         assert_eq!(told(&rebuild, &[("01", old)], &inputs)[0], "views/mrf1 changed");
         assert_eq!(inputs.whole(), [("p:views/mrf1".to_owned(), 5), ("p:content".to_owned(), 9)].into());
+    }
+
+    #[test]
+    fn a_window_is_held_against_the_queries_of_whole_marts() {
+        let rebuild = windows("0s", OnChange::Rebuild);
+        let of_query = |fingerprint: &str| query_of(&record(fingerprint, &[], at("06T00")));
+        let digest = of_query("00000000000f0000").unwrap();
+        assert_eq!((digest, of_query(ADOPTED)), (15, None));
+        let queries = [("p:content".to_owned(), digest)].into();
+        let inputs = Inputs { queries, ..Inputs::default() };
+        assert_eq!(inputs.of(&rebuild.at(at("01T00"))), [("p:content#query".to_owned(), 15)].into());
+        let built = |inputs: &[(&str, u64)]| record("now", inputs, at("06T00"));
+        let records = [
+            ("01", built(&[("p:content#query", 15), ("p:content", 3)])),
+            ("02", built(&[("p:content#query", 14)])),
+            ("03", built(&[("p:content", 3)])),
+        ];
+        assert_eq!(told(&rebuild, &records, &inputs)[..3], ["-", "content changed", "-"]);
     }
 }

@@ -192,7 +192,7 @@ impl MartRun<'_> {
         let engine = &self.runtime.engine;
         let question = Question { engine, params: &goal.params, window: goal.window.as_ref(), now };
         let asked = question.ask(self.checks, rows, this.as_ref());
-        let results = unless_cancelled(&self.cancel, Duration::ZERO, asked).await?;
+        let results = unless_cancelled(&self.cancel, self.grace, asked).await?;
         let (history, track) = (Arc::clone(&self.runtime.history), goal.track.clone());
         let (run, kept) = (self.run.clone(), results.clone());
         // The history may be lost, so a failing one never stops rows.

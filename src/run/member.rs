@@ -320,6 +320,7 @@ impl Runtime {
                     period,
                     project: &self.project,
                     scratch: self.scratch.path(),
+                    grace: order.options.grace.unwrap_or_default(),
                     failed: order.options.failed,
                     clock: Arc::clone(&self.clock),
                     observer: order.observer,

@@ -141,10 +141,9 @@ impl Runtime {
 }
 
 fn of_windows(ledger: &Ledger) -> Vec<PlannedBuild> {
-    let rebuild = ledger.windows.on_change == OnChange::Rebuild;
     let planned = ledger.states.iter().filter_map(|state| {
         let why = state.why.clone()?;
-        Some(PlannedBuild { window: Some(state.window.key()), why, by_run: rebuild || !state.is_stale() })
+        Some(PlannedBuild { window: Some(state.window.key()), why, by_run: ledger.is_due(state) })
     });
     planned.collect()
 }

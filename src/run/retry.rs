@@ -12,9 +12,6 @@ use crate::{
     model::name::Track,
 };
 
-/// The longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_mins(10);
-
 /// The tries of one run.
 pub(super) struct Tries<'a> {
     policy: Retry,
@@ -55,7 +52,7 @@ fn wait_after(error: &Error, failed: u32, policy: Retry) -> Option<Duration> {
     if !error.kind.policy().retry || failed >= policy.attempts {
         return None;
     }
-    let doubled = policy.wait.get().saturating_mul(1 << (failed - 1).min(20)).min(LONGEST_WAIT);
+    let doubled = policy.wait.get().saturating_mul(1 << (failed - 1).min(20)).min(Retry::LONGEST_WAIT);
     // Half to whole: several members that failed together do not come back together.
     Some(doubled.mul_f64(rand::rng().random_range(0.5..=1.0)))
 }

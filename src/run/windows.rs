@@ -50,6 +50,9 @@ pub struct Backfill {
     pub last: NaiveDate,
     /// Only windows of them that a run would build, or that are stale.
     pub stale: bool,
+    /// All of them, also where one of the same days was stopped before its end.
+    #[serde(default)]
+    pub anew: bool,
 }
 
 impl MartRun<'_> {
@@ -70,7 +73,7 @@ impl MartRun<'_> {
             self.forget(windows, tally).await?;
         }
         let due = match asked {
-            Some(asked) => self.asked(&ledger, asked).await?,
+            Some(asked) => self.asked(&ledger, asked, &digest, tally).await?,
             None if everything => ledger.states.iter().map(|state| state.window).collect(),
             None => ledger.due().map(|state| state.window).collect(),
         };
@@ -84,12 +87,16 @@ impl MartRun<'_> {
         };
         let goals: Vec<Goal> = due.into_iter().map(goal).collect();
         let before = ledger.built().filter_map(|state| Some(state.record.as_ref()?.seq)).sum();
-        self.build_all(windows, &goals, before, tally).await?;
-        if let Some(asked) = asked.filter(|asked| !asked.stale) {
+        let built = self.build_all(windows, &goals, before, tally).await;
+        // Where checks blocked some, every window had its turn: asked for again, it is another one.
+        let over = built.as_ref().err().is_none_or(|error| error.kind == ErrorKind::CheckFailed);
+        if let Some(asked) = asked.filter(|asked| over && !asked.stale) {
+            failpoint::pass("run.backfill.built");
             let (history, name, asked) = (Arc::clone(&self.runtime.history), self.track.name(), *asked);
-            blocking(move || history.end_backfill(&name, asked.from, asked.last)).await?;
+            let ended = blocking(move || history.end_backfill(&name, asked.from, asked.last)).await;
+            return built.and(ended);
         }
-        Ok(())
+        built
     }
 
     /// The mart was renamed: records of windows that it has none of are its own from now on. One that was stopped goes on.
@@ -173,17 +180,34 @@ impl MartRun<'_> {
         })
     }
 
-    /// The windows that a backfill still has to build: one that was stopped goes on.
-    async fn asked(&self, ledger: &Ledger, asked: &Backfill) -> Result<Vec<Window>> {
-        let range = range(&ledger.windows, asked, self.clock.now())?;
+    /// The windows that a backfill still has to build: one of this query that was stopped goes on.
+    async fn asked(
+        &self,
+        ledger: &Ledger,
+        asked: &Backfill,
+        digest: &str,
+        tally: &mut Tally,
+    ) -> Result<Vec<Window>> {
+        let now = self.clock.now();
+        let range = range(&ledger.windows, asked, now)?;
         let inside = ledger.states.iter().filter(|state| range.contains(&state.window));
         if asked.stale {
             return Ok(inside.filter(|state| state.why.is_some()).map(|state| state.window).collect());
         }
         let (history, name) = (Arc::clone(&self.runtime.history), self.track.name());
-        let (from, last, now) = (asked.from, asked.last, self.clock.now());
-        let begun = blocking(move || history.begin_backfill(&name, from, last, now)).await?;
-        let built = |state: &&WindowState| state.record.as_ref().is_some_and(|record| record.at >= begun);
+        let (days, digest, anew) = ((asked.from, asked.last), digest.to_owned(), asked.anew);
+        let begun = blocking(move || history.begin_backfill(&name, days, &digest, anew, now)).await?;
+        failpoint::pass("run.backfill.begun");
+        if begun < now {
+            let when = begun.with_timezone(&ledger.windows.zone).format("%Y-%m-%d %H:%M:%S");
+            let note =
+                format!("goes on with the backfill of {when}, which was stopped; `--anew` builds all of it");
+            tally.note(&note);
+            self.observer.event(&self.track, &Event::Note(note));
+        }
+        let built = |state: &&WindowState| {
+            !state.is_stale() && state.record.as_ref().is_some_and(|record| record.at >= begun)
+        };
         Ok(inside.filter(|state| !built(state)).map(|state| state.window).collect())
     }
 

@@ -1,6 +1,6 @@
 //! A workbook's run, as one story: each sheet's query → rows → the sheet; then the file takes the old one's place, with its record inside.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use chrono::{DateTime, Utc};
@@ -14,6 +14,7 @@ use super::{
     mart::fingerprint,
     retry::Tries,
     tally::Tally,
+    unit::unless_cancelled,
 };
 use crate::{
     config::project::{JobInfo, Language, Project, Sheet, Workbook},
@@ -42,6 +43,8 @@ pub(super) struct WorkbookRun<'a> {
     pub inputs: BTreeMap<String, u64>,
     pub project: &'a Project,
     pub scratch: &'a Path,
+    /// How long it may go on once it is cancelled.
+    pub grace: Duration,
     /// Tries that failed in a process that died.
     pub failed: u32,
     pub clock: Arc<dyn Clock>,
@@ -76,7 +79,7 @@ impl WorkbookRun<'_> {
         let file = self.workbook.file.clone();
         let at = record.at;
         let writer = tokio::task::spawn_blocking(move || write_book(&file, meta, record, inbox));
-        let sent = self.send(&steps, at).await;
+        let sent = unless_cancelled(&self.cancel, self.grace, self.send(&steps, at)).await;
         drop(steps);
         let written = match writer.await {
             Ok(written) => written?,
@@ -84,7 +87,10 @@ impl WorkbookRun<'_> {
                 return Err(Error::new(ErrorKind::Internal, "writing a workbook failed").caused_by(panic));
             }
         };
-        sent?;
+        sent.map_err(|error| match error.kind {
+            ErrorKind::Cancelled => Error::new(error.kind, "cancelled; the old workbook stays as it was"),
+            _ => error,
+        })?;
         let Some((written, record)) = written else {
             return Err(Error::new(ErrorKind::Internal, "a workbook was left before its end"));
         };
@@ -105,10 +111,6 @@ impl WorkbookRun<'_> {
             }
             while let Some(batch) = rows.next().await {
                 let batch = batch.map_err(Error::from).map_err(named)?;
-                if self.cancel.is_cancelled() {
-                    let message = "cancelled; the old workbook stays as it was";
-                    return Err(Error::new(ErrorKind::Cancelled, message));
-                }
                 let rows = batch.num_rows() as u64;
                 if steps.send(Step::Rows(batch)).await.is_err() {
                     return Ok(());

@@ -38,6 +38,9 @@ pub(super) const TABLES: &str = "CREATE TABLE builds (
         PRIMARY KEY (name, since, last)
     ) WITHOUT ROWID;";
 
+/// The fifth format of the file.
+pub(super) const BACKFILL_QUERIES: &str = "ALTER TABLE backfills ADD COLUMN query TEXT NOT NULL DEFAULT ''";
+
 /// Results that are kept of a mart's member; older ones are forgotten.
 const KEPT_RESULTS: u32 = 10_000;
 
@@ -177,24 +180,29 @@ impl History {
         })
     }
 
-    /// When a backfill began: now, or when the one began that was stopped before its end.
+    /// A backfill of these days, both in, is asked for: gives when it began, which was before `now` where one of the same query (its digest) did not come to its end.
+    /// `anew` forgets that one.
     pub fn begin_backfill(
         &self,
         name: &str,
-        from: NaiveDate,
-        last: NaiveDate,
+        (from, last): (NaiveDate, NaiveDate),
+        query: &str,
+        anew: bool,
         now: DateTime<Utc>,
     ) -> Result<DateTime<Utc>> {
-        let key = params![name, from.to_string(), last.to_string()];
+        let (from, last) = (from.to_string(), last.to_string());
         let begun = self.database.with(|connection| {
-            let sql = "SELECT begun FROM backfills WHERE name = ?1 AND since = ?2 AND last = ?3";
+            let sql = "SELECT begun FROM backfills WHERE name = ?1 AND since = ?2 AND last = ?3 AND query = ?4";
+            let key = params![name, from, last, query];
             let found = connection.query_row(sql, key, |row| row.get::<_, String>(0)).optional()?;
-            if found.is_none() {
-                let sql = "INSERT INTO backfills (name, since, last, begun) VALUES (?1, ?2, ?3, ?4)";
-                connection
-                    .execute(sql, params![name, from.to_string(), last.to_string(), instant_text(now)])?;
+            let begun = found.filter(|_| !anew);
+            if begun.is_none() {
+                connection.execute(
+                    "INSERT OR REPLACE INTO backfills (name, since, last, begun, query) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![name, from, last, instant_text(now), query],
+                )?;
             }
-            Ok(found)
+            Ok(begun)
         })?;
         Ok(begun.and_then(|begun| parse_instant(&begun)).unwrap_or(now))
     }
@@ -278,10 +286,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let history = History::open(folder.path()).unwrap();
         let (from, last) = ("2026-01-01".parse().unwrap(), "2026-01-31".parse().unwrap());
-        assert_eq!(history.begin_backfill("views", from, last, at(0)).unwrap(), at(0));
-        assert_eq!(history.begin_backfill("views", from, last, at(9)).unwrap(), at(0));
-        assert_eq!(history.begin_backfill("views", from, from, at(9)).unwrap(), at(9));
+        let begin = |days, query, anew, second| {
+            history.begin_backfill("views", days, query, anew, at(second)).unwrap()
+        };
+        assert_eq!(begin((from, last), "q", false, 0), at(0));
+        assert_eq!(begin((from, last), "q", false, 3), at(0));
+        assert_eq!(begin((from, from), "q", false, 4), at(4), "other days");
+        assert_eq!(begin((from, last), "other", false, 5), at(5), "another query");
+        assert_eq!(begin((from, last), "other", true, 6), at(6), "asked to begin anew");
+        assert_eq!(begin((from, last), "other", false, 7), at(6));
         history.end_backfill("views", from, last).unwrap();
-        assert_eq!(history.begin_backfill("views", from, last, at(9)).unwrap(), at(9));
+        assert_eq!(begin((from, last), "other", false, 8), at(8));
     }
 }

@@ -148,6 +148,7 @@ const FORMAT: Format = Format {
         super::builds::TABLES,
         standing::MIGRATION,
         notices::MIGRATION,
+        super::builds::BACKFILL_QUERIES,
     ],
     synchronous: "NORMAL",
 };

@@ -3,7 +3,8 @@
 //! The operating system holds the lock (so it goes with the process, however that dies); a text beside it tells who.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, Metadata, OpenOptions, TryLockError},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -21,6 +22,33 @@ use super::{
 pub struct ProjectLock {
     file: File,
     holder: PathBuf,
+    place: LockPlace,
+}
+
+/// Where a lock lies that is held: another file in its place would let a second process in.
+#[derive(Debug, Clone)]
+pub struct LockPlace {
+    path: PathBuf,
+    /// Device and number of the file that is held.
+    file: (u64, u64),
+}
+
+impl LockPlace {
+    fn of(path: &Path, file: &File) -> std::io::Result<Self> {
+        Ok(Self { path: path.to_owned(), file: identity(&file.metadata()?) })
+    }
+
+    /// Whether the file that is held is still the one that others would ask for. What cannot be told counts as so.
+    pub fn is_held(&self) -> bool {
+        match std::fs::metadata(&self.path) {
+            Ok(found) => identity(&found) == self.file,
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        }
+    }
+}
+
+fn identity(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 /// Who holds the lock.
@@ -65,7 +93,9 @@ impl ProjectLock {
             match file.try_lock() {
                 Ok(()) => {
                     write_holder(&holder, command, now)?;
-                    return Ok(Self { file, holder });
+                    let failed = StateError::io("cannot look at the lock", &path);
+                    let place = LockPlace::of(&path, &file).map_err(failed)?;
+                    return Ok(Self { file, holder, place });
                 }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_TRIES),
                 Err(TryLockError::Error(error)) => {
@@ -75,12 +105,19 @@ impl ProjectLock {
         }
         Err(LockError::Held(read_holder(&holder)))
     }
+
+    /// Where it lies, for whoever looks whether it still does.
+    pub fn place(&self) -> &LockPlace {
+        &self.place
+    }
 }
 
 impl Drop for ProjectLock {
     fn drop(&mut self) {
         // The text first: a text without a lock is only untidy, a text of the next holder must stay.
-        let _ = std::fs::remove_file(&self.holder);
+        if self.place.is_held() {
+            let _ = std::fs::remove_file(&self.holder);
+        }
         let _ = self.file.unlock();
     }
 }
@@ -152,6 +189,20 @@ mod tests {
         drop(lock);
         assert_eq!(super::holder(&state), None);
         ProjectLock::acquire(&state, "run --all", now()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_whose_folder_was_deleted_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let first = ProjectLock::acquire(&state, "serve", now()).unwrap();
+        assert!(first.place().is_held());
+        std::fs::remove_dir_all(&state).unwrap();
+        assert!(!first.place().is_held());
+        let second = ProjectLock::acquire(&state, "serve", now()).unwrap();
+        assert!(!first.place().is_held() && second.place().is_held());
+        drop(first);
+        assert!(super::holder(&state).is_some(), "the text is the second one's");
     }
 
     #[test]

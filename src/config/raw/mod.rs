@@ -78,7 +78,7 @@ pub(crate) struct Retry {
     /// Tries of one unit, the first included; 5 unless told.
     #[schemars(range(min = 1, max = 1000))]
     pub(crate) attempts: Option<u32>,
-    /// Before the second try; doubled for each further one, with jitter, up to ten minutes. `"10s"` unless told.
+    /// Before the second try; doubled for each further one, with jitter, up to ten minutes, which it may not exceed itself. `"10s"` unless told.
     pub(crate) wait: Option<Span>,
     /// Of one whole run; `"1h"` unless told.
     pub(crate) timeout: Option<Span>,

@@ -100,15 +100,23 @@ impl<'a> Common<'a> {
             tags: self.tags.to_vec(),
             was: self.was.map(JobName::new),
             schedule: self.schedule.and_then(|raw| schedule(raw, tree.at(&["schedule"]), zone, report)),
-            retry: retry(self.retry),
+            retry: retry(self.retry, tree.at(&["retry"]), report),
             warn_after: self.freshness.map(|freshness| freshness.warn_after),
             matrix,
         }
     }
 }
 
-fn retry(raw: Option<&raw::Retry>) -> Retry {
+fn retry(raw: Option<&raw::Retry>, node: &Node, report: &mut Report<'_>) -> Retry {
     let span = |seconds| Span::new(Duration::from_secs(seconds));
+    if raw.and_then(|raw| raw.wait).is_some_and(|wait| wait.get() > Retry::LONGEST_WAIT) {
+        report.value(
+            node.at(&["wait"]),
+            "out-of-range",
+            "no wait between two tries is longer than 10m",
+            "write `\"10m\"` or less; `retry.attempts` says how long it is tried",
+        );
+    }
     Retry {
         attempts: raw.and_then(|raw| raw.attempts).unwrap_or(5),
         wait: raw.and_then(|raw| raw.wait).unwrap_or(span(10)),

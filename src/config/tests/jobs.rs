@@ -65,6 +65,13 @@ fn schedules() {
 }
 
 #[test]
+fn waits_that_would_be_cut_are_refused() {
+    let waiting = |wait: &str| pipeline(&format!("retry = {{ wait = \"{wait}\" }}\n{ORDERS}"));
+    assert_snapshot!("a long wait", waiting("11m"));
+    assert_eq!(waiting("10m"), "");
+}
+
+#[test]
 fn generators() {
     let generator = r#"
 [source.generate]

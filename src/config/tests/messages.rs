@@ -1,6 +1,8 @@
 //! Files of a project that say what messages are.
 
-use super::lines;
+use std::path::Path;
+
+use super::{lines, proved};
 
 const PROJECT: &str = r#"
 [project]
@@ -60,4 +62,26 @@ fn messages_are_proved() {
             "{options}: {found:#?}"
         );
     }
+}
+
+/// So that an edit of them is noticed.
+#[test]
+fn files_of_messages_are_files_of_the_project() {
+    let pipeline = "[source]\nconnection = \"stream\"\ntable = \"t\"\n[source.kafka]\nformat = \"protobuf\"\n\
+                    proto = \"schemas/shop.proto\"\n[source.columns]\nid = \"int64\"\n\
+                    [sink]\nconnection = \"warehouse\"\ntable = \"t\"\nmode = \"append\"\n";
+    let loaded = proved(&[
+        ("vitrina.toml", PROJECT),
+        ("pipelines/p.toml", pipeline),
+        ("schemas/shop.proto", SHOP),
+        (
+            "schemas/kinds/all.proto",
+            "syntax = \"proto3\";\npackage shop;\nimport 'far/more.proto';\nenum Kind { UNKNOWN = 0; }",
+        ),
+        ("far/more.proto", "syntax = \"proto3\"; import \"schemas/shop.proto\";"),
+        ("schemas/two.proto", "syntax = \"proto3\"; message A {} message B {}"),
+    ]);
+    let read: Vec<_> =
+        loaded.sources.files.keys().filter(|path| path.extension().unwrap() == "proto").collect();
+    assert_eq!(read, ["schemas/shop.proto", "schemas/kinds/all.proto", "far/more.proto"].map(Path::new));
 }

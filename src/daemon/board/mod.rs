@@ -141,10 +141,10 @@ impl Board {
         self.told_of(slot, run)
     }
 
-    /// A run that never ends has written something.
+    /// A run has written something; those that come after one that never ends follow at once.
     pub(super) fn committed(&mut self, slot: usize) {
+        self.slots[slot].works();
         if self.slots[slot].rule.is_continuous() {
-            self.slots[slot].works();
             self.owe_followers(slot, true);
         }
     }

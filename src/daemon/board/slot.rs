@@ -6,7 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{LONGEST_QUEUE, due, rule::Rule};
 use crate::{
-    config::{lineage::Node, project::Concurrency},
+    config::{
+        lineage::Node,
+        project::{Concurrency, Retry},
+    },
     model::name::{JobName, Member},
     run::event::RunState,
     state::{history::RunStatus, standing::Standing},
@@ -14,7 +17,8 @@ use crate::{
 
 /// Before a run that never ends begins again after its first failure; doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
-const LONGEST_WAIT: Duration = Duration::from_mins(10);
+/// That is also the longest wait between two tries of any run.
+const LONGEST_WAIT: Duration = Retry::LONGEST_WAIT;
 
 /// One member.
 #[derive(Debug)]
@@ -103,6 +107,12 @@ impl Slot {
 
     /// Looks at its schedule.
     pub(super) fn look(&mut self, now: DateTime<Utc>) {
+        // No wait is longer: one that ends later was begun by a clock that was wrong.
+        let longest = now + LONGEST_WAIT;
+        if self.keep.retry_at.is_some_and(|at| at > longest) {
+            self.keep.retry_at = Some(longest);
+            self.changed = true;
+        }
         let Rule::Timed { timing, misfire, concurrency } = &self.rule else { return };
         let concurrency = *concurrency;
         let nothing = now >= self.keep.seen && self.instant.is_none_or(|instant| now < instant);
@@ -221,10 +231,10 @@ impl Slot {
         true
     }
 
-    /// What it does all the time works.
+    /// It has committed something: tries that failed before that count no longer.
     pub(super) fn works(&mut self) {
-        if self.keep.failed > 0 {
-            self.keep.failed = 0;
+        if self.keep.failed > 0 || self.keep.retry_at.is_some() {
+            (self.keep.failed, self.keep.retry_at) = (0, None);
             self.changed = true;
         }
     }

@@ -223,6 +223,34 @@ fn waits_between_two_tries_survive_a_restart() {
 }
 
 #[test]
+fn what_was_overcome_does_not_count_after_a_restart() {
+    let members = [("a", every("1h"))];
+    let mut board = board(&members);
+    assert_eq!(board.tick(at(3600)), [A]);
+    board.retrying(A, 4, at(3700));
+    board.committed(A);
+    let mut board = again(&board, &members, at(3650));
+    assert_eq!(board.tick(at(3650)), [A], "what is next has not failed yet");
+    assert_eq!(board.slot(A).doing(), Some(Doing { failed: 0, follows: false }));
+}
+
+#[test]
+fn a_clock_that_was_wrong_leaves_nobody_waiting() {
+    let members = [("a", every("1h")), ("b", Rule::Continuous)];
+    let years = 5 * 365 * 86_400;
+    let mut board = board(&members);
+    board.tick(at(years));
+    board.retrying(A, 1, at(years + 20));
+    board.ended(B, ran(RunState::Failed), at(years + 10));
+    let minutes = 10 * 60;
+    let mut board = again(&board, &members, at(1));
+    assert_eq!(board.tick(at(1)), NONE);
+    assert_eq!(board.view(at(1))[B].state, SlotState::Retries(at(1 + minutes)));
+    assert_eq!(board.tick(at(minutes)), NONE);
+    assert_eq!(board.tick(at(1 + minutes)), [A, B]);
+}
+
+#[test]
 fn what_follows_its_source_always_runs() {
     let members = [("a", Rule::Continuous), ("b", after(&[A]))];
     let mut board = board(&members);

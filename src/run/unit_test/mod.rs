@@ -101,7 +101,7 @@ async fn judge(sandbox: &Sandbox, test: &UnitTest) -> Result<Vec<Failure>> {
     let clock: Arc<dyn Clock> = Arc::new(FixedClock::at(test.now));
     let runtime = Runtime::open(Arc::clone(&sandbox.project), clock)?;
     sandbox.remember_target(&runtime, test).await?;
-    let backfill = test.window.map(|day| Backfill { from: day, last: day, stale: false });
+    let backfill = test.window.map(|day| Backfill { from: day, last: day, stale: false, anew: false });
     let options = RunOptions { with: test.with.clone(), backfill, ..RunOptions::default() };
     let members = [(test.job.clone(), test.member.clone())];
     let silent: Arc<dyn Observer> = Arc::new(Silent);

@@ -8,3 +8,4 @@ mod places;
 pub(crate) mod points;
 mod site;
 mod syncs;
+mod windows;

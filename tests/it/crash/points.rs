@@ -13,10 +13,13 @@ use super::{
 };
 
 /// What `abort` kills with.
-const SIGABRT: i32 = 6;
+pub(super) const SIGABRT: i32 = 6;
 
 /// Begins the names of the bot's points, which no run passes: tests/it/daemon/bot_dies.rs dies at them.
 pub(crate) const BOT: &str = "bot.";
+
+/// Begins the names of the points that only `backfill` passes.
+const BACKFILL: &str = "run.backfill.";
 
 /// Names of the failpoints that runs pass.
 fn names() -> BTreeSet<String> {
@@ -107,7 +110,14 @@ fn prefix(place: Place) -> &'static str {
 
 /// Runs everything with this point armed; whether it died there. A run that does not pass it must succeed.
 fn dies(site: &Site, point: &str) -> bool {
-    let output = site.program(&["run", "--all"]).env("VITRINA_FAILPOINT", point).output().unwrap();
+    let backfill = site.backfill();
+    let arguments = if point.starts_with(BACKFILL) {
+        site.run_all();
+        backfill.each_ref().map(String::as_str).to_vec()
+    } else {
+        vec!["run", "--all"]
+    };
+    let output = site.program(&arguments).env("VITRINA_FAILPOINT", point).output().unwrap();
     let died = output.status.signal() == Some(SIGABRT);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(died || output.status.success(), "{point}: {}\n{said}", output.status);

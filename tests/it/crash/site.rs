@@ -109,6 +109,12 @@ impl Site {
         self.sandbox.write("marts/days.toml", &format!("was = \"daily\"\n{mart}"));
     }
 
+    /// Builds all windows of the mart again.
+    pub(super) fn backfill(&self) -> [String; 4] {
+        let name = if self.sandbox.path("marts/days.toml").exists() { "days" } else { "daily" };
+        ["backfill", name, "--from", &day(3)].map(str::to_owned)
+    }
+
     /// Runs everything to its end.
     pub(super) fn run_all(&self) {
         self.sandbox.must(&["run", "--all"]);
@@ -340,9 +346,12 @@ connection = "MARTS"
 mode = "replace"
 "#;
 
+fn day(ago: u64) -> String {
+    (chrono::Utc::now().date_naive() - chrono::Days::new(ago)).to_string()
+}
+
 /// The events over four days, window by window, all of them again with each run; with a check.
 fn daily(events: &str, marts: &str) -> String {
-    let day = |ago: u64| (chrono::Utc::now().date_naive() - chrono::Days::new(ago)).to_string();
     let days: Vec<String> = (0..4).map(|at| format!("WHEN id % 4 = {at} THEN DATE '{}'", day(at))).collect();
     DAILY
         .replace("DAYS", &days.join(" "))

@@ -91,3 +91,56 @@ fn a_backfill_ends_with_the_project_that_it_began_with() {
     assert_eq!(number(&sandbox, "store.db", "SELECT count(*) FROM days"), Some(4), "each window once");
     serving.stop().done();
 }
+
+const STREAM: &str = r#"
+[connections.stream]
+kind = "kafka"
+brokers = ["localhost:1"]
+"#;
+
+const MESSAGES: &str = r#"
+[source]
+connection = "stream"
+table = "orders"
+
+[source.kafka]
+format = "protobuf"
+proto = "schemas/shop.proto"
+
+[source.columns]
+id = "int64"
+
+[sink]
+connection = "store"
+table = "orders"
+mode = "append"
+"#;
+
+const KIND: &str = "syntax = \"proto3\"; enum Kind { UNKNOWN = 0; }";
+
+#[test]
+fn an_edit_of_any_file_that_is_named_is_taken_over() {
+    let sandbox = project();
+    sandbox.write("vitrina.toml", &format!("{PROJECT}{STREAM}"));
+    sandbox.write("pipelines/messages.toml", MESSAGES);
+    let shop =
+        "syntax = \"proto3\"; import \"kinds/all.proto\"; message Order { int64 id = 1; Kind kind = 2; }";
+    sandbox.write("schemas/shop.proto", shop);
+    sandbox.write("schemas/kinds/all.proto", KIND);
+    let mart = "sql = { file = \"../queries/n.sql\" }\n[sink]\nconnection = \"store\"\nmode = \"replace\"\n";
+    sandbox.write("marts/n.toml", mart);
+    sandbox.write("queries/n.sql", "SELECT count(*) AS n FROM store.calls");
+    let serving = Serving::start(&sandbox);
+    // Files are watched once the daemon listens, or a moment later: an edit that comes before is found then.
+    let taken = || serving.lines("is taken over").len();
+    sandbox.write("queries/n.sql", "SELECT count(*) + 1 AS n FROM store.calls");
+    serving.until("the query is taken over", || serving.lines("~ n").len() == 1);
+    let before = taken();
+    sandbox.write("schemas/kinds/all.proto", &KIND.replace("UNKNOWN", "NONE"));
+    serving.until("what a message imports is taken over", || taken() > before);
+    sandbox.write("schemas/shop.proto", "syntax = \"proto3\"; message Order { string name = 1; }");
+    serving.until("what does not fit is told", || serving.status().unwrap()["stale"].is_object());
+    let stale = serving.status().unwrap()["stale"].to_string();
+    assert!(stale.contains("pipelines/messages.toml") && stale.contains("`id`"), "{stale}");
+    serving.stop().done();
+}

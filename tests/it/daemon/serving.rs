@@ -225,6 +225,13 @@ fn rows_move_and_marts_follow_by_themselves() {
         told.contains("begins") && told.contains("commit 1: 3 rows") && told.contains("done: 3 read"),
         "{told}"
     );
+    let told = serving.lines("done: ");
+    assert!(told.len() > 4, "{told:#?}");
+    for line in &told {
+        let (id, track) = (line["span"]["id"].as_str().unwrap(), line["span"]["track"].as_str().unwrap());
+        let run = format!("SELECT count(*) FROM runs WHERE id = '{id}' AND name = '{track}'");
+        assert_eq!(number(&sandbox, "data/state/history.db", &run), Some(1), "{line:#}");
+    }
     let ran = serving.stop().done();
     assert!(ran.stderr.contains("stopped"), "{ran:#?}");
     assert!(!sandbox.path("data/state/daemon.sock").exists());
@@ -240,4 +247,14 @@ fn one_project_has_one_daemon() {
     serving.stop().done();
     sandbox.write("pipelines/calls.toml", &CALLS.replace("every = \"1s\"", "every = \"soon\""));
     sandbox.vitrina(&["serve"]).says(1, &["`soon` is no length of time"]);
+}
+
+#[test]
+fn a_daemon_whose_state_folder_is_deleted_stops() {
+    let sandbox = project();
+    let serving = Serving::start(&sandbox);
+    std::fs::remove_dir_all(sandbox.path("data/state")).unwrap();
+    serving.ended().says(3, &["the state folder was deleted or replaced while the daemon ran"]);
+    let serving = Serving::start(&sandbox);
+    serving.stop().done();
 }

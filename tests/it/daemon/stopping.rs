@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::serving::{CALLS, PATIENCE, PROJECT, Serving, arrived, project, runs};
+use super::serving::{CALLS, PATIENCE, PROJECT, Serving, arrived, number, project, runs};
 use crate::support::project::Sandbox;
 
 /// Somebody writes to the target, so that a commit waits.
@@ -37,6 +37,71 @@ fn a_slice_that_is_being_written_may_finish() {
     let ran = serving.ended().done();
     assert_eq!(arrived(&sandbox), 2, "{ran:#?}");
     assert_eq!(runs(&sandbox, "calls", "running"), 0);
+}
+
+/// A file whose readers wait until it is let go: not in WAL mode.
+fn shut(sandbox: &Sandbox) -> Connection {
+    let shut = Connection::open(sandbox.path("slow.db")).unwrap();
+    shut.execute_batch("CREATE TABLE known (n INTEGER); INSERT INTO known VALUES (1)").unwrap();
+    shut.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    shut
+}
+
+/// A daemon that is to build a mart, which waits for a file.
+fn waits_for_a_file(mart: &str, is_there: impl Fn(&Sandbox) -> bool) {
+    let sandbox = project();
+    sandbox.write(
+        "vitrina.toml",
+        &format!("{PROJECT}\n[connections.slow]\nkind = \"sqlite\"\npath = \"slow.db\"\n"),
+    );
+    sandbox.write("marts/slow.toml", mart);
+    sandbox.sqlite("bot.db", "INSERT INTO calls (seconds) VALUES (7)");
+    let held = shut(&sandbox);
+    let serving = Serving::start(&sandbox);
+    serving.until("it goes", || serving.status().unwrap()["going"]["slow"].is_object());
+    // Time for it to come as far as the file.
+    std::thread::sleep(Duration::from_secs(2));
+    serving.signal("-TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!is_there(&sandbox));
+    held.execute_batch("ROLLBACK").unwrap();
+    let ran = serving.ended().done();
+    assert!(is_there(&sandbox), "{ran:#?}");
+}
+
+const SLOW_CHECK: &str = r#"
+schedule = { after = "inputs" }
+sql = "SELECT count(*) AS n FROM store.calls"
+
+[sink]
+connection = "store"
+mode = "replace"
+
+[[check]]
+relationship.n = "slow.known.n"
+"#;
+
+#[test]
+fn a_mart_whose_checks_are_asked_may_finish() {
+    waits_for_a_file(SLOW_CHECK, |sandbox| number(sandbox, "store.db", "SELECT n FROM slow") == Some(1));
+}
+
+const SLOW_WORKBOOK: &str = r#"
+schedule = { after = "inputs" }
+excel = "slow.xlsx"
+
+[[sheet]]
+name = "first"
+sql = "SELECT n FROM mart.busy"
+
+[[sheet]]
+name = "second"
+sql = "SELECT n FROM slow.known"
+"#;
+
+#[test]
+fn a_workbook_that_is_being_written_may_finish() {
+    waits_for_a_file(SLOW_WORKBOOK, |sandbox| sandbox.path("slow.xlsx").exists());
 }
 
 #[test]

@@ -76,9 +76,76 @@ fn a_backfill_that_was_stopped_goes_on() {
         .output()
         .unwrap();
     assert!(!killed.status.success());
-    let rest = built(&project, &["backfill", "daily", "--from", &from]);
+    let rest = told(&project, &["backfill", "daily", "--from", &from]);
+    let notes = rest[0]["notes"].to_string();
+    assert!(notes.contains("goes on with the backfill of ") && notes.contains("`--anew`"), "{notes}");
+    let rest = rest[0]["units"].as_u64().unwrap();
     assert!((3..=5).contains(&rest), "{rest} windows of 7 were left after the third commit");
     assert_eq!(found(&project, "mart.daily").len(), 7);
+}
+
+/// A project of seven days whose backfill died after its third commit, as the command that asks for it.
+fn stopped() -> (Sandbox, [String; 4]) {
+    let project = project("lake", 6, "");
+    project.must(&["run", "daily"]);
+    let backfill = ["backfill", "daily", "--from", &day(6).to_string()].map(str::to_owned);
+    let killed =
+        project.command(&each(&backfill)).env("VITRINA_FAILPOINT", "run.mart.committed:3").output().unwrap();
+    assert!(!killed.status.success());
+    (project, backfill)
+}
+
+fn each(arguments: &[String; 4]) -> [&str; 4] {
+    arguments.each_ref().map(String::as_str)
+}
+
+#[test]
+fn a_backfill_that_was_stopped_begins_anew_with_another_query_or_if_asked_to() {
+    let (project, backfill) = stopped();
+    let twice = QUERY.replace("sum(amount)", "sum(amount) * 2");
+    project.write("marts/daily.toml", &daily(&twice, "lake", 6, ""));
+    assert_eq!(built(&project, &each(&backfill)), 7);
+    assert!(found(&project, "mart.daily").iter().all(|(_, amount)| *amount == 2));
+    let (project, backfill) = stopped();
+    assert_eq!(built(&project, &[&each(&backfill)[..], &["--anew"]].concat()), 7);
+}
+
+/// What another mart makes stale has to be built, though it was built since the backfill began.
+#[test]
+fn a_backfill_that_goes_on_builds_what_became_stale() {
+    let project = project("lake", 4, "");
+    let second = "SELECT dt, amount FROM mart.daily WHERE dt >= :window.from AND dt < :window.until";
+    project.write("marts/second.toml", &daily(second, "copies", 4, ""));
+    project.must(&["run", "--all"]);
+    let from = day(4).to_string();
+    let killed = project
+        .command(&["backfill", "second", "--from", &from])
+        .env("VITRINA_FAILPOINT", "run.backfill.built")
+        .output()
+        .unwrap();
+    assert!(!killed.status.success());
+    add(&project, 3, 10);
+    let of_day = day(3).to_string();
+    project.must(&["backfill", "daily", "--from", &of_day, "--last", &of_day]);
+    let run = told(&project, &["backfill", "second", "--from", &from]);
+    assert_eq!(run[0]["units"], 1, "the others were built by the one that died: {run:#}");
+    assert_eq!(found(&project, "mart.second")[1], (3, 11));
+}
+
+#[test]
+fn a_backfill_whose_windows_all_had_their_turn_is_over() {
+    let project = project("copies", 6, "");
+    let checked = daily(QUERY, "copies", 6, "") + "[[check]]\nrange.amount = { max = 1 }\n";
+    project.write("marts/daily.toml", &checked);
+    project.must(&["run", "daily"]);
+    add(&project, 3, 10);
+    let from = day(6).to_string();
+    let backfill = ["backfill", "daily", "--from", &from];
+    project.vitrina(&backfill).says(1, &["does not hold"]);
+    add(&project, 5, -1);
+    project.sqlite("bot.db", "DELETE FROM events WHERE amount = 10");
+    assert_eq!(built(&project, &backfill), 7, "it is another one");
+    assert_eq!(found(&project, "mart.daily")[1], (5, 0));
 }
 
 #[test]
@@ -147,6 +214,59 @@ fn a_window_of_a_mart_makes_those_stale_that_were_built_from_it() {
     assert_eq!(told(&project, &["plan", "daily"])[0]["read_by"], json!(["second"]));
     project.must(&["run", "second"]);
     assert_eq!(found(&project, "mart.second"), [(3, 100), (2, 600), (1, 100), (0, 100)]);
+}
+
+#[test]
+fn an_edited_query_of_a_whole_mart_makes_windows_stale_that_were_built_from_it() {
+    let project = project("lake", 3, "");
+    let whole = |rate: u8| {
+        format!("sql = \"SELECT {rate} AS rate\"\n[sink]\nconnection = \"copies\"\nmode = \"replace\"\n")
+    };
+    project.write("marts/rates.toml", &whole(2));
+    let query = QUERY
+        .replace("sum(amount)", "sum(amount) * max(r.rate)")
+        .replace("bot.events", "bot.events CROSS JOIN mart.rates AS r");
+    project.write("marts/daily.toml", &daily(&query, "lake", 3, "on_change = \"rebuild\""));
+    project.must(&["run", "--all"]);
+    project.must(&["run", "rates"]);
+    assert_eq!(built(&project, &["run", "daily"]), 1, "the same query again changes nothing but today");
+    project.write("marts/rates.toml", &whole(3));
+    project.must(&["run", "rates"]);
+    let plan = told(&project, &["plan", "daily"]);
+    assert_eq!(
+        (&plan[0]["builds"][0]["why"], &plan[0]["builds"][0]["input"]),
+        (&json!("input_changed"), &json!("rates"))
+    );
+    assert_eq!(built(&project, &["run", "daily"]), 4);
+    assert_eq!(found(&project, "mart.daily"), [(3, 3), (2, 3), (1, 3), (0, 3)]);
+}
+
+#[test]
+fn late_rows_reach_a_mart_of_a_mart() {
+    let project = project("lake", 5, "lookback = \"2d\"");
+    let second = |factor: u8| {
+        let query = format!(
+            "SELECT dt, amount * {factor} AS amount FROM mart.daily WHERE dt >= :window.from AND dt < :window.until"
+        );
+        daily(&query, "copies", 5, "lookback = \"2d\"")
+    };
+    project.write("marts/second.toml", &second(1));
+    project.must(&["run", "--all"]);
+    add(&project, 2, 10);
+    add(&project, 4, 10);
+    project.must(&["run", "daily"]);
+    let plan = told(&project, &["plan", "second"]);
+    let due: Vec<_> =
+        plan[0]["builds"].as_array().unwrap().iter().map(|build| build["by_run"] == true).collect();
+    assert_eq!(due, [true; 3], "its lookback is due though what it reads changed: {plan:#}");
+    assert_eq!(built(&project, &["run", "second"]), 3);
+    assert_eq!(found(&project, "mart.second"), [(5, 1), (4, 1), (3, 1), (2, 11), (1, 1), (0, 1)]);
+
+    // An edit leaves what is older as it is.
+    project.write("marts/second.toml", &second(2));
+    assert_eq!(built(&project, &["run", "second"]), 3);
+    assert_eq!(found(&project, "mart.second"), [(5, 1), (4, 1), (3, 1), (2, 22), (1, 2), (0, 2)]);
+    assert!(project.must(&["status", "second"]).contains("3 windows stale"));
 }
 
 #[test]

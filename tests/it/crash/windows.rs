@@ -1,0 +1,183 @@
+//! Death among the windows of a mart: what the ledger says is what the table holds, and a window that is built is not built again.
+
+use std::{os::unix::process::ExitStatusExt, process::Command};
+
+use chrono::{Days, NaiveDate, Utc};
+
+use super::{
+    places::{Pair, Place, Servers},
+    points::SIGABRT,
+};
+use crate::support::project::Sandbox;
+
+/// Where runs die: before the first window, between two steps of one, and behind a commit.
+const POINTS: [&str; 4] =
+    ["run.windows.planned", "run.mart.staged:2", "run.mart.checked:2", "run.mart.committed:3"];
+
+/// Windows that have ended.
+const CLOSED: u64 = 6;
+
+/// Every place that keeps windows.
+#[test]
+fn every_window_is_built_once_whatever_dies() {
+    let places = Place::ALL.into_iter().filter(|place| *place != Place::Kafka).chain([Place::Bucket]);
+    std::thread::scope(|scope| {
+        for place in places {
+            scope.spawn(move || {
+                for point in POINTS {
+                    dies_and_goes_on(&Site::new(place), point);
+                }
+                backfill_dies_and_goes_on(&Site::new(place));
+            });
+        }
+    });
+}
+
+fn dies_and_goes_on(site: &Site, point: &str) {
+    site.dies(&["run", "once"], point);
+    let built = site.built();
+    site.agrees(built, point);
+    let left = CLOSED - built;
+    assert_eq!(site.units(&["run", "once"]), left, "{point}: windows that were left");
+    assert_eq!((site.built(), site.rows()), (CLOSED, site.closed(0)), "{point}");
+    assert_eq!(site.units(&["run", "once"]), 0, "{point}: nothing is late, nothing is current");
+}
+
+/// A backfill begins with a row of the history, and takes it away at its end.
+fn backfill_dies_and_goes_on(site: &Site) {
+    let from = day(CLOSED).to_string();
+    let backfill = ["backfill", "once", "--from", &from];
+    site.units(&["run", "once"]);
+    for (round, point) in
+        ["run.backfill.begun", "run.mart.committed:3", "run.backfill.built"].into_iter().enumerate()
+    {
+        let added = 1_000 * (round as i64 + 1);
+        site.sandbox.sqlite("bot.db", "UPDATE visits SET n = n + 1000");
+        site.dies(&backfill, point);
+        let new = site.rows().iter().filter(|(_, n)| *n >= added).count() as u64;
+        let left = site.units(&backfill);
+        // There rows may be visible before their record.
+        if site.place != Place::Clickhouse {
+            assert_eq!(left, CLOSED - new, "{point}: windows that were left");
+        }
+        assert_eq!((site.built(), site.rows()), (CLOSED, site.closed(added)), "{point}");
+        assert_eq!(site.units(&backfill), CLOSED, "{point}: it was over, so this is another one");
+    }
+}
+
+/// A project with one mart of days, over a table that has a row for each.
+struct Site {
+    place: Place,
+    sandbox: Sandbox,
+    _servers: Servers,
+}
+
+impl Site {
+    fn new(place: Place) -> Self {
+        let pair = Pair { from: Place::Sqlite, into: place };
+        let servers = Servers::of(pair, None);
+        let sandbox = Sandbox::new(&[]);
+        let root = sandbox.root().to_str().unwrap().to_owned();
+        let keys = servers.connection(place, "warehouse", &root);
+        sandbox.write("vitrina.toml", &format!("{PROJECT}\n[connections.warehouse]\n{keys}\n"));
+        sandbox.write("marts/once.toml", &ONCE.replace("START", &day(CLOSED).to_string()));
+        let rows: Vec<String> = (0..=CLOSED).map(|ago| format!("('{}', {ago})", day(ago))).collect();
+        let table = "CREATE TABLE visits (dt DATE, n INTEGER); INSERT INTO visits VALUES";
+        sandbox.sqlite("bot.db", &format!("{table} {}", rows.join(", ")));
+        Self { place, sandbox, _servers: servers }
+    }
+
+    /// Runs a command with a point armed, which it must reach.
+    fn dies(&self, arguments: &[&str], point: &str) {
+        let mut command: Command = self.sandbox.command(arguments);
+        let output = command.env("VITRINA_FAILPOINT", point).output().unwrap();
+        assert_eq!(
+            output.status.signal(),
+            Some(SIGABRT),
+            "{point}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    /// Windows that the ledger says are built.
+    fn built(&self) -> u64 {
+        let status = self.sandbox.vitrina(&["status", "once", "--format", "json"]).done().json();
+        let windows = &status[0]["windows"];
+        assert_eq!(windows["all"], CLOSED, "{status:#}");
+        windows["built"].as_u64().unwrap()
+    }
+
+    /// What the table holds, by day; nothing where it is not there yet.
+    fn rows(&self) -> Vec<(NaiveDate, i64)> {
+        let sql = "SELECT dt, CAST(n AS BIGINT) AS n FROM warehouse.once ORDER BY dt, n";
+        let ran = self.sandbox.vitrina(&["query", sql, "--format", "json"]);
+        if ran.code != Some(0) {
+            assert!(ran.stderr.contains("once"), "{ran:#?}");
+            return vec![];
+        }
+        let rows = ran.json();
+        let row = |row: &serde_json::Value| {
+            let text = row["dt"].as_str().unwrap();
+            (text[..10].parse().unwrap(), row["n"].as_i64().unwrap())
+        };
+        rows.as_array().unwrap().iter().map(row).collect()
+    }
+
+    /// What the table must hold once every window is built, so much added to each.
+    fn closed(&self, added: i64) -> Vec<(NaiveDate, i64)> {
+        (1..=CLOSED).rev().map(|ago| (day(ago), ago as i64 + added)).collect()
+    }
+
+    /// After a death: rows are there if and only if their record is.
+    fn agrees(&self, built: u64, point: &str) {
+        // There a window may be visible before its record, until the next run.
+        if self.place == Place::Clickhouse {
+            return;
+        }
+        let rows = self.rows();
+        let different = rows.iter().map(|(day, _)| day).collect::<std::collections::BTreeSet<_>>().len();
+        assert_eq!((rows.len() as u64, different as u64), (built, built), "{point}: {rows:?}");
+    }
+
+    /// Windows that a run builds.
+    fn units(&self, arguments: &[&str]) -> u64 {
+        let told = self.sandbox.vitrina(&[arguments, &["--format", "json"]].concat()).done().json();
+        told[0]["units"].as_u64().unwrap()
+    }
+}
+
+/// A day of the project, so many ago.
+fn day(ago: u64) -> NaiveDate {
+    Utc::now().date_naive() - Days::new(ago)
+}
+
+const PROJECT: &str = r#"
+[project]
+name = "windows"
+time_zone = "UTC"
+
+[daemon]
+state = "state"
+parallel = 2
+
+[connections.bot]
+kind = "sqlite"
+path = "bot.db"
+"#;
+
+const ONCE: &str = r#"
+retry = { attempts = 9, wait = "300ms", timeout = "5m" }
+sql = "SELECT dt, n FROM bot.visits WHERE dt >= :window.from AND dt < :window.until"
+
+[window]
+column = "dt"
+grain = "day"
+start = START
+current = false
+
+[sink]
+connection = "warehouse"
+
+[[check]]
+unique = ["dt"]
+"#;

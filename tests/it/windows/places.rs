@@ -1,27 +1,7 @@
 //! Windows and checks in the servers.
 
-use super::{PROJECT, add, daily, day, found, project, told};
+use super::{CLICKHOUSE, POSTGRES, PROJECT, add, daily, day, found, project, told};
 use crate::support::{clickhouse, postgres, project::Sandbox};
-
-const POSTGRES: &str = r#"
-[connections.dwh]
-kind = "postgres"
-host = { env = "VITRINA_POSTGRES_HOST" }
-port = { env = "VITRINA_POSTGRES_PORT" }
-database = { env = "VITRINA_POSTGRES_DATABASE" }
-user = { env = "VITRINA_POSTGRES_USER" }
-password = { env = "VITRINA_POSTGRES_PASSWORD" }
-schema = 'SCHEMA'
-"#;
-
-const CLICKHOUSE: &str = r#"
-[connections.dwh]
-kind = "clickhouse"
-url = { env = "VITRINA_CLICKHOUSE_URL" }
-user = { env = "VITRINA_CLICKHOUSE_USER" }
-password = { env = "VITRINA_CLICKHOUSE_PASSWORD" }
-database = 'DATABASE'
-"#;
 
 /// Late rows, a backfill, a check that blocks, a dropped table.
 fn plays(project: &Sandbox, drop: impl Fn()) {

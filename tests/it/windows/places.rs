@@ -48,6 +48,39 @@ fn clickhouse_keeps_windows() {
     assert_eq!(parts.trim(), "5", "a partition for each day");
 }
 
+/// Days that lie in one partition of ClickHouse: wherever the program dies while one is put in its place, each is there as it was or as it is to be.
+#[test]
+fn days_of_one_partition_outlive_death_between_its_steps() {
+    let place = clickhouse::Place::new();
+    let connection = CLICKHOUSE.replace("DATABASE", &place.config.database);
+    for (nth, point) in (1..).zip([
+        "clickhouse.decided",
+        "clickhouse.mixed",
+        "clickhouse.mixed:2",
+        "clickhouse.replaced",
+        "clickhouse.replaced:3",
+        "clickhouse.recorded",
+    ]) {
+        let project = project("lake", 4, "");
+        project.write("vitrina.toml", &format!("{PROJECT}{connection}"));
+        let mart = daily(super::QUERY, "dwh", 4, "")
+            + &format!("table = \"days{nth}\"\nclickhouse.partition_by = \"toYear(dt)\"\n");
+        project.write("marts/daily.toml", &mart);
+        project.must(&["run", "daily"]);
+        (0..=4).for_each(|ago| add(&project, ago, 10));
+        let from = day(4).to_string();
+        let backfill = ["backfill", "daily", "--from", from.as_str()];
+        let died = project.command(&backfill).env("VITRINA_FAILPOINT", point).output().unwrap();
+        assert!(!died.status.success(), "{point}");
+        let left = found(&project, "mart.daily");
+        let days: Vec<i64> = left.iter().map(|(ago, _)| *ago).collect();
+        assert_eq!(days, [4, 3, 2, 1, 0], "{point}: a day has no rows, or some twice");
+        assert!(left.iter().all(|(_, amount)| [1, 11].contains(amount)), "{point}: {left:?}");
+        project.must(&backfill);
+        assert_eq!(found(&project, "mart.daily"), [(4, 11), (3, 11), (2, 11), (1, 11), (0, 11)], "{point}");
+    }
+}
+
 /// A mart over the place that it is written to: its rows never leave it, checks and windows all the same.
 #[test]
 fn a_mart_inside_postgres_is_cut_too() {

@@ -5,6 +5,7 @@ mod builds;
 mod checks;
 mod grains;
 mod hostile;
+mod merged;
 mod mistakes;
 mod places;
 mod renamed;

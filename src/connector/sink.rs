@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use datafusion::{catalog::TableProvider, execution::SendableRecordBatchStream};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -47,8 +48,8 @@ pub struct SinkSpec {
     pub columns: IndexMap<String, SinkColumn>,
     /// `column = value` that all rows of this writer share, where several members write one table: what `replace` is limited to.
     pub partition: Vec<(String, String)>,
-    /// By what column and how the table is cut, for mode window: places that lay rows out by partition do so by it.
-    pub window: Option<(String, Grain)>,
+    /// By what column, how and by whose clock the table is cut, for mode window: places that lay rows out by partition do so by it.
+    pub window: Option<(String, Grain, Tz)>,
     /// Whether staged rows are looked at before the commit, by [`Staged::table`]: a place that would do without a stage then makes one.
     pub checked: bool,
     /// What only one kind of place understands.

@@ -280,6 +280,11 @@ impl Runtime {
         match &member.output {
             MartOutput::Table { sql, sink, windows, checks, .. } => {
                 let inputs = self.inputs(&mart.info.name, &member.member).await;
+                let mut spec = (**sink).clone();
+                if order.options.full_refresh && spec.mode == Mode::Merge {
+                    self.allow_full_refresh(&order.track, &spec)?;
+                    spec.anew = true;
+                }
                 let run = MartRun {
                     runtime: self,
                     run: order.run,
@@ -289,7 +294,7 @@ impl Runtime {
                     windows: windows.as_ref(),
                     checks,
                     track: order.track,
-                    sink: self.sink(sink).await?,
+                    sink: self.sink(&spec).await?,
                     there: self.there(sink),
                     grace: order.options.grace.unwrap_or_default(),
                     failed: order.options.failed,
@@ -366,7 +371,7 @@ impl Runtime {
         }
     }
 
-    /// The connection of a mart's sink, where it may fill the table by SQL of its own.
+    /// The connection of a mart's sink, where it may fill the table by SQL of its own. Rows that are merged are numbered as they come, and pass through here.
     pub(super) fn there<'s>(&self, sink: &'s SinkSpec) -> Option<&'s str> {
         let config = self.project.connections.get(&sink.connection)?;
         let takes = matches!(sink.mode, Mode::Replace | Mode::Window);

@@ -165,7 +165,7 @@ fn table(
         on_schema_change: raw.on_schema_change,
         columns: sink_columns(&raw.columns),
         partition: vec![],
-        window: windows.as_ref().map(|windows| (windows.column.clone(), windows.grain)),
+        window: windows.as_ref().map(|windows| (windows.column.clone(), windows.grain, windows.zone)),
         checked: !checks.is_empty(),
         options: SinkOptions {
             sqlite: raw.sqlite.clone(),

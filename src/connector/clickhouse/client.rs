@@ -1,9 +1,10 @@
 //! A server over HTTP: statements, rows out as Arrow, rows in as Arrow.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -18,7 +19,7 @@ use hyper_util::{
 };
 use secrecy::ExposeSecret;
 use serde_json::Value as Json;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedMutexGuard};
 
 use super::{
     config::{Compression, Config},
@@ -78,6 +79,8 @@ pub(super) struct Server {
     reached: OnceCell<Reached>,
     /// Which address is asked first.
     first: AtomicUsize,
+    /// Whose turn it is at tables whose windows are replaced, by database and table: as many as the project writes so.
+    turns: Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// What is known once somebody answered.
@@ -118,7 +121,15 @@ impl Server {
             root: root.to_owned(),
             reached,
             first,
+            turns: Mutex::default(),
         })
+    }
+
+    /// Waits until nobody else of this connection replaces a window of a table; the turn ends when it is dropped.
+    pub(super) async fn turn(&self, database: &str, table: &str) -> OwnedMutexGuard<()> {
+        let of = (database.to_owned(), table.to_owned());
+        let turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(of).or_default().clone();
+        turn.lock_owned().await
     }
 
     /// The same, over connections of its own: they live in the runtime that they were begun in.

@@ -1,6 +1,9 @@
 //! The steps from a decided unit to its record. The next writer takes them from where a dead one stopped: see `write.rs` for why that is safe.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::{
     client::Server,
@@ -8,7 +11,6 @@ use super::{
     note::{Clear, Note, Way, units_of},
     record::Records,
     replicated::{Following, Replication},
-    stage::window,
     table::{Table, missing, text},
 };
 use crate::{
@@ -43,15 +45,18 @@ impl Finisher<'_> {
         }
     }
 
-    async fn following(&self) -> Result<Following> {
+    /// Whom steps wait for.
+    pub(super) async fn following(&self) -> Result<Following> {
         self.replication.following(self.server, self.database, self.target, self.shown).await
     }
 
-    async fn run(&self, sql: &str) -> Result<()> {
+    /// Runs a statement.
+    pub(super) async fn run(&self, sql: &str) -> Result<()> {
         self.server.run(self.shown, sql).await
     }
 
-    fn sql(&self, table: &str) -> String {
+    /// A table's name in SQL.
+    pub(super) fn sql(&self, table: &str) -> String {
         qualified(self.database, table)
     }
 
@@ -81,11 +86,11 @@ impl Finisher<'_> {
         Ok(())
     }
 
-    /// A statement that a dead writer sent may still run: each of them names the unit that it is about.
-    async fn wait_for_the_dead(&self, units: &str) -> Result<()> {
+    /// A statement that a dead writer sent may still run: each of them names the table of ours that it is about, by what its name begins with.
+    pub(super) async fn wait_for_the_dead(&self, ours: &str) -> Result<()> {
         let sql = format!(
             "SELECT 1 FROM system.processes WHERE query_id <> queryID() AND position(query, {}) > 0 LIMIT 1",
-            literal(units)
+            literal(ours)
         );
         let begun = Instant::now();
         while self.server.row(self.shown, &sql).await?.is_some() {
@@ -156,6 +161,7 @@ impl Finisher<'_> {
                 failpoint::pass("clickhouse.replaced");
                 Ok(())
             }
+            Way::Window { column, from, until } => self.replace_window(column, (from, until), unit).await,
             Way::Exchange => self.exchange(note, unit).await,
         }
     }
@@ -189,7 +195,6 @@ impl Finisher<'_> {
                 });
                 equal.collect::<Result<Vec<_>>>()?.join(" AND ")
             }
-            Clear::Window { column, from, until } => window(of(column)?, from, until, self.shown)?,
         };
         let following = self.following().await?;
         self.run(&following.delete(&target.sql(), &condition, unit)).await
@@ -199,18 +204,24 @@ impl Finisher<'_> {
     async fn move_parts(&self, unit: &str) -> Result<()> {
         let following = self.following().await?;
         self.drop_moved(unit, following).await?;
-        let sql = format!(
-            "SELECT DISTINCT partition_id FROM system.parts WHERE active AND rows > 0 AND database = {} AND table = {} ORDER BY partition_id",
-            literal(self.database),
-            literal(unit)
-        );
-        for row in self.server.rows(self.shown, &sql).await? {
+        for id in self.partitions(unit).await? {
             self.wait_for_merges().await?;
-            let sql = following.move_partition(&self.sql(unit), text(&row, 0), &self.sql(self.target));
+            let sql = following.move_partition(&self.sql(unit), &id, &self.sql(self.target));
             self.run(&sql).await?;
             failpoint::pass("clickhouse.moved");
         }
         Ok(())
+    }
+
+    /// The partitions of a table of ours that have rows, by their ids, in order.
+    pub(super) async fn partitions(&self, table: &str) -> Result<BTreeSet<String>> {
+        let sql = format!(
+            "SELECT DISTINCT partition_id FROM system.parts WHERE active AND rows > 0 AND database = {} AND table = {}",
+            literal(self.database),
+            literal(table)
+        );
+        let found = self.server.rows(self.shown, &sql).await?;
+        Ok(found.iter().map(|row| text(row, 0).to_owned()).collect())
     }
 
     /// A server that died in a move may find the parts in both tables when it is started again: they keep their numbers. Those in the unit go.
@@ -230,7 +241,7 @@ impl Finisher<'_> {
     }
 
     /// Waits while the target has more parts than the server merges.
-    async fn wait_for_merges(&self) -> Result<()> {
+    pub(super) async fn wait_for_merges(&self) -> Result<()> {
         let sql = format!(
             "SELECT toString(max(parts)) FROM (SELECT count() AS parts FROM system.parts WHERE active AND database = {} AND table = {} \
              GROUP BY partition_id)",

@@ -23,6 +23,7 @@ mod table;
 mod target;
 mod tls;
 mod types;
+mod window;
 mod write;
 
 pub mod config;

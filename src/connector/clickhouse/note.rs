@@ -5,6 +5,7 @@
 //! | `_vitrina_stage_…` | rows that nobody has decided about |
 //! | `_vitrina_keys_…` | beside it, for a merge: the rows as they came, numbered |
 //! | `_vitrina_unit_TRACK_SEQ` | a stage that was decided to be the unit of this track and sequence number |
+//! | `_vitrina_mix_TARGET_…` | partitions that are to take the place of the target's, made of theirs and of a window (`window.rs`) |
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,6 +19,7 @@ use crate::model::{
 pub(super) const STAGE: &str = "_vitrina_stage_";
 pub(super) const KEYS: &str = "_vitrina_keys_";
 pub(super) const UNIT: &str = "_vitrina_unit_";
+const MIX: &str = "_vitrina_mix_";
 
 /// What a stage is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,15 @@ pub(super) enum Way {
     ClearAndMove(Clear),
     /// The stage's one partition takes the place of the target's.
     Partition(String),
+    /// The stage's rows take the place of the target's rows of this window, partition by partition.
+    Window {
+        /// The column.
+        column: String,
+        /// In.
+        from: Value,
+        /// Out.
+        until: Value,
+    },
     /// The stage takes the target's place.
     Exchange,
 }
@@ -63,15 +74,6 @@ pub(super) enum Clear {
     },
     /// Those with these values: a member's own ones.
     Equal(Vec<(String, String)>),
-    /// Those of a window.
-    Window {
-        /// The column.
-        column: String,
-        /// In.
-        from: Value,
-        /// Out.
-        until: Value,
-    },
 }
 
 impl Note {
@@ -101,9 +103,16 @@ impl Note {
 
 /// What the names of a track's decided units begin with.
 pub(super) fn units_of(target: &str, track: &str) -> String {
-    let digest = Sha256::digest(format!("{target}\0{track}"));
-    let digest: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{UNIT}{digest}_")
+    format!("{UNIT}{}_", digest(&format!("{target}\0{track}")))
+}
+
+/// What the names of a target's mixes begin with.
+pub(super) fn mixes_of(target: &str) -> String {
+    format!("{MIX}{}_", digest(target))
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A name of a stage that nobody else has.
@@ -121,14 +130,8 @@ mod tests {
         let at = chrono::DateTime::from_timestamp_micros(1_767_225_600_123_456).unwrap();
         let record =
             Record { seq: 3, progress: Progress::Start, attempt: AttemptId::parse("a"), at, rows: 7 };
-        let clear = Clear::Window { column: "d'".into(), from: Value::Int(1), until: Value::Date(2) };
-        let note = Note {
-            target: "t".into(),
-            track: "p:j/m".into(),
-            record,
-            way: Way::ClearAndMove(clear),
-            replica: None,
-        };
+        let way = Way::Window { column: "d'".into(), from: Value::Int(1), until: Value::Date(2) };
+        let note = Note { target: "t".into(), track: "p:j/m".into(), record, way, replica: None };
         assert_eq!(Note::parse(&note.text()), Some(note.clone()));
         assert!(!note.text().contains("replica"));
         let note = note.by(Some("0f".into()));
@@ -136,5 +139,6 @@ mod tests {
         assert_eq!(Note::parse("orders of the shop"), None);
         assert!(note.unit_name().ends_with("_3"));
         assert_ne!(units_of("t", "x"), units_of("t", "y"));
+        assert_ne!(mixes_of("t"), mixes_of("u"));
     }
 }

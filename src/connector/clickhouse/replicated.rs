@@ -204,6 +204,16 @@ impl Following {
         self.altering(sql)
     }
 
+    /// Puts a copy of a partition beside what a table has, without its rows being copied.
+    pub(super) fn attach_partition(self, table: &str, id: &str, from: &str) -> String {
+        self.altering(format!("ALTER TABLE {table} ATTACH PARTITION ID {} FROM {from}", literal(id)))
+    }
+
+    /// Takes a partition away.
+    pub(super) fn drop_partition(self, table: &str, id: &str) -> String {
+        self.altering(format!("ALTER TABLE {table} DROP PARTITION ID {}", literal(id)))
+    }
+
     /// Takes a part away.
     pub(super) fn drop_part(self, table: &str, part: &str) -> String {
         self.altering(format!("ALTER TABLE {table} DROP PART {}", literal(part)))
@@ -331,6 +341,14 @@ mod tests {
             assert_eq!(
                 following.replace_partition("`d`.`t`", "202601", "`d`.`u`"),
                 format!("ALTER TABLE `d`.`t` REPLACE PARTITION ID '202601' FROM `d`.`u`{says}")
+            );
+            assert_eq!(
+                following.attach_partition("`d`.`m`", "202601", "`d`.`u`"),
+                format!("ALTER TABLE `d`.`m` ATTACH PARTITION ID '202601' FROM `d`.`u`{says}")
+            );
+            assert_eq!(
+                following.drop_partition("`d`.`t`", "202601"),
+                format!("ALTER TABLE `d`.`t` DROP PARTITION ID '202601'{says}")
             );
             assert_eq!(
                 following.drop_part("`d`.`u`", "all_1_1_0"),

@@ -1,6 +1,7 @@
 //! What a claim finds in the target, and what it makes first: the table, columns, the table of records.
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
+use chrono_tz::Tz;
 
 use super::{
     client::Server,
@@ -32,15 +33,20 @@ pub(super) struct Target<'a> {
     pub(super) replication: &'a Replication,
 }
 
-/// What a table of windows is partitioned by. Hours lie in days, since a server bears thousands of partitions and not tens of thousands.
-pub(super) fn by_grain(column: &str, grain: Grain, is_date: bool) -> Option<String> {
+/// What a table of windows is partitioned by, so that each lies in one partition: instants by the days of the windows' own zone. Hours lie in days, since a server bears
+/// thousands of partitions and not tens of thousands.
+pub(super) fn by_grain(column: &str, grain: Grain, zone: Tz, kind: &DataType) -> String {
     let name = quote(column);
-    Some(match grain {
-        Grain::Month => format!("toYYYYMM({name})"),
-        Grain::Week => format!("toMonday({name})"),
-        Grain::Hour | Grain::Day if is_date => name,
-        Grain::Hour | Grain::Day => format!("toDate({name})"),
-    })
+    let told = match kind {
+        DataType::Timestamp(_, Some(_)) => format!("{name}, {}", literal(zone.name())),
+        _ => name.clone(),
+    };
+    match grain {
+        Grain::Month => format!("toYYYYMM({told})"),
+        Grain::Week => format!("toMonday({told})"),
+        Grain::Hour | Grain::Day if *kind == DataType::Date32 => name,
+        Grain::Hour | Grain::Day => format!("toDate({told})"),
+    }
 }
 
 impl Target<'_> {
@@ -207,9 +213,9 @@ impl Target<'_> {
 
     /// The windows of a mart as partitions.
     fn by_grain(&self, wanted: &[Wanted]) -> Option<String> {
-        let (name, grain) = self.spec.window.as_ref()?;
+        let (name, grain, zone) = self.spec.window.as_ref()?;
         let column = wanted.iter().find(|column| column.name == *name)?;
-        by_grain(name, *grain, column.data_type == DataType::Date32)
+        Some(by_grain(name, *grain, *zone, &column.data_type))
     }
 
     fn declared(&self, column: &Wanted, nullable: bool, options: &SinkOptions) -> String {

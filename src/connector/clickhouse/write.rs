@@ -8,20 +8,19 @@
 //! What was decided is finished by the committer, or, where that died, by the next run: `recover` and `claim` do it once no statement of the dead one is at work any more. Looking finishes
 //! nothing. Every step is one that may be done again after it:
 //!
-//! 1. *clear* (merge, a window, a member's part): rows of the target go by a condition that its own new rows are not yet there to meet; then the comment says that it
+//! 1. *clear* (merge, a member's part): rows of the target go by a condition that its own new rows are not yet there to meet; then the comment says that it
 //!    is done, so that it is not done again over rows that were moved. A merge by ReplacingMergeTree (`replacing.rs`) clears nothing: its rows are moved in as any others, and which
 //!    one of a key stays is the engine's, the same whenever and however often it merges parts.
 //! 2. *move*: `MOVE PARTITION` takes parts out of the unit and puts them into the target in one step of the server. Done again, it moves what is left. Only a server that
 //!    dies inside the step may have a part in both tables when it is started again; parts are numbered (`assign_part_uuids`), and those that the target has are dropped from the
 //!    unit first. (A server keeps merged parts for eight minutes: who finishes later than that after such a death of the server, and only then, could move a merged part twice.)
 //! 3. Or *replace a partition* (a window, where the table is partitioned by what windows are): the unit's one partition takes the place of the target's, in one step of the server.
-//!    Done again, it does the same.
+//!    Done again, it does the same. Where a partition holds other rows too, one is made first of those and of the unit's (`window.rs`), and takes its place.
 //! 4. Or *exchange* (replace): the unit takes the target's place in one step; the comment, which goes along, tells whether it has.
 //! 5. *record*: a row is added; a row that is there twice is the same row.
 //! 6. *drop*: a unit whose number is recorded is dropped, and nothing else is ever done with it.
 //!
-//! Readers see a unit's partitions one after another, shortly before its record; a replaced table or partition at once; what a merge, or a window of a table
-//! that is partitioned otherwise, clears is missing until it is moved in.
+//! Readers see a unit's partitions one after another, shortly before its record; a replaced table or partition at once; what a merge, or a member's part, clears is missing until it is moved in.
 //!
 //! Deduplication tokens of inserts are not what this rests on: a server writes its log of tokens before the part that it is about, so that one which dies between the two drops the
 //! repeated insert as known, and the rows are lost in silence. They are also forgotten after as many inserts as the table's window is long.
@@ -152,10 +151,10 @@ impl Inner {
 
     /// The partition that a staged window is, where the target's partitions are its windows: then one step of the server replaces it.
     async fn partition(&self, target: &Table, stage: &Stage) -> Result<Option<String>> {
-        let Some((column, grain)) = &self.spec.window else { return Ok(None) };
-        let is_date =
-            target.column(column).is_some_and(|column| column.kind.arrow() == Some(DataType::Date32));
-        let own = by_grain(column, *grain, is_date).filter(|_| is_date && *grain != Grain::Hour);
+        let Some((column, grain, zone)) = &self.spec.window else { return Ok(None) };
+        let kind = target.column(column).and_then(|column| column.kind.arrow());
+        let exact = kind == Some(DataType::Date32) && *grain != Grain::Hour;
+        let own = kind.filter(|_| exact).map(|kind| by_grain(column, *grain, *zone, &kind));
         let sql = format!(
             "SELECT partition_key FROM system.tables WHERE database = {} AND name = {}",
             literal(&self.database),
@@ -165,14 +164,10 @@ impl Inner {
         if own.is_none_or(|own| own.replace('`', "") != key.replace('`', "")) {
             return Ok(None);
         }
-        let sql = format!(
-            "SELECT DISTINCT partition_id FROM system.parts WHERE active AND rows > 0 AND database = {} AND table = {}",
-            literal(&self.database),
-            literal(&stage.name)
-        );
-        let found = self.server.rows(&self.shown, &sql).await?;
+        let found = self.finisher().await?.partitions(&stage.name).await?;
         // Without rows there is nothing that could take the old ones' place: they go by themselves.
-        Ok(found.first().filter(|_| found.len() == 1).map(|row| text(row, 0).to_owned()))
+        let is_one = found.len() == 1;
+        Ok(found.into_iter().next().filter(|_| is_one))
     }
 
     /// How the rows of a unit get from their stage into the target.
@@ -185,8 +180,7 @@ impl Inner {
             (Mode::Replace, ..) if self.spec.partition.is_empty() => Way::Exchange,
             (Mode::Replace, ..) => Way::ClearAndMove(Clear::Equal(self.spec.partition.clone())),
             (_, Scope::Window { column, from, until }, _) => {
-                let (column, from, until) = (column.clone(), from.clone(), until.clone());
-                Way::ClearAndMove(Clear::Window { column, from, until })
+                Way::Window { column: column.clone(), from: from.clone(), until: until.clone() }
             }
             _ => Way::Move,
         }
@@ -246,11 +240,8 @@ impl Sink for TableSink {
         };
         failpoint::pass("clickhouse.stage.after");
         let way = match inner.way(unit, stage.keys.as_ref()) {
-            Way::ClearAndMove(Clear::Window { column, from, until }) => {
-                match inner.partition(&target, &stage).await? {
-                    Some(id) => Way::Partition(id),
-                    None => Way::ClearAndMove(Clear::Window { column, from, until }),
-                }
+            window @ Way::Window { .. } => {
+                inner.partition(&target, &stage).await?.map_or(window, Way::Partition)
             }
             way => way,
         };

@@ -133,7 +133,7 @@ fn partition_columns(location: &Location, spec: &SinkSpec, wanted: &[Wanted]) ->
     let columns = match (spec.mode, &spec.window) {
         _ if !asked.is_empty() => asked,
         (Mode::Replace, _) => spec.partition.iter().map(|(column, _)| column.clone()).collect(),
-        (Mode::Window, Some((column, Grain::Day))) if is_day(wanted, column) => vec![column.clone()],
+        (Mode::Window, Some((column, Grain::Day, _))) if is_day(wanted, column) => vec![column.clone()],
         _ => asked,
     };
     for column in &columns {

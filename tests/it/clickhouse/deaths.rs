@@ -42,20 +42,32 @@ fn spec(mode: Mode) -> SinkSpec {
 
 /// What is there after the first unit and the second one.
 fn both(mode: Mode) -> RecordBatch {
-    if mode == Mode::Append { people(1..=200) } else { second(mode) }
+    match mode {
+        Mode::Append => people(1..=200),
+        // A window of ten: those behind its seven new rows are gone.
+        Mode::Window => people((1..=100).filter(|id| !(9..12).contains(id))),
+        Mode::Merge | Mode::Replace => second(mode),
+    }
 }
 
 fn second(mode: Mode) -> RecordBatch {
-    if mode == Mode::Append { people(101..=200) } else { people(1..=150) }
+    match mode {
+        Mode::Append => people(101..=200),
+        Mode::Window => people(2..=8),
+        Mode::Merge | Mode::Replace => people(1..=150),
+    }
 }
 
 /// The statements that show a unit's rows, by mode.
-const STATEMENTS: [(Mode, &str); 5] = [
+const STATEMENTS: [(Mode, &str); 8] = [
     (Mode::Append, "RENAME TABLE"),
     (Mode::Append, "MOVE PARTITION"),
     (Mode::Merge, "DELETE FROM"),
     (Mode::Merge, "MOVE PARTITION"),
     (Mode::Replace, "EXCHANGE TABLES"),
+    (Mode::Window, "DELETE FROM"),
+    (Mode::Window, "ATTACH PARTITION"),
+    (Mode::Window, "`t_window` REPLACE PARTITION"),
 ];
 
 /// Commits a second unit while `happens` is done to its server at one of these statements; then mends and goes on as the next run would.

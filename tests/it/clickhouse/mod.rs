@@ -4,6 +4,7 @@ mod deaths;
 mod faults;
 mod tls;
 mod types;
+mod windows;
 mod writing;
 
 use vitrina::connector::{connection::Connection, error::Result, source::SourceSpec};

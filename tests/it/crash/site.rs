@@ -57,12 +57,16 @@ impl Site {
             ("pipelines/merged.toml", MERGED.replace("MARTS", merges)),
             ("marts/totals.toml", MART.replace("EVENTS", events).replace("MARTS", marts)),
             ("marts/daily.toml", daily(events, marts)),
+            ("marts/shared.toml", daily(events, marts) + SHARED),
             ("marts/book.toml", WORKBOOK.to_owned()),
             ("pipelines/to_stream.toml", TO_STREAM.to_owned()),
         ];
-        let direct = pair.from == Place::Sqlite;
-        let files: Vec<_> =
-            files.into_iter().filter(|(path, _)| !direct || !path.ends_with("to_stream.toml")).collect();
+        let is_there = |path: &str| match path {
+            "pipelines/to_stream.toml" => pair.from != Place::Sqlite,
+            "marts/shared.toml" => pair.into == Place::Clickhouse,
+            _ => true,
+        };
+        let files: Vec<_> = files.into_iter().filter(|(path, _)| is_there(path)).collect();
         write(&sandbox, &files);
         sandbox.sqlite(
             "bot.db",
@@ -148,8 +152,11 @@ impl Site {
             (totals[0]["events"].as_i64(), totals[0]["amount"].as_str()),
             (Some(good.len() as i64), Some(total.as_str()))
         );
-        let by_day = format!("SELECT CAST(coalesce(sum(events), 0) AS BIGINT) AS n FROM {marts}.daily");
-        assert_eq!(self.sandbox.number(&by_day), good.len() as i64, "every window once");
+        let shared = (self.pair.into == Place::Clickhouse).then_some("shared");
+        for table in ["daily"].into_iter().chain(shared) {
+            let by_day = format!("SELECT CAST(coalesce(sum(events), 0) AS BIGINT) AS n FROM {marts}.{table}");
+            assert_eq!(self.sandbox.number(&by_day), good.len() as i64, "every window of {table} once");
+        }
         let mut book: Xlsx<_> = calamine::open_workbook(self.sandbox.path("book.xlsx")).unwrap();
         let sheet = book.worksheet_range("Итоги").unwrap();
         let mut numbers = sheet.used_cells().filter_map(|(_, _, cell)| cell.as_f64());
@@ -378,6 +385,12 @@ connection = "MARTS"
 
 [[check]]
 unique = ["dt"]
+"#;
+
+/// Windows that lie in one partition, where a place has such.
+const SHARED: &str = r#"
+[sink.clickhouse]
+partition_by = "toYear(dt)"
 "#;
 
 const WORKBOOK: &str = r#"

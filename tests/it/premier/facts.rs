@@ -37,6 +37,13 @@ pub(super) struct Period {
     pub(super) kopecks: i64,
 }
 
+/// Money that came or went back, in kopecks.
+pub(super) struct Flow {
+    pub(super) day: NaiveDate,
+    pub(super) paid: i64,
+    pub(super) refunded: i64,
+}
+
 /// A version of a title or of a region's name, from a day on.
 pub(super) struct Version {
     key: i64,
@@ -52,6 +59,8 @@ pub(super) struct Facts {
     pub(super) visits: Vec<Visit>,
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) payments: Vec<Period>,
+    /// Payments, and then refunds.
+    pub(super) flows: Vec<Flow>,
     titles: Vec<Version>,
     regions: Vec<Version>,
 }
@@ -59,7 +68,7 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn of(ask: impl Fn(&str) -> Vec<Json>) -> Self {
         let table = |name: &str| ask(&format!("SELECT * FROM platform.{name}"));
-        let refunds = table("refunds");
+        let (payments, refunds) = (table("payments"), table("refunds"));
         let payment = |row: &Json| {
             let refunded = refunds.iter().filter(|refund| refund["payment_id"] == row["payment_id"]);
             Period {
@@ -72,7 +81,8 @@ impl Facts {
             views: table("views").iter().map(view).collect(),
             visits: table("visits").iter().map(visit).collect(),
             subscriptions: table("subscriptions").iter().map(subscription).collect(),
-            payments: table("payments").iter().map(payment).collect(),
+            flows: payments.iter().map(paid).chain(refunds.iter().map(refunded)).collect(),
+            payments: payments.iter().map(payment).collect(),
             titles: table("titles").iter().map(title).collect(),
             regions: table("regions").iter().map(region).collect(),
         }
@@ -111,6 +121,14 @@ impl Facts {
 fn version(versions: &[Version], key: i64, on: NaiveDate) -> Option<&Version> {
     let known = versions.iter().filter(|version| version.key == key && version.since <= on);
     known.max_by_key(|version| version.since)
+}
+
+fn paid(row: &Json) -> Flow {
+    Flow { day: day(row, "paid_at"), paid: kopecks(row, "amount"), refunded: 0 }
+}
+
+fn refunded(row: &Json) -> Flow {
+    Flow { day: day(row, "refunded_at"), paid: 0, refunded: kopecks(row, "amount") }
 }
 
 fn view(row: &Json) -> View {

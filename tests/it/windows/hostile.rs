@@ -1,10 +1,15 @@
 //! Marts that meet what should not be: SQL that fails late, tables that were altered or dropped by hand.
 
-use super::{PROJECT, add, built, daily, day, found, project, told};
-use crate::support::project::Sandbox;
+use deltalake::kernel::{DataType, StructField};
 
-/// Rows before the one that breaks the query: more than fit into a batch, or a slice.
-const MANY: u64 = 100_000;
+use super::{CLICKHOUSE, POSTGRES, PROJECT, add, built, daily, day, found, project, told};
+use crate::support::{clickhouse, postgres, project::Sandbox};
+
+/// Rows before the one that breaks the query: more than fit into a batch.
+const MANY: u64 = 50_000;
+/// Characters of each: together more than the 64 MiB that the SQLite sink stages in memory.
+const WIDE: u64 = 1_600;
+const _: () = assert!(MANY * WIDE > 64 << 20);
 
 /// A table of many numbers, the last of which is zero.
 fn numbers(mart: &str) -> Sandbox {
@@ -25,10 +30,14 @@ fn numbers(mart: &str) -> Sandbox {
 fn sql_that_fails_at_the_last_of_many_rows_changes_nothing() {
     for connection in ["lake", "copies"] {
         let sink = format!("[sink]\nconnection = \"{connection}\"\n");
-        let whole = format!("sql = 'SELECT id, 1000 / (n + PLUS) AS share FROM bot.numbers'\n{sink}");
+        let whole = format!(
+            "sql = '''SELECT id, repeat('x', {WIDE}) AS wide, 1000 / (n + PLUS) AS share FROM bot.numbers'''\n{sink}"
+        );
         let cut = daily(
-            "SELECT local_date(at) AS dt, id, 1000 / (n + PLUS) AS share FROM bot.numbers \
-             WHERE at >= :window.from AND at < :window.until",
+            &format!(
+                "SELECT local_date(at) AS dt, id, repeat('x', {WIDE}) AS wide, 1000 / (n + PLUS) AS share FROM bot.numbers \
+                 WHERE at >= :window.from AND at < :window.until"
+            ),
             connection,
             2,
             "",
@@ -60,33 +69,106 @@ fn sql_that_fails_at_the_last_of_many_rows_changes_nothing() {
     }
 }
 
-#[test]
-fn a_table_that_was_altered_by_hand() {
-    let project = project("copies", 2, "");
+/// What somebody does to a mart's table by hand.
+#[derive(Debug, Clone, Copy)]
+enum Deed<'a> {
+    /// A column more.
+    Add,
+    /// Which goes again.
+    Remove,
+    Rename(&'a str, &'a str),
+    Drop,
+}
+
+impl Deed<'_> {
+    /// As a statement about the table `daily`.
+    fn sql(self) -> String {
+        match self {
+            Deed::Add => "ALTER TABLE daily ADD COLUMN note TEXT".to_owned(),
+            Deed::Remove => "ALTER TABLE daily DROP COLUMN note".to_owned(),
+            Deed::Rename(old, new) => format!("ALTER TABLE daily RENAME COLUMN {old} TO {new}"),
+            Deed::Drop => "DROP TABLE daily".to_owned(),
+        }
+    }
+}
+
+/// A column more, other names, no table: each is told, and nothing is written, until the table is as it was or made anew. `renamed` = columns that the place lets be renamed.
+fn altered(connections: &str, connection: &str, renamed: &[&str], does: impl Fn(&Sandbox, Deed<'_>)) {
+    let project = project(connection, 2, "");
+    project.write("vitrina.toml", &format!("{PROJECT}{connections}"));
     project.must(&["run", "daily"]);
     let from = day(2).to_string();
     let backfill = ["backfill", "daily", "--from", from.as_str()];
     // A column more is told, as the mart does not say `on_schema_change`, and nothing is written.
-    project.sqlite("copies.db", "ALTER TABLE daily ADD COLUMN note TEXT");
+    does(&project, Deed::Add);
     add(&project, 0, 10);
     let ran = project.vitrina(&["run", "daily"]).ended(1);
-    assert!(ran.stderr.contains("\"note\"") && ran.stderr.contains("hint:"), "{ran:#?}");
+    let names_it = ["\"note\"", "`note`"].iter().any(|name| ran.stderr.contains(name));
+    assert!(names_it && ran.stderr.contains("hint:"), "{ran:#?}");
     assert_eq!(found(&project, "mart.daily"), [(2, 1), (1, 1), (0, 1)]);
-    project.sqlite("copies.db", "ALTER TABLE daily DROP COLUMN note");
+    does(&project, Deed::Remove);
     assert_eq!(built(&project, &["run", "daily"]), 1);
     assert_eq!(found(&project, "mart.daily"), [(2, 1), (1, 1), (0, 11)]);
     // Another name is no column of this mart: nothing is written into it.
-    for column in ["amount", "dt"] {
-        project.sqlite("copies.db", &format!("ALTER TABLE daily RENAME COLUMN {column} TO other"));
+    for column in renamed {
+        does(&project, Deed::Rename(column, "other"));
         let ran = project.vitrina(&backfill).ended(1);
         assert!(ran.stderr.contains(column) && ran.stderr.contains("hint:"), "{ran:#?}");
-        project.sqlite("copies.db", &format!("ALTER TABLE daily RENAME COLUMN other TO {column}"));
+        does(&project, Deed::Rename("other", column));
     }
     assert_eq!(found(&project, "mart.daily"), [(2, 1), (1, 1), (0, 11)]);
     // Whoever drops it gets it anew.
-    project.sqlite("copies.db", "DROP TABLE daily");
+    does(&project, Deed::Drop);
     project.must(&["run", "daily"]);
     assert_eq!(found(&project, "mart.daily"), [(2, 1), (1, 1), (0, 11)]);
+}
+
+#[test]
+fn a_table_that_was_altered_by_hand() {
+    altered("", "copies", &["amount", "dt"], |project, deed| project.sqlite("copies.db", &deed.sql()));
+}
+
+#[test]
+fn a_table_that_was_altered_by_hand_in_postgres() {
+    let (place, runtime) = (postgres::Place::new(), tokio::runtime::Runtime::new().unwrap());
+    let told = POSTGRES.replace("SCHEMA", &place.schema);
+    altered(&told, "dwh", &["amount", "dt"], |_, deed| runtime.block_on(place.run(&deed.sql())));
+}
+
+/// A column that parts are told apart by keeps its name.
+#[test]
+fn a_table_that_was_altered_by_hand_in_clickhouse() {
+    let place = clickhouse::Place::new();
+    let told = CLICKHOUSE.replace("DATABASE", &place.config.database);
+    altered(&told, "dwh", &["amount"], |_, deed| {
+        place.inside(&deed.sql().replace("TEXT", "Nullable(String)"));
+    });
+}
+
+/// A Delta table is altered by entries of its log; columns are not renamed.
+#[test]
+fn a_table_that_was_altered_by_hand_in_delta() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    altered("", "lake", &[], |project, deed| {
+        let folder = project.path("lake/daily");
+        match deed {
+            Deed::Add => runtime.block_on(async {
+                let url = deltalake::ensure_table_uri(folder.to_str().unwrap()).unwrap();
+                let note = StructField::new("note", DataType::STRING, true);
+                deltalake::open_table(url).await.unwrap().add_columns().with_fields([note]).await.unwrap();
+            }),
+            // The entry that added it is the last one.
+            Deed::Remove => {
+                let log = std::fs::read_dir(folder.join("_delta_log")).unwrap().flatten();
+                let is_entry =
+                    |path: &std::path::PathBuf| path.extension().is_some_and(|kind| kind == "json");
+                let last = log.map(|entry| entry.path()).filter(is_entry).max();
+                std::fs::remove_file(last.unwrap()).unwrap();
+            }
+            Deed::Rename(..) => panic!("columns are not renamed"),
+            Deed::Drop => std::fs::remove_dir_all(folder).unwrap(),
+        }
+    });
 }
 
 #[test]

@@ -3,7 +3,9 @@
 mod batches;
 mod builds;
 mod checks;
+mod grains;
 mod hostile;
+mod merged;
 mod mistakes;
 mod places;
 mod renamed;
@@ -39,6 +41,28 @@ path = "lake"
 [connections.copies]
 kind = "sqlite"
 path = "copies.db"
+"#;
+
+/// A schema of the server, besides.
+const POSTGRES: &str = r#"
+[connections.dwh]
+kind = "postgres"
+host = { env = "VITRINA_POSTGRES_HOST" }
+port = { env = "VITRINA_POSTGRES_PORT" }
+database = { env = "VITRINA_POSTGRES_DATABASE" }
+user = { env = "VITRINA_POSTGRES_USER" }
+password = { env = "VITRINA_POSTGRES_PASSWORD" }
+schema = 'SCHEMA'
+"#;
+
+/// A database of the server, besides.
+const CLICKHOUSE: &str = r#"
+[connections.dwh]
+kind = "clickhouse"
+url = { env = "VITRINA_CLICKHOUSE_URL" }
+user = { env = "VITRINA_CLICKHOUSE_USER" }
+password = { env = "VITRINA_CLICKHOUSE_PASSWORD" }
+database = 'DATABASE'
 "#;
 
 const QUERY: &str = "SELECT local_date(at) AS dt, count(*) AS n, sum(amount) AS amount FROM bot.events \

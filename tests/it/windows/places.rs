@@ -1,27 +1,7 @@
 //! Windows and checks in the servers.
 
-use super::{PROJECT, add, daily, day, found, project, told};
+use super::{CLICKHOUSE, POSTGRES, PROJECT, add, daily, day, found, project, told};
 use crate::support::{clickhouse, postgres, project::Sandbox};
-
-const POSTGRES: &str = r#"
-[connections.dwh]
-kind = "postgres"
-host = { env = "VITRINA_POSTGRES_HOST" }
-port = { env = "VITRINA_POSTGRES_PORT" }
-database = { env = "VITRINA_POSTGRES_DATABASE" }
-user = { env = "VITRINA_POSTGRES_USER" }
-password = { env = "VITRINA_POSTGRES_PASSWORD" }
-schema = 'SCHEMA'
-"#;
-
-const CLICKHOUSE: &str = r#"
-[connections.dwh]
-kind = "clickhouse"
-url = { env = "VITRINA_CLICKHOUSE_URL" }
-user = { env = "VITRINA_CLICKHOUSE_USER" }
-password = { env = "VITRINA_CLICKHOUSE_PASSWORD" }
-database = 'DATABASE'
-"#;
 
 /// Late rows, a backfill, a check that blocks, a dropped table.
 fn plays(project: &Sandbox, drop: impl Fn()) {
@@ -66,6 +46,39 @@ fn clickhouse_keeps_windows() {
     plays(&project, || drop(place.run(&format!("DROP TABLE {}", place.table("daily")))));
     let parts = place.inside("SELECT count(DISTINCT partition) FROM system.parts WHERE active AND table = 'daily' AND database = currentDatabase()");
     assert_eq!(parts.trim(), "5", "a partition for each day");
+}
+
+/// Days that lie in one partition of ClickHouse: wherever the program dies while one is put in its place, each is there as it was or as it is to be.
+#[test]
+fn days_of_one_partition_outlive_death_between_its_steps() {
+    let place = clickhouse::Place::new();
+    let connection = CLICKHOUSE.replace("DATABASE", &place.config.database);
+    for (nth, point) in (1..).zip([
+        "clickhouse.decided",
+        "clickhouse.mixed",
+        "clickhouse.mixed:2",
+        "clickhouse.replaced",
+        "clickhouse.replaced:3",
+        "clickhouse.recorded",
+    ]) {
+        let project = project("lake", 4, "");
+        project.write("vitrina.toml", &format!("{PROJECT}{connection}"));
+        let mart = daily(super::QUERY, "dwh", 4, "")
+            + &format!("table = \"days{nth}\"\nclickhouse.partition_by = \"toYear(dt)\"\n");
+        project.write("marts/daily.toml", &mart);
+        project.must(&["run", "daily"]);
+        (0..=4).for_each(|ago| add(&project, ago, 10));
+        let from = day(4).to_string();
+        let backfill = ["backfill", "daily", "--from", from.as_str()];
+        let died = project.command(&backfill).env("VITRINA_FAILPOINT", point).output().unwrap();
+        assert!(!died.status.success(), "{point}");
+        let left = found(&project, "mart.daily");
+        let days: Vec<i64> = left.iter().map(|(ago, _)| *ago).collect();
+        assert_eq!(days, [4, 3, 2, 1, 0], "{point}: a day has no rows, or some twice");
+        assert!(left.iter().all(|(_, amount)| [1, 11].contains(amount)), "{point}: {left:?}");
+        project.must(&backfill);
+        assert_eq!(found(&project, "mart.daily"), [(4, 11), (3, 11), (2, 11), (1, 11), (0, 11)], "{point}");
+    }
 }
 
 /// A mart over the place that it is written to: its rows never leave it, checks and windows all the same.

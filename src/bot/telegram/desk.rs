@@ -248,7 +248,8 @@ impl Desk {
                 if incoming.is_private() {
                     troubles::close(&office, incoming.chat, why)?;
                 } else {
-                    troubles::tell(&office, Trouble::Gone { chat: incoming.chat, why: why.to_owned() })?;
+                    let (chat, why) = (incoming.chat, why.to_owned());
+                    troubles::tell(&office, Trouble::Gone { chat, why, of_trouble: false })?;
                 }
                 self.mark(incoming)
             }

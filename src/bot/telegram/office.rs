@@ -162,7 +162,7 @@ impl Office {
         Ok(with.filter(|(_, access)| matches!(access, Access::Member { .. })).collect())
     }
 
-    /// A notice to every admin, in their language, put into messages.
+    /// A notice to every admin who can be written to, in their language, put into messages.
     pub(super) fn to_admins(
         &self,
         text: impl Fn(&Words) -> String,
@@ -171,8 +171,10 @@ impl Office {
         let setting = self.setting();
         let users = self.records.users(&UserFilter::default(), 0, usize::MAX)?;
         let admins = access::admins(&setting.bot, &users, self.now());
-        let told = admins.into_iter().map(|admin| {
-            let user = users.iter().find(|user| user.id == admin);
+        let known = |admin: i64| users.iter().find(|user| user.id == admin);
+        let reached = admins.into_iter().filter(|admin| known(*admin).is_none_or(|user| user.reachable));
+        let told = reached.map(|admin| {
+            let user = known(admin);
             let language = user.map_or(setting.language, |user| self.language(user));
             let words = Words::new(&setting.bot.texts, language);
             parcel::notice(admin, text(&words), &rows(&words))

@@ -1,7 +1,10 @@
 //! What went wrong, for admins: reports that failed, messages that did not arrive, groups that moved.
 
-use super::{delivery::Trouble, html::escape, office::Office, requests};
-use crate::state::{bot::subscriptions::SubscriptionState, error::Result};
+use super::{delivery::Trouble, html::escape, office::Office, parcel, requests};
+use crate::state::{
+    bot::{outbox::NewMessage, subscriptions::SubscriptionState},
+    error::Result,
+};
 
 /// Characters of a cause that admins are told; the log has all of it.
 const CAUSE: usize = 600;
@@ -13,9 +16,9 @@ pub(super) fn tell(office: &Office, trouble: Trouble) -> Result<()> {
             |words| format!("{}: <code>{from}</code> → <code>{to}</code>", escape(words.group_moved())),
             |_| vec![],
         )?,
-        Trouble::Gone { chat, why } => {
+        Trouble::Gone { chat, why, of_trouble } => {
             close(office, chat, &why)?;
-            undelivered(office, chat, &why)?
+            if of_trouble { vec![] } else { undelivered(office, chat, &why)? }
         }
         Trouble::Lost { chat, why } => undelivered(office, chat, &why)?,
     };
@@ -25,7 +28,7 @@ pub(super) fn tell(office: &Office, trouble: Trouble) -> Result<()> {
 /// Nothing can be said in a chat any more: what waits for it has failed, and what is sent to it again and again stops.
 pub(super) fn close(office: &Office, chat: i64, why: &str) -> Result<()> {
     office.records.chat_failed(chat, why, office.now())?;
-    office.records.unreachable(chat)?;
+    office.records.unreachable(chat, office.now())?;
     for subscription in office.records.subscriptions(None)? {
         if subscription.chat == Some(chat) && subscription.state != SubscriptionState::Stopped {
             let stopped = SubscriptionState::Stopped;
@@ -51,10 +54,12 @@ pub(super) fn report_failed(office: &Office, reader: i64, report: &str, cause: &
     office.put(&messages)
 }
 
-/// Admins who cannot be written to are not told that they cannot.
-fn undelivered(office: &Office, chat: i64, why: &str) -> Result<Vec<crate::state::bot::outbox::NewMessage>> {
+/// Admins who cannot be written to are not told that they cannot; nor is anybody told that a notice of this kind did not arrive.
+fn undelivered(office: &Office, chat: i64, why: &str) -> Result<Vec<NewMessage>> {
     let known = office.records.user(chat)?;
     let called = known.map_or(chat.to_string(), |user| requests::called(&user));
-    let told = office.to_admins(|words| escape(&words.undelivered(&called, why)), |_| vec![])?;
-    Ok(told.into_iter().filter(|message| message.chat != chat).collect())
+    let mut told = office.to_admins(|words| escape(&words.undelivered(&called, why)), |_| vec![])?;
+    told.retain(|message| message.chat != chat);
+    told.iter_mut().for_each(parcel::of_trouble);
+    Ok(told)
 }

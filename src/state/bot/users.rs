@@ -231,10 +231,13 @@ impl BotRecords {
         })
     }
 
-    /// They cannot be written to any more.
-    pub fn unreachable(&self, id: i64) -> Result<()> {
+    /// They cannot be written to until they write again. That is kept also of someone who never wrote, and whom only the file names; not of a group.
+    pub fn unreachable(&self, id: i64, at: DateTime<Utc>) -> Result<()> {
         self.database.with(|connection| {
-            connection.execute("UPDATE bot_users SET reachable = 0 WHERE id = ?1", [id])?;
+            let known = connection.execute("UPDATE bot_users SET reachable = 0 WHERE id = ?1", [id])?;
+            if known == 0 && id > 0 {
+                put(connection, &User { reachable: false, ..User::met(id, at) })?;
+            }
             Ok(())
         })
     }

@@ -226,3 +226,27 @@ async fn a_group_that_put_the_bot_out_is_told_to_admins_and_gets_nothing_more() 
     rig.quiet().await;
     assert!(arrived(&rig, SALES).is_empty());
 }
+
+#[tokio::test]
+async fn admins_who_cannot_be_written_to_are_told_nothing_and_make_no_notices_without_end() {
+    let mut rig = Rig::stopped().await;
+    // Nobody has heard of the second and the third; the fourth is known, and every notice to them is refused.
+    rig.bot = rig.bot.replace("admins = [1]", "admins = [1, 2, 3, 8]");
+    rig.fake.fault(Fault::of("sendMessage", 1_000, Harm::Refused(400, "Bad Request: never")).in_chat(IVAN));
+    rig.records().put_messages(&notes(-404, 0, 1), monday()).unwrap();
+    rig.serve();
+    rig.says(BOSS, "-404").await;
+    rig.quiet().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    rig.quiet().await;
+    let calls = rig.fake.calls_of("sendMessage");
+    let to = |chat: i64| calls.iter().filter(|call| call.params["chat_id"] == json!(chat)).count();
+    assert!(calls.len() < 12, "{} calls", calls.len());
+    assert_eq!((to(2), to(3)), (1, 1), "who cannot be written to is left alone");
+    // They are heard as soon as they write.
+    rig.fake.user(2, "Вторая", "ru");
+    rig.write(2, "/start");
+    rig.says(2, "Отчёты").await;
+    rig.records().put_messages(&notes(-405, 0, 1), monday()).unwrap();
+    rig.says(2, "-405").await;
+}

@@ -230,6 +230,8 @@ pub(super) struct Rig {
     pub(super) made: Arc<Made>,
     pub(super) clock: Arc<FixedClock>,
     pub(super) folder: tempfile::TempDir,
+    /// Its bot.toml.
+    pub(super) bot: String,
     served: Option<(CancellationToken, JoinHandle<Result<(), BotError>>)>,
 }
 
@@ -254,7 +256,8 @@ impl Rig {
         }
         fake.group(SALES, "Продажи");
         let folder = tempfile::tempdir().unwrap();
-        Self { fake, made: Arc::default(), clock: Arc::new(FixedClock::at(monday())), folder, served: None }
+        let (made, clock) = (Arc::default(), Arc::new(FixedClock::at(monday())));
+        Self { fake, made, clock, folder, bot: BOT.to_owned(), served: None }
     }
 
     pub(super) fn records(&self) -> BotRecords {
@@ -267,7 +270,7 @@ impl Rig {
 
     /// What a bot of this rig is made of.
     pub(super) fn parts(&self) -> Parts {
-        let setting = setting(self.folder.path());
+        let setting = setting(self.folder.path(), &self.bot);
         Parts {
             settings: Arc::new(move || Arc::clone(&setting)),
             state: self.state(),
@@ -409,9 +412,9 @@ pub(super) fn free_port() -> u16 {
     (first..32_000).find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap()
 }
 
-fn setting(folder: &Path) -> Arc<Setting> {
+fn setting(folder: &Path, bot: &str) -> Arc<Setting> {
     std::fs::write(folder.join("vitrina.toml"), PROJECT).unwrap();
-    std::fs::write(folder.join("bot.toml"), BOT).unwrap();
+    std::fs::write(folder.join("bot.toml"), bot).unwrap();
     std::fs::create_dir_all(folder.join("marts")).unwrap();
     std::fs::write(folder.join("marts/book.toml"), BOOK).unwrap();
     let loaded = config::load(folder, config::DEFAULT_PROFILE, &|_| None);

@@ -32,7 +32,8 @@ use super::{
     outside::{Inquiries, Outside},
     own::{Own, Reply},
     parcel::{self, To},
-    requests, troubles,
+    requests::{self, Deed},
+    troubles,
 };
 use crate::{
     bot::{
@@ -43,7 +44,11 @@ use crate::{
     config::project::Language,
     failpoint,
     state::{
-        bot::{dialogs::Step, outbox::NewMessage, users::User},
+        bot::{
+            dialogs::{Also, Step},
+            outbox::NewMessage,
+            users::User,
+        },
         error::Result,
     },
 };
@@ -99,6 +104,14 @@ struct After {
     cancel: Vec<u64>,
     outside: Vec<Outside>,
     toast: Option<String>,
+}
+
+/// What is written down with a step besides the state of its dialog.
+#[derive(Default)]
+struct Written {
+    messages: Vec<NewMessage>,
+    deed: Option<Deed<'static>>,
+    also: Vec<Also>,
 }
 
 impl Desk {
@@ -226,7 +239,8 @@ impl Desk {
             |_| vec![],
         )?);
         let state = Some(serde_json::to_string(&state).unwrap_or_default());
-        office.records.step(&Step { update, user, chat, state, messages }, office.now())?;
+        let step = Step { update, user, chat, state, messages, also: vec![] };
+        office.records.step(&step, office.now())?;
         office.news.notify_one();
         Ok(())
     }
@@ -271,7 +285,8 @@ impl Desk {
                 if self.is_strange_group(&viewer) {
                     let words = office.words(viewer.language);
                     let text = format!("{} <code>{}</code>", escape(words.unknown_group()), incoming.chat);
-                    return self.write(incoming, vec![parcel::notice(incoming.chat, text, &[])]);
+                    let messages = vec![parcel::notice(incoming.chat, text, &[])];
+                    return self.write(incoming, Written { messages, ..Written::default() });
                 }
                 let (name, arguments) = (name.clone(), arguments.clone());
                 self.step(Some(incoming.update), &user, &viewer, What::Command { name, arguments }).map(drop)
@@ -340,15 +355,13 @@ impl Desk {
         let state = office.records.dialog(user.id, viewer.chat)?;
         let state: State = state.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let (state, actions) = dialog::step(&setting.bot, viewer, state, &Event { now, what });
-        let (mut messages, mut after) = (vec![], After::default());
+        let (mut written, mut after) = (Written::default(), After::default());
         for action in actions {
-            self.act(user, viewer, action, &mut messages, &mut after)?;
+            self.act(user, viewer, action, &mut written, &mut after)?;
         }
+        let Written { messages, deed, also } = written;
         let state = Some(serde_json::to_string(&state).unwrap_or_default());
-        failpoint::pass("bot.step.before");
-        office.records.step(&Step { update, user: user.id, chat: viewer.chat, state, messages }, now)?;
-        failpoint::pass("bot.step.after");
-        office.news.notify_one();
+        self.put(Step { update, user: user.id, chat: viewer.chat, state, messages, also }, deed)?;
         self.do_after(viewer, &after.cancel, after.begin, after.outside);
         Ok(after.toast)
     }
@@ -358,14 +371,16 @@ impl Desk {
         user: &User,
         viewer: &Viewer,
         action: Action,
-        messages: &mut Vec<NewMessage>,
+        written: &mut Written,
         after: &mut After,
     ) -> Result<()> {
         match action {
             Action::Show { screen, place } => {
-                messages.extend(self.office.parcels(&screen, place, to(viewer)));
+                written.messages.extend(self.office.parcels(&screen, place, to(viewer)));
             }
-            Action::Buttons(rows) => messages.push(parcel::buttons(viewer.user, viewer.chat, &rows)),
+            Action::Buttons(rows) => {
+                written.messages.push(parcel::buttons(viewer.user, viewer.chat, &rows));
+            }
             Action::Toast(text) => after.toast = Some(text),
             Action::Run { run, report, with } => {
                 let key = RunKey { user: viewer.user, chat: viewer.chat, run, report: report.clone() };
@@ -376,10 +391,13 @@ impl Desk {
                 after.outside.extend(Outside::of(action));
             }
             Action::RequestAccess { reason } => {
-                messages.extend(requests::request(&self.office, user, &reason)?);
+                let decided = requests::request(&self.office, user, &reason)?;
+                written.messages.extend(decided.told);
+                written.deed = Some(decided.deed);
             }
             Action::Subscribe { what, with, cron } => {
-                mine::subscribe(&self.office, viewer, &what, &with, &cron)?;
+                let new = mine::subscribe(&self.office, viewer, &what, &with, &cron);
+                written.also.push(Also::Subscribe(new));
             }
         }
         Ok(())
@@ -389,7 +407,7 @@ impl Desk {
     fn reply(&self, incoming: &Incoming, viewer: &Viewer, reply: Reply, pressed: Option<i32>) -> Result<()> {
         let mut messages = self.own_screen(&reply.screen, viewer, pressed);
         messages.extend(reply.besides);
-        self.write(incoming, messages)
+        self.write(incoming, Written { messages, deed: reply.deed, also: reply.also })
     }
 
     fn own_screen(&self, screen: &Screen, viewer: &Viewer, pressed: Option<i32>) -> Vec<NewMessage> {
@@ -403,12 +421,23 @@ impl Desk {
 
     /// An update was handled, and nothing came of it.
     fn mark(&self, incoming: &Incoming) -> Result<()> {
-        self.write(incoming, vec![])
+        self.write(incoming, Written::default())
     }
 
-    fn write(&self, incoming: &Incoming, messages: Vec<NewMessage>) -> Result<()> {
+    fn write(&self, incoming: &Incoming, written: Written) -> Result<()> {
         let (update, user, chat) = (Some(incoming.update), incoming.from.id, incoming.chat);
-        self.office.records.step(&Step { update, user, chat, state: None, messages }, self.office.now())?;
+        let Written { messages, deed, also } = written;
+        self.put(Step { update, user, chat, state: None, messages, also }, deed)
+    }
+
+    /// Writes down what came of something: all of it, or nothing where the process ends before.
+    fn put(&self, step: Step, deed: Option<Deed<'_>>) -> Result<()> {
+        failpoint::pass("bot.step.before");
+        match deed {
+            Some(deed) => deed.write(&self.office, step)?,
+            None => self.office.records.step(&step, self.office.now())?,
+        }
+        failpoint::pass("bot.step.after");
         self.office.news.notify_one();
         Ok(())
     }

@@ -94,7 +94,7 @@ pub(super) fn pressed(office: &Office, viewer: &Viewer, verb: &str, id: i64, res
         }
         "a" if user.roles.is_empty() => Ok((None, Some(words.role_first().to_owned()))),
         _ => match change(&office.setting().bot, verb, rest, office.now()) {
-            Some(change) => changed(office, viewer, &user, change).map(|reply| (Some(reply), None)),
+            Some(change) => changed(office, viewer, &user, &change).map(|reply| (Some(reply), None)),
             None => Ok((None, Some(words.gone().to_owned()))),
         },
     }
@@ -169,8 +169,8 @@ impl Change {
         }
     }
 
-    fn apply(self, bot: &Bot, user: &mut User) {
-        match self {
+    fn apply(&self, bot: &Bot, user: &mut User) {
+        match self.clone() {
             Self::Approve => user.standing = Standing::Member,
             Self::Deny => user.standing = Standing::Denied,
             Self::Block => user.standing = Standing::Blocked,
@@ -206,19 +206,21 @@ fn turn(values: &mut Vec<String>, value: String, given: bool) {
 }
 
 /// Changes someone; the admin sees the card, they hear of what they may see now.
-fn changed(office: &Office, viewer: &Viewer, user: &User, change: Change) -> Result<Reply> {
+fn changed(office: &Office, viewer: &Viewer, user: &User, change: &Change) -> Result<Reply> {
     let setting = office.setting();
     let (act, detail) = change.told();
-    let values = match &change {
+    let values = match change {
         Change::Value(_, name, _) => Some(own::tag(name)),
         _ => None,
     };
     let act = office.act(viewer.user, act, detail);
-    let (user, besides) = requests::change(office, user.id, &act, |user| change.apply(&setting.bot, user))?;
+    let change = change.clone();
+    let decided = requests::change(office, user.id, act, move |user| change.apply(&setting.bot, user))?;
+    let user = &decided.user;
     let words = &office.words(viewer.language);
-    let attribute = values.and_then(|tag| attribute(office, &user, &tag, words));
-    let screen = attribute.unwrap_or_else(|| card(office, &user, words));
-    Ok(Reply { screen, besides })
+    let attribute = values.and_then(|tag| attribute(office, user, &tag, words));
+    let screen = attribute.unwrap_or_else(|| card(office, user, words));
+    Ok(Reply { besides: decided.told, deed: Some(decided.deed), ..Reply::of(screen) })
 }
 
 /// Someone, and what may be done about them.

@@ -16,6 +16,7 @@ use crate::{
     model::time::Clock,
     state::bot::{
         BotRecords,
+        dialogs::Step,
         users::{Act, Entry, Standing, User, UserFilter},
     },
 };
@@ -55,7 +56,7 @@ impl Users {
         id: i64,
         act: &str,
         detail: &str,
-        change: impl FnOnce(&mut User),
+        change: impl Fn(&mut User),
     ) -> Result<User, BotError> {
         let act = Act {
             at: self.office.now(),
@@ -63,9 +64,9 @@ impl Users {
             act: act.to_owned(),
             detail: detail.to_owned(),
         };
-        let (user, told) = requests::change(&self.office, id, &act, change)?;
-        self.office.put(&told)?;
-        Ok(user)
+        let decided = requests::change(&self.office, id, act, change)?;
+        decided.deed.write(&self.office, Step { messages: decided.told, ..Step::default() })?;
+        Ok(decided.user)
     }
 
     /// Makes someone what a table says.
@@ -84,7 +85,7 @@ impl Users {
     }
 
     /// Gives roles; whoever has one is in, unless they are blocked: that is taken back by `revoke` first.
-    pub fn grant(&self, id: i64, roles: &[String], more: impl FnOnce(&mut User)) -> Result<User, BotError> {
+    pub fn grant(&self, id: i64, roles: &[String], more: impl Fn(&mut User)) -> Result<User, BotError> {
         self.change(id, "grant", &roles.join(", "), |user| {
             for role in roles {
                 if !user.roles.contains(role) {

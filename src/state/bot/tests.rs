@@ -49,13 +49,15 @@ fn records_of_the_first_format_get_the_bots_tables_and_keep_their_letters() {
 fn every_change_of_a_user_is_in_the_audit_and_a_refused_one_is_not() {
     let (_folder, records) = records();
     records.meet(&name(7, "Анна"), now()).unwrap();
-    let granted = records.change_user::<()>(7, &act("grant"), |user| {
+    let granted = records.change_user::<()>(7, &act("grant"), &Step::default(), |user| {
         user.standing = Standing::Member;
         user.roles.push("executive".to_owned());
         Ok(())
     });
     assert_eq!(granted.unwrap().unwrap().roles, ["executive"]);
-    assert_eq!(records.change_user(7, &act("grant"), |_| Err("no")).unwrap(), Err("no"));
+    let sent = Step { update: Some(5), messages: vec![to(7, "refused")], ..Step::default() };
+    assert_eq!(records.change_user(7, &act("grant"), &sent, |_| Err("no")).unwrap(), Err("no"));
+    assert!(!records.is_handled(5).unwrap() && records.waiting_after(0).unwrap().is_empty());
     let audit = records.audit(Some(7), 10).unwrap();
     assert_eq!((audit.len(), audit[0].act.clone()), (1, act("grant")));
     // A new name is kept, and takes nothing away.
@@ -80,6 +82,7 @@ fn a_step_is_all_or_nothing_and_known_again() {
         chat: 7,
         state: Some("{}".to_owned()),
         messages: vec![to(7, "a"), to(7, "b")],
+        also: vec![],
     };
     assert!(!records.is_handled(1001).unwrap());
     records.step(&step, now()).unwrap();

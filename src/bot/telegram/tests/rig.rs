@@ -371,10 +371,13 @@ impl Rig {
 
     /// Makes someone a member with a role, without anyone's word.
     pub(super) fn admit(&self, user: i64, roles: &[&str]) {
-        use crate::state::bot::users::{Act, Standing};
+        use crate::state::bot::{
+            dialogs::Step,
+            users::{Act, Standing},
+        };
         let act =
             Act { at: monday(), actor: "test".to_owned(), act: "grant".to_owned(), detail: String::new() };
-        let changed = self.records().change_user::<()>(user, &act, |user| {
+        let changed = self.records().change_user::<()>(user, &act, &Step::default(), |user| {
             user.standing = Standing::Member;
             user.roles = roles.iter().map(|role| (*role).to_owned()).collect();
             Ok(())

@@ -236,7 +236,8 @@ async fn an_access_that_expires_ends_by_itself() {
         detail: String::new(),
     };
     let until = monday() + TimeDelta::hours(1);
-    let changed = rig.records().change_user::<()>(ANNA, &act, |user| {
+    use crate::state::bot::dialogs::Step;
+    let changed = rig.records().change_user::<()>(ANNA, &act, &Step::default(), |user| {
         user.expires = Some(until);
         Ok(())
     });

@@ -61,10 +61,16 @@ async fn refusals_that_pass_lose_nothing_and_keep_the_order() {
 async fn a_server_that_fails_is_tried_again() {
     let mut rig = Rig::stopped().await;
     rig.records().put_messages(&notes(ANNA, 0, 2), monday()).unwrap();
-    rig.fake.fault(Fault::of("sendMessage", 1, Harm::Status(502)));
+    rig.records().put_messages(&notes(IVAN, 0, 2), monday()).unwrap();
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::Status(502)).in_chat(ANNA));
+    // In Telegram's own words: a wait of no length, and a server that is away.
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::Refused(429, "Too Many Requests")).in_chat(IVAN));
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::Refused(503, "Service Unavailable")).in_chat(IVAN));
     rig.serve();
-    rig.says(ANNA, "note 1.").await;
-    assert_eq!(arrived(&rig, ANNA), expected(0, 2));
+    for chat in [ANNA, IVAN] {
+        rig.says(chat, "note 1.").await;
+        assert_eq!(arrived(&rig, chat), expected(0, 2));
+    }
 }
 
 #[tokio::test]

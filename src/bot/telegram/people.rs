@@ -172,7 +172,11 @@ impl Change {
     fn apply(&self, bot: &Bot, user: &mut User) {
         match self.clone() {
             Self::Approve => user.standing = Standing::Member,
-            Self::Deny => user.standing = Standing::Denied,
+            Self::Deny => {
+                user.standing = Standing::Denied;
+                // Roles that were ticked are not to come back with what they are given later.
+                user.roles.clear();
+            }
             Self::Block => user.standing = Standing::Blocked,
             Self::Revoke => {
                 user.standing = Standing::Seen;

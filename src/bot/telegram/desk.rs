@@ -247,8 +247,12 @@ impl Desk {
 
     fn did(&mut self, incoming: &Incoming) -> Result<()> {
         let office = self.office.clone();
-        if !self.flood.hears(incoming.from.id, self.began.elapsed()) {
+        let is_telegrams = matches!(incoming.did, Did::ShutOut | Did::Moved { .. });
+        if !is_telegrams && !self.flood.hears(incoming.from.id, self.began.elapsed()) {
             tracing::warn!("user {} writes too much and is not heard for a moment", incoming.from.id);
+            if let Did::Pressed { callback, .. } = &incoming.did {
+                self.answer(callback, None);
+            }
             return Ok(());
         }
         if office.records.is_handled(incoming.update)? {

@@ -43,10 +43,10 @@ impl Alerts {
             for (name, alert) in &setting.bot.alerts {
                 let (cron, zone) = due::written(&alert.at);
                 let last = looked.get(name).copied().unwrap_or(began);
-                let at =
-                    due::timing(&cron, &zone).and_then(|timing| due::due(&timing, last, self.office.now()));
-                let Some(at) = at else { continue };
-                looked.insert(name.clone(), at);
+                let due = due::timing(&cron, &zone)
+                    .and_then(|timing| due::due(&timing, last, TimeDelta::zero(), self.office.now()));
+                let Some(due) = due else { continue };
+                looked.insert(name.clone(), due.newest);
                 let found = tokio::select! {
                     () = stop.cancelled() => return Ok(()),
                     found = self.answers.alert(name) => found,

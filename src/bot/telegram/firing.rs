@@ -1,6 +1,6 @@
 //! Sends subscriptions that are due: each distinct question is asked once, however many get its answer.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
@@ -41,7 +41,7 @@ use crate::{
 /// Questions that are asked at once.
 const AT_ONCE: usize = 4;
 /// How long someone's own subscription waits for fresh data; then it is sent with a warning.
-const OWN_WAIT: TimeDelta = TimeDelta::hours(2);
+const OWN_WAIT: Duration = Duration::from_hours(2);
 /// Subscriptions of one round; the others come in the next.
 const ROUND: usize = 10_000;
 
@@ -54,7 +54,10 @@ pub(super) struct Firing {
 /// A subscription that is due, and who gets it.
 struct Due {
     one: Subscription,
+    /// Up to which instant it is sent.
     at: DateTime<Utc>,
+    /// Since when it waits.
+    since: DateTime<Utc>,
     wait: TimeDelta,
     otherwise: Otherwise,
     to: Vec<Viewer>,
@@ -98,8 +101,8 @@ impl Firing {
     fn wanted(&self, id: i64) -> Result<Vec<Due>> {
         let Some(one) = self.office.records.subscription(id)? else { return Ok(vec![]) };
         let to = self.own_viewer(&one)?.into_iter().collect();
-        let at = one.fired_at;
-        Ok(vec![Due { one, at, wait: TimeDelta::zero(), otherwise: Otherwise::Warn, to, now: true }])
+        let (at, since, wait) = (one.fired_at, one.fired_at, TimeDelta::zero());
+        Ok(vec![Due { one, at, since, wait, otherwise: Otherwise::Warn, to, now: true }])
     }
 
     fn due(&self) -> Result<Vec<Due>> {
@@ -108,21 +111,26 @@ impl Firing {
         let mut members = None;
         for one in self.office.records.subscriptions(None)? {
             let timing = due::timing(&one.cron, &one.zone).filter(|_| one.state == SubscriptionState::On);
-            let Some(at) = timing.and_then(|timing| due::due(&timing, one.fired_at, now)) else { continue };
             let given = one.name.as_ref().map(|name| setting.bot.subscriptions.get(name));
-            let (wait, otherwise, to) = match given {
-                None => (OWN_WAIT, Otherwise::Warn, self.own_viewer(&one)?.into_iter().collect()),
+            let wait = match given {
+                Some(given) => given.and_then(|given| given.wait_fresh).map(|span| span.get()),
+                None => Some(OWN_WAIT),
+            };
+            let wait = wait.and_then(|wait| TimeDelta::from_std(wait).ok()).unwrap_or_default();
+            let due = timing.and_then(|timing| due::due(&timing, one.fired_at, wait, now));
+            let Some(due::Due { first: since, newest: at }) = due else { continue };
+            let (otherwise, to) = match given {
+                None => (Otherwise::Warn, self.own_viewer(&one)?.into_iter().collect()),
                 Some(None) => continue,
                 Some(Some(given)) => {
                     if members.is_none() {
                         members = Some(self.office.members()?);
                     }
-                    let wait = given.wait_fresh.and_then(|span| TimeDelta::from_std(span.get()).ok());
                     let to = self.recipients(&setting.bot, &given.to, members.as_deref().unwrap_or_default());
-                    (wait.unwrap_or_default(), given.otherwise, to)
+                    (given.otherwise, to)
                 }
             };
-            found.push(Due { one, at, wait, otherwise, to, now: false });
+            found.push(Due { one, at, since, wait, otherwise, to, now: false });
             if found.len() >= ROUND {
                 break;
             }
@@ -196,7 +204,7 @@ impl Firing {
                 stale.insert(one.one.report.clone(), self.answers.stale(&what).await);
             }
             let is_stale = !stale[&one.one.report].is_empty() && !one.now;
-            if is_stale && self.office.now() < one.at + one.wait {
+            if is_stale && self.office.now() < one.since + one.wait {
                 continue; // It is looked for again in the next round.
             }
             if is_stale && one.otherwise == Otherwise::Skip {

@@ -3,7 +3,10 @@
 use chrono::TimeDelta;
 
 use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, monday};
-use crate::{model::time::Clock, state::bot::subscriptions::SubscriptionState};
+use crate::{
+    model::time::Clock,
+    state::bot::subscriptions::{Subscription, SubscriptionState},
+};
 
 fn pass(rig: &Rig, minutes: i64) {
     rig.clock.set(rig.clock.now() + TimeDelta::minutes(minutes));
@@ -285,4 +288,44 @@ async fn past_the_last_subscription_only_the_refusal_is_said() {
     rig.press(BOSS, BOSS, "Каждый день в 9:00").await;
     rig.quiet().await;
     assert_eq!(count(), 29);
+}
+
+#[tokio::test]
+async fn a_subscription_that_comes_more_often_than_it_waits_comes_all_the_same() {
+    let mut rig = Rig::stopped().await;
+    rig.admit(ANNA, &["executive"]);
+    let hourly = Subscription { cron: "0 * * * *".to_owned(), ..super::access::own(ANNA) };
+    rig.records().subscribe(&hourly, monday()).unwrap();
+    rig.serve();
+    *rig.made.stale.lock().unwrap() = vec!["revenue_by_day".to_owned()];
+    for waited in [10, 60, 50] {
+        pass(&rig, waited);
+        looks().await;
+        assert_eq!(rig.count(ANNA, "Итого"), 0, "it waits for fresh data for two hours");
+    }
+    pass(&rig, 10);
+    rig.says(ANNA, "Данные устарели: revenue_by_day").await;
+    rig.quiet().await;
+    looks().await;
+    assert_eq!(rig.count(ANNA, "Итого 1 200"), 1);
+}
+
+#[tokio::test]
+async fn a_subscription_may_wait_for_longer_than_half_a_day() {
+    let mut rig = Rig::stopped().await;
+    rig.bot = rig.bot.replace(
+        "cron = \"0 9 * * *\", wait_fresh = \"1h\", otherwise = \"skip\"",
+        "cron = \"0 9 2 * *\", wait_fresh = \"20h\"",
+    );
+    rig.admit(IVAN, &["executive"]);
+    rig.serve();
+    rig.knows_what_is_given().await;
+    *rig.made.stale.lock().unwrap() = vec!["book".to_owned()];
+    for hours in [10, 9] {
+        pass(&rig, hours * 60);
+        looks().await;
+        assert_eq!(rig.count(IVAN, "Книга продаж"), 0);
+    }
+    pass(&rig, 2 * 60);
+    rig.says(IVAN, "Данные устарели: book").await;
 }

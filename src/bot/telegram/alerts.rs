@@ -101,7 +101,7 @@ impl Alerts {
         let ruling = due::rule(stood, found.is_some(), repeat, quiet, now);
         let firing = Firing { office: self.office.clone(), answers: Arc::clone(&self.answers) };
         let to = match ruling.tell {
-            Some(_) => firing.recipients(&setting.bot, &alert.to, &self.office.members()?),
+            Some(_) => firing.recipients(&setting.bot, &alert.to, &self.office.members()?)?,
             None => vec![],
         };
         let messages: Vec<NewMessage> = to

@@ -154,6 +154,7 @@ impl Delivery {
         let parcel: Option<Parcel> =
             waiting.as_ref().and_then(|waiting| serde_json::from_str(&waiting.content).ok());
         let user = parcel.as_ref().and_then(|parcel| parcel.user);
+        let chat = waiting.as_ref().map_or(chat, |waiting| waiting.chat);
         let shown = user.map(|user| self.records.shown(user, chat)).transpose()?.flatten();
         let shown: Vec<Shown> = shown.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let sender = Arc::clone(&self.sender);
@@ -177,10 +178,11 @@ impl Delivery {
         let now = self.clock.now();
         let sent = match done {
             None => Sent::Settled, // It was taken out of the outbox meanwhile: its chat is gone.
-            Some((_, parcel, Verdict::Arrived(shown))) => {
+            Some((waiting, parcel, Verdict::Arrived(shown))) => {
                 let text = serde_json::to_string(&shown).unwrap_or_default();
                 let user = parcel.and_then(|parcel| parcel.user);
-                self.records.arrived(id, user.map(|user| (user, chat, text.as_str())))?;
+                // The group may have moved since the message was put in line.
+                self.records.arrived(id, user.map(|user| (user, waiting.chat, text.as_str())))?;
                 failpoint::pass("bot.arrived.after");
                 Sent::Settled
             }
@@ -196,8 +198,9 @@ impl Delivery {
                 Sent::Failed
             }
             Some((_, _, Verdict::Moved(to))) => {
-                self.records.move_chat(chat, to)?;
-                self.tell(Trouble::Moved { from: chat, to }).await;
+                if self.records.move_chat(chat, to)? {
+                    self.tell(Trouble::Moved { from: chat, to }).await;
+                }
                 // What waits goes to the new chat, in its order.
                 let moved = self.records.waiting_after(id - 1)?.into_iter().filter(|(_, at)| *at == to);
                 let now = traffic.now();

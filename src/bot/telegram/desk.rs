@@ -272,8 +272,10 @@ impl Desk {
                 self.mark(incoming)
             }
             Did::Moved { to } => {
-                troubles::tell(&office, Trouble::Moved { from: incoming.chat, to: *to })?;
-                office.records.move_chat(incoming.chat, *to)?;
+                let (from, to) = (incoming.chat, *to);
+                if office.records.move_chat(from, to)? {
+                    troubles::tell(&office, Trouble::Moved { from, to })?;
+                }
                 self.mark(incoming)
             }
             Did::Pressed { callback, message, data } => {

@@ -126,7 +126,8 @@ impl Firing {
                     if members.is_none() {
                         members = Some(self.office.members()?);
                     }
-                    let to = self.recipients(&setting.bot, &given.to, members.as_deref().unwrap_or_default());
+                    let to =
+                        self.recipients(&setting.bot, &given.to, members.as_deref().unwrap_or_default())?;
                     (given.otherwise, to)
                 }
             };
@@ -170,7 +171,7 @@ impl Firing {
         bot: &Bot,
         to: &crate::config::bot::Recipients,
         members: &[(crate::state::bot::users::User, Access)],
-    ) -> Vec<Viewer> {
+    ) -> Result<Vec<Viewer>> {
         let has = |access: &Access| matches!(access, Access::Member { roles, .. } if roles.iter().any(|role| to.roles.contains(role)));
         let people = members.iter().filter(|(user, access)| user.reachable && has(access));
         let people = people.map(|(user, _)| self.office.viewer(user, user.id));
@@ -183,9 +184,9 @@ impl Firing {
     fn own_viewer(&self, one: &Subscription) -> Result<Option<Viewer>> {
         let (Some(owner), Some(chat)) = (one.owner, one.chat) else { return Ok(None) };
         if owner != chat {
-            return Ok(Some(self.office.group(chat)));
+            return self.office.group(chat).map(Some);
         }
-        Ok(self.office.records.user(owner)?.map(|user| self.office.viewer(&user, chat)))
+        self.office.records.user(owner)?.map(|user| self.office.viewer(&user, chat)).transpose()
     }
 
     async fn round(&self, due: Vec<Due>) -> Result<()> {

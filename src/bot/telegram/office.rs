@@ -96,38 +96,32 @@ impl Office {
     }
 
     /// Who looks at what they see in a chat, with the rights of this moment.
-    pub(super) fn viewer(&self, user: &User, chat: i64) -> Viewer {
+    pub(super) fn viewer(&self, user: &User, chat: i64) -> Result<Viewer> {
         let setting = self.setting();
         let private = user.id == chat;
         let access = if private {
             access::of_user(&setting.bot, user.id, Some(user), self.now())
         } else {
-            access::of_group(&setting.bot, chat)
+            access::of_group(&setting.bot, &self.records.ids_of(chat)?)
         };
         let zone = user.zone.as_deref().and_then(|zone| zone.parse().ok()).unwrap_or(setting.zone);
         let language = self.language(user);
-        Viewer { user: user.id, chat, language, zone, access, subscribes: Subscribes::Yes }
+        Ok(Viewer { user: user.id, chat, language, zone, access, subscribes: Subscribes::Yes })
     }
 
     /// The same of someone who does something: with whether they have room for a subscription more.
     pub(super) fn doer(&self, user: &User, chat: i64) -> Result<Viewer> {
-        let viewer = self.viewer(user, chat);
+        let viewer = self.viewer(user, chat)?;
         let full = self.records.subscriptions_of(user.id)? >= subscribe::MOST;
         Ok(Viewer { subscribes: if full { Subscribes::Full } else { Subscribes::Yes }, ..viewer })
     }
 
-    /// A group as the one who looks.
-    pub(super) fn group(&self, chat: i64) -> Viewer {
-        let setting = self.setting();
-        let access = access::of_group(&setting.bot, chat);
-        Viewer {
-            user: chat,
-            chat,
-            language: setting.language,
-            zone: setting.zone,
-            access,
-            subscribes: Subscribes::Yes,
-        }
+    /// A group as the one who looks, by an id that it has or had.
+    pub(super) fn group(&self, chat: i64) -> Result<Viewer> {
+        let (setting, chat) = (self.setting(), self.records.present_id(chat)?);
+        let access = access::of_group(&setting.bot, &self.records.ids_of(chat)?);
+        let (language, zone) = (setting.language, setting.zone);
+        Ok(Viewer { user: chat, chat, language, zone, access, subscribes: Subscribes::Yes })
     }
 
     /// What the bot says in a language.

@@ -46,6 +46,19 @@ fn records_of_the_first_format_get_the_bots_tables_and_keep_their_letters() {
 }
 
 #[test]
+fn records_of_the_second_format_keep_users_subscriptions_and_alerts() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = rusqlite::Connection::open(folder.path().join("records.db")).unwrap();
+    old.execute_batch(include_str!("records_format_2.sql")).unwrap();
+    drop(old);
+    let records = BotRecords::open(folder.path()).unwrap();
+    assert_eq!(records.user(7).unwrap().unwrap().roles, ["executive"]);
+    assert!(records.alert("drop").unwrap().is_some());
+    records.move_chat(-5, -1005).unwrap();
+    assert_eq!(records.subscription(3).unwrap().unwrap().chat, Some(-1005));
+}
+
+#[test]
 fn every_change_of_a_user_is_in_the_audit_and_a_refused_one_is_not() {
     let (_folder, records) = records();
     records.meet(&name(7, "Анна"), now()).unwrap();
@@ -120,7 +133,13 @@ fn a_group_that_moves_takes_everything_along() {
     records.put_messages(&[to(-5, "a"), to(7, "b")], now()).unwrap();
     let step = Step { user: 7, chat: -5, state: Some("x".to_owned()), ..Step::default() };
     records.step(&step, now()).unwrap();
+    assert!(records.move_chat(-5, -1005).unwrap());
+    assert!(!records.move_chat(-5, -1005).unwrap(), "it is known");
+    records.move_chat(-4, -5).unwrap();
     records.move_chat(-5, -1005).unwrap();
+    assert_eq!((records.present_id(-4).unwrap(), records.present_id(-1005).unwrap()), (-1005, -1005));
+    assert_eq!(records.ids_of(-1005).unwrap(), [-1005, -5, -4]);
+    assert_eq!(records.ids_of(7).unwrap(), [7]);
     assert_eq!(records.waiting_after(0).unwrap(), [(1, -1005), (2, 7)]);
     assert_eq!(records.dialog(7, -1005).unwrap().as_deref(), Some("x"));
     records.chat_failed(-1005, "kicked", now()).unwrap();

@@ -14,7 +14,10 @@ use crate::{
         words::Words,
     },
     config::project::Language,
-    state::bot::outbox::NewMessage,
+    state::bot::{
+        outbox::NewMessage,
+        subscriptions::{Subscription, SubscriptionState},
+    },
 };
 
 fn notes(chat: i64, from: u32, until: u32) -> Vec<NewMessage> {
@@ -127,6 +130,38 @@ async fn a_group_that_moves_gets_what_waited() {
     rig.says(-1005, "note 2.").await;
     assert_eq!(arrived(&rig, -1005), expected(0, 3));
     rig.says(BOSS, "-1005").await;
+    rig.quiet().await;
+    assert_eq!(
+        rig.count(BOSS, "-1005"),
+        1,
+        "by the message that tells it, and by a refusal: {}",
+        rig.told(BOSS)
+    );
+}
+
+#[tokio::test]
+async fn a_group_that_moved_keeps_its_roles_and_its_subscriptions() {
+    const MOVED: i64 = -1005;
+    let mut rig = Rig::stopped().await;
+    rig.admit(IVAN, &["regional"]);
+    // Theirs to the group, and the one that the file gives it under the id that it had.
+    let own = Subscription { chat: Some(SALES), cron: "5 9 * * *".to_owned(), ..super::access::own(IVAN) };
+    let id = rig.records().subscribe(&own, monday()).unwrap();
+    rig.serve();
+    rig.knows_what_is_given().await;
+    rig.fake.set_state(SALES, ChatState::MovedTo(MOVED));
+    rig.says(BOSS, "-1005").await;
+    rig.fake.write(IVAN, MOVED, "/revenue");
+    rig.says(MOVED, "Итого 1 200").await;
+    rig.quiet().await;
+    rig.clock.set(monday() + chrono::TimeDelta::minutes(20));
+    let came = |_: &crate::bot::fake::Fake| (rig.count(MOVED, "Итого 1 200") == 3).then_some(());
+    rig.fake.wait_for(SOON, came).await.unwrap_or_else(|| panic!("{}", rig.told(MOVED)));
+    rig.quiet().await;
+    let own = rig.records().subscription(id).unwrap().unwrap();
+    assert_eq!((own.state, own.chat), (SubscriptionState::On, Some(MOVED)));
+    let asked = rig.made.asked("revenue");
+    assert!(asked.iter().all(|viewer| viewer.chat != SALES), "{asked:?}");
 }
 
 #[tokio::test]
@@ -220,7 +255,6 @@ async fn a_screen_changes_in_its_place_between_text_and_picture() {
 
 #[tokio::test]
 async fn a_group_that_put_the_bot_out_is_told_to_admins_and_gets_nothing_more() {
-    use crate::state::bot::subscriptions::{Subscription, SubscriptionState};
     let rig = Rig::start().await;
     let own = Subscription { chat: Some(SALES), ..super::access::own(BOSS) };
     let id = rig.records().subscribe(&own, monday()).unwrap();

@@ -109,7 +109,7 @@ pub struct LetterCount {
 /// The file, as [`Records`] and the bot's records share it.
 pub(super) const FORMAT: Format = Format {
     file: "records.db",
-    migrations: &[LETTERS, super::bot::TABLES, super::bot::MOVES],
+    migrations: &[LETTERS, super::bot::TABLES, super::bot::MOVES, super::bot::LOOKS],
     synchronous: "FULL",
 };
 

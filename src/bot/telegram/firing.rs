@@ -42,6 +42,8 @@ use crate::{
 const AT_ONCE: usize = 4;
 /// How long someone's own subscription waits for fresh data; then it is sent with a warning.
 const OWN_WAIT: Duration = Duration::from_hours(2);
+/// How long it may take to tell whether data is fresh.
+const FRESHNESS: Duration = Duration::from_secs(30);
 /// Subscriptions of one round; the others come in the next.
 const ROUND: usize = 10_000;
 
@@ -190,7 +192,7 @@ impl Firing {
     }
 
     async fn round(&self, due: Vec<Due>) -> Result<()> {
-        let mut stale: HashMap<String, Vec<String>> = HashMap::new();
+        let mut stale: HashMap<String, Option<Vec<String>>> = HashMap::new();
         let mut ready = vec![];
         for mut one in due {
             let setting = self.office.setting();
@@ -202,9 +204,10 @@ impl Firing {
                 continue;
             }
             if !stale.contains_key(&one.one.report) {
-                stale.insert(one.one.report.clone(), self.answers.stale(&what).await);
+                stale.insert(one.one.report.clone(), self.stale(&what).await);
             }
-            let is_stale = !stale[&one.one.report].is_empty() && !one.now;
+            // What nobody can tell is waited for as what is stale.
+            let is_stale = !one.now && stale[&one.one.report].as_ref().is_none_or(|names| !names.is_empty());
             if is_stale && self.office.now() < one.since + one.wait {
                 continue; // It is looked for again in the next round.
             }
@@ -216,9 +219,8 @@ impl Firing {
         }
         let answers = self.ask(&ready).await?;
         for one in &ready {
-            let warn = stale.get(&one.one.report).filter(|_| !one.now);
-            let made =
-                unpanicked(&one.one.report, || self.messages(one, &answers, warn.map_or(&[], Vec::as_slice)));
+            let warn = stale.get(&one.one.report).and_then(Option::as_deref).filter(|_| !one.now);
+            let made = unpanicked(&one.one.report, || self.messages(one, &answers, warn.unwrap_or_default()));
             if made.is_none() {
                 troubles::report_failed(
                     &self.office,
@@ -232,6 +234,12 @@ impl Firing {
             self.office.news.notify_one();
         }
         Ok(())
+    }
+
+    /// What something is made of that is not fresh; `None` = that was not told in time.
+    async fn stale(&self, what: &Sent) -> Option<Vec<String>> {
+        let stale = tokio::time::timeout(FRESHNESS, self.answers.stale(what)).await;
+        stale.inspect_err(|_| tracing::warn!("how fresh `{}` is was not told in time", what.written())).ok()
     }
 
     /// Asks each distinct question once.

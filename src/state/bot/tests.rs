@@ -206,3 +206,16 @@ fn alerts_are_raised_told_and_over() {
     records.set_alert("drop", None, &[to(7, "over")], now()).unwrap();
     assert_eq!((records.alert("drop").unwrap(), records.waiting_after(0).unwrap().len()), (None, 1));
 }
+
+#[test]
+fn an_alert_is_looked_for_from_where_it_was() {
+    let (_folder, records) = records();
+    assert_eq!(records.looked("drop", now()).unwrap(), now());
+    let later = now() + TimeDelta::hours(1);
+    assert_eq!(records.looked("drop", later).unwrap(), now(), "it stays as it was");
+    records.set_looked("drop", later).unwrap();
+    records.looked("other", now()).unwrap();
+    records.keep_looks(&["drop"]).unwrap();
+    assert_eq!(records.looked("drop", now()).unwrap(), later);
+    assert_eq!(records.looked("other", later).unwrap(), later, "it was forgotten");
+}

@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, TcpListener},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -131,6 +134,12 @@ pub(super) struct Made {
     asked: Mutex<Vec<(Viewer, String)>>,
     pub(super) stale: Mutex<Vec<String>>,
     pub(super) alert: Mutex<Option<String>>,
+    /// Why alerts cannot be looked for.
+    pub(super) alert_fails: Mutex<Option<String>>,
+    /// Looking for an alert never ends.
+    pub(super) hangs: AtomicBool,
+    /// Alerts that were looked for so far.
+    pub(super) looked: Mutex<Vec<String>>,
     pub(super) failing: Mutex<BTreeMap<String, String>>,
 }
 
@@ -188,8 +197,15 @@ impl Answers for Made {
         Some(self.failing.lock().unwrap().clone())
     }
 
-    async fn alert(&self, _: &str) -> Result<Option<String>, String> {
-        Ok(self.alert.lock().unwrap().clone())
+    async fn alert(&self, name: &str) -> Result<Option<String>, String> {
+        self.looked.lock().unwrap().push(name.to_owned());
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        match self.alert_fails.lock().unwrap().clone() {
+            Some(cause) => Err(cause),
+            None => Ok(self.alert.lock().unwrap().clone()),
+        }
     }
 }
 

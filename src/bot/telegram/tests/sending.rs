@@ -329,3 +329,49 @@ async fn a_subscription_may_wait_for_longer_than_half_a_day() {
     pass(&rig, 2 * 60);
     rig.says(IVAN, "Данные устарели: book").await;
 }
+
+#[tokio::test]
+async fn an_alert_that_hangs_stops_nothing_else() {
+    let rig = Rig::start().await;
+    rig.made.hangs.store(true, std::sync::atomic::Ordering::Relaxed);
+    let looked = || rig.made.looked.lock().unwrap().len();
+    let first = async {
+        while looked() == 0 {
+            pass(&rig, 60);
+            looks().await;
+        }
+    };
+    tokio::time::timeout(super::rig::SOON, first).await.unwrap();
+    rig.made.failing.lock().unwrap().insert("orders/mrf1".to_owned(), "no connection".to_owned());
+    rig.says(BOSS, "no connection").await;
+    // Half a minute later it counts as failed, and is looked for again at its next time.
+    rig.says(BOSS, "it took longer than 30 s").await;
+    rig.made.hangs.store(false, std::sync::atomic::Ordering::Relaxed);
+    *rig.made.alert.lock().unwrap() = Some("сегодня <0.7".to_owned());
+    rig.admit(IVAN, &["executive"]);
+    pass(&rig, 60);
+    rig.says(IVAN, "сегодня <0.7").await;
+}
+
+#[tokio::test]
+async fn an_alert_whose_time_passes_while_the_bot_is_down_is_looked_for_when_it_is_up() {
+    let mut rig = Rig::stopped().await;
+    rig.bot = rig.bot.replace(
+        "schedule = { every = \"1h\" }\nto = { roles = [\"executive\"] }",
+        "schedule = { cron = \"0 9 * * *\" }\nto = { roles = [\"executive\"] }",
+    );
+    rig.admit(IVAN, &["executive"]);
+    rig.serve();
+    rig.knows_what_is_given().await;
+    looks().await;
+    rig.stop().await;
+    *rig.made.alert.lock().unwrap() = Some("сегодня <0.7".to_owned());
+    pass(&rig, 30);
+    rig.serve();
+    rig.says(IVAN, "сегодня <0.7").await;
+    rig.quiet().await;
+    rig.stop().await;
+    rig.serve();
+    looks().await;
+    assert_eq!(rig.made.looked.lock().unwrap().len(), 1, "it was looked for up to nine");
+}

@@ -18,7 +18,7 @@ use super::{
     office::{Office, Setting},
     parcel,
     parcel::To,
-    troubles,
+    requests, troubles,
 };
 use crate::{
     bot::{
@@ -26,11 +26,13 @@ use crate::{
         event::{Access, Given, Outcome, Picked, Place, Viewer, With},
         scene::Scene,
         screen::{Block, Markup, Screen},
+        words::Words,
     },
     config::bot::{AskKind, Bot, Otherwise, Report, Sent},
     model::value::Value,
     state::{
         bot::{
+            dialogs::{Also, Step},
             outbox::NewMessage,
             subscriptions::{Subscription, SubscriptionState},
         },
@@ -197,10 +199,13 @@ impl Firing {
         for mut one in due {
             let setting = self.office.setting();
             let what = Sent::read(&one.one.report);
-            let Some(title) = setting.title(&what, setting.language) else { continue };
+            let Some(title) = setting.title(&what, setting.language) else {
+                self.stop(&one.one, mine::NO_REPORT)?;
+                continue;
+            };
             one.to.retain(|viewer| access::may_have(&setting.bot, &viewer.access, &what));
             if one.to.is_empty() && one.one.owner.is_some() {
-                self.stop(&one.one)?;
+                self.stop(&one.one, mine::NO_ROLE)?;
                 continue;
             }
             if !stale.contains_key(&one.one.report) {
@@ -320,18 +325,29 @@ impl Firing {
         self.office.parcels(&Screen { blocks, rows: vec![] }, Place::New, to)
     }
 
-    /// Its owner may not run it any more.
-    fn stop(&self, one: &Subscription) -> Result<()> {
+    /// It cannot be sent any more, which its owner is told; that what it sent is gone, admins as well. One that the files give is theirs to change.
+    fn stop(&self, one: &Subscription, why: &str) -> Result<()> {
         let Some(owner) = one.owner else { return Ok(()) };
         let known = self.office.records.user(owner)?;
         let setting = self.office.setting();
-        let language = known.map_or(setting.language, |user| self.office.language(&user));
-        let (stopped, now) = (SubscriptionState::Stopped, self.office.now());
-        self.office.records.set_subscription(one.id, stopped, Some(mine::NO_ROLE), now)?;
-        let title = setting.title(&Sent::read(&one.report), language).unwrap_or_default();
-        let why = self.office.words(language);
-        let text = format!("<b>{}</b>\n{}", escape(&title), escape(why.stopped_role()));
-        self.office.put(&[parcel::notice(owner, text, &[])])
+        let language = known.as_ref().map_or(setting.language, |user| self.office.language(user));
+        let title = setting.title(&Sent::read(&one.report), language).unwrap_or_else(|| one.report.clone());
+        let (words, is_gone) = (self.office.words(language), why == mine::NO_REPORT);
+        let told = if is_gone { words.stopped_gone() } else { words.stopped_role() };
+        let text = format!("<b>{}</b>\n{}", escape(&title), escape(told));
+        let mut messages = vec![parcel::notice(owner, text, &[])];
+        if is_gone {
+            tracing::warn!("a subscription of {owner} has stopped: `{title}` is no longer there");
+            let whose = known.map_or(owner.to_string(), |user| requests::called(&user));
+            let text = |words: &Words| escape(&words.subscription_gone(&title, &whose));
+            messages.extend(self.office.to_admins(text, |_| vec![])?);
+        }
+        let (id, state, why) = (one.id, SubscriptionState::Stopped, Some(why.to_owned()));
+        let also = vec![Also::Turn { id, state, why }];
+        self.office.records.step(&Step { messages, also, ..Step::default() }, self.office.now())?;
+        self.office.records.sync()?;
+        self.office.news.notify_one();
+        Ok(())
     }
 }
 

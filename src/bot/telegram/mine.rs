@@ -26,6 +26,9 @@ use crate::{
 /// Why a subscription was stopped, as it is kept: its owner lost the role. Whatever else stands there is why its chat could not be written to.
 pub(super) const NO_ROLE: &str = "no role";
 
+/// The same: what it sent is no longer in the files.
+pub(super) const NO_REPORT: &str = "no report";
+
 /// Someone's subscriptions.
 pub(super) fn list(office: &Office, viewer: &Viewer) -> Result<Reply> {
     Ok(listed(office, viewer, &office.records.subscriptions(Some(viewer.user))?))
@@ -144,8 +147,11 @@ fn card(office: &Office, viewer: &Viewer, one: &Subscription) -> Reply {
         }
         SubscriptionState::Paused => text = text.plain(format!("\n{}", words.paused())),
         SubscriptionState::Stopped => {
-            let no_role = one.why.as_deref() == Some(NO_ROLE);
-            let why = if no_role { words.refused_role() } else { words.stopped_chat() };
+            let why = match one.why.as_deref() {
+                Some(NO_ROLE) => words.refused_role(),
+                Some(NO_REPORT) => words.what_is_gone(),
+                _ => words.stopped_chat(),
+            };
             text = text.plain(format!("\n{}", words.stopped(why)));
         }
     }

@@ -241,6 +241,10 @@ texts! {
     stopped_role:
         "Подписка остановлена: у вас больше нет нужной роли.",
         "Your subscription has stopped: you no longer have the role for it.";
+    stopped_gone:
+        "Подписка остановлена: того, что она присылала, больше нет.",
+        "Your subscription has stopped: what it sent is no longer there.";
+    what_is_gone: "того, что она присылала, больше нет", "what it sent is no longer there";
     stopped_chat: "сообщения сюда не доходили", "messages did not arrive here";
     gone: "Этого больше нет.", "That is not there any more.";
     data_stale(what): "⚠ Данные устарели: {what}", "⚠ The data is stale: {what}";
@@ -293,6 +297,9 @@ texts! {
     undelivered(chat = must, why = must):
         "Сообщение не доставлено в чат {chat}: {why}",
         "A message was not delivered to chat {chat}: {why}";
+    subscription_gone(what = must, whose = must):
+        "Подписка остановлена, её отчёта больше нет: {what}. Чья: {whose}",
+        "A subscription has stopped, its report is no longer there: {what}. Whose: {whose}";
     group_moved:
         "Группа стала супергруппой. Запишите новый номер в bot.toml",
         "A group became a supergroup. Put its new id into bot.toml";

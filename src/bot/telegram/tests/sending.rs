@@ -375,3 +375,29 @@ async fn an_alert_whose_time_passes_while_the_bot_is_down_is_looked_for_when_it_
     looks().await;
     assert_eq!(rig.made.looked.lock().unwrap().len(), 1, "it was looked for up to nine");
 }
+
+#[tokio::test]
+async fn a_subscription_to_what_is_no_longer_there_stops_and_is_told() {
+    let mut rig = Rig::stopped().await;
+    rig.admit(ANNA, &["executive"]);
+    rig.write(ANNA, "/start");
+    let to = |report: &str| Subscription { report: report.to_owned(), ..super::access::own(ANNA) };
+    let ids =
+        ["removed", "workbook:removed"].map(|report| rig.records().subscribe(&to(report), monday()).unwrap());
+    rig.serve();
+    rig.knows_what_is_given().await;
+    pass(&rig, 10);
+    rig.says(BOSS, "её отчёта больше нет: removed").await;
+    rig.says(ANNA, "того, что она присылала, больше нет").await;
+    looks().await;
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "её отчёта больше нет"), 2, "{}", rig.told(BOSS));
+    assert_eq!(rig.count(ANNA, "Подписка остановлена"), 2, "{}", rig.told(ANNA));
+    for id in ids {
+        let stopped = rig.records().subscription(id).unwrap().unwrap();
+        assert_eq!(stopped.state, SubscriptionState::Stopped, "{stopped:?}");
+    }
+    rig.write(ANNA, "/subscriptions");
+    rig.press(ANNA, ANNA, "⛔ removed").await;
+    rig.says(ANNA, "остановлена: того, что она присылала, больше нет").await;
+}

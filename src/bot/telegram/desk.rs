@@ -65,6 +65,8 @@ pub(super) enum News {
     Answer(RunKey, Box<Answered>),
     /// Something that a dialog asked for: a user's, in a chat.
     Heard(i64, i64, What),
+    /// A list of a report, which a user wanted, cannot be told: why.
+    Failed(i64, String, String),
     /// A message did not arrive.
     Trouble(Trouble),
 }
@@ -192,6 +194,10 @@ impl Desk {
                 .unwrap_or_else(|| self.panicked(None, key.user, key.chat, false)),
             News::Heard(user, chat, what) => unpanicked("a lookup", || self.happened(user, chat, what))
                 .unwrap_or_else(|| self.panicked(None, user, chat, false)),
+            News::Failed(user, report, cause) => {
+                let tell = || troubles::report_failed(&self.office, user, &report, &cause);
+                unpanicked("a failure", tell).unwrap_or(Ok(()))
+            }
             News::Trouble(trouble) => {
                 unpanicked("a trouble", || troubles::tell(&self.office, trouble)).unwrap_or(Ok(()))
             }

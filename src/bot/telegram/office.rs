@@ -1,6 +1,6 @@
 //! What the front-end's parts share: the bot as its files say now, its records, where messages go, the time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use tokio::sync::Notify;
 
 use super::{
+    failures::Failures,
     files::Files,
     html,
     parcel::{self, To},
@@ -84,6 +85,8 @@ pub(super) struct Office {
     pub(super) look: std::time::Duration,
     /// Told whenever something was put into the outbox.
     pub(super) news: Arc<Notify>,
+    /// Which failures admins were told of lately.
+    pub(super) failures: Arc<Mutex<Failures>>,
 }
 
 impl Office {

@@ -1,5 +1,7 @@
 //! What went wrong, for admins: reports that failed, messages that did not arrive, groups that moved.
 
+use std::sync::PoisonError;
+
 use super::{delivery::Trouble, html::escape, office::Office, parcel, requests};
 use crate::state::{
     bot::{outbox::NewMessage, subscriptions::SubscriptionState},
@@ -38,16 +40,21 @@ pub(super) fn close(office: &Office, chat: i64, why: &str) -> Result<()> {
     Ok(())
 }
 
-/// Tells admins why a report failed that someone wanted.
+/// Tells admins why a report failed that someone wanted; the same cause once in a while, with how often it came since.
 pub(super) fn report_failed(office: &Office, reader: i64, report: &str, cause: &str) -> Result<()> {
     tracing::warn!("report `{report}` failed for {reader}: {cause}");
     let cause: String = cause.chars().take(CAUSE).collect();
+    let mut failures = office.failures.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(since) = failures.tells(report, &cause, office.now()) else { return Ok(()) };
+    drop(failures);
     let known = office.records.user(reader)?;
     let reader = known.map_or(reader.to_string(), |user| requests::called(&user));
     let messages = office.to_admins(
         |words| {
             let head = format!("<b>{}</b>: {}", escape(words.report_failed()), escape(report));
-            format!("{head}\n{}\n<pre>{}</pre>", escape(&reader), escape(&cause))
+            let more =
+                if since > 0 { format!("\n{}", escape(&words.failed_since(since))) } else { String::new() };
+            format!("{head}\n{}\n<pre>{}</pre>{more}", escape(&reader), escape(&cause))
         },
         |_| vec![],
     )?;

@@ -35,7 +35,15 @@ impl Users {
         let settings: Settings = Arc::new(move || Arc::clone(&setting));
         let (records, files) = (Arc::new(BotRecords::open(state)?), Files::open(state)?);
         Ok(Self {
-            office: Office { settings, records, files, clock, news: Arc::new(Notify::new()), look: LOOK },
+            office: Office {
+                settings,
+                records,
+                files,
+                clock,
+                news: Arc::new(Notify::new()),
+                look: LOOK,
+                failures: Arc::default(),
+            },
         })
     }
 

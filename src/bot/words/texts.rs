@@ -291,6 +291,9 @@ texts! {
 
     // Told to admins.
     report_failed: "Отчёт не выполнен", "A report failed";
+    @count failed_since(count = must):
+        "С прошлого такого сообщения — ещё {count} раз.|С прошлого такого сообщения — ещё {count} раза.|С прошлого такого сообщения — ещё {count} раз.",
+        "And {count} time more since the last such notice.|And {count} times more since the last such notice.";
     step_failed:
         "Действие пользователя не выполнено: ошибка в программе",
         "What a user did was not done: a mistake in the program";

@@ -173,8 +173,8 @@ impl Answers for Made {
         Answered { outcome, cause }
     }
 
-    async fn options(&self, _: &Viewer, _: &Question) -> Option<Vec<Picked>> {
-        None
+    async fn options(&self, _: &Viewer, _: &Question) -> Result<Vec<Picked>, String> {
+        Err("no such table: <genres>".to_owned())
     }
 
     async fn named(&self, viewer: &Viewer, words: &str, _: Option<&str>) -> Vec<Named> {

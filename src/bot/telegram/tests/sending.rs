@@ -401,3 +401,25 @@ async fn a_subscription_to_what_is_no_longer_there_stops_and_is_told() {
     rig.press(ANNA, ANNA, "⛔ removed").await;
     rig.says(ANNA, "остановлена: того, что она присылала, больше нет").await;
 }
+
+#[tokio::test]
+async fn the_same_failure_is_told_to_admins_once_in_a_while() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["executive"]);
+    for times in 1..=3 {
+        rig.write(ANNA, "/broken");
+        let failed = |_: &crate::bot::fake::Fake| (rig.count(ANNA, "Отчёт не получился") == times).then_some(());
+        rig.fake.wait_for(super::rig::SOON, failed).await.unwrap_or_else(|| panic!("{}", rig.told(ANNA)));
+    }
+    // A list that fails is told, too.
+    rig.write(ANNA, "/genres");
+    rig.says(ANNA, "Жанр").await;
+    rig.says(BOSS, "no such table: <genres>").await;
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "no such column: <money>"), 1, "{}", rig.told(BOSS));
+    pass(&rig, 10);
+    rig.write(ANNA, "/broken");
+    rig.says(BOSS, "ещё 2 раза").await;
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "no such column: <money>"), 2, "{}", rig.told(BOSS));
+}

@@ -1,8 +1,7 @@
 //! Hears what people do, lets the dialog decide, writes down what came of it and does it. One thing after another, so that no two
 //! steps of a dialog meet; reports run beside, so that a button that stops one is heard.
-//!
-//! What panics fails once: it is told to whoever did it and to admins, and counts as handled, since trying it again would only panic again.
 
+mod panics;
 mod runs;
 
 use std::{
@@ -204,53 +203,6 @@ impl Desk {
         }
     }
 
-    /// The program failed at what somebody did.
-    fn update_panicked(&mut self, incoming: &Incoming) -> Result<()> {
-        if let Did::Pressed { callback, .. } = &incoming.did {
-            self.answer(callback, None);
-        }
-        let anew = matches!(&incoming.did, Did::Command(name, _) if name == "start");
-        self.panicked(Some(incoming.update), incoming.from.id, incoming.chat, anew)
-    }
-
-    /// The program failed at a step of somebody's dialog. It is over, even where the program fails at saying so.
-    fn panicked(&mut self, update: Option<u32>, user: i64, chat: i64, anew: bool) -> Result<()> {
-        let said = unpanicked("an apology", || self.apologize(update, user, chat, anew));
-        said.unwrap_or_else(|| {
-            let handled = Step { update, user, chat, ..Step::default() };
-            self.office.records.step(&handled, self.office.now())
-        })
-    }
-
-    /// Says that a step was not done. Its place in the dialog is left, which may be what is wrong; where that is left already (`anew`), what was kept
-    /// is forgotten as well.
-    fn apologize(&mut self, update: Option<u32>, user: i64, chat: i64, anew: bool) -> Result<()> {
-        let office = self.office.clone();
-        let state = office.records.dialog(user, chat)?;
-        let state: State = state.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        if let Some(running) = &state.running {
-            let run = running.run;
-            self.line.of(user, chat).iter().filter(|key| key.run == run).for_each(|key| self.cancel(key));
-        }
-        let kept = if anew { State::default() } else { state };
-        let state = State { version: kept.version.wrapping_add(1), trail: vec![], running: None, ..kept };
-        let known = office.records.user(user)?;
-        let words = known
-            .as_ref()
-            .map_or_else(|| office.words(office.setting().language), |user| office.words_to(user));
-        let called = known.map_or(user.to_string(), |user| requests::called(&user));
-        let mut messages = vec![parcel::notice(chat, escape(words.crashed()), &[])];
-        messages.extend(office.to_admins(
-            |words| format!("<b>{}</b>\n{}", escape(words.step_failed()), escape(&called)),
-            |_| vec![],
-        )?);
-        let state = Some(serde_json::to_string(&state).unwrap_or_default());
-        let step = Step { update, user, chat, state, messages, also: vec![] };
-        office.records.step(&step, office.now())?;
-        office.news.notify_one();
-        Ok(())
-    }
-
     fn did(&mut self, incoming: &Incoming) -> Result<()> {
         let office = self.office.clone();
         let is_telegrams = matches!(incoming.did, Did::ShutOut | Did::Moved { .. });
@@ -266,6 +218,9 @@ impl Desk {
         }
         let user = office.records.meet(&incoming.from, office.now())?;
         let viewer = office.doer(&user, incoming.chat)?;
+        if !is_telegrams {
+            self.commands.keep(&office.setting(), &viewer);
+        }
         match &incoming.did {
             Did::ShutOut => {
                 let why = "the bot was blocked or put out";
@@ -290,7 +245,6 @@ impl Desk {
                 Ok(())
             }
             Did::Command(name, arguments) => {
-                self.commands.keep(&office.setting().bot, &viewer);
                 if let Some(reply) = self.own.command(&user, &viewer, name, arguments)? {
                     return self.reply(incoming, &viewer, reply, None);
                 }
@@ -416,7 +370,13 @@ impl Desk {
     }
 
     /// What the front-end's own screens answer.
-    fn reply(&self, incoming: &Incoming, viewer: &Viewer, reply: Reply, pressed: Option<i32>) -> Result<()> {
+    fn reply(
+        &mut self,
+        incoming: &Incoming,
+        viewer: &Viewer,
+        reply: Reply,
+        pressed: Option<i32>,
+    ) -> Result<()> {
         let mut messages = self.own_screen(&reply.screen, viewer, pressed);
         messages.extend(reply.besides);
         self.write(incoming, Written { messages, deed: reply.deed, also: reply.also })
@@ -432,25 +392,29 @@ impl Desk {
     }
 
     /// An update was handled, and nothing came of it.
-    fn mark(&self, incoming: &Incoming) -> Result<()> {
+    fn mark(&mut self, incoming: &Incoming) -> Result<()> {
         self.write(incoming, Written::default())
     }
 
-    fn write(&self, incoming: &Incoming, written: Written) -> Result<()> {
+    fn write(&mut self, incoming: &Incoming, written: Written) -> Result<()> {
         let (update, user, chat) = (Some(incoming.update), incoming.from.id, incoming.chat);
         let Written { messages, deed, also } = written;
         self.put(Step { update, user, chat, state: None, messages, also }, deed)
     }
 
     /// Writes down what came of something: all of it, or nothing where the process ends before.
-    fn put(&self, step: Step, deed: Option<Deed<'_>>) -> Result<()> {
+    fn put(&mut self, step: Step, deed: Option<Deed<'_>>) -> Result<()> {
         failpoint::pass("bot.step.before");
-        match deed {
-            Some(deed) => deed.write(&self.office, step)?,
-            None => self.office.records.step(&step, self.office.now())?,
-        }
+        let changed = match deed {
+            Some(deed) => Some(deed.write(&self.office, step)?),
+            None => self.office.records.step(&step, self.office.now()).map(|()| None)?,
+        };
         failpoint::pass("bot.step.after");
         self.office.news.notify_one();
+        // Whoever loses a role no longer sees its commands.
+        if let Some(user) = changed.filter(|user| user.reachable) {
+            self.commands.keep(&self.office.setting(), &self.office.viewer(&user, user.id)?);
+        }
         Ok(())
     }
 

@@ -29,7 +29,7 @@ use crate::{
         words::Words,
     },
     config::bot::{AskKind, Bot, Otherwise, Report, Sent},
-    model::value::Value,
+    model::{time::Span, value::Value},
     state::{
         bot::{
             dialogs::{Also, Step},
@@ -117,7 +117,7 @@ impl Firing {
             let timing = due::timing(&one.cron, &one.zone).filter(|_| one.state == SubscriptionState::On);
             let given = one.name.as_ref().map(|name| setting.bot.subscriptions.get(name));
             let wait = match given {
-                Some(given) => given.and_then(|given| given.wait_fresh).map(|span| span.get()),
+                Some(given) => given.and_then(|given| given.wait_fresh).map(Span::get),
                 None => Some(OWN_WAIT),
             };
             let wait = wait.and_then(|wait| TimeDelta::from_std(wait).ok()).unwrap_or_default();

@@ -29,15 +29,15 @@ pub(super) struct Deed<'a> {
 }
 
 impl Deed<'_> {
-    /// Writes it down with its step.
-    pub(super) fn write(self, office: &Office, mut step: Step) -> Result<()> {
+    /// Writes it down with its step; gives them as they are now.
+    pub(super) fn write(self, office: &Office, mut step: Step) -> Result<User> {
         step.also.extend(self.also);
         let changed = office.records.change_user::<Infallible>(self.id, &self.act, &step, |user| {
             (self.change)(user);
             Ok(())
         })?;
         match changed {
-            Ok(_) => Ok(()),
+            Ok(user) => Ok(user),
             Err(never) => match never {},
         }
     }

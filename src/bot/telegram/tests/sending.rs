@@ -408,7 +408,8 @@ async fn the_same_failure_is_told_to_admins_once_in_a_while() {
     rig.admit(ANNA, &["executive"]);
     for times in 1..=3 {
         rig.write(ANNA, "/broken");
-        let failed = |_: &crate::bot::fake::Fake| (rig.count(ANNA, "Отчёт не получился") == times).then_some(());
+        let failed =
+            |_: &crate::bot::fake::Fake| (rig.count(ANNA, "Отчёт не получился") == times).then_some(());
         rig.fake.wait_for(super::rig::SOON, failed).await.unwrap_or_else(|| panic!("{}", rig.told(ANNA)));
     }
     // A list that fails is told, too.

@@ -352,7 +352,13 @@ impl Desk {
                 let key = RunKey { user: viewer.user, chat: viewer.chat, run, report: report.clone() };
                 after.begin.push((key, Call { report, with }));
             }
-            Action::Cancel { run } => after.cancel.push(run),
+            Action::Cancel { run } => {
+                let of_run = self.line.of(viewer.user, viewer.chat).into_iter().find(|key| key.run == run);
+                let report = of_run.map(|key| key.report).unwrap_or_default();
+                let act = self.office.act(viewer.user, "cancel", report);
+                written.also.push(Also::Note(Some(viewer.user), act));
+                after.cancel.push(run);
+            }
             action @ (Action::Options { .. } | Action::Understand { .. }) => {
                 after.outside.extend(Outside::of(action));
             }
@@ -363,6 +369,7 @@ impl Desk {
             }
             Action::Subscribe { what, with, cron } => {
                 let new = mine::subscribe(&self.office, viewer, &what, &with, &cron);
+                written.also.push(mine::noted(&self.office, viewer, "subscribe", &new));
                 written.also.push(Also::Subscribe(new));
             }
         }

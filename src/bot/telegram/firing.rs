@@ -342,8 +342,9 @@ impl Firing {
             let text = |words: &Words| escape(&words.subscription_gone(&title, &whose));
             messages.extend(self.office.to_admins(text, |_| vec![])?);
         }
+        let act = requests::stopped(one, why, self.office.now());
         let (id, state, why) = (one.id, SubscriptionState::Stopped, Some(why.to_owned()));
-        let also = vec![Also::Turn { id, state, why }];
+        let also = vec![Also::Turn { id, state, why }, Also::Note(Some(owner), act)];
         self.office.records.step(&Step { messages, also, ..Step::default() }, self.office.now())?;
         self.office.records.sync()?;
         self.office.news.notify_one();

@@ -115,7 +115,8 @@ pub(super) fn pressed(
         if !may {
             return Ok(Some((None, Some(words.stopped_role().to_owned()))));
         }
-        let also = vec![Also::Turn { id, state, why: None }];
+        let act = if state == SubscriptionState::On { "resume" } else { "pause" };
+        let also = vec![Also::Turn { id, state, why: None }, noted(office, viewer, act, &one)];
         let one = Subscription { state, why: None, ..one };
         return Ok(Some((Some(Reply { also, ..card(office, viewer, &one) }), None)));
     }
@@ -123,7 +124,8 @@ pub(super) fn pressed(
         "sk" => {
             let left = office.records.subscriptions(Some(viewer.user))?;
             let left: Vec<Subscription> = left.into_iter().filter(|one| one.id != id).collect();
-            let reply = Reply { also: vec![Also::Unsubscribe(id)], ..listed(office, viewer, &left) };
+            let also = vec![Also::Unsubscribe(id), noted(office, viewer, "unsubscribe", &one)];
+            let reply = Reply { also, ..listed(office, viewer, &left) };
             Ok(Some((Some(reply), None)))
         }
         "sn" => {
@@ -165,6 +167,13 @@ fn card(office: &Office, viewer: &Viewer, one: &Subscription) -> Reply {
         vec![button(words.back(), "sl:0")],
     ];
     Reply::of(screen(text, rows))
+}
+
+/// What someone did about a subscription of theirs, for the audit.
+pub(super) fn noted(office: &Office, viewer: &Viewer, act: &str, one: &Subscription) -> Also {
+    let place = one.chat.filter(|chat| Some(*chat) != one.owner).map(|chat| format!(" → {chat}"));
+    let detail = format!("{} ({}){}", one.report, one.cron, place.unwrap_or_default());
+    Also::Note(one.owner, office.act(viewer.user, act, detail))
 }
 
 /// A subscription of a viewer to the chat that they speak in, to be kept. The dialog has seen to it that there is room.

@@ -17,7 +17,10 @@ use crate::{
     },
     config::bot::Bot,
     state::{
-        bot::users::{Act, Standing, User, UserFilter},
+        bot::{
+            dialogs::Also,
+            users::{Act, Standing, User, UserFilter},
+        },
         error::Result,
     },
 };
@@ -77,7 +80,7 @@ pub(super) fn pressed(office: &Office, viewer: &Viewer, verb: &str, id: i64, res
     let words = &office.words(viewer.language);
     match verb {
         "l" => return list(office, words, rest, id.max(0) as usize).map(|reply| (Some(reply), None)),
-        "x" => return export(office, words).map(|reply| (Some(reply), None)),
+        "x" => return export(office, viewer, words).map(|reply| (Some(reply), None)),
         _ => {}
     }
     let Some(user) = office.records.user(id)? else {
@@ -342,12 +345,19 @@ fn act_name<'a>(act: &'a str, words: &'a Words) -> &'a str {
         "expiry" => words.act_expiry(),
         "zone" => words.act_zone(),
         "import" => words.act_import(),
+        "export" => words.act_export(),
+        "subscribe" => words.act_subscribe(),
+        "pause" => words.act_pause(),
+        "resume" => words.act_resume(),
+        "unsubscribe" => words.act_unsubscribe(),
+        "stop" => words.act_stop(),
+        "cancel" => words.act_cancel(),
         other => other,
     }
 }
 
 /// Every user as a CSV file.
-fn export(office: &Office, words: &Words) -> Result<Reply> {
+fn export(office: &Office, viewer: &Viewer, words: &Words) -> Result<Reply> {
     let users = office.records.users(&UserFilter::default(), 0, usize::MAX)?;
     let csv = crate::bot::users_csv::write(&users);
     let blocks = match office.files.keep_bytes(csv.as_bytes()) {
@@ -360,7 +370,9 @@ fn export(office: &Office, words: &Words) -> Result<Reply> {
             vec![Block::Text(Markup::text(words.crashed()))]
         }
     };
-    Ok(Reply::of(Screen { blocks, rows: vec![] }))
+    let act = office.act(viewer.user, "export", users.len().to_string());
+    let also = vec![Also::Note(None, act)];
+    Ok(Reply { also, ..Reply::of(Screen { blocks, rows: vec![] }) })
 }
 
 fn line(user: &User) -> Button {

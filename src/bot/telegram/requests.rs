@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 
+use chrono::{DateTime, Utc};
+
 use super::{html::escape, mine, office::Office, own, parcel};
 use crate::{
     bot::{access, event::Access, screen::Button, words::Words},
@@ -13,7 +15,7 @@ use crate::{
         bot::{
             dialogs::{Also, Step},
             outbox::NewMessage,
-            subscriptions::SubscriptionState,
+            subscriptions::{Subscription, SubscriptionState},
             users::{Act, Standing, User},
         },
         error::Result,
@@ -132,6 +134,12 @@ pub(super) fn change<'a>(
     Ok(Decided { user, told, deed: Deed { id, act, change: Box::new(change), also } })
 }
 
+/// The bot stops a subscription, for the audit.
+pub(super) fn stopped(one: &Subscription, why: &str, at: DateTime<Utc>) -> Act {
+    let detail = format!("{} ({}): {why}", one.report, one.cron);
+    Act { at, actor: "bot".to_owned(), act: "stop".to_owned(), detail }
+}
+
 /// What follows from a change of someone's rights: they are told, and what they may no longer see is not sent to them.
 fn after_change(office: &Office, before: &Access, user: &User) -> Result<(Vec<NewMessage>, Vec<Also>)> {
     let (setting, words) = (office.setting(), office.words_to(user));
@@ -151,6 +159,7 @@ fn after_change(office: &Office, before: &Access, user: &User) -> Result<(Vec<Ne
         let may = access::may_have(&setting.bot, &access, &what);
         if subscription.state != SubscriptionState::Stopped && !may {
             let (state, why) = (SubscriptionState::Stopped, Some(mine::NO_ROLE.to_owned()));
+            also.push(Also::Note(Some(user.id), stopped(&subscription, mine::NO_ROLE, office.now())));
             also.push(Also::Turn { id: subscription.id, state, why });
             let title = setting.title(&what, words.language()).unwrap_or(subscription.report);
             messages.push(parcel::notice(

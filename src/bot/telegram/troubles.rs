@@ -4,7 +4,11 @@ use std::sync::PoisonError;
 
 use super::{delivery::Trouble, html::escape, office::Office, parcel, requests};
 use crate::state::{
-    bot::{outbox::NewMessage, subscriptions::SubscriptionState},
+    bot::{
+        dialogs::{Also, Step},
+        outbox::NewMessage,
+        subscriptions::SubscriptionState,
+    },
     error::Result,
 };
 
@@ -33,11 +37,13 @@ pub(super) fn close(office: &Office, chat: i64, why: &str) -> Result<()> {
     office.records.unreachable(chat, office.now())?;
     for subscription in office.records.subscriptions(None)? {
         if subscription.chat == Some(chat) && subscription.state != SubscriptionState::Stopped {
-            let stopped = SubscriptionState::Stopped;
-            office.records.set_subscription(subscription.id, stopped, Some(why), office.now())?;
+            let act = requests::stopped(&subscription, why, office.now());
+            let (id, state, why) = (subscription.id, SubscriptionState::Stopped, Some(why.to_owned()));
+            let also = vec![Also::Turn { id, state, why }, Also::Note(subscription.owner, act)];
+            office.records.step(&Step { also, ..Step::default() }, office.now())?;
         }
     }
-    Ok(())
+    office.records.sync()
 }
 
 /// Tells admins why a report failed that someone wanted; the same cause once in a while, with how often it came since.

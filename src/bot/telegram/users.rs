@@ -53,6 +53,15 @@ impl Users {
         Ok(self.office.records.users(&filter, 0, usize::MAX)?)
     }
 
+    /// All of them, for a table that leaves the bot: that stands in the audit.
+    pub fn export(&self) -> Result<Vec<User>, BotError> {
+        let users = self.list("")?;
+        let detail = users.len().to_string();
+        let act = Act { at: self.office.now(), actor: ACTOR.to_owned(), act: "export".to_owned(), detail };
+        self.office.records.note(None, &act)?;
+        Ok(users)
+    }
+
     /// What was done to someone, the newest first.
     pub fn history(&self, id: i64, limit: usize) -> Result<Vec<Entry>, BotError> {
         Ok(self.office.records.audit(Some(id), limit)?)

@@ -288,6 +288,13 @@ texts! {
     act_expiry: "срок", "end of access";
     act_zone: "часовой пояс", "time zone";
     act_import: "из таблицы", "from a table";
+    act_export: "выгрузка пользователей", "users exported";
+    act_subscribe: "подписка", "subscribed";
+    act_pause: "подписка на паузе", "subscription paused";
+    act_resume: "подписка возобновлена", "subscription resumed";
+    act_unsubscribe: "подписка удалена", "subscription removed";
+    act_stop: "подписка остановлена", "subscription stopped";
+    act_cancel: "отчёт остановлен", "report stopped";
 
     // Told to admins.
     report_failed: "Отчёт не выполнен", "A report failed";

@@ -7,6 +7,7 @@ use super::{
     BotRecords,
     outbox::{self, NewMessage},
     subscriptions::{self, Subscription, SubscriptionState},
+    users::{self, Act},
 };
 use crate::state::error::Result;
 
@@ -46,6 +47,8 @@ pub enum Also {
     },
     /// A subscription is forgotten.
     Unsubscribe(i64),
+    /// An act that changes no user stands in the audit, with whom it was done to.
+    Note(Option<i64>, Act),
 }
 
 impl BotRecords {
@@ -132,6 +135,7 @@ pub(super) fn write(transaction: &Transaction<'_>, step: &Step, at: DateTime<Utc
                 subscriptions::turn(transaction, *id, *state, why.as_deref(), at)?;
             }
             Also::Unsubscribe(id) => subscriptions::forget(transaction, *id)?,
+            Also::Note(subject, act) => users::note(transaction, *subject, act)?,
         }
     }
     outbox::insert(transaction, &step.messages, at)

@@ -307,7 +307,8 @@ fn put(connection: &rusqlite::Connection, user: &User) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn note(transaction: &Transaction<'_>, subject: Option<i64>, act: &Act) -> rusqlite::Result<()> {
+/// Writes an act into the audit, inside a transaction of more.
+pub(super) fn note(transaction: &Transaction<'_>, subject: Option<i64>, act: &Act) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
             "INSERT INTO bot_audit (at, actor, subject, act, detail) VALUES (?1, ?2, ?3, ?4, ?5)",

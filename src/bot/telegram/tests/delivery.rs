@@ -203,17 +203,26 @@ async fn a_message_that_was_taken_away_stands_in_a_new_one() {
     rig.says(BOSS, "Деньги").await;
 }
 
+/// Shows a screen to Anna, in place of the one before or below it.
+pub(super) async fn show(rig: &Rig, screen: &Screen, place: Place) {
+    let files = Files::open(&rig.state()).unwrap();
+    let to = parcel::To { chat: ANNA, user: Some(ANNA), language: Language::Ru };
+    let messages = parcel::parcels(&files, screen, place, to, &Words::plain(Language::Ru)).unwrap();
+    rig.records().put_messages(&messages, monday()).unwrap();
+    rig.quiet().await;
+}
+
 /// A screen of one thing and a button.
 fn screen(block: Block) -> Screen {
     let button = Button { label: "Дальше".to_owned(), token: "t".to_owned() };
     Screen { blocks: vec![block], rows: vec![vec![button]] }
 }
 
-fn text(words: &str) -> Screen {
+pub(super) fn text(words: &str) -> Screen {
     screen(Block::Text(Markup::text(words)))
 }
 
-fn picture(caption: &str) -> Screen {
+pub(super) fn picture(caption: &str) -> Screen {
     let name = "a.png".to_owned();
     screen(Block::Picture(Picture { png: DOT.into(), name, caption: caption.to_owned(), chart: None }))
 }
@@ -221,12 +230,8 @@ fn picture(caption: &str) -> Screen {
 #[tokio::test]
 async fn a_screen_changes_in_its_place_between_text_and_picture() {
     let rig = Rig::start().await;
-    let files = Files::open(&rig.state()).unwrap();
-    let to = parcel::To { chat: ANNA, user: Some(ANNA), language: Language::Ru };
     let show = async |screen: Screen, place: Place| {
-        let messages = parcel::parcels(&files, &screen, place, to, &Words::plain(Language::Ru)).unwrap();
-        rig.records().put_messages(&messages, monday()).unwrap();
-        rig.quiet().await;
+        show(&rig, &screen, place).await;
         let shown = rig.fake.messages(ANNA);
         let with_buttons = shown.iter().filter(|message| message["reply_markup"].is_object()).count();
         assert_eq!(with_buttons, 1, "only what is shown has buttons: {shown:#?}");

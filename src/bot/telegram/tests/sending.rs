@@ -1,19 +1,22 @@
-//! Subscriptions and alerts, as time passes.
+//! Subscriptions, as time passes.
 
 use chrono::TimeDelta;
 
 use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, monday};
 use crate::{
     model::time::Clock,
-    state::bot::subscriptions::{Subscription, SubscriptionState},
+    state::bot::{
+        dialogs::Step,
+        subscriptions::{Subscription, SubscriptionState},
+    },
 };
 
-fn pass(rig: &Rig, minutes: i64) {
+pub(super) fn pass(rig: &Rig, minutes: i64) {
     rig.clock.set(rig.clock.now() + TimeDelta::minutes(minutes));
 }
 
 /// As long as several looks at what is due take.
-async fn looks() {
+pub(super) async fn looks() {
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
 }
 
@@ -94,44 +97,6 @@ async fn stale_data_is_waited_for_and_then_said() {
     rig.says(ANNA, "Данные устарели: revenue_by_day").await;
     rig.quiet().await;
     assert_eq!(rig.count(ANNA, "Итого 1 200"), 1);
-}
-
-#[tokio::test]
-async fn an_alert_is_told_once_until_it_recovers() {
-    let rig = Rig::start().await;
-    rig.admit(IVAN, &["executive"]);
-    *rig.made.alert.lock().unwrap() = Some("сегодня <0.7".to_owned());
-    // The bot counts hours from when it has begun.
-    let mut hours = 0;
-    while rig.count(IVAN, "Выручка <упала>") == 0 {
-        assert!(hours < 150, "it is not told:\n{}", rig.told(IVAN));
-        pass(&rig, 60);
-        looks().await;
-        hours += 1;
-    }
-    for _ in 0..3 {
-        pass(&rig, 60);
-        looks().await;
-    }
-    rig.quiet().await;
-    assert_eq!(rig.count(IVAN, "сегодня <0.7"), 1);
-    *rig.made.alert.lock().unwrap() = None;
-    pass(&rig, 60);
-    rig.says(IVAN, "Снова в порядке").await;
-    assert_eq!(rig.count(ANNA, "упала"), 0);
-    assert!(monday() < rig.clock.now());
-}
-
-#[tokio::test]
-async fn what_fails_is_told_to_admins_once_until_it_works_again() {
-    let rig = Rig::start().await;
-    rig.made.failing.lock().unwrap().insert("orders/mrf1".to_owned(), "no connection to <crm>".to_owned());
-    rig.says(BOSS, "no connection to <crm>").await;
-    looks().await;
-    rig.quiet().await;
-    assert_eq!(rig.count(BOSS, "orders/mrf1"), 1);
-    rig.made.failing.lock().unwrap().clear();
-    rig.says(BOSS, "Снова в порядке: orders/mrf1").await;
 }
 
 #[tokio::test]
@@ -239,7 +204,6 @@ async fn an_access_that_expires_ends_by_itself() {
         detail: String::new(),
     };
     let until = monday() + TimeDelta::hours(1);
-    use crate::state::bot::dialogs::Step;
     let changed = rig.records().change_user::<()>(ANNA, &act, &Step::default(), |user| {
         user.expires = Some(until);
         Ok(())
@@ -331,52 +295,6 @@ async fn a_subscription_may_wait_for_longer_than_half_a_day() {
 }
 
 #[tokio::test]
-async fn an_alert_that_hangs_stops_nothing_else() {
-    let rig = Rig::start().await;
-    rig.made.hangs.store(true, std::sync::atomic::Ordering::Relaxed);
-    let looked = || rig.made.looked.lock().unwrap().len();
-    let first = async {
-        while looked() == 0 {
-            pass(&rig, 60);
-            looks().await;
-        }
-    };
-    tokio::time::timeout(super::rig::SOON, first).await.unwrap();
-    rig.made.failing.lock().unwrap().insert("orders/mrf1".to_owned(), "no connection".to_owned());
-    rig.says(BOSS, "no connection").await;
-    // Half a minute later it counts as failed, and is looked for again at its next time.
-    rig.says(BOSS, "it took longer than 30 s").await;
-    rig.made.hangs.store(false, std::sync::atomic::Ordering::Relaxed);
-    *rig.made.alert.lock().unwrap() = Some("сегодня <0.7".to_owned());
-    rig.admit(IVAN, &["executive"]);
-    pass(&rig, 60);
-    rig.says(IVAN, "сегодня <0.7").await;
-}
-
-#[tokio::test]
-async fn an_alert_whose_time_passes_while_the_bot_is_down_is_looked_for_when_it_is_up() {
-    let mut rig = Rig::stopped().await;
-    rig.bot = rig.bot.replace(
-        "schedule = { every = \"1h\" }\nto = { roles = [\"executive\"] }",
-        "schedule = { cron = \"0 9 * * *\" }\nto = { roles = [\"executive\"] }",
-    );
-    rig.admit(IVAN, &["executive"]);
-    rig.serve();
-    rig.knows_what_is_given().await;
-    looks().await;
-    rig.stop().await;
-    *rig.made.alert.lock().unwrap() = Some("сегодня <0.7".to_owned());
-    pass(&rig, 30);
-    rig.serve();
-    rig.says(IVAN, "сегодня <0.7").await;
-    rig.quiet().await;
-    rig.stop().await;
-    rig.serve();
-    looks().await;
-    assert_eq!(rig.made.looked.lock().unwrap().len(), 1, "it was looked for up to nine");
-}
-
-#[tokio::test]
 async fn a_subscription_to_what_is_no_longer_there_stops_and_is_told() {
     let mut rig = Rig::stopped().await;
     rig.admit(ANNA, &["executive"]);
@@ -403,24 +321,34 @@ async fn a_subscription_to_what_is_no_longer_there_stops_and_is_told() {
 }
 
 #[tokio::test]
-async fn the_same_failure_is_told_to_admins_once_in_a_while() {
+async fn someone_subscribes_a_group_which_gets_it_as_the_group() {
     let rig = Rig::start().await;
-    rig.admit(ANNA, &["executive"]);
-    for times in 1..=3 {
-        rig.write(ANNA, "/broken");
-        let failed =
-            |_: &crate::bot::fake::Fake| (rig.count(ANNA, "Отчёт не получился") == times).then_some(());
-        rig.fake.wait_for(super::rig::SOON, failed).await.unwrap_or_else(|| panic!("{}", rig.told(ANNA)));
+    rig.admit(IVAN, &["executive"]);
+    rig.fake.write(IVAN, SALES, "/revenue");
+    rig.says(SALES, "Данные за вчера").await;
+    for button in ["Присылать", "Каждый день в 9:00"] {
+        // Whose a screen is in a group is known once its arrival is written down.
+        rig.quiet().await;
+        rig.press(IVAN, SALES, button).await;
     }
-    // A list that fails is told, too.
-    rig.write(ANNA, "/genres");
-    rig.says(ANNA, "Жанр").await;
-    rig.says(BOSS, "no such table: <genres>").await;
+    rig.says(SALES, "буду присылать").await;
     rig.quiet().await;
-    assert_eq!(rig.count(BOSS, "no such column: <money>"), 1, "{}", rig.told(BOSS));
+    let own = rig.records().subscriptions(Some(IVAN)).unwrap();
+    assert_eq!(own[0].chat, Some(SALES));
+    // Without the one that the file gives.
+    rig.knows_what_is_given().await;
+    let all = rig.records().subscriptions(None).unwrap();
+    let given = all.iter().find(|one| one.name.as_deref() == Some("morning")).unwrap();
+    rig.records().unsubscribe(given.id).unwrap();
+    let before = rig.made.asked("revenue").len();
     pass(&rig, 10);
-    rig.write(ANNA, "/broken");
-    rig.says(BOSS, "ещё 2 раза").await;
-    rig.quiet().await;
-    assert_eq!(rig.count(BOSS, "no such column: <money>"), 2, "{}", rig.told(BOSS));
+    let came = |_: &crate::bot::fake::Fake| (rig.count(SALES, "Итого 1 200") == 2).then_some(());
+    rig.fake.wait_for(super::rig::SOON, came).await.unwrap_or_else(|| panic!("{}", rig.told(SALES)));
+    let asked = rig.made.asked("revenue").split_off(before);
+    assert!(asked.iter().all(|viewer| viewer.user == SALES && viewer.chat == SALES), "{asked:?}");
+    // Their own rights are of no matter there; they still may end it.
+    rig.write(IVAN, "/subscriptions");
+    rig.press(IVAN, IVAN, "🔔 Выручка → -5").await;
+    rig.press(IVAN, IVAN, "Удалить").await;
+    rig.says(IVAN, "Подписок нет").await;
 }

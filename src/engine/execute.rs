@@ -69,12 +69,13 @@ fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 fn with_merge_joins(mut state: SessionState) -> SessionState {
-    let options = state.config_mut().options_mut();
+    let config = state.config_mut();
+    // A sort merges what it spilled by holding a batch of each file.
+    *config = std::mem::take(config).with_batch_size(MERGED_ROWS);
+    let options = config.options_mut();
     options.optimizer.prefer_hash_join = false;
     // With one partition there would be no choice.
     options.execution.target_partitions = options.execution.target_partitions.max(2);
-    // A sort merges what it spilled by holding a batch of each file.
-    options.execution.batch_size = MERGED_ROWS;
     state
 }
 

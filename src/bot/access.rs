@@ -30,9 +30,9 @@ pub fn of_user(bot: &Bot, id: i64, user: Option<&User>, now: DateTime<Utc>) -> A
     }
 }
 
-/// What is answered in a group: what the file says of it, whoever asks.
-pub fn of_group(bot: &Bot, id: i64) -> Access {
-    match bot.chats.values().find(|chat| chat.id == Some(id)) {
+/// What is answered in a group: what the file says of it, whoever asks, by any of the ids that it has and had.
+pub fn of_group(bot: &Bot, ids: &[i64]) -> Access {
+    match bot.chats.values().find(|chat| chat.id.is_some_and(|id| ids.contains(&id))) {
         Some(chat) => Access::Member { roles: known_roles(bot, &chat.roles), attributes: chat.user.clone() },
         None => Access::Stranger,
     }
@@ -178,8 +178,10 @@ mod tests {
 
     #[test]
     fn a_group_has_its_own_roles() {
-        assert!(matches!(of_group(&bot(), -5), Access::Member { roles, .. } if roles == ["regional"]));
-        assert_eq!(of_group(&bot(), -6), Access::Stranger);
+        for ids in [&[-5][..], &[-1005, -5]] {
+            assert!(matches!(of_group(&bot(), ids), Access::Member { roles, .. } if roles == ["regional"]));
+        }
+        assert_eq!(of_group(&bot(), &[-6]), Access::Stranger);
     }
 
     #[test]

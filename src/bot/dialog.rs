@@ -144,7 +144,10 @@ impl Step<'_> {
             }
             "ask" => self.understand(arguments),
             _ => {
-                let report = self.scene.reports().find(|report| report.command.as_deref() == Some(name));
+                let commanded = self.scene.reports().find(|report| report.command.as_deref() == Some(name));
+                let is_alias = |alias: &String| alias.to_lowercase() == name;
+                let report = commanded
+                    .or_else(|| self.scene.reports().find(|report| report.aliases.iter().any(is_alias)));
                 match report {
                     Some(report) => self.told(report, arguments),
                     None => {

@@ -9,7 +9,7 @@ use crate::{
     state::bot::alerts::Raised,
 };
 
-/// Something that was missed for longer is not sent any more: the next one is nearer.
+/// Something that was missed for longer, and is not waited for, is not sent any more: the next one is nearer.
 const MISSED: TimeDelta = TimeDelta::hours(12);
 /// Times that are looked through, at most.
 const TIMES: usize = 100_000;
@@ -33,11 +33,23 @@ pub fn timing(cron: &str, zone: &str) -> Option<Timing> {
     Some(Timing::Cron { cron, zone: zone.parse().ok()? })
 }
 
-/// The newest instant that came due since the last one; several that were missed are one.
-pub fn due(timing: &Timing, fired_at: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let from = fired_at.max(now - MISSED);
-    let times = std::iter::successors(schedule::next(timing, from), |last| schedule::next(timing, *last));
-    times.take(TIMES).take_while(|time| *time <= now).last()
+/// What came due: several instants are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// The first that nothing was done at: what is waited for is waited for from then on.
+    pub first: DateTime<Utc>,
+    /// The newest, at which all of them are done.
+    pub newest: DateTime<Utc>,
+}
+
+/// What came due since the last instant that something was done at. What may wait so long is not missed while it does.
+pub fn due(timing: &Timing, fired_at: DateTime<Utc>, wait: TimeDelta, now: DateTime<Utc>) -> Option<Due> {
+    let from = fired_at.max(now - MISSED - wait);
+    let mut times = std::iter::successors(schedule::next(timing, from), |last| schedule::next(timing, *last))
+        .take(TIMES)
+        .take_while(|time| *time <= now);
+    let first = times.next()?;
+    Some(Due { first, newest: times.last().unwrap_or(first) })
 }
 
 /// What to do about an alert.
@@ -98,15 +110,34 @@ mod tests {
         DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
     }
 
+    /// The newest instant, of what waits for nothing.
+    fn newest(timing: &Timing, fired_at: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        due(timing, fired_at, TimeDelta::zero(), now).map(|due| due.newest)
+    }
+
+    #[test]
+    fn what_waits_is_counted_from_the_first_instant_however_often_it_comes() {
+        let hourly = timing("0 * * * *", "UTC").unwrap();
+        let (six, eight) = (at("2026-03-02T06:00:00Z"), at("2026-03-02T08:00:00Z"));
+        let fired = at("2026-03-02T05:00:00Z");
+        let found = due(&hourly, fired, TimeDelta::hours(2), at("2026-03-02T08:10:00Z"));
+        assert_eq!(found, Some(Due { first: six, newest: eight }));
+        // What waits for a day is there when the day is over, and is missed half a day later.
+        let (daily, day) = (timing("0 6 1 * *", "UTC").unwrap(), TimeDelta::days(1));
+        let (before, first) = (at("2026-03-01T05:00:00Z"), at("2026-03-01T06:00:00Z"));
+        let after = |hours| due(&daily, before, day, first + TimeDelta::hours(hours)).map(|due| due.first);
+        assert_eq!((after(24), after(35), after(37)), (Some(first), Some(first), None));
+    }
+
     #[test]
     fn due_once_whatever_was_missed_and_never_late() {
         let nine = timing("0 9 * * *", "Europe/Moscow").unwrap();
         let monday = at("2026-03-02T06:00:00Z");
-        assert_eq!(due(&nine, at("2026-03-01T06:00:00Z"), at("2026-03-02T05:59:59Z")), None);
-        assert_eq!(due(&nine, at("2026-03-01T06:00:00Z"), monday), Some(monday));
-        assert_eq!(due(&nine, monday, monday), None, "not twice");
-        assert_eq!(due(&nine, at("2026-01-01T00:00:00Z"), at("2026-03-02T10:00:00Z")), Some(monday));
-        assert_eq!(due(&nine, at("2026-01-01T00:00:00Z"), at("2026-03-02T20:00:00Z")), None, "too late");
+        assert_eq!(newest(&nine, at("2026-03-01T06:00:00Z"), at("2026-03-02T05:59:59Z")), None);
+        assert_eq!(newest(&nine, at("2026-03-01T06:00:00Z"), monday), Some(monday));
+        assert_eq!(newest(&nine, monday, monday), None, "not twice");
+        assert_eq!(newest(&nine, at("2026-01-01T00:00:00Z"), at("2026-03-02T10:00:00Z")), Some(monday));
+        assert_eq!(newest(&nine, at("2026-01-01T00:00:00Z"), at("2026-03-02T20:00:00Z")), None, "too late");
     }
 
     #[test]
@@ -116,7 +147,7 @@ mod tests {
         let mut times = 0;
         for hour in 0..24 {
             let now = at("2026-10-24T12:00:00Z") + TimeDelta::hours(hour) + TimeDelta::minutes(45);
-            if let Some(at) = due(&half_past_two, fired, now) {
+            if let Some(at) = newest(&half_past_two, fired, now) {
                 (fired, times) = (at, times + 1);
             }
         }
@@ -128,7 +159,7 @@ mod tests {
         let hourly = SendAt::Every(crate::model::time::Span::new(std::time::Duration::from_secs(3600)));
         let (cron, zone) = written(&hourly);
         let hour = at("2026-03-02T07:00:00Z");
-        assert_eq!(due(&timing(&cron, &zone).unwrap(), hour - TimeDelta::hours(1), hour), Some(hour));
+        assert_eq!(newest(&timing(&cron, &zone).unwrap(), hour - TimeDelta::hours(1), hour), Some(hour));
         assert!(timing("soon", "UTC").is_none() && timing("every 0", "UTC").is_none());
         assert!(timing("0 9 * * *", "Mars").is_none());
     }

@@ -3,7 +3,7 @@
 use super::{
     event::Viewer,
     scene::{Scene, may_run},
-    words::{COMMANDS, Words},
+    words::{COMMANDS, Words, is_command, is_own_command},
 };
 use crate::config::bot::{Bot, MenuItem};
 
@@ -58,12 +58,21 @@ pub(super) fn title<'a>(scene: &Scene<'a>, path: &[usize]) -> &'a str {
     title
 }
 
-/// The commands that someone has, each with its description: the bot's own, then those of reports. What Telegram is told.
+/// The commands that someone has, each with its description: the bot's own, then those of reports, with those of their aliases that Telegram takes. What
+/// Telegram is told.
 pub fn commands(bot: &Bot, viewer: &Viewer, words: &Words) -> Vec<(String, String)> {
     let own = COMMANDS.iter().map(|(name, about)| ((*name).to_owned(), about(words).to_owned()));
-    let reports =
-        bot.reports.values().filter(|report| may_run(viewer, report)).filter_map(|report| {
-            Some((report.command.clone()?, report.title.get(words.language()).to_owned()))
-        });
-    own.chain(reports).collect()
+    let mut list: Vec<(String, String)> = own.collect();
+    let reports = || bot.reports.values().filter(move |report| may_run(viewer, report));
+    let commands = reports().filter_map(|report| Some((report.command.clone()?, report)));
+    let aliases =
+        reports().flat_map(|report| report.aliases.iter().map(move |alias| (alias.to_lowercase(), report)));
+    for (name, report) in
+        commands.chain(aliases.filter(|(alias, _)| is_command(alias) && !is_own_command(alias)))
+    {
+        if list.iter().all(|(known, _)| *known != name) {
+            list.push((name, report.title.get(words.language()).to_owned()));
+        }
+    }
+    list
 }

@@ -119,7 +119,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result {
     let users = Users::open(setting, &project.state, Arc::new(SystemClock)).map_err(failure)?;
     match &args.command {
         Command::List { search, format } => list(&users.list(search).map_err(failure)?, *format, context),
-        Command::Export { out } => export(&users.list("").map_err(failure)?, out.as_deref()),
+        Command::Export { out } => export(&users.export().map_err(failure)?, out.as_deref()),
         Command::Import { file } => import(&users, &bot, file, context),
         Command::Grant { id, roles, attribute, until, zone } => {
             roles.iter().try_for_each(|role| known_role(&bot, role))?;

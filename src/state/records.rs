@@ -107,8 +107,11 @@ pub struct LetterCount {
 }
 
 /// The file, as [`Records`] and the bot's records share it.
-pub(super) const FORMAT: Format =
-    Format { file: "records.db", migrations: &[LETTERS, super::bot::TABLES], synchronous: "FULL" };
+pub(super) const FORMAT: Format = Format {
+    file: "records.db",
+    migrations: &[LETTERS, super::bot::TABLES, super::bot::MOVES, super::bot::LOOKS],
+    synchronous: "FULL",
+};
 
 const LETTERS: &str = "CREATE TABLE letters (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

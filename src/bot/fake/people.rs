@@ -20,7 +20,7 @@ impl World {
         self.add_chat(id, json!({ "id": id, "type": "group", "title": title }));
     }
 
-    /// A chat changes its state; one that moves gets its new self, and the bot hears of blocks and kicks as from Telegram.
+    /// A chat changes its state; one that moves gets its new self, and the bot hears of that, of blocks and of kicks as from Telegram.
     pub(super) fn set_state(&mut self, id: i64, state: ChatState) {
         let Some(chat) = self.chats.get_mut(&id) else { return };
         let was_out = !matches!(chat.state, ChatState::Open);
@@ -31,6 +31,12 @@ impl World {
             ChatState::MovedTo(to) => {
                 let title = json["title"].clone();
                 self.add_chat(to, json!({ "id": to, "type": "supergroup", "title": title }));
+                let from = self.users.values().next().cloned().unwrap_or_else(Self::bot);
+                for (chat, key, other) in [(id, "migrate_to_chat_id", to), (to, "migrate_from_chat_id", id)] {
+                    let content = Map::from_iter([(key.to_owned(), json!(other))]);
+                    let message = self.add_message(chat, from.clone(), content);
+                    self.push(json!({ "message": message }));
+                }
                 return;
             }
             ChatState::Open if !was_out => return,

@@ -49,8 +49,8 @@ pub trait Answers: Send + Sync + 'static {
     /// Runs a report as this viewer; what is left out of `with` takes its default. Stops when it is told to.
     async fn run(&self, viewer: &Viewer, report: &str, with: &With, stop: &CancellationToken) -> Answered;
 
-    /// The values of a choice, as this viewer may see them; `None` = they cannot be told.
-    async fn options(&self, viewer: &Viewer, question: &Question) -> Option<Vec<Picked>>;
+    /// The values of a choice, as this viewer may see them. The error is for admins.
+    async fn options(&self, viewer: &Viewer, question: &Question) -> Result<Vec<Picked>, String>;
 
     /// Values that words name of lists that only the database knows, as this viewer may see them; of one report, the words that stand behind its name.
     async fn named(&self, _viewer: &Viewer, _words: &str, _report: Option<&str>) -> Vec<Named> {

@@ -9,6 +9,7 @@ use teloxide::{
     types::{BotCommand, BotCommandScope, ChatId, Recipient},
 };
 
+use super::office::Setting;
 use crate::{
     bot::{
         access,
@@ -16,7 +17,7 @@ use crate::{
         tree,
         words::{Texts, Words},
     },
-    config::{bot::Bot, project::Language},
+    config::project::Language,
 };
 
 /// Commands that Telegram shows of one chat.
@@ -41,10 +42,12 @@ impl Commands {
     }
 
     /// Tells Telegram of a chat's commands, where they are others than it was told before.
-    pub(super) fn keep(&mut self, bot: &Bot, viewer: &Viewer) {
-        let words = Words::new(&bot.texts, viewer.language);
-        let mut list = tree::commands(bot, viewer, &words);
+    pub(super) fn keep(&mut self, setting: &Setting, viewer: &Viewer) {
         let private = viewer.user == viewer.chat;
+        // In a group they are everyone's.
+        let language = if private { viewer.language } else { setting.language };
+        let words = Words::new(&setting.bot.texts, language);
+        let mut list = tree::commands(&setting.bot, viewer, &words);
         if private && matches!(viewer.access, Access::Member { .. }) {
             list.push(("subscriptions".to_owned(), words.subscriptions().to_owned()));
         }

@@ -50,6 +50,8 @@ pub(super) enum Trouble {
         chat: i64,
         /// Why.
         why: String,
+        /// What did not arrive told of a message that did not arrive.
+        of_trouble: bool,
     },
     /// A group is another chat now.
     Moved {
@@ -152,6 +154,7 @@ impl Delivery {
         let parcel: Option<Parcel> =
             waiting.as_ref().and_then(|waiting| serde_json::from_str(&waiting.content).ok());
         let user = parcel.as_ref().and_then(|parcel| parcel.user);
+        let chat = waiting.as_ref().map_or(chat, |waiting| waiting.chat);
         let shown = user.map(|user| self.records.shown(user, chat)).transpose()?.flatten();
         let shown: Vec<Shown> = shown.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let sender = Arc::clone(&self.sender);
@@ -175,10 +178,11 @@ impl Delivery {
         let now = self.clock.now();
         let sent = match done {
             None => Sent::Settled, // It was taken out of the outbox meanwhile: its chat is gone.
-            Some((_, parcel, Verdict::Arrived(shown))) => {
+            Some((waiting, parcel, Verdict::Arrived(shown))) => {
                 let text = serde_json::to_string(&shown).unwrap_or_default();
                 let user = parcel.and_then(|parcel| parcel.user);
-                self.records.arrived(id, user.map(|user| (user, chat, text.as_str())))?;
+                // The group may have moved since the message was put in line.
+                self.records.arrived(id, user.map(|user| (user, waiting.chat, text.as_str())))?;
                 failpoint::pass("bot.arrived.after");
                 Sent::Settled
             }
@@ -186,10 +190,17 @@ impl Delivery {
                 tracing::info!("Telegram wants chat {chat} to be left alone for {} s", wait.as_secs());
                 Sent::TooMany(wait)
             }
-            Some((waiting, _, Verdict::Later(why))) => self.later(&waiting, &why, now).await?,
+            Some((waiting, parcel, Verdict::Later(why))) if now - waiting.made_at >= GIVEN_UP => {
+                self.lost(&waiting, parcel.as_ref(), &why, now).await?
+            }
+            Some((_, _, Verdict::Later(why))) => {
+                tracing::warn!("a message to chat {chat} was not sent ({why}); it is tried again");
+                Sent::Failed
+            }
             Some((_, _, Verdict::Moved(to))) => {
-                self.records.move_chat(chat, to)?;
-                self.tell(Trouble::Moved { from: chat, to }).await;
+                if self.records.move_chat(chat, to)? {
+                    self.tell(Trouble::Moved { from: chat, to }).await;
+                }
                 // What waits goes to the new chat, in its order.
                 let moved = self.records.waiting_after(id - 1)?.into_iter().filter(|(_, at)| *at == to);
                 let now = traffic.now();
@@ -197,14 +208,17 @@ impl Delivery {
                 traffic.pacer.forget(chat);
                 Sent::Settled
             }
-            Some((_, _, Verdict::Gone(why))) => {
+            Some((_, parcel, Verdict::Gone(why))) => {
                 self.records.chat_failed(chat, &why, now)?;
-                self.tell(Trouble::Gone { chat, why }).await;
+                let of_trouble = parcel.is_some_and(|parcel| parcel.of_trouble);
+                self.tell(Trouble::Gone { chat, why, of_trouble }).await;
                 traffic.pacer.forget(chat);
                 Sent::Settled
             }
-            Some((_, _, Verdict::Refused(why))) => self.lost(id, chat, &why, now).await?,
-            Some((_, _, Verdict::Panicked)) => {
+            Some((waiting, parcel, Verdict::Refused(why))) => {
+                self.lost(&waiting, parcel.as_ref(), &why, now).await?
+            }
+            Some((waiting, parcel, Verdict::Panicked)) => {
                 let panics = traffic.panics.entry(id).or_default();
                 *panics += 1;
                 tracing::error!(
@@ -213,7 +227,8 @@ impl Delivery {
                 if *panics < PANICS {
                     Sent::Failed
                 } else {
-                    self.lost(id, chat, "the program failed at it; the log has more", now).await?
+                    let why = "the program failed at it; the log has more";
+                    self.lost(&waiting, parcel.as_ref(), why, now).await?
                 }
             }
             Some((_, _, Verdict::WrongToken)) => {
@@ -228,19 +243,21 @@ impl Delivery {
         Ok(())
     }
 
-    async fn later(&self, waiting: &Waiting, why: &str, now: DateTime<Utc>) -> Result<Sent> {
-        let chat = waiting.chat;
-        if now - waiting.made_at < GIVEN_UP {
-            tracing::warn!("a message to chat {chat} was not sent ({why}); it is tried again");
-            return Ok(Sent::Failed);
-        }
-        self.lost(waiting.id, chat, why, now).await
-    }
-
     /// It will never arrive.
-    async fn lost(&self, id: i64, chat: i64, why: &str, now: DateTime<Utc>) -> Result<Sent> {
-        self.records.failed(id, why, now)?;
-        self.tell(Trouble::Lost { chat, why: why.to_owned() }).await;
+    async fn lost(
+        &self,
+        waiting: &Waiting,
+        parcel: Option<&Parcel>,
+        why: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Sent> {
+        self.records.failed(waiting.id, why, now)?;
+        let (chat, why) = (waiting.chat, why.to_owned());
+        if parcel.is_some_and(|parcel| parcel.of_trouble) {
+            tracing::warn!("admin {chat} was not told of a message that did not arrive: {why}");
+        } else {
+            self.tell(Trouble::Lost { chat, why }).await;
+        }
         Ok(Sent::Settled)
     }
 

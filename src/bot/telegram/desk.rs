@@ -1,8 +1,7 @@
 //! Hears what people do, lets the dialog decide, writes down what came of it and does it. One thing after another, so that no two
 //! steps of a dialog meet; reports run beside, so that a button that stops one is heard.
-//!
-//! What panics fails once: it is told to whoever did it and to admins, and counts as handled, since trying it again would only panic again.
 
+mod panics;
 mod runs;
 
 use std::{
@@ -32,7 +31,8 @@ use super::{
     outside::{Inquiries, Outside},
     own::{Own, Reply},
     parcel::{self, To},
-    requests, troubles,
+    requests::{self, Deed},
+    troubles,
 };
 use crate::{
     bot::{
@@ -43,7 +43,11 @@ use crate::{
     config::project::Language,
     failpoint,
     state::{
-        bot::{dialogs::Step, outbox::NewMessage, users::User},
+        bot::{
+            dialogs::{Also, Step},
+            outbox::NewMessage,
+            users::User,
+        },
         error::Result,
     },
 };
@@ -60,6 +64,8 @@ pub(super) enum News {
     Answer(RunKey, Box<Answered>),
     /// Something that a dialog asked for: a user's, in a chat.
     Heard(i64, i64, What),
+    /// A list of a report, which a user wanted, cannot be told: why.
+    Failed(i64, String, String),
     /// A message did not arrive.
     Trouble(Trouble),
 }
@@ -99,6 +105,14 @@ struct After {
     cancel: Vec<u64>,
     outside: Vec<Outside>,
     toast: Option<String>,
+}
+
+/// What is written down with a step besides the state of its dialog.
+#[derive(Default)]
+struct Written {
+    messages: Vec<NewMessage>,
+    deed: Option<Deed<'static>>,
+    also: Vec<Also>,
 }
 
 impl Desk {
@@ -179,62 +193,24 @@ impl Desk {
                 .unwrap_or_else(|| self.panicked(None, key.user, key.chat, false)),
             News::Heard(user, chat, what) => unpanicked("a lookup", || self.happened(user, chat, what))
                 .unwrap_or_else(|| self.panicked(None, user, chat, false)),
+            News::Failed(user, report, cause) => {
+                let tell = || troubles::report_failed(&self.office, user, &report, &cause);
+                unpanicked("a failure", tell).unwrap_or(Ok(()))
+            }
             News::Trouble(trouble) => {
                 unpanicked("a trouble", || troubles::tell(&self.office, trouble)).unwrap_or(Ok(()))
             }
         }
     }
 
-    /// The program failed at what somebody did.
-    fn update_panicked(&mut self, incoming: &Incoming) -> Result<()> {
-        if let Did::Pressed { callback, .. } = &incoming.did {
-            self.answer(callback, None);
-        }
-        let anew = matches!(&incoming.did, Did::Command(name, _) if name == "start");
-        self.panicked(Some(incoming.update), incoming.from.id, incoming.chat, anew)
-    }
-
-    /// The program failed at a step of somebody's dialog. It is over, even where the program fails at saying so.
-    fn panicked(&mut self, update: Option<u32>, user: i64, chat: i64, anew: bool) -> Result<()> {
-        let said = unpanicked("an apology", || self.apologize(update, user, chat, anew));
-        said.unwrap_or_else(|| {
-            let handled = Step { update, user, chat, ..Step::default() };
-            self.office.records.step(&handled, self.office.now())
-        })
-    }
-
-    /// Says that a step was not done. Its place in the dialog is left, which may be what is wrong; where that is left already (`anew`), what was kept
-    /// is forgotten as well.
-    fn apologize(&mut self, update: Option<u32>, user: i64, chat: i64, anew: bool) -> Result<()> {
-        let office = self.office.clone();
-        let state = office.records.dialog(user, chat)?;
-        let state: State = state.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        if let Some(running) = &state.running {
-            let run = running.run;
-            self.line.of(user, chat).iter().filter(|key| key.run == run).for_each(|key| self.cancel(key));
-        }
-        let kept = if anew { State::default() } else { state };
-        let state = State { version: kept.version.wrapping_add(1), trail: vec![], running: None, ..kept };
-        let known = office.records.user(user)?;
-        let words = known
-            .as_ref()
-            .map_or_else(|| office.words(office.setting().language), |user| office.words_to(user));
-        let called = known.map_or(user.to_string(), |user| requests::called(&user));
-        let mut messages = vec![parcel::notice(chat, escape(words.crashed()), &[])];
-        messages.extend(office.to_admins(
-            |words| format!("<b>{}</b>\n{}", escape(words.step_failed()), escape(&called)),
-            |_| vec![],
-        )?);
-        let state = Some(serde_json::to_string(&state).unwrap_or_default());
-        office.records.step(&Step { update, user, chat, state, messages }, office.now())?;
-        office.news.notify_one();
-        Ok(())
-    }
-
     fn did(&mut self, incoming: &Incoming) -> Result<()> {
         let office = self.office.clone();
-        if !self.flood.hears(incoming.from.id, self.began.elapsed()) {
+        let is_telegrams = matches!(incoming.did, Did::ShutOut | Did::Moved { .. });
+        if !is_telegrams && !self.flood.hears(incoming.from.id, self.began.elapsed()) {
             tracing::warn!("user {} writes too much and is not heard for a moment", incoming.from.id);
+            if let Did::Pressed { callback, .. } = &incoming.did {
+                self.answer(callback, None);
+            }
             return Ok(());
         }
         if office.records.is_handled(incoming.update)? {
@@ -242,19 +218,25 @@ impl Desk {
         }
         let user = office.records.meet(&incoming.from, office.now())?;
         let viewer = office.doer(&user, incoming.chat)?;
+        if !is_telegrams {
+            self.commands.keep(&office.setting(), &viewer);
+        }
         match &incoming.did {
             Did::ShutOut => {
                 let why = "the bot was blocked or put out";
                 if incoming.is_private() {
                     troubles::close(&office, incoming.chat, why)?;
                 } else {
-                    troubles::tell(&office, Trouble::Gone { chat: incoming.chat, why: why.to_owned() })?;
+                    let (chat, why) = (incoming.chat, why.to_owned());
+                    troubles::tell(&office, Trouble::Gone { chat, why, of_trouble: false })?;
                 }
                 self.mark(incoming)
             }
             Did::Moved { to } => {
-                troubles::tell(&office, Trouble::Moved { from: incoming.chat, to: *to })?;
-                office.records.move_chat(incoming.chat, *to)?;
+                let (from, to) = (incoming.chat, *to);
+                if office.records.move_chat(from, to)? {
+                    troubles::tell(&office, Trouble::Moved { from, to })?;
+                }
                 self.mark(incoming)
             }
             Did::Pressed { callback, message, data } => {
@@ -263,14 +245,14 @@ impl Desk {
                 Ok(())
             }
             Did::Command(name, arguments) => {
-                self.commands.keep(&office.setting().bot, &viewer);
                 if let Some(reply) = self.own.command(&user, &viewer, name, arguments)? {
                     return self.reply(incoming, &viewer, reply, None);
                 }
                 if self.is_strange_group(&viewer) {
                     let words = office.words(viewer.language);
                     let text = format!("{} <code>{}</code>", escape(words.unknown_group()), incoming.chat);
-                    return self.write(incoming, vec![parcel::notice(incoming.chat, text, &[])]);
+                    let messages = vec![parcel::notice(incoming.chat, text, &[])];
+                    return self.write(incoming, Written { messages, ..Written::default() });
                 }
                 let (name, arguments) = (name.clone(), arguments.clone());
                 self.step(Some(incoming.update), &user, &viewer, What::Command { name, arguments }).map(drop)
@@ -339,15 +321,13 @@ impl Desk {
         let state = office.records.dialog(user.id, viewer.chat)?;
         let state: State = state.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let (state, actions) = dialog::step(&setting.bot, viewer, state, &Event { now, what });
-        let (mut messages, mut after) = (vec![], After::default());
+        let (mut written, mut after) = (Written::default(), After::default());
         for action in actions {
-            self.act(user, viewer, action, &mut messages, &mut after)?;
+            self.act(user, viewer, action, &mut written, &mut after)?;
         }
+        let Written { messages, deed, also } = written;
         let state = Some(serde_json::to_string(&state).unwrap_or_default());
-        failpoint::pass("bot.step.before");
-        office.records.step(&Step { update, user: user.id, chat: viewer.chat, state, messages }, now)?;
-        failpoint::pass("bot.step.after");
-        office.news.notify_one();
+        self.put(Step { update, user: user.id, chat: viewer.chat, state, messages, also }, deed)?;
         self.do_after(viewer, &after.cancel, after.begin, after.outside);
         Ok(after.toast)
     }
@@ -357,38 +337,56 @@ impl Desk {
         user: &User,
         viewer: &Viewer,
         action: Action,
-        messages: &mut Vec<NewMessage>,
+        written: &mut Written,
         after: &mut After,
     ) -> Result<()> {
         match action {
             Action::Show { screen, place } => {
-                messages.extend(self.office.parcels(&screen, place, to(viewer)));
+                written.messages.extend(self.office.parcels(&screen, place, to(viewer)));
             }
-            Action::Buttons(rows) => messages.push(parcel::buttons(viewer.user, viewer.chat, &rows)),
+            Action::Buttons(rows) => {
+                written.messages.push(parcel::buttons(viewer.user, viewer.chat, &rows));
+            }
             Action::Toast(text) => after.toast = Some(text),
             Action::Run { run, report, with } => {
                 let key = RunKey { user: viewer.user, chat: viewer.chat, run, report: report.clone() };
                 after.begin.push((key, Call { report, with }));
             }
-            Action::Cancel { run } => after.cancel.push(run),
+            Action::Cancel { run } => {
+                let of_run = self.line.of(viewer.user, viewer.chat).into_iter().find(|key| key.run == run);
+                let report = of_run.map(|key| key.report).unwrap_or_default();
+                let act = self.office.act(viewer.user, "cancel", report);
+                written.also.push(Also::Note(Some(viewer.user), act));
+                after.cancel.push(run);
+            }
             action @ (Action::Options { .. } | Action::Understand { .. }) => {
                 after.outside.extend(Outside::of(action));
             }
             Action::RequestAccess { reason } => {
-                messages.extend(requests::request(&self.office, user, &reason)?);
+                let decided = requests::request(&self.office, user, &reason)?;
+                written.messages.extend(decided.told);
+                written.deed = Some(decided.deed);
             }
             Action::Subscribe { what, with, cron } => {
-                mine::subscribe(&self.office, viewer, &what, &with, &cron)?;
+                let new = mine::subscribe(&self.office, viewer, &what, &with, &cron);
+                written.also.push(mine::noted(&self.office, viewer, "subscribe", &new));
+                written.also.push(Also::Subscribe(new));
             }
         }
         Ok(())
     }
 
     /// What the front-end's own screens answer.
-    fn reply(&self, incoming: &Incoming, viewer: &Viewer, reply: Reply, pressed: Option<i32>) -> Result<()> {
+    fn reply(
+        &mut self,
+        incoming: &Incoming,
+        viewer: &Viewer,
+        reply: Reply,
+        pressed: Option<i32>,
+    ) -> Result<()> {
         let mut messages = self.own_screen(&reply.screen, viewer, pressed);
         messages.extend(reply.besides);
-        self.write(incoming, messages)
+        self.write(incoming, Written { messages, deed: reply.deed, also: reply.also })
     }
 
     fn own_screen(&self, screen: &Screen, viewer: &Viewer, pressed: Option<i32>) -> Vec<NewMessage> {
@@ -401,14 +399,29 @@ impl Desk {
     }
 
     /// An update was handled, and nothing came of it.
-    fn mark(&self, incoming: &Incoming) -> Result<()> {
-        self.write(incoming, vec![])
+    fn mark(&mut self, incoming: &Incoming) -> Result<()> {
+        self.write(incoming, Written::default())
     }
 
-    fn write(&self, incoming: &Incoming, messages: Vec<NewMessage>) -> Result<()> {
+    fn write(&mut self, incoming: &Incoming, written: Written) -> Result<()> {
         let (update, user, chat) = (Some(incoming.update), incoming.from.id, incoming.chat);
-        self.office.records.step(&Step { update, user, chat, state: None, messages }, self.office.now())?;
+        let Written { messages, deed, also } = written;
+        self.put(Step { update, user, chat, state: None, messages, also }, deed)
+    }
+
+    /// Writes down what came of something: all of it, or nothing where the process ends before.
+    fn put(&mut self, step: Step, deed: Option<Deed<'_>>) -> Result<()> {
+        failpoint::pass("bot.step.before");
+        let changed = match deed {
+            Some(deed) => Some(deed.write(&self.office, step)?),
+            None => self.office.records.step(&step, self.office.now()).map(|()| None)?,
+        };
+        failpoint::pass("bot.step.after");
         self.office.news.notify_one();
+        // Whoever loses a role no longer sees its commands.
+        if let Some(user) = changed.filter(|user| user.reachable) {
+            self.commands.keep(&self.office.setting(), &self.office.viewer(&user, user.id)?);
+        }
         Ok(())
     }
 

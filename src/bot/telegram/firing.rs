@@ -1,6 +1,6 @@
 //! Sends subscriptions that are due: each distinct question is asked once, however many get its answer.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
@@ -18,7 +18,7 @@ use super::{
     office::{Office, Setting},
     parcel,
     parcel::To,
-    troubles,
+    requests, troubles,
 };
 use crate::{
     bot::{
@@ -26,11 +26,13 @@ use crate::{
         event::{Access, Given, Outcome, Picked, Place, Viewer, With},
         scene::Scene,
         screen::{Block, Markup, Screen},
+        words::Words,
     },
     config::bot::{AskKind, Bot, Otherwise, Report, Sent},
-    model::value::Value,
+    model::{time::Span, value::Value},
     state::{
         bot::{
+            dialogs::{Also, Step},
             outbox::NewMessage,
             subscriptions::{Subscription, SubscriptionState},
         },
@@ -41,7 +43,9 @@ use crate::{
 /// Questions that are asked at once.
 const AT_ONCE: usize = 4;
 /// How long someone's own subscription waits for fresh data; then it is sent with a warning.
-const OWN_WAIT: TimeDelta = TimeDelta::hours(2);
+const OWN_WAIT: Duration = Duration::from_hours(2);
+/// How long it may take to tell whether data is fresh.
+const FRESHNESS: Duration = Duration::from_secs(30);
 /// Subscriptions of one round; the others come in the next.
 const ROUND: usize = 10_000;
 
@@ -54,7 +58,10 @@ pub(super) struct Firing {
 /// A subscription that is due, and who gets it.
 struct Due {
     one: Subscription,
+    /// Up to which instant it is sent.
     at: DateTime<Utc>,
+    /// Since when it waits.
+    since: DateTime<Utc>,
     wait: TimeDelta,
     otherwise: Otherwise,
     to: Vec<Viewer>,
@@ -98,8 +105,8 @@ impl Firing {
     fn wanted(&self, id: i64) -> Result<Vec<Due>> {
         let Some(one) = self.office.records.subscription(id)? else { return Ok(vec![]) };
         let to = self.own_viewer(&one)?.into_iter().collect();
-        let at = one.fired_at;
-        Ok(vec![Due { one, at, wait: TimeDelta::zero(), otherwise: Otherwise::Warn, to, now: true }])
+        let (at, since, wait) = (one.fired_at, one.fired_at, TimeDelta::zero());
+        Ok(vec![Due { one, at, since, wait, otherwise: Otherwise::Warn, to, now: true }])
     }
 
     fn due(&self) -> Result<Vec<Due>> {
@@ -108,21 +115,27 @@ impl Firing {
         let mut members = None;
         for one in self.office.records.subscriptions(None)? {
             let timing = due::timing(&one.cron, &one.zone).filter(|_| one.state == SubscriptionState::On);
-            let Some(at) = timing.and_then(|timing| due::due(&timing, one.fired_at, now)) else { continue };
             let given = one.name.as_ref().map(|name| setting.bot.subscriptions.get(name));
-            let (wait, otherwise, to) = match given {
-                None => (OWN_WAIT, Otherwise::Warn, self.own_viewer(&one)?.into_iter().collect()),
+            let wait = match given {
+                Some(given) => given.and_then(|given| given.wait_fresh).map(Span::get),
+                None => Some(OWN_WAIT),
+            };
+            let wait = wait.and_then(|wait| TimeDelta::from_std(wait).ok()).unwrap_or_default();
+            let due = timing.and_then(|timing| due::due(&timing, one.fired_at, wait, now));
+            let Some(due::Due { first: since, newest: at }) = due else { continue };
+            let (otherwise, to) = match given {
+                None => (Otherwise::Warn, self.own_viewer(&one)?.into_iter().collect()),
                 Some(None) => continue,
                 Some(Some(given)) => {
                     if members.is_none() {
                         members = Some(self.office.members()?);
                     }
-                    let wait = given.wait_fresh.and_then(|span| TimeDelta::from_std(span.get()).ok());
-                    let to = self.recipients(&setting.bot, &given.to, members.as_deref().unwrap_or_default());
-                    (wait.unwrap_or_default(), given.otherwise, to)
+                    let to =
+                        self.recipients(&setting.bot, &given.to, members.as_deref().unwrap_or_default())?;
+                    (given.otherwise, to)
                 }
             };
-            found.push(Due { one, at, wait, otherwise, to, now: false });
+            found.push(Due { one, at, since, wait, otherwise, to, now: false });
             if found.len() >= ROUND {
                 break;
             }
@@ -162,7 +175,7 @@ impl Firing {
         bot: &Bot,
         to: &crate::config::bot::Recipients,
         members: &[(crate::state::bot::users::User, Access)],
-    ) -> Vec<Viewer> {
+    ) -> Result<Vec<Viewer>> {
         let has = |access: &Access| matches!(access, Access::Member { roles, .. } if roles.iter().any(|role| to.roles.contains(role)));
         let people = members.iter().filter(|(user, access)| user.reachable && has(access));
         let people = people.map(|(user, _)| self.office.viewer(user, user.id));
@@ -175,28 +188,32 @@ impl Firing {
     fn own_viewer(&self, one: &Subscription) -> Result<Option<Viewer>> {
         let (Some(owner), Some(chat)) = (one.owner, one.chat) else { return Ok(None) };
         if owner != chat {
-            return Ok(Some(self.office.group(chat)));
+            return self.office.group(chat).map(Some);
         }
-        Ok(self.office.records.user(owner)?.map(|user| self.office.viewer(&user, chat)))
+        self.office.records.user(owner)?.map(|user| self.office.viewer(&user, chat)).transpose()
     }
 
     async fn round(&self, due: Vec<Due>) -> Result<()> {
-        let mut stale: HashMap<String, Vec<String>> = HashMap::new();
+        let mut stale: HashMap<String, Option<Vec<String>>> = HashMap::new();
         let mut ready = vec![];
         for mut one in due {
             let setting = self.office.setting();
             let what = Sent::read(&one.one.report);
-            let Some(title) = setting.title(&what, setting.language) else { continue };
+            let Some(title) = setting.title(&what, setting.language) else {
+                self.stop(&one.one, mine::NO_REPORT)?;
+                continue;
+            };
             one.to.retain(|viewer| access::may_have(&setting.bot, &viewer.access, &what));
             if one.to.is_empty() && one.one.owner.is_some() {
-                self.stop(&one.one)?;
+                self.stop(&one.one, mine::NO_ROLE)?;
                 continue;
             }
             if !stale.contains_key(&one.one.report) {
-                stale.insert(one.one.report.clone(), self.answers.stale(&what).await);
+                stale.insert(one.one.report.clone(), self.stale(&what).await);
             }
-            let is_stale = !stale[&one.one.report].is_empty() && !one.now;
-            if is_stale && self.office.now() < one.at + one.wait {
+            // What nobody can tell is waited for as what is stale.
+            let is_stale = !one.now && stale[&one.one.report].as_ref().is_none_or(|names| !names.is_empty());
+            if is_stale && self.office.now() < one.since + one.wait {
                 continue; // It is looked for again in the next round.
             }
             if is_stale && one.otherwise == Otherwise::Skip {
@@ -207,9 +224,8 @@ impl Firing {
         }
         let answers = self.ask(&ready).await?;
         for one in &ready {
-            let warn = stale.get(&one.one.report).filter(|_| !one.now);
-            let made =
-                unpanicked(&one.one.report, || self.messages(one, &answers, warn.map_or(&[], Vec::as_slice)));
+            let warn = stale.get(&one.one.report).and_then(Option::as_deref).filter(|_| !one.now);
+            let made = unpanicked(&one.one.report, || self.messages(one, &answers, warn.unwrap_or_default()));
             if made.is_none() {
                 troubles::report_failed(
                     &self.office,
@@ -223,6 +239,12 @@ impl Firing {
             self.office.news.notify_one();
         }
         Ok(())
+    }
+
+    /// What something is made of that is not fresh; `None` = that was not told in time.
+    async fn stale(&self, what: &Sent) -> Option<Vec<String>> {
+        let stale = tokio::time::timeout(FRESHNESS, self.answers.stale(what)).await;
+        stale.inspect_err(|_| tracing::warn!("how fresh `{}` is was not told in time", what.written())).ok()
     }
 
     /// Asks each distinct question once.
@@ -303,18 +325,30 @@ impl Firing {
         self.office.parcels(&Screen { blocks, rows: vec![] }, Place::New, to)
     }
 
-    /// Its owner may not run it any more.
-    fn stop(&self, one: &Subscription) -> Result<()> {
+    /// It cannot be sent any more, which its owner is told; that what it sent is gone, admins as well. One that the files give is theirs to change.
+    fn stop(&self, one: &Subscription, why: &str) -> Result<()> {
         let Some(owner) = one.owner else { return Ok(()) };
         let known = self.office.records.user(owner)?;
         let setting = self.office.setting();
-        let language = known.map_or(setting.language, |user| self.office.language(&user));
-        let (stopped, now) = (SubscriptionState::Stopped, self.office.now());
-        self.office.records.set_subscription(one.id, stopped, Some(mine::NO_ROLE), now)?;
-        let title = setting.title(&Sent::read(&one.report), language).unwrap_or_default();
-        let why = self.office.words(language);
-        let text = format!("<b>{}</b>\n{}", escape(&title), escape(why.stopped_role()));
-        self.office.put(&[parcel::notice(owner, text, &[])])
+        let language = known.as_ref().map_or(setting.language, |user| self.office.language(user));
+        let title = setting.title(&Sent::read(&one.report), language).unwrap_or_else(|| one.report.clone());
+        let (words, is_gone) = (self.office.words(language), why == mine::NO_REPORT);
+        let told = if is_gone { words.stopped_gone() } else { words.stopped_role() };
+        let text = format!("<b>{}</b>\n{}", escape(&title), escape(told));
+        let mut messages = vec![parcel::notice(owner, text, &[])];
+        if is_gone {
+            tracing::warn!("a subscription of {owner} has stopped: `{title}` is no longer there");
+            let whose = known.map_or(owner.to_string(), |user| requests::called(&user));
+            let text = |words: &Words| escape(&words.subscription_gone(&title, &whose));
+            messages.extend(self.office.to_admins(text, |_| vec![])?);
+        }
+        let act = requests::stopped(one, why, self.office.now());
+        let (id, state, why) = (one.id, SubscriptionState::Stopped, Some(why.to_owned()));
+        let also = vec![Also::Turn { id, state, why }, Also::Note(Some(owner), act)];
+        self.office.records.step(&Step { messages, also, ..Step::default() }, self.office.now())?;
+        self.office.records.sync()?;
+        self.office.news.notify_one();
+        Ok(())
     }
 }
 

@@ -40,8 +40,9 @@ impl Answers for Guarded {
         guarded(report, self.0.run(viewer, report, with, stop)).await.unwrap_or_else(failed)
     }
 
-    async fn options(&self, viewer: &Viewer, question: &Question) -> Option<Vec<Picked>> {
-        guarded(&question.report, self.0.options(viewer, question)).await.flatten()
+    async fn options(&self, viewer: &Viewer, question: &Question) -> Result<Vec<Picked>, String> {
+        let found = guarded(&question.report, self.0.options(viewer, question)).await;
+        found.unwrap_or_else(|| Err(PANICKED.to_owned()))
     }
 
     async fn named(&self, viewer: &Viewer, words: &str, report: Option<&str>) -> Vec<Named> {

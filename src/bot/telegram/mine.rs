@@ -15,7 +15,10 @@ use crate::{
     },
     config::bot::Sent,
     state::{
-        bot::subscriptions::{Subscription, SubscriptionState},
+        bot::{
+            dialogs::Also,
+            subscriptions::{Subscription, SubscriptionState},
+        },
         error::Result,
     },
 };
@@ -23,10 +26,16 @@ use crate::{
 /// Why a subscription was stopped, as it is kept: its owner lost the role. Whatever else stands there is why its chat could not be written to.
 pub(super) const NO_ROLE: &str = "no role";
 
+/// The same: what it sent is no longer in the files.
+pub(super) const NO_REPORT: &str = "no report";
+
 /// Someone's subscriptions.
 pub(super) fn list(office: &Office, viewer: &Viewer) -> Result<Reply> {
+    Ok(listed(office, viewer, &office.records.subscriptions(Some(viewer.user))?))
+}
+
+fn listed(office: &Office, viewer: &Viewer, own: &[Subscription]) -> Reply {
     let words = office.words(viewer.language);
-    let own = office.records.subscriptions(Some(viewer.user))?;
     let mut text = Markup::new().bold(words.subscriptions());
     if own.is_empty() {
         text = text.plain(format!("\n{}", words.subscriptions_none(words.subscribe())));
@@ -43,7 +52,7 @@ pub(super) fn list(office: &Office, viewer: &Viewer) -> Result<Reply> {
     if !workbooks(office, viewer).is_empty() {
         rows.push(vec![button(words.add_workbook(), "sw:0")]);
     }
-    Ok(Reply::of(screen(text, rows)))
+    Reply::of(screen(text, rows))
 }
 
 /// The workbooks that a viewer may have, by the names of their marts.
@@ -106,26 +115,31 @@ pub(super) fn pressed(
         if !may {
             return Ok(Some((None, Some(words.stopped_role().to_owned()))));
         }
-        office.records.set_subscription(id, state, None, office.now())?;
+        let act = if state == SubscriptionState::On { "resume" } else { "pause" };
+        let also = vec![Also::Turn { id, state, why: None }, noted(office, viewer, act, &one)];
+        let one = Subscription { state, why: None, ..one };
+        return Ok(Some((Some(Reply { also, ..card(office, viewer, &one) }), None)));
     }
     match verb {
         "sk" => {
-            office.records.unsubscribe(id)?;
-            list(office, viewer).map(|reply| Some((Some(reply), None)))
+            let left = office.records.subscriptions(Some(viewer.user))?;
+            let left: Vec<Subscription> = left.into_iter().filter(|one| one.id != id).collect();
+            let also = vec![Also::Unsubscribe(id), noted(office, viewer, "unsubscribe", &one)];
+            let reply = Reply { also, ..listed(office, viewer, &left) };
+            Ok(Some((Some(reply), None)))
         }
         "sn" => {
             // Whoever fires them lives as long as the desk.
             let said = if fire.try_send(id).is_ok() { words.sending() } else { words.busy() };
             Ok(Some((None, Some(said.to_owned()))))
         }
-        _ => card(office, viewer, id).map(|reply| Some((reply, None))),
+        _ => Ok(Some((Some(card(office, viewer, &one)), None))),
     }
 }
 
-fn card(office: &Office, viewer: &Viewer, id: i64) -> Result<Option<Reply>> {
-    let words = office.words(viewer.language);
-    let Some(one) = office.records.subscription(id)? else { return Ok(None) };
-    let mut text = Markup::new().bold(title(office, viewer, &one));
+fn card(office: &Office, viewer: &Viewer, one: &Subscription) -> Reply {
+    let (words, id) = (office.words(viewer.language), one.id);
+    let mut text = Markup::new().bold(title(office, viewer, one));
     match one.state {
         SubscriptionState::On => {
             let timing = due::timing(&one.cron, &one.zone);
@@ -135,8 +149,11 @@ fn card(office: &Office, viewer: &Viewer, id: i64) -> Result<Option<Reply>> {
         }
         SubscriptionState::Paused => text = text.plain(format!("\n{}", words.paused())),
         SubscriptionState::Stopped => {
-            let no_role = one.why.as_deref() == Some(NO_ROLE);
-            let why = if no_role { words.refused_role() } else { words.stopped_chat() };
+            let why = match one.why.as_deref() {
+                Some(NO_ROLE) => words.refused_role(),
+                Some(NO_REPORT) => words.what_is_gone(),
+                _ => words.stopped_chat(),
+            };
             text = text.plain(format!("\n{}", words.stopped(why)));
         }
     }
@@ -149,18 +166,25 @@ fn card(office: &Office, viewer: &Viewer, id: i64) -> Result<Option<Reply>> {
         vec![button(words.send_now(), &format!("sn:{id}"))],
         vec![button(words.back(), "sl:0")],
     ];
-    Ok(Some(Reply::of(screen(text, rows))))
+    Reply::of(screen(text, rows))
 }
 
-/// Keeps a subscription of a viewer to the chat that they speak in. The dialog has seen to it that there is room.
+/// What someone did about a subscription of theirs, for the audit.
+pub(super) fn noted(office: &Office, viewer: &Viewer, act: &str, one: &Subscription) -> Also {
+    let place = one.chat.filter(|chat| Some(*chat) != one.owner).map(|chat| format!(" → {chat}"));
+    let detail = format!("{} ({}){}", one.report, one.cron, place.unwrap_or_default());
+    Also::Note(one.owner, office.act(viewer.user, act, detail))
+}
+
+/// A subscription of a viewer to the chat that they speak in, to be kept. The dialog has seen to it that there is room.
 pub(super) fn subscribe(
     office: &Office,
     viewer: &Viewer,
     what: &Sent,
     with: &With,
     cron: &str,
-) -> Result<()> {
-    let new = Subscription {
+) -> Subscription {
+    Subscription {
         id: 0,
         name: None,
         owner: Some(viewer.user),
@@ -172,9 +196,7 @@ pub(super) fn subscribe(
         state: SubscriptionState::On,
         why: None,
         fired_at: office.now(),
-    };
-    office.records.subscribe(&new, office.now())?;
-    Ok(())
+    }
 }
 
 fn title(office: &Office, viewer: &Viewer, one: &Subscription) -> String {

@@ -14,6 +14,7 @@ pub mod answers;
 mod commands;
 mod delivery;
 mod desk;
+mod failures;
 mod files;
 mod firing;
 mod flood;
@@ -164,6 +165,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), BotError> 
         clock: parts.clock,
         look: parts.look,
         news: Arc::new(Notify::new()),
+        failures: Arc::default(),
     };
     let setting = office.setting();
     commands::set_defaults(&telegram, &setting.bot.texts, setting.language);

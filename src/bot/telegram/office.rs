@@ -1,6 +1,6 @@
 //! What the front-end's parts share: the bot as its files say now, its records, where messages go, the time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use tokio::sync::Notify;
 
 use super::{
+    failures::Failures,
     files::Files,
     html,
     parcel::{self, To},
@@ -84,6 +85,8 @@ pub(super) struct Office {
     pub(super) look: std::time::Duration,
     /// Told whenever something was put into the outbox.
     pub(super) news: Arc<Notify>,
+    /// Which failures admins were told of lately.
+    pub(super) failures: Arc<Mutex<Failures>>,
 }
 
 impl Office {
@@ -96,38 +99,32 @@ impl Office {
     }
 
     /// Who looks at what they see in a chat, with the rights of this moment.
-    pub(super) fn viewer(&self, user: &User, chat: i64) -> Viewer {
+    pub(super) fn viewer(&self, user: &User, chat: i64) -> Result<Viewer> {
         let setting = self.setting();
         let private = user.id == chat;
         let access = if private {
             access::of_user(&setting.bot, user.id, Some(user), self.now())
         } else {
-            access::of_group(&setting.bot, chat)
+            access::of_group(&setting.bot, &self.records.ids_of(chat)?)
         };
         let zone = user.zone.as_deref().and_then(|zone| zone.parse().ok()).unwrap_or(setting.zone);
         let language = self.language(user);
-        Viewer { user: user.id, chat, language, zone, access, subscribes: Subscribes::Yes }
+        Ok(Viewer { user: user.id, chat, language, zone, access, subscribes: Subscribes::Yes })
     }
 
     /// The same of someone who does something: with whether they have room for a subscription more.
     pub(super) fn doer(&self, user: &User, chat: i64) -> Result<Viewer> {
-        let viewer = self.viewer(user, chat);
+        let viewer = self.viewer(user, chat)?;
         let full = self.records.subscriptions_of(user.id)? >= subscribe::MOST;
         Ok(Viewer { subscribes: if full { Subscribes::Full } else { Subscribes::Yes }, ..viewer })
     }
 
-    /// A group as the one who looks.
-    pub(super) fn group(&self, chat: i64) -> Viewer {
-        let setting = self.setting();
-        let access = access::of_group(&setting.bot, chat);
-        Viewer {
-            user: chat,
-            chat,
-            language: setting.language,
-            zone: setting.zone,
-            access,
-            subscribes: Subscribes::Yes,
-        }
+    /// A group as the one who looks, by an id that it has or had.
+    pub(super) fn group(&self, chat: i64) -> Result<Viewer> {
+        let (setting, chat) = (self.setting(), self.records.present_id(chat)?);
+        let access = access::of_group(&setting.bot, &self.records.ids_of(chat)?);
+        let (language, zone) = (setting.language, setting.zone);
+        Ok(Viewer { user: chat, chat, language, zone, access, subscribes: Subscribes::Yes })
     }
 
     /// What the bot says in a language.
@@ -162,7 +159,7 @@ impl Office {
         Ok(with.filter(|(_, access)| matches!(access, Access::Member { .. })).collect())
     }
 
-    /// A notice to every admin, in their language, put into messages.
+    /// A notice to every admin who can be written to, in their language, put into messages.
     pub(super) fn to_admins(
         &self,
         text: impl Fn(&Words) -> String,
@@ -171,8 +168,10 @@ impl Office {
         let setting = self.setting();
         let users = self.records.users(&UserFilter::default(), 0, usize::MAX)?;
         let admins = access::admins(&setting.bot, &users, self.now());
-        let told = admins.into_iter().map(|admin| {
-            let user = users.iter().find(|user| user.id == admin);
+        let known = |admin: i64| users.iter().find(|user| user.id == admin);
+        let reached = admins.into_iter().filter(|admin| known(*admin).is_none_or(|user| user.reachable));
+        let told = reached.map(|admin| {
+            let user = known(admin);
             let language = user.map_or(setting.language, |user| self.language(user));
             let words = Words::new(&setting.bot.texts, language);
             parcel::notice(admin, text(&words), &rows(&words))

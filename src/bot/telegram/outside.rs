@@ -70,7 +70,12 @@ impl Inquiries {
             match outside {
                 Outside::Options(ticket, question) => {
                     let found = answers.options(&viewer, &question).await;
+                    let failed = found.as_ref().err().cloned();
+                    let found = found.ok();
                     let _ = news.send(heard(What::Options { ticket, found })).await;
+                    if let Some(cause) = failed {
+                        let _ = news.send(News::Failed(viewer.user, question.report, cause)).await;
+                    }
                 }
                 Outside::Understand(words) => {
                     let understood = answers::understood(answers.as_ref(), &viewer, &words).await;
@@ -106,7 +111,7 @@ mod tests {
             std::future::pending().await
         }
 
-        async fn options(&self, _: &Viewer, _: &Question) -> Option<Vec<Picked>> {
+        async fn options(&self, _: &Viewer, _: &Question) -> Result<Vec<Picked>, String> {
             std::future::pending().await
         }
 

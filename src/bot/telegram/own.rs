@@ -3,7 +3,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{mine, office::Office, people};
+use super::{mine, office::Office, people, requests::Deed};
 use crate::{
     bot::{
         access,
@@ -11,7 +11,7 @@ use crate::{
         screen::{Button, Markup, Screen},
     },
     state::{
-        bot::{outbox::NewMessage, users::User},
+        bot::{dialogs::Also, outbox::NewMessage, users::User},
         error::Result,
     },
 };
@@ -20,18 +20,22 @@ use crate::{
 pub(super) const MARK: char = '!';
 
 /// What is shown.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Reply {
     /// The screen.
     pub(super) screen: Screen,
     /// What others are told.
     pub(super) besides: Vec<NewMessage>,
+    /// Whom it changes.
+    pub(super) deed: Option<Deed<'static>>,
+    /// What else changes by it.
+    pub(super) also: Vec<Also>,
 }
 
 impl Reply {
     /// A screen that nobody else is told of.
     pub(super) fn of(screen: Screen) -> Self {
-        Self { screen, besides: vec![] }
+        Self { screen, ..Self::default() }
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) struct Parcel {
     pub(super) body: Body,
     /// Labels and tokens.
     pub(super) keyboard: Vec<Vec<(String, String)>>,
+    /// It tells of a message that did not arrive. Where it does not arrive either, nobody is told of that: such notices would never end.
+    #[serde(default)]
+    pub(super) of_trouble: bool,
 }
 
 /// A message's place in what shows a dialog.
@@ -111,7 +114,8 @@ pub(super) fn parcels(
             _ => At::More,
         };
         let keyboard = if number == last { parts::keyboard(&screen.rows) } else { vec![] };
-        messages.push(message(&Parcel { user: to.user, place, body: body(files, part)?, keyboard }, to.chat));
+        let (user, body) = (to.user, body(files, part)?);
+        messages.push(message(&Parcel { user, place, body, keyboard, of_trouble: false }, to.chat));
     }
     Ok(messages)
 }
@@ -119,19 +123,30 @@ pub(super) fn parcels(
 /// A message of text in someone's chat, outside their dialog; it may be the first of several.
 pub(super) fn notice(chat: i64, html: String, rows: &[Vec<Button>]) -> NewMessage {
     let keyboard = parts::keyboard(rows);
-    message(&Parcel { user: None, place: At::Begin, body: Body::Text(html), keyboard }, chat)
+    let body = Body::Text(html);
+    message(&Parcel { user: None, place: At::Begin, body, keyboard, of_trouble: false }, chat)
 }
 
 /// Other buttons under the screen that shows someone's dialog.
 pub(super) fn buttons(user: i64, chat: i64, rows: &[Vec<Button>]) -> NewMessage {
     let keyboard = parts::keyboard(rows);
-    message(&Parcel { user: Some(user), place: At::Instead, body: Body::Buttons, keyboard }, chat)
+    let (user, body) = (Some(user), Body::Buttons);
+    message(&Parcel { user, place: At::Instead, body, keyboard, of_trouble: false }, chat)
 }
 
 /// A message takes the place of one whose button was pressed.
 pub(super) fn instead_of(new: &mut NewMessage, pressed: i32) {
+    change(new, |parcel| parcel.place = At::This(pressed));
+}
+
+/// A message tells of one that did not arrive.
+pub(super) fn of_trouble(new: &mut NewMessage) {
+    change(new, |parcel| parcel.of_trouble = true);
+}
+
+fn change(new: &mut NewMessage, change: impl FnOnce(&mut Parcel)) {
     if let Ok(mut parcel) = serde_json::from_str::<Parcel>(&new.content) {
-        parcel.place = At::This(pressed);
+        change(&mut parcel);
         *new = message(&parcel, new.chat);
     }
 }

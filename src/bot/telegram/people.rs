@@ -17,7 +17,10 @@ use crate::{
     },
     config::bot::Bot,
     state::{
-        bot::users::{Act, Standing, User, UserFilter},
+        bot::{
+            dialogs::Also,
+            users::{Act, Standing, User, UserFilter},
+        },
         error::Result,
     },
 };
@@ -77,7 +80,7 @@ pub(super) fn pressed(office: &Office, viewer: &Viewer, verb: &str, id: i64, res
     let words = &office.words(viewer.language);
     match verb {
         "l" => return list(office, words, rest, id.max(0) as usize).map(|reply| (Some(reply), None)),
-        "x" => return export(office, words).map(|reply| (Some(reply), None)),
+        "x" => return export(office, viewer, words).map(|reply| (Some(reply), None)),
         _ => {}
     }
     let Some(user) = office.records.user(id)? else {
@@ -94,7 +97,7 @@ pub(super) fn pressed(office: &Office, viewer: &Viewer, verb: &str, id: i64, res
         }
         "a" if user.roles.is_empty() => Ok((None, Some(words.role_first().to_owned()))),
         _ => match change(&office.setting().bot, verb, rest, office.now()) {
-            Some(change) => changed(office, viewer, &user, change).map(|reply| (Some(reply), None)),
+            Some(change) => changed(office, viewer, &user, &change).map(|reply| (Some(reply), None)),
             None => Ok((None, Some(words.gone().to_owned()))),
         },
     }
@@ -169,10 +172,14 @@ impl Change {
         }
     }
 
-    fn apply(self, bot: &Bot, user: &mut User) {
-        match self {
+    fn apply(&self, bot: &Bot, user: &mut User) {
+        match self.clone() {
             Self::Approve => user.standing = Standing::Member,
-            Self::Deny => user.standing = Standing::Denied,
+            Self::Deny => {
+                user.standing = Standing::Denied;
+                // Roles that were ticked are not to come back with what they are given later.
+                user.roles.clear();
+            }
             Self::Block => user.standing = Standing::Blocked,
             Self::Revoke => {
                 user.standing = Standing::Seen;
@@ -206,19 +213,21 @@ fn turn(values: &mut Vec<String>, value: String, given: bool) {
 }
 
 /// Changes someone; the admin sees the card, they hear of what they may see now.
-fn changed(office: &Office, viewer: &Viewer, user: &User, change: Change) -> Result<Reply> {
+fn changed(office: &Office, viewer: &Viewer, user: &User, change: &Change) -> Result<Reply> {
     let setting = office.setting();
     let (act, detail) = change.told();
-    let values = match &change {
+    let values = match change {
         Change::Value(_, name, _) => Some(own::tag(name)),
         _ => None,
     };
     let act = office.act(viewer.user, act, detail);
-    let (user, besides) = requests::change(office, user.id, &act, |user| change.apply(&setting.bot, user))?;
+    let change = change.clone();
+    let decided = requests::change(office, user.id, act, move |user| change.apply(&setting.bot, user))?;
+    let user = &decided.user;
     let words = &office.words(viewer.language);
-    let attribute = values.and_then(|tag| attribute(office, &user, &tag, words));
-    let screen = attribute.unwrap_or_else(|| card(office, &user, words));
-    Ok(Reply { screen, besides })
+    let attribute = values.and_then(|tag| attribute(office, user, &tag, words));
+    let screen = attribute.unwrap_or_else(|| card(office, user, words));
+    Ok(Reply { besides: decided.told, deed: Some(decided.deed), ..Reply::of(screen) })
 }
 
 /// Someone, and what may be done about them.
@@ -336,12 +345,19 @@ fn act_name<'a>(act: &'a str, words: &'a Words) -> &'a str {
         "expiry" => words.act_expiry(),
         "zone" => words.act_zone(),
         "import" => words.act_import(),
+        "export" => words.act_export(),
+        "subscribe" => words.act_subscribe(),
+        "pause" => words.act_pause(),
+        "resume" => words.act_resume(),
+        "unsubscribe" => words.act_unsubscribe(),
+        "stop" => words.act_stop(),
+        "cancel" => words.act_cancel(),
         other => other,
     }
 }
 
 /// Every user as a CSV file.
-fn export(office: &Office, words: &Words) -> Result<Reply> {
+fn export(office: &Office, viewer: &Viewer, words: &Words) -> Result<Reply> {
     let users = office.records.users(&UserFilter::default(), 0, usize::MAX)?;
     let csv = crate::bot::users_csv::write(&users);
     let blocks = match office.files.keep_bytes(csv.as_bytes()) {
@@ -354,7 +370,9 @@ fn export(office: &Office, words: &Words) -> Result<Reply> {
             vec![Block::Text(Markup::text(words.crashed()))]
         }
     };
-    Ok(Reply::of(Screen { blocks, rows: vec![] }))
+    let act = office.act(viewer.user, "export", users.len().to_string());
+    let also = vec![Also::Note(None, act)];
+    Ok(Reply { also, ..Reply::of(Screen { blocks, rows: vec![] }) })
 }
 
 fn line(user: &User) -> Button {

@@ -85,16 +85,11 @@ impl Answers for ProjectReports {
         Answered { outcome, cause: None }
     }
 
-    async fn options(&self, viewer: &Viewer, question: &Question) -> Option<Vec<Picked>> {
+    async fn options(&self, viewer: &Viewer, question: &Question) -> Result<Vec<Picked>, String> {
         let (_, reports) = self.reports();
         let request = request(viewer, &question.report, With::new());
-        match reports.options(&request, &question.ask, &question.search, question.limit).await {
-            Ok(found) => Some(found),
-            Err(failure) => {
-                tracing::warn!("the list of `{}` of `{}`: {}", question.ask, question.report, told(&failure));
-                None
-            }
-        }
+        let found = reports.options(&request, &question.ask, &question.search, question.limit).await;
+        found.map_err(|failure| format!("the list of `{}`: {}", question.ask, told(&failure)))
     }
 
     async fn named(&self, viewer: &Viewer, words: &str, of: Option<&str>) -> Vec<Named> {

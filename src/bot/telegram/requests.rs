@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 
+use chrono::{DateTime, Utc};
+
 use super::{html::escape, mine, office::Office, own, parcel};
 use crate::{
     bot::{access, event::Access, screen::Button, words::Words},
@@ -11,40 +13,70 @@ use crate::{
     },
     state::{
         bot::{
+            dialogs::{Also, Step},
             outbox::NewMessage,
-            subscriptions::SubscriptionState,
+            subscriptions::{Subscription, SubscriptionState},
             users::{Act, Standing, User},
         },
         error::Result,
     },
 };
 
-/// Writes a request down; gives what admins are told.
-pub(super) fn request(office: &Office, user: &User, reason: &str) -> Result<Vec<NewMessage>> {
-    let now = office.now();
-    let asked = office.records.change_user::<Infallible>(
-        user.id,
-        &office.act(user.id, "request", reason),
-        |user| {
-            if matches!(user.standing, Standing::Seen | Standing::Denied | Standing::Member) {
-                // Whoever was in before and is no more does not get back the old roles by asking.
-                user.roles.clear();
-                user.expires = None;
-                user.standing = Standing::Waiting;
-            }
-            (user.reason, user.asked_at) = (Some(reason.to_owned()), Some(now));
+/// A change of someone that is decided, and not written down yet: it is with the step that it is part of, so that nobody is changed whom nobody told.
+pub(super) struct Deed<'a> {
+    id: i64,
+    act: Act,
+    change: Box<dyn Fn(&mut User) + 'a>,
+    also: Vec<Also>,
+}
+
+impl Deed<'_> {
+    /// Writes it down with its step; gives them as they are now.
+    pub(super) fn write(self, office: &Office, mut step: Step) -> Result<User> {
+        step.also.extend(self.also);
+        let changed = office.records.change_user::<Infallible>(self.id, &self.act, &step, |user| {
+            (self.change)(user);
             Ok(())
-        },
-    )?;
-    let user = match asked {
-        Ok(user) => user,
-        Err(never) => match never {},
+        })?;
+        match changed {
+            Ok(user) => Ok(user),
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// What is decided of someone.
+pub(super) struct Decided<'a> {
+    /// As they will be.
+    pub(super) user: User,
+    /// What is told of it.
+    pub(super) told: Vec<NewMessage>,
+    /// To be written down, with what is told.
+    pub(super) deed: Deed<'a>,
+}
+
+/// Someone asks to be let in, which admins are told.
+pub(super) fn request(office: &Office, user: &User, reason: &str) -> Result<Decided<'static>> {
+    let (now, why) = (office.now(), reason.to_owned());
+    let change = move |user: &mut User| {
+        if matches!(user.standing, Standing::Seen | Standing::Denied | Standing::Member) {
+            // Whoever was in before and is no more does not get back the old roles by asking.
+            user.roles.clear();
+            user.expires = None;
+            user.standing = Standing::Waiting;
+        }
+        (user.reason, user.asked_at) = (Some(why.clone()), Some(now));
     };
+    let mut user = user.clone();
+    change(&mut user);
     let text = |words: &Words| {
         let head = format!("<b>{}</b>\n{}", escape(words.request_told()), escape(&called(&user)));
         format!("{head}\n{}", escape(&words.reason(reason)))
     };
-    office.to_admins(text, |words| decide(office, &user, words))
+    let told = office.to_admins(text, |words| decide(office, &user, words))?;
+    let act = office.act(user.id, "request", reason);
+    let deed = Deed { id: user.id, act, change: Box::new(change), also: vec![] };
+    Ok(Decided { user, told, deed })
 }
 
 /// The buttons by which an admin decides: roles to tick, then yes or no.
@@ -86,33 +118,33 @@ pub(super) fn called(user: &User) -> String {
     format!("{}{username} ({})", user.name, user.id)
 }
 
-/// Changes someone and writes the act down; gives them as they are now, and what they are told.
-pub(super) fn change(
+/// An act changes someone; they are told what follows.
+pub(super) fn change<'a>(
     office: &Office,
     id: i64,
-    act: &Act,
-    change: impl FnOnce(&mut User),
-) -> Result<(User, Vec<NewMessage>)> {
+    act: Act,
+    change: impl Fn(&mut User) + 'a,
+) -> Result<Decided<'a>> {
     let setting = office.setting();
     let known = office.records.user(id)?;
     let before = access::of_user(&setting.bot, id, known.as_ref(), office.now());
-    let changed = office.records.change_user::<Infallible>(id, act, |user| {
-        change(user);
-        Ok(())
-    })?;
-    let user = match changed {
-        Ok(user) => user,
-        Err(never) => match never {},
-    };
-    let told = after_change(office, &before, &user)?;
-    Ok((user, told))
+    let mut user = known.unwrap_or_else(|| User::met(id, act.at));
+    change(&mut user);
+    let (told, also) = after_change(office, &before, &user)?;
+    Ok(Decided { user, told, deed: Deed { id, act, change: Box::new(change), also } })
+}
+
+/// The bot stops a subscription, for the audit.
+pub(super) fn stopped(one: &Subscription, why: &str, at: DateTime<Utc>) -> Act {
+    let detail = format!("{} ({}): {why}", one.report, one.cron);
+    Act { at, actor: "bot".to_owned(), act: "stop".to_owned(), detail }
 }
 
 /// What follows from a change of someone's rights: they are told, and what they may no longer see is not sent to them.
-fn after_change(office: &Office, before: &Access, user: &User) -> Result<Vec<NewMessage>> {
+fn after_change(office: &Office, before: &Access, user: &User) -> Result<(Vec<NewMessage>, Vec<Also>)> {
     let (setting, words) = (office.setting(), office.words_to(user));
     let access = access::of_user(&setting.bot, user.id, Some(user), office.now());
-    let mut messages = vec![];
+    let (mut messages, mut also) = (vec![], vec![]);
     let told = match (before, &access) {
         (before, after) if before == after => None,
         (Access::Member { .. }, Access::Member { .. }) => Some(words.rights_changed()),
@@ -126,8 +158,9 @@ fn after_change(office: &Office, before: &Access, user: &User) -> Result<Vec<New
         let what = Sent::read(&subscription.report);
         let may = access::may_have(&setting.bot, &access, &what);
         if subscription.state != SubscriptionState::Stopped && !may {
-            let stopped = SubscriptionState::Stopped;
-            office.records.set_subscription(subscription.id, stopped, Some(mine::NO_ROLE), office.now())?;
+            let (state, why) = (SubscriptionState::Stopped, Some(mine::NO_ROLE.to_owned()));
+            also.push(Also::Note(Some(user.id), stopped(&subscription, mine::NO_ROLE, office.now())));
+            also.push(Also::Turn { id: subscription.id, state, why });
             let title = setting.title(&what, words.language()).unwrap_or(subscription.report);
             messages.push(parcel::notice(
                 user.id,
@@ -136,5 +169,5 @@ fn after_change(office: &Office, before: &Access, user: &User) -> Result<Vec<New
             ));
         }
     }
-    Ok(messages)
+    Ok((messages, also))
 }

@@ -32,6 +32,9 @@ use super::{
 /// Files that Telegram keeps for us, by key: past this many they are uploaded again.
 const KNOWN_FILES: usize = 1_000;
 
+/// How refusals begin that no repetition changes.
+const FINAL: [&str; 5] = ["Bad Request", "Unauthorized", "Not Found", "Conflict", "Request Entity Too Large"];
+
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Verdict {
@@ -353,10 +356,36 @@ fn api(error: &ApiError) -> Verdict {
         | ApiError::CantInitiateConversation
         | ApiError::CantTalkWithBots => Verdict::Gone(said),
         ApiError::Unknown(said) if said.starts_with("Forbidden") => Verdict::Gone(said.clone()),
-        ApiError::Unknown(said) if said.starts_with("Internal") || said.starts_with("Bad Gateway") => {
-            Verdict::Later(said.clone())
+        ApiError::Unknown(said) if FINAL.iter().any(|begins| said.starts_with(begins)) => {
+            Verdict::Refused(said.clone())
         }
-        ApiError::Unknown(said) => Verdict::Refused(said.clone()),
+        // Whatever is not known to be for good may pass: a 502, 503 or 504, a 429 that says no time.
+        ApiError::Unknown(said) => Verdict::Later(said.clone()),
         _ => Verdict::Refused(said),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_to_be_for_good_is_taken_for_it() {
+        let verdict = |said: &str| api(&ApiError::Unknown(said.to_owned()));
+        for said in [
+            "Internal Server Error",
+            "Bad Gateway",
+            "Service Unavailable",
+            "Gateway Timeout",
+            "Too Many Requests",
+            "Something of tomorrow",
+        ] {
+            assert_eq!(verdict(said), Verdict::Later(said.to_owned()));
+        }
+        for said in ["Bad Request: no", "Unauthorized: no", "Not Found: no", "Conflict: no"] {
+            assert_eq!(verdict(said), Verdict::Refused(said.to_owned()));
+        }
+        assert!(matches!(verdict("Forbidden: no"), Verdict::Gone(_)));
+        assert!(matches!(api(&ApiError::RequestEntityTooLarge), Verdict::Refused(_)));
     }
 }

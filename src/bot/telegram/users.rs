@@ -16,6 +16,7 @@ use crate::{
     model::time::Clock,
     state::bot::{
         BotRecords,
+        dialogs::Step,
         users::{Act, Entry, Standing, User, UserFilter},
     },
 };
@@ -34,7 +35,15 @@ impl Users {
         let settings: Settings = Arc::new(move || Arc::clone(&setting));
         let (records, files) = (Arc::new(BotRecords::open(state)?), Files::open(state)?);
         Ok(Self {
-            office: Office { settings, records, files, clock, news: Arc::new(Notify::new()), look: LOOK },
+            office: Office {
+                settings,
+                records,
+                files,
+                clock,
+                news: Arc::new(Notify::new()),
+                look: LOOK,
+                failures: Arc::default(),
+            },
         })
     }
 
@@ -42,6 +51,15 @@ impl Users {
     pub fn list(&self, search: &str) -> Result<Vec<User>, BotError> {
         let filter = UserFilter { search: search.to_owned(), standing: None };
         Ok(self.office.records.users(&filter, 0, usize::MAX)?)
+    }
+
+    /// All of them, for a table that leaves the bot: that stands in the audit.
+    pub fn export(&self) -> Result<Vec<User>, BotError> {
+        let users = self.list("")?;
+        let detail = users.len().to_string();
+        let act = Act { at: self.office.now(), actor: ACTOR.to_owned(), act: "export".to_owned(), detail };
+        self.office.records.note(None, &act)?;
+        Ok(users)
     }
 
     /// What was done to someone, the newest first.
@@ -55,7 +73,7 @@ impl Users {
         id: i64,
         act: &str,
         detail: &str,
-        change: impl FnOnce(&mut User),
+        change: impl Fn(&mut User),
     ) -> Result<User, BotError> {
         let act = Act {
             at: self.office.now(),
@@ -63,9 +81,9 @@ impl Users {
             act: act.to_owned(),
             detail: detail.to_owned(),
         };
-        let (user, told) = requests::change(&self.office, id, &act, change)?;
-        self.office.put(&told)?;
-        Ok(user)
+        let decided = requests::change(&self.office, id, act, change)?;
+        decided.deed.write(&self.office, Step { messages: decided.told, ..Step::default() })?;
+        Ok(decided.user)
     }
 
     /// Makes someone what a table says.
@@ -84,7 +102,7 @@ impl Users {
     }
 
     /// Gives roles; whoever has one is in, unless they are blocked: that is taken back by `revoke` first.
-    pub fn grant(&self, id: i64, roles: &[String], more: impl FnOnce(&mut User)) -> Result<User, BotError> {
+    pub fn grant(&self, id: i64, roles: &[String], more: impl Fn(&mut User)) -> Result<User, BotError> {
         self.change(id, "grant", &roles.join(", "), |user| {
             for role in roles {
                 if !user.roles.contains(role) {

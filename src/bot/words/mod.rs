@@ -153,6 +153,23 @@ pub const COMMANDS: [(&str, About); 7] = [
     ("cancel", Words::command_cancel),
 ];
 
+/// Commands of the front-ends besides those.
+const OTHER_COMMANDS: [&str; 2] = ["subscriptions", "users"];
+/// Letters of a command, as Telegram takes them.
+pub const LONGEST_COMMAND: usize = 32;
+
+/// Whether it is a command that Telegram takes.
+pub fn is_command(name: &str) -> bool {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let first = name.starts_with(|c: char| c.is_ascii_lowercase());
+    first && name.chars().all(good) && name.len() <= LONGEST_COMMAND
+}
+
+/// Whether it is a command of the bot itself, which no report can have.
+pub fn is_own_command(name: &str) -> bool {
+    OTHER_COMMANDS.contains(&name) || COMMANDS.iter().any(|(own, _)| *own == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -241,6 +241,10 @@ texts! {
     stopped_role:
         "Подписка остановлена: у вас больше нет нужной роли.",
         "Your subscription has stopped: you no longer have the role for it.";
+    stopped_gone:
+        "Подписка остановлена: того, что она присылала, больше нет.",
+        "Your subscription has stopped: what it sent is no longer there.";
+    what_is_gone: "того, что она присылала, больше нет", "what it sent is no longer there";
     stopped_chat: "сообщения сюда не доходили", "messages did not arrive here";
     gone: "Этого больше нет.", "That is not there any more.";
     data_stale(what): "⚠ Данные устарели: {what}", "⚠ The data is stale: {what}";
@@ -284,15 +288,28 @@ texts! {
     act_expiry: "срок", "end of access";
     act_zone: "часовой пояс", "time zone";
     act_import: "из таблицы", "from a table";
+    act_export: "выгрузка пользователей", "users exported";
+    act_subscribe: "подписка", "subscribed";
+    act_pause: "подписка на паузе", "subscription paused";
+    act_resume: "подписка возобновлена", "subscription resumed";
+    act_unsubscribe: "подписка удалена", "subscription removed";
+    act_stop: "подписка остановлена", "subscription stopped";
+    act_cancel: "отчёт остановлен", "report stopped";
 
     // Told to admins.
     report_failed: "Отчёт не выполнен", "A report failed";
+    @count failed_since(count = must):
+        "С прошлого такого сообщения — ещё {count} раз.|С прошлого такого сообщения — ещё {count} раза.|С прошлого такого сообщения — ещё {count} раз.",
+        "And {count} time more since the last such notice.|And {count} times more since the last such notice.";
     step_failed:
         "Действие пользователя не выполнено: ошибка в программе",
         "What a user did was not done: a mistake in the program";
     undelivered(chat = must, why = must):
         "Сообщение не доставлено в чат {chat}: {why}",
         "A message was not delivered to chat {chat}: {why}";
+    subscription_gone(what = must, whose = must):
+        "Подписка остановлена, её отчёта больше нет: {what}. Чья: {whose}",
+        "A subscription has stopped, its report is no longer there: {what}. Whose: {whose}";
     group_moved:
         "Группа стала супергруппой. Запишите новый номер в bot.toml",
         "A group became a supergroup. Put its new id into bot.toml";

@@ -258,6 +258,8 @@ impl Chat<'_> {
                     Action::Options { ticket, report, ask, search, limit } => {
                         let question = Question { report, ask, search, limit };
                         let found = self.answers.options(&self.viewer, &question).await;
+                        let found =
+                            found.inspect_err(|why| tracing::warn!("`{}`: {why}", question.report)).ok();
                         heard.push_back(What::Options { ticket, found });
                     }
                     Action::Understand { ticket, words, report } => {

@@ -227,7 +227,7 @@ pub(crate) struct ReportFile {
     pub(crate) roles: Vec<String>,
     /// Its command: `revenue` is `/revenue`. Lower-case Latin letters, digits and `_`, 32 at most.
     pub(crate) command: Option<String>,
-    /// Other words that people look for it by.
+    /// Other words that people look for it by. One word of them is a command as well: `/money`.
     #[serde(default)]
     pub(crate) aliases: Vec<String>,
     /// How long it may take; `"30s"` unless told.

@@ -228,6 +228,8 @@ fn commands() {
         ("1st", "`1st` is no command that Telegram takes"),
         ("выручка", "`выручка` is no command that Telegram takes"),
         ("find", "`/find` is a command of the bot itself"),
+        ("users", "`/users` is a command of the bot itself"),
+        ("subscriptions", "`/subscriptions` is a command of the bot itself"),
     ] {
         let told = told("command = \"revenue\"", &format!("command = \"{command}\""));
         assert!(told.len() == 1 && told[0].contains(message), "{told:#?}");

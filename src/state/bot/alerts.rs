@@ -31,6 +31,33 @@ impl BotRecords {
         })
     }
 
+    /// Up to when an alert was looked for; one that never was is from now on.
+    pub fn looked(&self, name: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+        self.database.with(|connection| {
+            let mut statement = connection.prepare_cached("SELECT at FROM bot_looks WHERE alert = ?1")?;
+            if let Some(at) = statement.query_row([name], |row| instant(row, "at")).optional()? {
+                return Ok(at);
+            }
+            look(connection, name, now)?;
+            Ok(now)
+        })
+    }
+
+    /// An alert was looked for up to an instant.
+    pub fn set_looked(&self, name: &str, at: DateTime<Utc>) -> Result<()> {
+        self.database.with(|connection| look(connection, name, at))
+    }
+
+    /// Forgets up to when all other alerts were looked for.
+    pub fn keep_looks(&self, names: &[&str]) -> Result<()> {
+        self.database.with(|connection| {
+            let names = serde_json::json!(names).to_string();
+            let sql = "DELETE FROM bot_looks WHERE alert NOT IN (SELECT value FROM json_each(?1))";
+            connection.execute(sql, [names])?;
+            Ok(())
+        })
+    }
+
     /// Names of alerts that are raised and begin like this.
     pub fn raised(&self, prefix: &str) -> Result<Vec<String>> {
         self.database.with(|connection| {
@@ -61,4 +88,10 @@ impl BotRecords {
             transaction.commit()
         })
     }
+}
+
+fn look(connection: &rusqlite::Connection, name: &str, at: DateTime<Utc>) -> rusqlite::Result<()> {
+    connection
+        .execute("INSERT OR REPLACE INTO bot_looks VALUES (?1, ?2)", params![name, instant_text(at)])?;
+    Ok(())
 }

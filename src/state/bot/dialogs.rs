@@ -1,11 +1,13 @@
 //! Where each dialog stands, which messages show it, and which updates were handled.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
     BotRecords,
     outbox::{self, NewMessage},
+    subscriptions::{self, Subscription, SubscriptionState},
+    users::{self, Act},
 };
 use crate::state::error::Result;
 
@@ -25,6 +27,28 @@ pub struct Step {
     pub state: Option<String>,
     /// What is told.
     pub messages: Vec<NewMessage>,
+    /// What else changes by it.
+    pub also: Vec<Also>,
+}
+
+/// Something that changes by a step.
+#[derive(Debug, Clone)]
+pub enum Also {
+    /// Someone has a subscription of their own from now on.
+    Subscribe(Subscription),
+    /// A subscription is on, pauses or stops.
+    Turn {
+        /// Which.
+        id: i64,
+        /// What it is from now on.
+        state: SubscriptionState,
+        /// Why it stops.
+        why: Option<String>,
+    },
+    /// A subscription is forgotten.
+    Unsubscribe(i64),
+    /// An act that changes no user stands in the audit, with whom it was done to.
+    Note(Option<i64>, Act),
 }
 
 impl BotRecords {
@@ -56,20 +80,7 @@ impl BotRecords {
     pub fn step(&self, step: &Step, at: DateTime<Utc>) -> Result<()> {
         self.database.with_eased(|connection| {
             let transaction = connection.transaction()?;
-            if let Some(update) = step.update {
-                transaction
-                    .prepare_cached("INSERT OR IGNORE INTO bot_updates VALUES (?1)")?
-                    .execute([update])?;
-                transaction
-                    .prepare_cached("DELETE FROM bot_updates WHERE id < ?1")?
-                    .execute([i64::from(update) - UPDATES])?;
-            }
-            if let Some(state) = &step.state {
-                transaction
-                    .prepare_cached("INSERT OR REPLACE INTO bot_dialogs VALUES (?1, ?2, ?3)")?
-                    .execute(params![step.user, step.chat, state])?;
-            }
-            outbox::insert(&transaction, &step.messages, at)?;
+            write(&transaction, step, at)?;
             transaction.commit()
         })
     }
@@ -102,4 +113,30 @@ impl BotRecords {
             transaction.commit()
         })
     }
+}
+
+/// Writes down what came of an update, inside a transaction of more.
+pub(super) fn write(transaction: &Transaction<'_>, step: &Step, at: DateTime<Utc>) -> rusqlite::Result<()> {
+    if let Some(update) = step.update {
+        transaction.prepare_cached("INSERT OR IGNORE INTO bot_updates VALUES (?1)")?.execute([update])?;
+        transaction
+            .prepare_cached("DELETE FROM bot_updates WHERE id < ?1")?
+            .execute([i64::from(update) - UPDATES])?;
+    }
+    if let Some(state) = &step.state {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO bot_dialogs VALUES (?1, ?2, ?3)")?
+            .execute(params![step.user, step.chat, state])?;
+    }
+    for also in &step.also {
+        match also {
+            Also::Subscribe(new) => drop(subscriptions::keep(transaction, new, at)?),
+            Also::Turn { id, state, why } => {
+                subscriptions::turn(transaction, *id, *state, why.as_deref(), at)?;
+            }
+            Also::Unsubscribe(id) => subscriptions::forget(transaction, *id)?,
+            Also::Note(subject, act) => users::note(transaction, *subject, act)?,
+        }
+    }
+    outbox::insert(transaction, &step.messages, at)
 }

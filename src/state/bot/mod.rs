@@ -25,6 +25,14 @@ use super::{
 /// Tables of the bot, as a migration of `records.db`.
 pub(super) const TABLES: &str = include_str!("tables.sql");
 
+/// Groups that are another chat now, as a migration of `records.db`.
+pub(super) const MOVES: &str = "CREATE TABLE bot_moves (was INTEGER PRIMARY KEY, is_now INTEGER NOT NULL);
+    CREATE INDEX bot_moves_by_now ON bot_moves (is_now);";
+
+/// Up to when alerts were looked for, as a migration of `records.db`.
+pub(super) const LOOKS: &str =
+    "CREATE TABLE bot_looks (alert TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;";
+
 /// The bot's part of the records of a project.
 pub struct BotRecords {
     database: Database,

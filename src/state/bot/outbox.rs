@@ -98,10 +98,16 @@ impl BotRecords {
         self.fail("chat = ?1", chat, why, at)
     }
 
-    /// A group is another one now: what waits for it, what is subscribed for it, where its dialogs stand.
-    pub fn move_chat(&self, from: i64, to: i64) -> Result<()> {
+    /// A group is another one now: what waits for it, what is subscribed for it, where its dialogs stand, and whoever asks for it by the id that it had. False =
+    /// that is known.
+    pub fn move_chat(&self, from: i64, to: i64) -> Result<bool> {
         self.database.with(|connection| {
             let transaction = connection.transaction()?;
+            let is_new = transaction.execute(
+                "INSERT INTO bot_moves VALUES (?1, ?2) ON CONFLICT (was) DO UPDATE SET is_now = ?2 WHERE is_now <> ?2",
+                [from, to],
+            )?;
+            transaction.execute("UPDATE bot_moves SET is_now = ?2 WHERE is_now = ?1", [from, to])?;
             for table in ["bot_outbox", "bot_subscriptions"] {
                 let sql = format!("UPDATE {table} SET chat = ?2 WHERE chat = ?1");
                 transaction.execute(&sql, [from, to])?;
@@ -110,7 +116,25 @@ impl BotRecords {
                 let sql = format!("UPDATE OR REPLACE {table} SET chat = ?2 WHERE chat = ?1");
                 transaction.execute(&sql, [from, to])?;
             }
-            transaction.commit()
+            transaction.commit()?;
+            Ok(is_new > 0)
+        })
+    }
+
+    /// The id that a chat has now; its own, where it never moved.
+    pub fn present_id(&self, chat: i64) -> Result<i64> {
+        self.database.with(|connection| {
+            let mut statement = connection.prepare_cached("SELECT is_now FROM bot_moves WHERE was = ?1")?;
+            Ok(statement.query_row([chat], |row| row.get(0)).optional()?.unwrap_or(chat))
+        })
+    }
+
+    /// A chat's id, and those that it had before.
+    pub fn ids_of(&self, chat: i64) -> Result<Vec<i64>> {
+        self.database.with(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT ?1 UNION SELECT was FROM bot_moves WHERE is_now = ?1")?;
+            statement.query_map([chat], |row| row.get(0))?.collect()
         })
     }
 

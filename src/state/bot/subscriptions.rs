@@ -70,22 +70,7 @@ impl BotRecords {
     pub fn subscribe(&self, new: &Subscription, at: DateTime<Utc>) -> Result<i64> {
         self.database.with(|connection| {
             let transaction = connection.transaction()?;
-            let same = transaction
-                .prepare_cached(
-                    "SELECT id FROM bot_subscriptions WHERE owner = ?1 AND chat = ?2 AND report = ?3 AND asks = ?4 AND cron = ?5 AND zone = ?6",
-                )?
-                .query_row(params![new.owner, new.chat, new.report, new.asks, new.cron, new.zone], |row| row.get(0))
-                .optional()?;
-            let id = if let Some(id) = same {
-                transaction.execute(
-                    "UPDATE bot_subscriptions SET fired_at = max(fired_at, ?2), state = 'on', why = NULL WHERE id = ?1 AND state <> 'on'",
-                    params![id, instant_text(new.fired_at)],
-                )?;
-                id
-            } else {
-                insert(&transaction, new, at)?;
-                transaction.last_insert_rowid()
-            };
+            let id = keep(&transaction, new, at)?;
             transaction.commit()?;
             Ok(id)
         })
@@ -148,23 +133,12 @@ impl BotRecords {
         why: Option<&str>,
         at: DateTime<Utc>,
     ) -> Result<()> {
-        self.database.with(|connection| {
-            connection.execute(
-                "UPDATE bot_subscriptions SET state = ?2, why = ?3,
-                     fired_at = CASE WHEN ?2 = 'on' THEN max(fired_at, ?4) ELSE fired_at END
-                 WHERE id = ?1",
-                params![id, state.as_str(), why, instant_text(at)],
-            )?;
-            Ok(())
-        })
+        self.database.with(|connection| turn(connection, id, state, why, at))
     }
 
     /// Forgets one.
     pub fn unsubscribe(&self, id: i64) -> Result<()> {
-        self.database.with(|connection| {
-            connection.execute("DELETE FROM bot_subscriptions WHERE id = ?1", [id])?;
-            Ok(())
-        })
+        self.database.with(|connection| forget(connection, id))
     }
 
     /// These were due at an instant, and this is what they send: both at once, so that nothing is sent twice or left out.
@@ -185,6 +159,52 @@ impl BotRecords {
             transaction.commit()
         })
     }
+}
+
+/// Keeps a new one, or has the same one on again; gives its id.
+pub(super) fn keep(
+    connection: &rusqlite::Connection,
+    new: &Subscription,
+    at: DateTime<Utc>,
+) -> rusqlite::Result<i64> {
+    let same = connection
+        .prepare_cached(
+            "SELECT id FROM bot_subscriptions WHERE owner = ?1 AND chat = ?2 AND report = ?3 AND asks = ?4 AND cron = ?5 AND zone = ?6",
+        )?
+        .query_row(params![new.owner, new.chat, new.report, new.asks, new.cron, new.zone], |row| row.get(0))
+        .optional()?;
+    let Some(id) = same else {
+        insert(connection, new, at)?;
+        return Ok(connection.last_insert_rowid());
+    };
+    connection.execute(
+        "UPDATE bot_subscriptions SET fired_at = max(fired_at, ?2), state = 'on', why = NULL WHERE id = ?1 AND state <> 'on'",
+        params![id, instant_text(new.fired_at)],
+    )?;
+    Ok(id)
+}
+
+/// Turns one on, pauses or stops it.
+pub(super) fn turn(
+    connection: &rusqlite::Connection,
+    id: i64,
+    state: SubscriptionState,
+    why: Option<&str>,
+    at: DateTime<Utc>,
+) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE bot_subscriptions SET state = ?2, why = ?3,
+             fired_at = CASE WHEN ?2 = 'on' THEN max(fired_at, ?4) ELSE fired_at END
+         WHERE id = ?1",
+        params![id, state.as_str(), why, instant_text(at)],
+    )?;
+    Ok(())
+}
+
+/// Forgets one.
+pub(super) fn forget(connection: &rusqlite::Connection, id: i64) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM bot_subscriptions WHERE id = ?1", [id])?;
+    Ok(())
 }
 
 fn insert(connection: &rusqlite::Connection, one: &Subscription, at: DateTime<Utc>) -> rusqlite::Result<()> {

@@ -46,16 +46,31 @@ fn records_of_the_first_format_get_the_bots_tables_and_keep_their_letters() {
 }
 
 #[test]
+fn records_of_the_second_format_keep_users_subscriptions_and_alerts() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = rusqlite::Connection::open(folder.path().join("records.db")).unwrap();
+    old.execute_batch(include_str!("records_format_2.sql")).unwrap();
+    drop(old);
+    let records = BotRecords::open(folder.path()).unwrap();
+    assert_eq!(records.user(7).unwrap().unwrap().roles, ["executive"]);
+    assert!(records.alert("drop").unwrap().is_some());
+    records.move_chat(-5, -1005).unwrap();
+    assert_eq!(records.subscription(3).unwrap().unwrap().chat, Some(-1005));
+}
+
+#[test]
 fn every_change_of_a_user_is_in_the_audit_and_a_refused_one_is_not() {
     let (_folder, records) = records();
     records.meet(&name(7, "Анна"), now()).unwrap();
-    let granted = records.change_user::<()>(7, &act("grant"), |user| {
+    let granted = records.change_user::<()>(7, &act("grant"), &Step::default(), |user| {
         user.standing = Standing::Member;
         user.roles.push("executive".to_owned());
         Ok(())
     });
     assert_eq!(granted.unwrap().unwrap().roles, ["executive"]);
-    assert_eq!(records.change_user(7, &act("grant"), |_| Err("no")).unwrap(), Err("no"));
+    let sent = Step { update: Some(5), messages: vec![to(7, "refused")], ..Step::default() };
+    assert_eq!(records.change_user(7, &act("grant"), &sent, |_| Err("no")).unwrap(), Err("no"));
+    assert!(!records.is_handled(5).unwrap() && records.waiting_after(0).unwrap().is_empty());
     let audit = records.audit(Some(7), 10).unwrap();
     assert_eq!((audit.len(), audit[0].act.clone()), (1, act("grant")));
     // A new name is kept, and takes nothing away.
@@ -80,6 +95,7 @@ fn a_step_is_all_or_nothing_and_known_again() {
         chat: 7,
         state: Some("{}".to_owned()),
         messages: vec![to(7, "a"), to(7, "b")],
+        also: vec![],
     };
     assert!(!records.is_handled(1001).unwrap());
     records.step(&step, now()).unwrap();
@@ -117,7 +133,13 @@ fn a_group_that_moves_takes_everything_along() {
     records.put_messages(&[to(-5, "a"), to(7, "b")], now()).unwrap();
     let step = Step { user: 7, chat: -5, state: Some("x".to_owned()), ..Step::default() };
     records.step(&step, now()).unwrap();
+    assert!(records.move_chat(-5, -1005).unwrap());
+    assert!(!records.move_chat(-5, -1005).unwrap(), "it is known");
+    records.move_chat(-4, -5).unwrap();
     records.move_chat(-5, -1005).unwrap();
+    assert_eq!((records.present_id(-4).unwrap(), records.present_id(-1005).unwrap()), (-1005, -1005));
+    assert_eq!(records.ids_of(-1005).unwrap(), [-1005, -5, -4]);
+    assert_eq!(records.ids_of(7).unwrap(), [7]);
     assert_eq!(records.waiting_after(0).unwrap(), [(1, -1005), (2, 7)]);
     assert_eq!(records.dialog(7, -1005).unwrap().as_deref(), Some("x"));
     records.chat_failed(-1005, "kicked", now()).unwrap();
@@ -183,4 +205,17 @@ fn alerts_are_raised_told_and_over() {
     );
     records.set_alert("drop", None, &[to(7, "over")], now()).unwrap();
     assert_eq!((records.alert("drop").unwrap(), records.waiting_after(0).unwrap().len()), (None, 1));
+}
+
+#[test]
+fn an_alert_is_looked_for_from_where_it_was() {
+    let (_folder, records) = records();
+    assert_eq!(records.looked("drop", now()).unwrap(), now());
+    let later = now() + TimeDelta::hours(1);
+    assert_eq!(records.looked("drop", later).unwrap(), now(), "it stays as it was");
+    records.set_looked("drop", later).unwrap();
+    records.looked("other", now()).unwrap();
+    records.keep_looks(&["drop"]).unwrap();
+    assert_eq!(records.looked("drop", now()).unwrap(), later);
+    assert_eq!(records.looked("other", later).unwrap(), later, "it was forgotten");
 }

@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
-use super::{BotRecords, instant, instant_column, json_column, unreadable};
+use super::{
+    BotRecords,
+    dialogs::{self, Step},
+    instant, instant_column, json_column, unreadable,
+};
 use crate::state::{database::instant_text, error::Result};
 
 /// Someone who wrote to the bot, or whom an admin named.
@@ -179,11 +183,13 @@ impl BotRecords {
         })
     }
 
-    /// Changes someone, who is met by this if need be, and writes the act down. What `change` refuses is not written.
+    /// Changes someone, who is met by this if need be, and writes down the act, and the step that it is part of: all of it at once. What `change` refuses is not
+    /// written.
     pub fn change_user<E>(
         &self,
         id: i64,
         act: &Act,
+        step: &Step,
         change: impl FnOnce(&mut User) -> std::result::Result<(), E>,
     ) -> Result<std::result::Result<User, E>> {
         self.database.with(|connection| {
@@ -194,6 +200,7 @@ impl BotRecords {
             }
             put(&transaction, &user)?;
             note(&transaction, Some(id), act)?;
+            dialogs::write(&transaction, step, act.at)?;
             transaction.commit()?;
             Ok(Ok(user))
         })
@@ -231,17 +238,21 @@ impl BotRecords {
         })
     }
 
-    /// They cannot be written to any more.
-    pub fn unreachable(&self, id: i64) -> Result<()> {
+    /// They cannot be written to until they write again. That is kept also of someone who never wrote, and whom only the file names; not of a group.
+    pub fn unreachable(&self, id: i64, at: DateTime<Utc>) -> Result<()> {
         self.database.with(|connection| {
-            connection.execute("UPDATE bot_users SET reachable = 0 WHERE id = ?1", [id])?;
+            let known = connection.execute("UPDATE bot_users SET reachable = 0 WHERE id = ?1", [id])?;
+            if known == 0 && id > 0 {
+                put(connection, &User { reachable: false, ..User::met(id, at) })?;
+            }
             Ok(())
         })
     }
 }
 
 impl User {
-    fn met(id: i64, at: DateTime<Utc>) -> Self {
+    /// Someone of whom nothing but the id is known.
+    pub fn met(id: i64, at: DateTime<Utc>) -> Self {
         Self {
             id,
             name: id.to_string(),
@@ -296,7 +307,8 @@ fn put(connection: &rusqlite::Connection, user: &User) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn note(transaction: &Transaction<'_>, subject: Option<i64>, act: &Act) -> rusqlite::Result<()> {
+/// Writes an act into the audit, inside a transaction of more.
+pub(super) fn note(transaction: &Transaction<'_>, subject: Option<i64>, act: &Act) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
             "INSERT INTO bot_audit (at, actor, subject, act, detail) VALUES (?1, ?2, ?3, ?4, ?5)",

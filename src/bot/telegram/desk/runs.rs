@@ -49,7 +49,7 @@ impl Desk {
                 continue;
             }
             let Some(known) = self.office.records.user(user)? else { continue };
-            let viewer = self.office.viewer(&known, chat);
+            let viewer = self.office.viewer(&known, chat)?;
             if let Some(outside) = waits_for.and_then(Outside::of) {
                 self.ask(&viewer, outside);
             }

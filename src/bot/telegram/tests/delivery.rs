@@ -14,7 +14,10 @@ use crate::{
         words::Words,
     },
     config::project::Language,
-    state::bot::outbox::NewMessage,
+    state::bot::{
+        outbox::NewMessage,
+        subscriptions::{Subscription, SubscriptionState},
+    },
 };
 
 fn notes(chat: i64, from: u32, until: u32) -> Vec<NewMessage> {
@@ -61,10 +64,16 @@ async fn refusals_that_pass_lose_nothing_and_keep_the_order() {
 async fn a_server_that_fails_is_tried_again() {
     let mut rig = Rig::stopped().await;
     rig.records().put_messages(&notes(ANNA, 0, 2), monday()).unwrap();
-    rig.fake.fault(Fault::of("sendMessage", 1, Harm::Status(502)));
+    rig.records().put_messages(&notes(IVAN, 0, 2), monday()).unwrap();
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::Status(502)).in_chat(ANNA));
+    // In Telegram's own words: a wait of no length, and a server that is away.
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::Refused(429, "Too Many Requests")).in_chat(IVAN));
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::Refused(503, "Service Unavailable")).in_chat(IVAN));
     rig.serve();
-    rig.says(ANNA, "note 1.").await;
-    assert_eq!(arrived(&rig, ANNA), expected(0, 2));
+    for chat in [ANNA, IVAN] {
+        rig.says(chat, "note 1.").await;
+        assert_eq!(arrived(&rig, chat), expected(0, 2));
+    }
 }
 
 #[tokio::test]
@@ -121,6 +130,38 @@ async fn a_group_that_moves_gets_what_waited() {
     rig.says(-1005, "note 2.").await;
     assert_eq!(arrived(&rig, -1005), expected(0, 3));
     rig.says(BOSS, "-1005").await;
+    rig.quiet().await;
+    assert_eq!(
+        rig.count(BOSS, "-1005"),
+        1,
+        "by the message that tells it, and by a refusal: {}",
+        rig.told(BOSS)
+    );
+}
+
+#[tokio::test]
+async fn a_group_that_moved_keeps_its_roles_and_its_subscriptions() {
+    const MOVED: i64 = -1005;
+    let mut rig = Rig::stopped().await;
+    rig.admit(IVAN, &["regional"]);
+    // Theirs to the group, and the one that the file gives it under the id that it had.
+    let own = Subscription { chat: Some(SALES), cron: "5 9 * * *".to_owned(), ..super::access::own(IVAN) };
+    let id = rig.records().subscribe(&own, monday()).unwrap();
+    rig.serve();
+    rig.knows_what_is_given().await;
+    rig.fake.set_state(SALES, ChatState::MovedTo(MOVED));
+    rig.says(BOSS, "-1005").await;
+    rig.fake.write(IVAN, MOVED, "/revenue");
+    rig.says(MOVED, "Итого 1 200").await;
+    rig.quiet().await;
+    rig.clock.set(monday() + chrono::TimeDelta::minutes(20));
+    let came = |_: &crate::bot::fake::Fake| (rig.count(MOVED, "Итого 1 200") == 3).then_some(());
+    rig.fake.wait_for(SOON, came).await.unwrap_or_else(|| panic!("{}", rig.told(MOVED)));
+    rig.quiet().await;
+    let own = rig.records().subscription(id).unwrap().unwrap();
+    assert_eq!((own.state, own.chat), (SubscriptionState::On, Some(MOVED)));
+    let asked = rig.made.asked("revenue");
+    assert!(asked.iter().all(|viewer| viewer.chat != SALES), "{asked:?}");
 }
 
 #[tokio::test]
@@ -162,17 +203,26 @@ async fn a_message_that_was_taken_away_stands_in_a_new_one() {
     rig.says(BOSS, "Деньги").await;
 }
 
+/// Shows a screen to Anna, in place of the one before or below it.
+pub(super) async fn show(rig: &Rig, screen: &Screen, place: Place) {
+    let files = Files::open(&rig.state()).unwrap();
+    let to = parcel::To { chat: ANNA, user: Some(ANNA), language: Language::Ru };
+    let messages = parcel::parcels(&files, screen, place, to, &Words::plain(Language::Ru)).unwrap();
+    rig.records().put_messages(&messages, monday()).unwrap();
+    rig.quiet().await;
+}
+
 /// A screen of one thing and a button.
 fn screen(block: Block) -> Screen {
     let button = Button { label: "Дальше".to_owned(), token: "t".to_owned() };
     Screen { blocks: vec![block], rows: vec![vec![button]] }
 }
 
-fn text(words: &str) -> Screen {
+pub(super) fn text(words: &str) -> Screen {
     screen(Block::Text(Markup::text(words)))
 }
 
-fn picture(caption: &str) -> Screen {
+pub(super) fn picture(caption: &str) -> Screen {
     let name = "a.png".to_owned();
     screen(Block::Picture(Picture { png: DOT.into(), name, caption: caption.to_owned(), chart: None }))
 }
@@ -180,12 +230,8 @@ fn picture(caption: &str) -> Screen {
 #[tokio::test]
 async fn a_screen_changes_in_its_place_between_text_and_picture() {
     let rig = Rig::start().await;
-    let files = Files::open(&rig.state()).unwrap();
-    let to = parcel::To { chat: ANNA, user: Some(ANNA), language: Language::Ru };
     let show = async |screen: Screen, place: Place| {
-        let messages = parcel::parcels(&files, &screen, place, to, &Words::plain(Language::Ru)).unwrap();
-        rig.records().put_messages(&messages, monday()).unwrap();
-        rig.quiet().await;
+        show(&rig, &screen, place).await;
         let shown = rig.fake.messages(ANNA);
         let with_buttons = shown.iter().filter(|message| message["reply_markup"].is_object()).count();
         assert_eq!(with_buttons, 1, "only what is shown has buttons: {shown:#?}");
@@ -214,7 +260,6 @@ async fn a_screen_changes_in_its_place_between_text_and_picture() {
 
 #[tokio::test]
 async fn a_group_that_put_the_bot_out_is_told_to_admins_and_gets_nothing_more() {
-    use crate::state::bot::subscriptions::{Subscription, SubscriptionState};
     let rig = Rig::start().await;
     let own = Subscription { chat: Some(SALES), ..super::access::own(BOSS) };
     let id = rig.records().subscribe(&own, monday()).unwrap();
@@ -225,4 +270,28 @@ async fn a_group_that_put_the_bot_out_is_told_to_admins_and_gets_nothing_more() 
     rig.records().put_messages(&notes(SALES, 0, 2), monday()).unwrap();
     rig.quiet().await;
     assert!(arrived(&rig, SALES).is_empty());
+}
+
+#[tokio::test]
+async fn admins_who_cannot_be_written_to_are_told_nothing_and_make_no_notices_without_end() {
+    let mut rig = Rig::stopped().await;
+    // Nobody has heard of the second and the third; the fourth is known, and every notice to them is refused.
+    rig.bot = rig.bot.replace("admins = [1]", "admins = [1, 2, 3, 8]");
+    rig.fake.fault(Fault::of("sendMessage", 1_000, Harm::Refused(400, "Bad Request: never")).in_chat(IVAN));
+    rig.records().put_messages(&notes(-404, 0, 1), monday()).unwrap();
+    rig.serve();
+    rig.says(BOSS, "-404").await;
+    rig.quiet().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    rig.quiet().await;
+    let calls = rig.fake.calls_of("sendMessage");
+    let to = |chat: i64| calls.iter().filter(|call| call.params["chat_id"] == json!(chat)).count();
+    assert!(calls.len() < 12, "{} calls", calls.len());
+    assert_eq!((to(2), to(3)), (1, 1), "who cannot be written to is left alone");
+    // They are heard as soon as they write.
+    rig.fake.user(2, "Вторая", "ru");
+    rig.write(2, "/start");
+    rig.says(2, "Отчёты").await;
+    rig.records().put_messages(&notes(-405, 0, 1), monday()).unwrap();
+    rig.says(2, "-405").await;
 }

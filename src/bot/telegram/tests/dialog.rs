@@ -116,6 +116,34 @@ async fn commands_are_told_by_language_and_by_rights() {
 }
 
 #[tokio::test]
+async fn aliases_are_commands_and_a_lost_role_takes_its_commands_at_once() {
+    let mut rig = Rig::stopped().await;
+    let command = "command = \"revenue\"";
+    rig.bot =
+        rig.bot.replace(command, &format!("{command}\naliases = [\"money\", \"Деньги\", \"сколько денег\"]"));
+    rig.admit(ANNA, &["regional"]);
+    rig.serve();
+    for (times, words) in [(1, "/money"), (2, "/деньги")] {
+        rig.write(ANNA, words);
+        let came = |_: &crate::bot::fake::Fake| (rig.count(ANNA, "Итого 1 200") == times).then_some(());
+        rig.fake.wait_for(SOON, came).await.unwrap_or_else(|| panic!("{words}: {}", rig.told(ANNA)));
+    }
+    let names = || {
+        let list = rig.fake.commands(&json!({ "type": "chat", "chat_id": ANNA }), "").unwrap_or_default();
+        let names = list.as_array().into_iter().flatten().filter_map(|one| one["command"].as_str());
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let has = |name: &str| names().iter().any(|known| known == name);
+    assert!(has("money") && has("revenue") && has("subscriptions") && !has("деньги"), "{:?}", names());
+    rig.write(BOSS, "/users Анна");
+    rig.press(BOSS, BOSS, "✅ Анна").await;
+    rig.press(BOSS, BOSS, "Закрыть доступ").await;
+    // Before they do anything.
+    let taken = |_: &crate::bot::fake::Fake| (!has("money") && !has("revenue") && has("start")).then_some(());
+    rig.fake.wait_for(SOON, taken).await.unwrap_or_else(|| panic!("{:?}", names()));
+}
+
+#[tokio::test]
 async fn a_question_in_words_names_what_lists_of_the_database_have() {
     let rig = Rig::start().await;
     rig.write(BOSS, "зрители драмы");

@@ -5,10 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::rig::{ANNA, BOSS, Rig, SOON, free_port, until};
-use crate::bot::{
-    fake::{Fault, Harm},
-    telegram::{self, BotError, Parts, Webhook},
+use super::rig::{ANNA, BOSS, Rig, SALES, SOON, free_port, monday, until};
+use crate::{
+    bot::{
+        fake::{ChatState, Fake, Fault, Harm},
+        telegram::{self, BotError, Parts, Webhook},
+    },
+    state::bot::subscriptions::{Subscription, SubscriptionState},
 };
 
 #[tokio::test]
@@ -69,6 +72,26 @@ async fn a_flood_by_one_is_cut_and_others_are_answered() {
     let asked = rig.made.asked("revenue");
     let anna = asked.iter().filter(|viewer| viewer.user == ANNA).count();
     assert!((1..40).contains(&anna), "the flood was heard {anna} times");
+}
+
+#[tokio::test]
+async fn a_flood_leaves_no_button_waiting_and_hides_nothing_that_telegram_tells() {
+    let rig = Rig::start().await;
+    let own = Subscription { chat: Some(SALES), ..super::access::own(BOSS) };
+    let id = rig.records().subscribe(&own, monday()).unwrap();
+    rig.fake.hold();
+    for _ in 0..100 {
+        rig.fake.tap(BOSS, BOSS, 1, "x");
+    }
+    // It is the same user who puts the bot out of the group.
+    rig.fake.set_state(SALES, ChatState::Kicked);
+    rig.fake.release();
+    rig.says(BOSS, "не доставлено").await;
+    rig.quiet().await;
+    let answered = |fake: &Fake| (fake.calls_of("answerCallbackQuery").len() == 100).then_some(());
+    rig.fake.wait_for(SOON, answered).await.expect("every press is answered");
+    let stopped = rig.records().subscription(id).unwrap().unwrap();
+    assert_eq!(stopped.state, SubscriptionState::Stopped);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The whole front-end through teloxide, against the fake Telegram over HTTP.
 
 mod access;
+mod alerts;
 mod delivery;
 mod dialog;
 mod faults;

@@ -1,10 +1,21 @@
 //! Every call of a long evening, judged by typed models of the Bot API that others wrote (PyPI's aiogram).
 
-use std::process::Command;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    process::Command,
+};
 
 use serde_json::json;
 
-use super::rig::{ANNA, BOSS, Rig, SOON};
+use super::{
+    delivery::{picture, show, text},
+    rig::{ANNA, BOSS, Rig, SOON, free_port},
+};
+use crate::bot::{
+    event::Place,
+    screen::{Block, Markup},
+    telegram::Webhook,
+};
 
 /// Names the Python that has aiogram; `scripts/test` makes one and sets it.
 const PYTHON: &str = "VITRINA_TEST_AIOGRAM";
@@ -26,7 +37,24 @@ async fn every_call_is_one_that_telegram_knows() {
     let sent = |fake: &crate::bot::fake::Fake| fake.calls_of("sendDocument").pop();
     rig.fake.wait_for(SOON, sent).await.expect("a file");
     rig.quiet().await;
-    let calls = rig.fake.calls();
+    // A text becomes a picture, which becomes a text; an answer of several messages loses its buttons.
+    let mut answer = picture("три");
+    answer.blocks.push(Block::Text(Markup::text("четыре")));
+    for (screen, place) in [
+        (text("раз"), Place::New),
+        (picture("два"), Place::Same),
+        (text("снова"), Place::Same),
+        (answer, Place::New),
+        (text("пять"), Place::Same),
+    ] {
+        show(&rig, &screen, place).await;
+    }
+    let mut posted = Rig::stopped().await;
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    posted.serve_by(Webhook { url: format!("http://{listen}/telegram"), listen });
+    posted.write(BOSS, "/start");
+    posted.says(BOSS, "Отчёты").await;
+    let calls: Vec<_> = rig.fake.calls().into_iter().chain(posted.fake.calls()).collect();
     let kinds = [
         "getMe",
         "getUpdates",
@@ -37,6 +65,10 @@ async fn every_call_is_one_that_telegram_knows() {
         "answerCallbackQuery",
         "setMyCommands",
         "deleteWebhook",
+        "setWebhook",
+        "editMessageMedia",
+        "editMessageReplyMarkup",
+        "deleteMessage",
     ];
     for kind in kinds {
         assert!(calls.iter().any(|call| call.method.eq_ignore_ascii_case(kind)), "{kind} was not called");

@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, TcpListener},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -131,6 +134,12 @@ pub(super) struct Made {
     asked: Mutex<Vec<(Viewer, String)>>,
     pub(super) stale: Mutex<Vec<String>>,
     pub(super) alert: Mutex<Option<String>>,
+    /// Why alerts cannot be looked for.
+    pub(super) alert_fails: Mutex<Option<String>>,
+    /// Looking for an alert never ends.
+    pub(super) hangs: AtomicBool,
+    /// Alerts that were looked for so far.
+    pub(super) looked: Mutex<Vec<String>>,
     pub(super) failing: Mutex<BTreeMap<String, String>>,
 }
 
@@ -164,8 +173,8 @@ impl Answers for Made {
         Answered { outcome, cause }
     }
 
-    async fn options(&self, _: &Viewer, _: &Question) -> Option<Vec<Picked>> {
-        None
+    async fn options(&self, _: &Viewer, _: &Question) -> Result<Vec<Picked>, String> {
+        Err("no such table: <genres>".to_owned())
     }
 
     async fn named(&self, viewer: &Viewer, words: &str, _: Option<&str>) -> Vec<Named> {
@@ -188,8 +197,15 @@ impl Answers for Made {
         Some(self.failing.lock().unwrap().clone())
     }
 
-    async fn alert(&self, _: &str) -> Result<Option<String>, String> {
-        Ok(self.alert.lock().unwrap().clone())
+    async fn alert(&self, name: &str) -> Result<Option<String>, String> {
+        self.looked.lock().unwrap().push(name.to_owned());
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        match self.alert_fails.lock().unwrap().clone() {
+            Some(cause) => Err(cause),
+            None => Ok(self.alert.lock().unwrap().clone()),
+        }
     }
 }
 
@@ -230,6 +246,8 @@ pub(super) struct Rig {
     pub(super) made: Arc<Made>,
     pub(super) clock: Arc<FixedClock>,
     pub(super) folder: tempfile::TempDir,
+    /// Its bot.toml.
+    pub(super) bot: String,
     served: Option<(CancellationToken, JoinHandle<Result<(), BotError>>)>,
 }
 
@@ -254,7 +272,8 @@ impl Rig {
         }
         fake.group(SALES, "Продажи");
         let folder = tempfile::tempdir().unwrap();
-        Self { fake, made: Arc::default(), clock: Arc::new(FixedClock::at(monday())), folder, served: None }
+        let (made, clock) = (Arc::default(), Arc::new(FixedClock::at(monday())));
+        Self { fake, made, clock, folder, bot: BOT.to_owned(), served: None }
     }
 
     pub(super) fn records(&self) -> BotRecords {
@@ -267,7 +286,7 @@ impl Rig {
 
     /// What a bot of this rig is made of.
     pub(super) fn parts(&self) -> Parts {
-        let setting = setting(self.folder.path());
+        let setting = setting(self.folder.path(), &self.bot);
         Parts {
             settings: Arc::new(move || Arc::clone(&setting)),
             state: self.state(),
@@ -368,10 +387,13 @@ impl Rig {
 
     /// Makes someone a member with a role, without anyone's word.
     pub(super) fn admit(&self, user: i64, roles: &[&str]) {
-        use crate::state::bot::users::{Act, Standing};
+        use crate::state::bot::{
+            dialogs::Step,
+            users::{Act, Standing},
+        };
         let act =
             Act { at: monday(), actor: "test".to_owned(), act: "grant".to_owned(), detail: String::new() };
-        let changed = self.records().change_user::<()>(user, &act, |user| {
+        let changed = self.records().change_user::<()>(user, &act, &Step::default(), |user| {
             user.standing = Standing::Member;
             user.roles = roles.iter().map(|role| (*role).to_owned()).collect();
             Ok(())
@@ -409,9 +431,9 @@ pub(super) fn free_port() -> u16 {
     (first..32_000).find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap()
 }
 
-fn setting(folder: &Path) -> Arc<Setting> {
+fn setting(folder: &Path, bot: &str) -> Arc<Setting> {
     std::fs::write(folder.join("vitrina.toml"), PROJECT).unwrap();
-    std::fs::write(folder.join("bot.toml"), BOT).unwrap();
+    std::fs::write(folder.join("bot.toml"), bot).unwrap();
     std::fs::create_dir_all(folder.join("marts")).unwrap();
     std::fs::write(folder.join("marts/book.toml"), BOOK).unwrap();
     let loaded = config::load(folder, config::DEFAULT_PROFILE, &|_| None);

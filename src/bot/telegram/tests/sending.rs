@@ -1,16 +1,22 @@
-//! Subscriptions and alerts, as time passes.
+//! Subscriptions, as time passes.
 
 use chrono::TimeDelta;
 
 use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, monday};
-use crate::{model::time::Clock, state::bot::subscriptions::SubscriptionState};
+use crate::{
+    model::time::Clock,
+    state::bot::{
+        dialogs::Step,
+        subscriptions::{Subscription, SubscriptionState},
+    },
+};
 
-fn pass(rig: &Rig, minutes: i64) {
+pub(super) fn pass(rig: &Rig, minutes: i64) {
     rig.clock.set(rig.clock.now() + TimeDelta::minutes(minutes));
 }
 
 /// As long as several looks at what is due take.
-async fn looks() {
+pub(super) async fn looks() {
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
 }
 
@@ -91,44 +97,6 @@ async fn stale_data_is_waited_for_and_then_said() {
     rig.says(ANNA, "Данные устарели: revenue_by_day").await;
     rig.quiet().await;
     assert_eq!(rig.count(ANNA, "Итого 1 200"), 1);
-}
-
-#[tokio::test]
-async fn an_alert_is_told_once_until_it_recovers() {
-    let rig = Rig::start().await;
-    rig.admit(IVAN, &["executive"]);
-    *rig.made.alert.lock().unwrap() = Some("сегодня <0.7".to_owned());
-    // The bot counts hours from when it has begun.
-    let mut hours = 0;
-    while rig.count(IVAN, "Выручка <упала>") == 0 {
-        assert!(hours < 150, "it is not told:\n{}", rig.told(IVAN));
-        pass(&rig, 60);
-        looks().await;
-        hours += 1;
-    }
-    for _ in 0..3 {
-        pass(&rig, 60);
-        looks().await;
-    }
-    rig.quiet().await;
-    assert_eq!(rig.count(IVAN, "сегодня <0.7"), 1);
-    *rig.made.alert.lock().unwrap() = None;
-    pass(&rig, 60);
-    rig.says(IVAN, "Снова в порядке").await;
-    assert_eq!(rig.count(ANNA, "упала"), 0);
-    assert!(monday() < rig.clock.now());
-}
-
-#[tokio::test]
-async fn what_fails_is_told_to_admins_once_until_it_works_again() {
-    let rig = Rig::start().await;
-    rig.made.failing.lock().unwrap().insert("orders/mrf1".to_owned(), "no connection to <crm>".to_owned());
-    rig.says(BOSS, "no connection to <crm>").await;
-    looks().await;
-    rig.quiet().await;
-    assert_eq!(rig.count(BOSS, "orders/mrf1"), 1);
-    rig.made.failing.lock().unwrap().clear();
-    rig.says(BOSS, "Снова в порядке: orders/mrf1").await;
 }
 
 #[tokio::test]
@@ -236,7 +204,7 @@ async fn an_access_that_expires_ends_by_itself() {
         detail: String::new(),
     };
     let until = monday() + TimeDelta::hours(1);
-    let changed = rig.records().change_user::<()>(ANNA, &act, |user| {
+    let changed = rig.records().change_user::<()>(ANNA, &act, &Step::default(), |user| {
         user.expires = Some(until);
         Ok(())
     });
@@ -284,4 +252,103 @@ async fn past_the_last_subscription_only_the_refusal_is_said() {
     rig.press(BOSS, BOSS, "Каждый день в 9:00").await;
     rig.quiet().await;
     assert_eq!(count(), 29);
+}
+
+#[tokio::test]
+async fn a_subscription_that_comes_more_often_than_it_waits_comes_all_the_same() {
+    let mut rig = Rig::stopped().await;
+    rig.admit(ANNA, &["executive"]);
+    let hourly = Subscription { cron: "0 * * * *".to_owned(), ..super::access::own(ANNA) };
+    rig.records().subscribe(&hourly, monday()).unwrap();
+    rig.serve();
+    *rig.made.stale.lock().unwrap() = vec!["revenue_by_day".to_owned()];
+    for waited in [10, 60, 50] {
+        pass(&rig, waited);
+        looks().await;
+        assert_eq!(rig.count(ANNA, "Итого"), 0, "it waits for fresh data for two hours");
+    }
+    pass(&rig, 10);
+    rig.says(ANNA, "Данные устарели: revenue_by_day").await;
+    rig.quiet().await;
+    looks().await;
+    assert_eq!(rig.count(ANNA, "Итого 1 200"), 1);
+}
+
+#[tokio::test]
+async fn a_subscription_may_wait_for_longer_than_half_a_day() {
+    let mut rig = Rig::stopped().await;
+    rig.bot = rig.bot.replace(
+        "cron = \"0 9 * * *\", wait_fresh = \"1h\", otherwise = \"skip\"",
+        "cron = \"0 9 2 * *\", wait_fresh = \"20h\"",
+    );
+    rig.admit(IVAN, &["executive"]);
+    rig.serve();
+    rig.knows_what_is_given().await;
+    *rig.made.stale.lock().unwrap() = vec!["book".to_owned()];
+    for hours in [10, 9] {
+        pass(&rig, hours * 60);
+        looks().await;
+        assert_eq!(rig.count(IVAN, "Книга продаж"), 0);
+    }
+    pass(&rig, 2 * 60);
+    rig.says(IVAN, "Данные устарели: book").await;
+}
+
+#[tokio::test]
+async fn a_subscription_to_what_is_no_longer_there_stops_and_is_told() {
+    let mut rig = Rig::stopped().await;
+    rig.admit(ANNA, &["executive"]);
+    rig.write(ANNA, "/start");
+    let to = |report: &str| Subscription { report: report.to_owned(), ..super::access::own(ANNA) };
+    let ids =
+        ["removed", "workbook:removed"].map(|report| rig.records().subscribe(&to(report), monday()).unwrap());
+    rig.serve();
+    rig.knows_what_is_given().await;
+    pass(&rig, 10);
+    rig.says(BOSS, "её отчёта больше нет: removed").await;
+    rig.says(ANNA, "того, что она присылала, больше нет").await;
+    looks().await;
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "её отчёта больше нет"), 2, "{}", rig.told(BOSS));
+    assert_eq!(rig.count(ANNA, "Подписка остановлена"), 2, "{}", rig.told(ANNA));
+    for id in ids {
+        let stopped = rig.records().subscription(id).unwrap().unwrap();
+        assert_eq!(stopped.state, SubscriptionState::Stopped, "{stopped:?}");
+    }
+    rig.write(ANNA, "/subscriptions");
+    rig.press(ANNA, ANNA, "⛔ removed").await;
+    rig.says(ANNA, "остановлена: того, что она присылала, больше нет").await;
+}
+
+#[tokio::test]
+async fn someone_subscribes_a_group_which_gets_it_as_the_group() {
+    let rig = Rig::start().await;
+    rig.admit(IVAN, &["executive"]);
+    rig.fake.write(IVAN, SALES, "/revenue");
+    rig.says(SALES, "Данные за вчера").await;
+    for button in ["Присылать", "Каждый день в 9:00"] {
+        // Whose a screen is in a group is known once its arrival is written down.
+        rig.quiet().await;
+        rig.press(IVAN, SALES, button).await;
+    }
+    rig.says(SALES, "буду присылать").await;
+    rig.quiet().await;
+    let own = rig.records().subscriptions(Some(IVAN)).unwrap();
+    assert_eq!(own[0].chat, Some(SALES));
+    // Without the one that the file gives.
+    rig.knows_what_is_given().await;
+    let all = rig.records().subscriptions(None).unwrap();
+    let given = all.iter().find(|one| one.name.as_deref() == Some("morning")).unwrap();
+    rig.records().unsubscribe(given.id).unwrap();
+    let before = rig.made.asked("revenue").len();
+    pass(&rig, 10);
+    let came = |_: &crate::bot::fake::Fake| (rig.count(SALES, "Итого 1 200") == 2).then_some(());
+    rig.fake.wait_for(super::rig::SOON, came).await.unwrap_or_else(|| panic!("{}", rig.told(SALES)));
+    let asked = rig.made.asked("revenue").split_off(before);
+    assert!(asked.iter().all(|viewer| viewer.user == SALES && viewer.chat == SALES), "{asked:?}");
+    // Their own rights are of no matter there; they still may end it.
+    rig.write(IVAN, "/subscriptions");
+    rig.press(IVAN, IVAN, "🔔 Выручка → -5").await;
+    rig.press(IVAN, IVAN, "Удалить").await;
+    rig.says(IVAN, "Подписок нет").await;
 }

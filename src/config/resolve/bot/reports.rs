@@ -5,11 +5,14 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::{Scope, Written, ask, check_roles, optional, show, words_text};
-use crate::config::{
-    bot::{Bot, Column, Report as BotReport},
-    project::Sql,
-    resolve::{job, report::Report},
-    tree::Node,
+use crate::{
+    bot::words::{LONGEST_COMMAND, is_command, is_own_command},
+    config::{
+        bot::{Bot, Column, Report as BotReport},
+        project::Sql,
+        resolve::{job, report::Report},
+        tree::Node,
+    },
 };
 
 /// How long a report may take, unless it says so itself.
@@ -18,8 +21,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Letters of a report's name: it stands in links, of which Telegram takes 64.
 const LONGEST_NAME: usize = 40;
-/// Letters of a command, as Telegram takes them.
-const LONGEST_COMMAND: usize = 32;
 
 /// Every report that could be made.
 pub(super) fn reports(scope: &Scope<'_>, bot: &Bot, report: &mut Report<'_>) -> IndexMap<String, BotReport> {
@@ -115,15 +116,13 @@ pub(super) fn check_words(scope: &Scope<'_>, bot: &Bot, report: &mut Report<'_>)
 }
 
 fn check_command(command: &str, place: &Node, report: &mut Report<'_>) {
-    let first = command.starts_with(|c: char| c.is_ascii_lowercase());
-    let good = command.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if !first || !good || command.len() > LONGEST_COMMAND {
+    if !is_command(command) {
         let message = format!("`{command}` is no command that Telegram takes");
         let hint = format!(
             "use lower-case Latin letters, digits and `_`, {LONGEST_COMMAND} at most, a letter first"
         );
         report.value(place, "bad-command", message, hint);
-    } else if crate::bot::words::COMMANDS.iter().any(|(name, _)| *name == command) {
+    } else if is_own_command(command) {
         let message = format!("`/{command}` is a command of the bot itself");
         report.value(place, "reserved-name", message, "give it another");
     }

@@ -9,7 +9,10 @@ use std::{
 use rand::Rng;
 
 use super::{PEOPLE, Scene};
-use crate::{crash::points, daemon::serving::PATIENCE};
+use crate::{
+    crash::points,
+    daemon::serving::{PATIENCE, Serving, number},
+};
 
 /// What each of them asks, one thing behind the other.
 const QUESTIONS: u32 = 5;
@@ -45,6 +48,15 @@ impl Scene {
     }
 }
 
+/// Waits until a daemon has died.
+fn until_dead(dying: &mut Serving<'_>, point: &str) {
+    let begun = Instant::now();
+    while !dying.has_ended() {
+        assert!(begun.elapsed() < PATIENCE, "it did not die at {point}\n{}", dying.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Where death doubles a message: Telegram took it, and nobody can know.
 const DOUBLES: &str = "bot.send.after";
 
@@ -60,11 +72,7 @@ async fn death_at_any_point_of_a_message_loses_nothing_and_keeps_the_order() {
             // One chat has one message on its way at a time, so it is known how often it comes.
             let people = &PEOPLE[..1];
             scene.ask(people);
-            let begun = Instant::now();
-            while !dying.has_ended() {
-                assert!(begun.elapsed() < PATIENCE, "it did not die at {point}:{pass}\n{}", dying.log());
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            until_dead(&mut dying, &format!("{point}:{pass}"));
             drop(dying);
             let serving = scene.serve(None);
             scene.quiet(&serving);
@@ -90,11 +98,7 @@ async fn death_between_an_edit_and_its_record_doubles_nothing() {
     scene.fake.write(chat, chat, "/start");
     scene.says(&dying, chat, "Отчёты");
     scene.press(&dying, chat, "Деньги");
-    let begun = Instant::now();
-    while !dying.has_ended() {
-        assert!(begun.elapsed() < PATIENCE, "it did not die\n{}", dying.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until_dead(&mut dying, DOUBLES);
     drop(dying);
     let serving = scene.serve(None);
     scene.quiet(&serving);
@@ -135,4 +139,44 @@ async fn death_at_any_moment_loses_no_message_and_keeps_the_order() {
     let doubles = scene.doubles(&PEOPLE);
     assert!(doubles <= DEATHS * PEOPLE.len(), "{doubles} came twice");
     serving.stop().done();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn death_over_a_request_or_a_decision_leaves_nobody_changed_whom_nobody_told() {
+    const STRANGER: i64 = 31;
+    for point in ["bot.step.before", "bot.step.after"] {
+        let scene = Scene::with("", "\n[roles.manager]\ntitle = \"Менеджер\"\n").await;
+        scene.fake.user(STRANGER, "Анна", "ru");
+        let told = |chat: i64, text: &str| {
+            let said = scene.said(chat);
+            assert_eq!(said.iter().filter(|said| said.contains(text)).count(), 1, "{point}: {said:#?}");
+        };
+        // The third thing that they do is the request.
+        let mut dying = scene.serve(Some(&format!("{point}:3")));
+        scene.fake.write(STRANGER, STRANGER, "/start");
+        scene.press(&dying, STRANGER, "Запросить доступ");
+        scene.says(&dying, STRANGER, "кто вы");
+        scene.fake.write(STRANGER, STRANGER, "из продаж");
+        until_dead(&mut dying, point);
+        drop(dying);
+        let serving = scene.serve(None);
+        scene.quiet(&serving);
+        // They never wrote, so they hear it in the project's language.
+        PEOPLE.iter().for_each(|admin| told(*admin, "Asks for access"));
+        serving.kill();
+        // The second thing that an admin does is to let them in.
+        let mut dying = scene.serve(Some(&format!("{point}:2")));
+        scene.press(&dying, PEOPLE[0], "☐ Менеджер");
+        scene.press(&dying, PEOPLE[0], "Впустить");
+        until_dead(&mut dying, point);
+        drop(dying);
+        let serving = scene.serve(None);
+        scene.quiet(&serving);
+        told(STRANGER, "Доступ открыт");
+        for act in ["request", "role", "approve"] {
+            let count = format!("SELECT count(*) FROM bot_audit WHERE act = '{act}'");
+            assert_eq!(number(&scene.sandbox, "data/state/records.db", &count), Some(1), "{point}: {act}");
+        }
+        serving.stop().done();
+    }
 }

@@ -3,6 +3,7 @@
 mod dies;
 mod rights;
 mod runs;
+mod sends;
 
 use std::time::{Duration, Instant};
 

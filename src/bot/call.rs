@@ -101,7 +101,12 @@ pub(super) fn fits(scene: &Scene<'_>, ask: &Ask, given: &Given) -> bool {
             };
             !picked.is_empty() && (choice.many || picked.len() == 1) && picked.iter().all(listed)
         }
-        (AskKind::Number(_), Given::Value(Value::Int(_) | Value::Float(_))) => true,
+        (AskKind::Number(number), Given::Value(Value::Int(value))) => {
+            super::ask::bounds::number(number, *value as f64).is_ok()
+        }
+        (AskKind::Number(number), Given::Value(Value::Float(value))) => {
+            !number.whole && super::ask::bounds::number(number, value.get()).is_ok()
+        }
         (AskKind::Text { longest, .. }, Given::Value(Value::Text(text))) => text.chars().count() <= *longest,
         _ => false,
     }
@@ -114,6 +119,12 @@ pub(super) fn kept(scene: &Scene<'_>, call: &Call) -> Option<Call> {
     let with = call.with.iter().filter(|(name, given)| fits(name, given));
     let with = with.map(|(name, given)| (name.clone(), given.clone())).collect();
     Some(Call { report: call.report.clone(), with })
+}
+
+/// Whether a viewer may run a report, and it takes all of these answers.
+pub(super) fn takes(scene: &Scene<'_>, report: &str, with: &With) -> bool {
+    let Some(report) = scene.report(report) else { return false };
+    with.iter().all(|(name, given)| report.ask.get(name).is_some_and(|ask| fits(scene, ask, given)))
 }
 
 /// An answer as people read it.

@@ -1,7 +1,7 @@
 //! Questions in words: which report, with which answers. Deterministic; what a model advises is taken only where it is a reading, too.
 
 use super::{
-    call,
+    ask, call,
     event::{Advice, Call, Given, Named, Picked, With},
     find::Names,
     said,
@@ -73,8 +73,8 @@ pub(super) fn linked(
 pub(super) fn advised(scene: &Scene<'_>, named: &[Named], advice: &Advice) -> Option<Call> {
     let report = scene.report(&advice.report)?;
     let answer = |(name, text): (&String, &String)| {
-        let ask = report.ask.get(name)?;
-        let given = match &ask.kind {
+        let asked = report.ask.get(name)?;
+        let given = match &asked.kind {
             AskKind::Date(_) | AskKind::DateRange(_) => Given::Period(said::period(text, scene.today)?),
             AskKind::Choice(choice) => Given::Picked(vec![match &choice.from {
                 ChoiceFrom::Values(values) => {
@@ -90,17 +90,10 @@ pub(super) fn advised(scene: &Scene<'_>, named: &[Named], advice: &Advice) -> Op
                         .clone()
                 }
             }]),
-            AskKind::Number(number) => {
-                let value: f64 = text.trim().parse().ok()?;
-                let fits = number.least.is_none_or(|least| value >= least)
-                    && number.most.is_none_or(|most| value <= most);
-                let whole = number.whole.then(|| text.trim().parse().map(Value::Int));
-                let value = whole.unwrap_or(Ok(Value::Float(value.into()))).ok()?;
-                fits.then_some(Given::Value(value))?
-            }
+            AskKind::Number(_) => ask::typed(scene, asked, text).ok()?,
             AskKind::Text { .. } => Given::Value(Value::Text(text.clone())),
         };
-        call::fits(scene, ask, &given).then(|| (name.clone(), given))
+        call::fits(scene, asked, &given).then(|| (name.clone(), given))
     };
     let with = advice.with.iter().map(answer).collect::<Option<With>>()?;
     Some(Call { report: report.name.clone(), with })

@@ -203,6 +203,11 @@ impl Step<'_> {
                 Spot::Menu(_, page) | Spot::Found { page, .. } | Spot::Favourites(page) | Spot::Help(page),
             ) => *page = to,
             Some(Spot::Ask { draft: Draft::List { page, .. }, .. }) => *page = to,
+            // The answer stays: it is not remembered, and would have to be asked for again.
+            Some(Spot::Report { page, .. }) => {
+                *page = to;
+                return self.redraw();
+            }
             _ => {}
         }
         self.show(Place::Same);

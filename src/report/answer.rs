@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
+    drill,
     file::{self, Made},
     format, picture,
     rows::{ColumnInfo, Rows},
@@ -110,9 +111,11 @@ impl Work<'_> {
         }
         let shown = table::table(spec, &found.rows, columns, &self.words).map_err(unreadable)?;
         answer.blocks.push(Block::Table(shown));
-        if let Some(drill) = &spec.drill {
-            let drills = table::drills(drill, spec, &found.rows, columns, &self.words).map_err(unreadable)?;
-            answer.drills.extend(drills);
+        let bot = self.runtime.project().bot.as_ref();
+        let leads = spec.drill.as_ref().and_then(|drill| Some((drill, bot?.reports.get(&drill.report)?)));
+        if let Some((drill, to)) = leads {
+            let drills = drill::drills(drill, to, spec.rows, &found.rows, columns, &self.words);
+            answer.drills.extend(drills.map_err(unreadable)?);
         }
         Ok(())
     }

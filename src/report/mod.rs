@@ -14,6 +14,7 @@ mod cache;
 pub mod cell;
 pub mod chart;
 mod csv;
+mod drill;
 mod excel;
 pub mod file;
 pub mod format;

@@ -189,6 +189,15 @@ fn shown(picked: &Picked) -> String {
     if picked.title.is_empty() { picked.value.to_string() } else { picked.title.clone() }
 }
 
+/// A value as a list of texts has it, where it is one.
+pub(super) fn value_of(choice: &Choice, value: Value) -> Value {
+    use arrow::datatypes::DataType::{LargeUtf8, Utf8, Utf8View};
+    match choice.value_type {
+        Some(Utf8 | LargeUtf8 | Utf8View) => Value::Text(value.to_string()),
+        _ => value,
+    }
+}
+
 /// A cell as a value that can be bound; NULL is none.
 pub(super) fn value(cell: &Cell) -> Option<Value> {
     Some(match cell {

@@ -3,7 +3,6 @@
 //! A front-end shows up to three columns in letters of one width ([`narrow`]) and more as a picture ([`picture`]).
 
 use arrow::error::ArrowError;
-use indexmap::IndexMap;
 
 use super::{
     cell::Cell,
@@ -13,11 +12,10 @@ use super::{
 };
 use crate::{
     bot::{
-        event::{DrillTo, Given},
         screen::{Head, Table},
         words::Words,
     },
-    config::bot::{Drill, Table as TableSpec},
+    config::bot::Table as TableSpec,
 };
 
 /// Letters of one width that a phone shows in a line.
@@ -62,7 +60,7 @@ fn chosen<'a>(spec: &TableSpec, columns: &'a [ColumnInfo]) -> Vec<(usize, &'a Co
 }
 
 /// The cells of a column, all with the same places behind the comma.
-fn written(cells: &[Cell], info: &ColumnInfo, words: &Words) -> Vec<String> {
+pub(super) fn written(cells: &[Cell], info: &ColumnInfo, words: &Words) -> Vec<String> {
     let places = cells.iter().map(|cell| format::places(cell, info.format)).max().unwrap_or(0);
     let text = |cell: &Cell| format::with_places(cell, info.format, places, words);
     cells.iter().map(|cell| cut(&text(cell), CELL)).collect()
@@ -87,43 +85,8 @@ fn total(spec: &TableSpec, rows: &Rows, chosen: &[(usize, &ColumnInfo)], words: 
     cells
 }
 
-/// Where the shown rows lead to.
-pub fn drills(
-    drill: &Drill,
-    spec: &TableSpec,
-    rows: &Rows,
-    columns: &[ColumnInfo],
-    words: &Words,
-) -> Result<Vec<DrillTo>, ArrowError> {
-    let column = |name: &str| columns.iter().position(|info| info.name == name);
-    let Some(label) = column(&drill.label) else { return Ok(vec![]) };
-    let labels = written(&rows.cells(label, spec.rows)?, &columns[label], words);
-    let mut with: Vec<(&String, Vec<Cell>)> = vec![];
-    for (question, name) in &drill.with {
-        let Some(at) = column(name) else { return Ok(vec![]) };
-        with.push((question, rows.cells(at, spec.rows)?));
-    }
-    let to = |(row, label): (usize, String)| {
-        let given = with.iter().map(|(question, cells)| Some(((*question).clone(), given(&cells[row])?)));
-        // A NULL leads nowhere.
-        let with = given.collect::<Option<IndexMap<String, Given>>>()?;
-        Some(DrillTo { label: cut(&label.replace(NARROW, "\u{a0}"), 60), report: drill.report.clone(), with })
-    };
-    Ok(labels.into_iter().enumerate().filter_map(to).collect())
-}
-
-/// A cell as the answer to a question.
-fn given(cell: &Cell) -> Option<Given> {
-    Some(match cell {
-        Cell::Empty => return None,
-        Cell::Date(day) => Given::Period(day.to_string()),
-        Cell::Moment(at) => Given::Period(at.date().to_string()),
-        other => Given::Value(super::options::value(other)?),
-    })
-}
-
 /// Letters up to a number of them.
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let mut letters = text.chars().map(clean);
     let mut kept: String = letters.by_ref().take(most).collect();
@@ -241,18 +204,18 @@ mod tests {
         ]
     }
 
-    fn spec(total: &[&str], drill: Option<Drill>) -> TableSpec {
+    fn spec(total: &[&str]) -> TableSpec {
         TableSpec {
             rows: 3,
             columns: vec![],
             total: total.iter().map(|name| (*name).to_owned()).collect(),
-            drill,
+            drill: None,
         }
     }
 
     #[test]
     fn the_top_a_total_and_how_many_are_left() {
-        let table = table(&spec(&["money"], None), &rows(5), &infos(), &Words::plain(Language::Ru)).unwrap();
+        let table = table(&spec(&["money"]), &rows(5), &infos(), &Words::plain(Language::Ru)).unwrap();
         assert_eq!((table.rows.len(), table.more), (3, 2));
         assert_eq!(more(&table, &Words::plain(Language::Ru)).unwrap(), "… ещё 2 строки");
         assert_eq!(
@@ -269,7 +232,7 @@ mod tests {
 
     #[test]
     fn tables_of_any_size_are_narrow_or_none() {
-        let empty = table(&spec(&["money"], None), &rows(0), &infos(), &Words::plain(Language::Ru)).unwrap();
+        let empty = table(&spec(&["money"]), &rows(0), &infos(), &Words::plain(Language::Ru)).unwrap();
         assert!(
             empty.total.is_empty()
                 && empty.rows.is_empty()
@@ -283,24 +246,5 @@ mod tests {
             ..Table::default()
         };
         assert_eq!(narrow(&long, PHONE), None, "digits are never cut");
-    }
-
-    #[test]
-    fn rows_lead_on() {
-        let with = [("day".to_owned(), "day".to_owned()), ("who".to_owned(), "who".to_owned())].into();
-        let drill = Drill { report: "day".into(), with, label: "day".into() };
-        let spec = spec(&[], Some(drill.clone()));
-        let found = drills(&drill, &spec, &rows(5), &infos(), &Words::plain(Language::Ru)).unwrap();
-        assert_eq!(found.len(), 3);
-        assert_eq!(
-            (found[0].label.as_str(), &found[0].with["day"]),
-            ("01.01.2026", &Given::Period("2026-01-01".into()))
-        );
-        let by_money = Drill { with: [("m".to_owned(), "money".to_owned())].into(), ..drill };
-        assert_eq!(
-            drills(&by_money, &spec, &rows(5), &infos(), &Words::plain(Language::Ru)).unwrap().len(),
-            2,
-            "NULL leads nowhere"
-        );
     }
 }

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use crate::{
     bot::{dates, event::Wrong, scene::Scene},
-    config::bot::{Ask, AskKind, Dates},
+    config::bot::{Ask, AskKind, Dates, Number},
     model::time::Period,
 };
 
@@ -49,6 +49,20 @@ pub(in crate::bot) fn judge(scene: &Scene<'_>, ask: &Ask, text: &str) -> Result<
         return Err(Wrong::TooLong);
     }
     Ok(period)
+}
+
+/// Whether a number lies within a question's bounds.
+pub(in crate::bot) fn number(bounds: &Number, number: f64) -> Result<(), Wrong> {
+    if !number.is_finite() {
+        return Err(Wrong::NoNumber);
+    }
+    if bounds.least.is_some_and(|least| number < least) {
+        return Err(Wrong::TooSmall);
+    }
+    if bounds.most.is_some_and(|most| number > most) {
+        return Err(Wrong::TooBig);
+    }
+    Ok(())
 }
 
 /// What was wrong, in words.

@@ -351,10 +351,10 @@ pub(crate) struct ReportTable {
 pub(crate) struct Drill {
     /// The other report.
     pub(crate) report: String,
-    /// What it asks, from the row's columns: `{ day = "start_date" }`.
+    /// What it asks, from the row's columns: `{ day = "start_date" }`. A row whose value is NULL, or is no answer to the question, has no button.
     #[serde(default)]
     pub(crate) with: IndexMap<String, String>,
-    /// The column that the button is labelled by; the first one in `with` unless told.
+    /// The column that the button is labelled by; the first one in `with` unless told. Where `with` has one value of a list, it is called so in the other report.
     pub(crate) label: Option<String>,
 }
 

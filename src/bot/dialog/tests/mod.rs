@@ -1,5 +1,6 @@
 //! The dialog by its screens: someone at a bot, in a test.
 
+mod drills;
 mod everywhere;
 mod lookups;
 mod schedules;

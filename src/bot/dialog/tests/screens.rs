@@ -4,7 +4,7 @@ use super::{Talk, bot, member, period, regions, viewer};
 use crate::{
     bot::{
         dialog::TRAIL,
-        event::{Access, Action, Advice, DrillTo, Given, Named, Outcome, Picked, Spot, Viewer, What, With},
+        event::{Access, Action, Advice, Given, Named, Outcome, Picked, Spot, Viewer, What, With},
         screen::{Block, Markup},
     },
     config::project::Language,
@@ -378,17 +378,6 @@ fn an_answer_that_comes_late_leads_back_to_where_one_was() {
     assert!(talk.screen.plain_text().contains("Итого 1 ₽"));
     talk.taps("Назад");
     assert!(talk.labels().contains(&"Лиды по регионам"));
-}
-
-#[test]
-fn rows_lead_on() {
-    let bot = bot();
-    let mut talk = Talk::new(&bot, viewer());
-    let with = With::from([("day".to_owned(), period("2026-03-01"))]);
-    let drill =
-        DrillTo { label: "01.03.2026".to_owned(), report: "revenue_day".to_owned(), with: with.clone() };
-    talk.says("/revenue").done(vec![drill]).taps("01.03.2026");
-    assert_eq!(talk.ran(), Some(("revenue_day", &with)));
 }
 
 #[test]

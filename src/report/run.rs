@@ -68,6 +68,8 @@ pub struct Request {
     pub language: Language,
     /// Whose days are today and yesterday.
     pub zone: Tz,
+    /// Whether it is read on a phone: tables that do not fit one become pictures.
+    pub pictures: bool,
 }
 
 /// What is shown.
@@ -117,6 +119,7 @@ pub(super) struct Work<'a> {
     pub(super) now: DateTime<Utc>,
     pub(super) versions: Versions,
     pub(super) limits: Limits,
+    pub(super) pictures: bool,
 }
 
 impl Reports {
@@ -179,6 +182,7 @@ impl Reports {
                 now,
                 versions: self.runtime.versions(&tables(report)).await,
                 limits: self.limits,
+                pictures: request.pictures,
             };
             self.answer(&work).await
         };

@@ -1,6 +1,6 @@
 //! Rows to be read: the top of them, a total, how many are left, and where each leads to.
 //!
-//! A front-end shows up to three columns in letters of one width ([`narrow`]) and more as a picture ([`picture`]).
+//! Phones are shown up to three columns in letters of one width ([`narrow`]) and more as a picture ([`for_phone`]); terminals draw tables of their own.
 
 use arrow::error::ArrowError;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     bot::{
-        screen::{Head, Table},
+        screen::{Block, Head, Picture, Table},
         words::Words,
     },
     config::bot::Table as TableSpec,
@@ -22,6 +22,8 @@ use crate::{
 pub const PHONE: usize = 32;
 /// Columns that fit into them.
 const NARROW_COLUMNS: usize = 3;
+/// Rows of a picture: more in one are too small to be read, and of a hundred high ones Telegram would not take it.
+const PICTURE_ROWS: usize = 40;
 /// Letters of a cell; pictures and letters of one width cut further.
 const CELL: usize = 300;
 /// Columns of a table that is looked at; the file has all.
@@ -102,6 +104,17 @@ pub fn more(table: &Table, words: &Words) -> Option<String> {
     (table.more > 0).then(|| words.rows_more(table.more))
 }
 
+/// A table whose columns do not fit, cell by cell: for whoever cannot show a picture.
+pub fn lines(table: &Table) -> String {
+    let heads: Vec<&str> = table.columns.iter().map(|head| head.title.as_str()).collect();
+    let mut text = heads.join(" · ");
+    for row in table.rows.iter().chain([&table.total]).filter(|row| !row.is_empty()) {
+        text.push('\n');
+        text.push_str(&row.join(" · "));
+    }
+    text
+}
+
 /// A table in letters of one width, `width` of them in a line; `None` where its columns do not fit.
 pub fn narrow(table: &Table, width: usize) -> Option<String> {
     let count = table.columns.len();
@@ -158,17 +171,38 @@ fn padded(text: &str, width: usize, right: bool) -> String {
     if right { space + text } else { text.to_owned() + &space }
 }
 
-/// A table as a picture, PNG.
-pub fn picture(table: &Table, title: &str, subtitle: &str, words: &Words) -> Result<Vec<u8>, String> {
-    let grid = Grid {
-        title: title.to_owned(),
-        subtitle: subtitle.to_owned(),
-        columns: table.columns.iter().map(|head| (head.title.clone(), head.number)).collect(),
-        rows: table.rows.clone(),
-        total: table.total.clone(),
-        note: more(table, words).unwrap_or_default(),
+/// A table as a phone shows it: letters of one width where its columns fit into [`PHONE`] of them, else pictures, of forty rows each. Pixels take a while.
+pub fn for_phone(
+    table: Table,
+    (title, subtitle): (&str, &str),
+    name: &str,
+    words: &Words,
+) -> Result<Vec<Block>, String> {
+    if narrow(&table, PHONE).is_some() {
+        return Ok(vec![Block::Table(table)]);
+    }
+    let last = table.rows.len().div_ceil(PICTURE_ROWS).max(1) - 1;
+    let part = |at: usize| {
+        let rows = table.rows.iter().skip(at * PICTURE_ROWS).take(PICTURE_ROWS).cloned().collect();
+        let (total, note) = if at == last {
+            (table.total.clone(), more(&table, words).unwrap_or_default())
+        } else {
+            (vec![], String::new())
+        };
+        let grid = Grid {
+            title: title.to_owned(),
+            subtitle: subtitle.to_owned(),
+            columns: table.columns.iter().map(|head| (head.title.clone(), head.number)).collect(),
+            rows,
+            total,
+            note,
+        };
+        let png = chart::grid(&grid).png()?.into();
+        let name =
+            if last == 0 { format!("{name}-table.png") } else { format!("{name}-table-{}.png", at + 1) };
+        Ok(Block::Picture(Picture { png, name, caption: title.to_owned(), chart: None }))
     };
-    chart::grid(&grid).png()
+    (0..=last).map(part).collect()
 }
 
 #[cfg(test)]

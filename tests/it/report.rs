@@ -10,6 +10,7 @@ use vitrina::{
     bot::{
         event::{Access, Outcome, Subscribes, Viewer, With},
         lists::List,
+        screen::Block,
         telegram::{answers::Answers, reports::ProjectReports},
     },
     clock::SystemClock,
@@ -101,6 +102,17 @@ day = { kind = "date" }
 title = "План"
 roles = ["executive", "regional", "strict"]
 sql = "SELECT p.name, count(s.money) AS n FROM shop.plans p LEFT JOIN shop.sales s ON s.manager = p.name GROUP BY p.name ORDER BY 1"
+
+[report.wide]
+title = "Все продажи"
+roles = ["executive"]
+sql = "SELECT day, region, manager, money, money AS again FROM mart.sales WHERE day >= :period.from AND day < :period.until ORDER BY 1, 2, 3"
+[report.wide.ask]
+period = { kind = "date_range", default = "2026-01" }
+[[report.wide.show]]
+table = { rows = 5, columns = ["manager", "money"], total = ["money"] }
+[[report.wide.show]]
+table = { rows = 5, total = ["money"] }
 
 [report.raw]
 title = "Как есть"
@@ -229,6 +241,29 @@ fn a_large_answer_is_whole_in_its_file() {
     assert_eq!(text.lines().count(), 30_011);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_a_phone_is_a_picture_there() {
+    let shop = shop();
+    let loaded = vitrina::config::load(shop.root(), "default", &|_| None);
+    let runtime = Runtime::open(Arc::new(loaded.project.unwrap()), Arc::new(SystemClock)).unwrap();
+    let reports = Reports::new(runtime);
+    let blocks = async |pictures: bool| {
+        let reader = access::Reader { roles: vec!["executive".to_owned()], ..access::Reader::default() };
+        let (language, zone) = (Language::Ru, chrono_tz::Europe::Moscow);
+        let request =
+            Request { report: "wide".to_owned(), with: With::new(), reader, language, zone, pictures };
+        reports.run(&request, &CancellationToken::new()).await.unwrap().blocks
+    };
+    let phone = blocks(true).await;
+    let [Block::Table(narrow), Block::Picture(wide), ..] = &phone[..] else { panic!("{phone:?}") };
+    assert_eq!((narrow.columns.len(), narrow.more), (2, 23));
+    assert!(
+        wide.png.starts_with(b"\x89PNG") && wide.name == "wide-table.png" && wide.caption == "Все продажи"
+    );
+    let terminal = blocks(false).await;
+    assert!(matches!(&terminal[..], [Block::Table(_), Block::Table(wide), ..] if wide.columns.len() == 5));
+}
+
 #[test]
 fn stale_data_says_so_first() {
     let shop = shop();
@@ -253,7 +288,14 @@ async fn lists_are_kept_while_their_rows_stand_still_and_show_nobody_elses() {
         let attributes = IndexMap::from([("region".to_owned(), vec![region.to_owned()])]);
         let reader = access::Reader { roles: vec![role.to_owned()], attributes };
         let (language, zone) = (Language::Ru, chrono_tz::Europe::Moscow);
-        let request = Request { report: "sales".to_owned(), with: With::new(), reader, language, zone };
+        let request = Request {
+            report: "sales".to_owned(),
+            with: With::new(),
+            reader,
+            language,
+            zone,
+            pictures: false,
+        };
         reports.list(&request, "manager").await.unwrap()
     };
     let titles = |list: Arc<List>| {
@@ -346,7 +388,7 @@ async fn whom_the_roles_keep_out_is_told_so_and_not_to_try_again() {
     let shop = shop();
     let loaded = vitrina::config::load(shop.root(), "default", &|_| None);
     let runtime = Runtime::open(Arc::new(loaded.project.unwrap()), Arc::new(SystemClock)).unwrap();
-    let reports = ProjectReports::new(Arc::new(move || Arc::clone(&runtime)));
+    let reports = ProjectReports::new(Arc::new(move || Arc::clone(&runtime)), true);
     let viewer = Viewer {
         user: 7,
         chat: 7,

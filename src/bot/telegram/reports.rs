@@ -44,14 +44,15 @@ pub struct ProjectReports {
     runtimes: Runtimes,
     now: Mutex<(Arc<Runtime>, Arc<Reports>)>,
     adviser: Adviser,
+    pictures: bool,
 }
 
 impl ProjectReports {
-    /// Of these projects.
-    pub fn new(runtimes: Runtimes) -> Self {
+    /// Of these projects. `pictures`: on phones, where tables that do not fit become pictures.
+    pub fn new(runtimes: Runtimes, pictures: bool) -> Self {
         let runtime = runtimes();
         let reports = Arc::new(Reports::new(Arc::clone(&runtime)));
-        Self { runtimes, now: Mutex::new((runtime, reports)), adviser: Adviser::new() }
+        Self { runtimes, now: Mutex::new((runtime, reports)), adviser: Adviser::new(), pictures }
     }
 
     fn reports(&self) -> (Arc<Runtime>, Arc<Reports>) {
@@ -62,13 +63,24 @@ impl ProjectReports {
         }
         now.clone()
     }
+
+    fn request(&self, viewer: &Viewer, report: &str, with: With) -> Request {
+        Request {
+            report: report.to_owned(),
+            with,
+            reader: reader(viewer),
+            language: viewer.language,
+            zone: viewer.zone,
+            pictures: self.pictures,
+        }
+    }
 }
 
 #[async_trait]
 impl Answers for ProjectReports {
     async fn run(&self, viewer: &Viewer, report: &str, with: &With, stop: &CancellationToken) -> Answered {
         let (_, reports) = self.reports();
-        let outcome = match reports.run(&request(viewer, report, with.clone()), stop).await {
+        let outcome = match reports.run(&self.request(viewer, report, with.clone()), stop).await {
             Ok(answer) => Outcome::Done { blocks: answer.blocks, drills: answer.drills },
             Err(Failure::TimedOut) => Outcome::TimedOut,
             Err(Failure::Cancelled) => Outcome::Cancelled,
@@ -87,7 +99,7 @@ impl Answers for ProjectReports {
 
     async fn options(&self, viewer: &Viewer, question: &Question) -> Option<Vec<Picked>> {
         let (_, reports) = self.reports();
-        let request = request(viewer, &question.report, With::new());
+        let request = self.request(viewer, &question.report, With::new());
         match reports.options(&request, &question.ask, &question.search, question.limit).await {
             Ok(found) => Some(found),
             Err(failure) => {
@@ -111,7 +123,7 @@ impl Answers for ProjectReports {
         });
         let lists: Vec<(String, String)> = lists.collect();
         let read = futures::stream::iter(lists).map(|(report, ask)| {
-            let (reports, request) = (Arc::clone(&reports), request(viewer, &report, With::new()));
+            let (reports, request) = (Arc::clone(&reports), self.request(viewer, &report, With::new()));
             async move {
                 let values = list_named(&reports, &request, &ask, words, of.is_some()).await;
                 Named { report, ask, values }
@@ -202,11 +214,6 @@ async fn list_named(
     // Long lists take a while: others go on meanwhile.
     let find = move || if behind { list.told(&words) } else { list.named(&words) };
     tokio::task::spawn_blocking(find).await.unwrap_or_default()
-}
-
-fn request(viewer: &Viewer, report: &str, with: With) -> Request {
-    let reader = reader(viewer);
-    Request { report: report.to_owned(), with, reader, language: viewer.language, zone: viewer.zone }
 }
 
 fn reader(viewer: &Viewer) -> Reader {

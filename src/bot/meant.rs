@@ -1,5 +1,7 @@
 //! Questions in words: which report, with which answers. Deterministic; what a model advises is taken only where it is a reading, too.
 
+use std::ops::Range;
+
 use super::{
     ask, call,
     event::{Advice, Call, Given, Named, Picked, With},
@@ -109,6 +111,8 @@ struct Said<'a> {
     period: Option<String>,
     /// Stems of all other words.
     words: Vec<String>,
+    /// The only number among them, as it was typed, and which of them it is.
+    number: Option<(String, Range<usize>)>,
     named: &'a [Named],
 }
 
@@ -120,11 +124,25 @@ impl<'a> Said<'a> {
             tokens.drain(at);
             period
         });
-        Self { period, words: telling(&tokens), named }
+        Self { period, ..Self::new(&tokens, named) }
     }
 
     fn without_days(text: &str, named: &'a [Named]) -> Self {
-        Self { period: None, words: telling(&said::tokens(text)), named }
+        Self::new(&said::tokens(text), named)
+    }
+
+    /// Of words without days.
+    fn new(tokens: &[String], named: &'a [Named]) -> Self {
+        let (mut words, mut numbers) = (vec![], vec![]);
+        for token in tokens.iter().filter(|token| !EMPTY.contains(&token.as_str())) {
+            let from = words.len();
+            words.extend(stems(token));
+            if token.parse::<f64>().is_ok_and(f64::is_finite) {
+                numbers.push((token.clone(), from..words.len()));
+            }
+        }
+        let number = numbers.pop().filter(|_| numbers.is_empty());
+        Self { period: None, words, number, named }
     }
 
     /// How well a report fits, and with which answers.
@@ -167,7 +185,27 @@ impl<'a> Said<'a> {
             };
             with.extend(given.map(|given| (name.clone(), given)));
         }
+        if let Some((name, given, at)) = self.counted(scene, report, names, &used) {
+            with.insert(name, given);
+            used.extend(at);
+        }
         (with, used)
+    }
+
+    /// The only number that is said answers the only question for one, unless it is said of something else.
+    fn counted(
+        &self,
+        scene: &Scene<'_>,
+        report: &Report,
+        names: &Names,
+        used: &[usize],
+    ) -> Option<(String, Given, Range<usize>)> {
+        let (number, at) = self.number.clone()?;
+        let mut asks = report.ask.iter().filter(|(_, ask)| matches!(ask.kind, AskKind::Number(_)));
+        let ((name, ask), None) = (asks.next()?, asks.next()) else { return None };
+        let free = at.clone().all(|at| !used.contains(&at) && names.word(&self.words[at]) < 1.0);
+        let given = ask::typed(scene, ask, &number).ok().filter(|_| free)?;
+        Some((name.clone(), given, at))
     }
 
     /// The values of a list that is written down: those named by every word of their title, or by themselves.
@@ -228,12 +266,6 @@ impl<'a> Said<'a> {
             .iter()
             .position(|word| near(word, stem) > 0.0 && (word == stem || stem.chars().count() > 3))
     }
-}
-
-/// Stems of the words that say something.
-fn telling(tokens: &[String]) -> Vec<String> {
-    let rest: Vec<&str> = tokens.iter().map(String::as_str).filter(|word| !EMPTY.contains(word)).collect();
-    stems(&rest.join(" "))
 }
 
 fn tidy(used: &mut Vec<usize>) {

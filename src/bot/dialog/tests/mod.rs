@@ -79,6 +79,7 @@ ask.region = { kind = "choice", title = "Регион", from = "matrix.region", 
 const COLLIDING: &str = r#"
 [report.shows]
 title = "Показы"
+command = "shows"
 roles = ["executive"]
 sql = "SELECT 1 AS n WHERE :kind = 'x' AND :genre = 'x' AND :period.from < :period.until AND :least > 0"
 ask.kind = { kind = "choice", values = ["today", "drama", "1999"], any = "все" }

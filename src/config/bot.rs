@@ -1,5 +1,6 @@
 //! The checked bot: every report, role and menu that `bot.toml` and `reports/` name, resolved.
 
+mod dates;
 mod kinds;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ use crate::{
     model::{secret::Secret, time::Span, value::Value},
 };
 
+pub use dates::NoPeriod;
 pub use kinds::{
     AlertRepeat, AskKindName, ChartKind, Compare, FileKind, Format, Never, Otherwise, TEMPLATE_FILTERS,
     TEMPLATE_NAMES,

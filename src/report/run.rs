@@ -207,8 +207,9 @@ impl Reports {
         if files.is_empty() && !kinds.is_empty() {
             files = work.files_of(&rows, &kinds).await?;
         }
-        let earlier =
-            work.period().filter(|_| work.compares()).and_then(|name| params::previous(&work.asked, name));
+        let today = work.now.with_timezone(&work.zone).date_naive();
+        let compared = work.period().filter(|_| work.compares());
+        let earlier = compared.and_then(|name| params::previous(&work.asked, name, today));
         let before = match &earlier {
             Some(earlier) => Some(self.rows(work, earlier, &[]).await?.0),
             None => None,

@@ -1,6 +1,6 @@
 //! What is tapped and typed, and what is seen.
 
-use super::{Talk, bot, member, period, regions, viewer};
+use super::{Talk, bot, colliding, member, period, regions, viewer};
 use crate::{
     bot::{
         dialog::TRAIL,
@@ -378,6 +378,21 @@ fn an_answer_that_comes_late_leads_back_to_where_one_was() {
     assert!(talk.screen.plain_text().contains("Итого 1 ₽"));
     talk.taps("Назад");
     assert!(talk.labels().contains(&"Лиды по регионам"));
+}
+
+#[test]
+fn days_that_may_not_be_chosen_are_cut_off_and_said_so() {
+    let bot = colliding();
+    let mut talk = Talk::new(&bot, viewer());
+    talk.says("/shows последние 3 года");
+    assert_eq!(talk.ran().unwrap().1["period"], period("last_1095_days"));
+    let text = talk.screen.plain_text();
+    assert!(text.contains("дней, 01.01.2025–17.03.2026\n"), "{text}");
+    talk.done(vec![]).taps("Период").says("с 1 по 30 марта");
+    let text = talk.screen.plain_text();
+    assert!(talk.ran().is_some() && text.contains("Период: 01.03–18.03.2026"), "{text}");
+    talk.done(vec![]).taps("Период").says("с 20 декабря 2024 по 5 января 2025");
+    assert!(talk.ran().is_none(), "what is said to the day is not cut at its beginning");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use super::{
     cell::Cell,
     format::{NARROW, NOTHING},
-    options::{value, value_of},
+    options::{VALUE_LETTERS, can_be_chosen, value, value_of},
     rows::{ColumnInfo, Rows},
     table::{cut, written},
 };
@@ -22,7 +22,7 @@ use crate::{
 /// Letters on a button.
 const LABEL: usize = 60;
 
-/// Where the first `shown` rows lead to in report `to`. A row whose cell is NULL, or is no answer to the question, leads nowhere.
+/// Where the first `shown` rows lead to in report `to`. A row whose cell is NULL, too long to be kept, or no answer to the question, leads nowhere.
 pub(super) fn drills(
     drill: &Drill,
     to: &Report,
@@ -39,13 +39,14 @@ pub(super) fn drills(
     let mut with: Vec<(&String, Vec<Option<Given>>)> = vec![];
     for (question, name) in &drill.with {
         let (Some(at), Some(ask)) = (column(name), to.ask.get(question)) else { return Ok(vec![]) };
-        let title = |label: &String| if titled { label.clone() } else { String::new() };
+        let title = |label: &String| if titled { cut(label, VALUE_LETTERS) } else { String::new() };
         let answer = |(cell, label): (&Cell, &String)| given(&ask.kind, cell, title(label));
         with.push((question, rows.cells(at, shown)?.iter().zip(&labels).map(answer).collect()));
     }
     let to = |(row, label): (usize, &String)| {
         let given = with.iter().map(|(question, answers)| Some(((*question).clone(), answers[row].clone()?)));
         let with = given.collect::<Option<IndexMap<String, Given>>>()?;
+        let label = if label.trim().is_empty() { NOTHING } else { label };
         Some(DrillTo {
             label: cut(&label.replace(NARROW, "\u{a0}"), LABEL),
             report: drill.report.clone(),
@@ -57,6 +58,9 @@ pub(super) fn drills(
 
 /// A cell as an answer of the kind that is asked for.
 fn given(kind: &AskKind, cell: &Cell, title: String) -> Option<Given> {
+    if !value(cell).is_some_and(|value| can_be_chosen(&value)) {
+        return None;
+    }
     match kind {
         AskKind::Date(_) | AskKind::DateRange(_) => match cell {
             Cell::Date(day) => Some(Given::Period(day.to_string())),
@@ -117,6 +121,7 @@ mod tests {
             ("share", Arc::new(share.unwrap())),
             ("rate", Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN), None]))),
             ("new", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]))),
+            ("long", Arc::new(StringArray::from(vec!["ж".repeat(201), "ж".repeat(200), String::new()]))),
         ])
     }
 
@@ -179,6 +184,10 @@ mod tests {
         let words = |longest| AskKind::Text { default: None, longest };
         assert_eq!(answers(words(10), "id")[1], Given::Value(text("12")));
         assert_eq!(answers(words(10), "day")[0], Given::Value(text("2026-01-01")));
+        assert_eq!(
+            answers(words(1_000), "long"),
+            [Given::Value(text(&"ж".repeat(200))), Given::Value(text(""))]
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 pub mod access;
 mod alert;
+mod allowance;
 mod answer;
 mod cache;
 pub mod cell;

@@ -1,6 +1,11 @@
 //! Reports end to end: a bot.toml over real tables, run by the program as readers of several roles.
 
-use std::{fs, io::Read, sync::Arc};
+use std::{
+    fs,
+    io::Read,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use calamine::{Data, Reader, Xlsx, open_workbook};
 
@@ -17,7 +22,7 @@ use vitrina::{
     config::project::Language,
     report::{
         access,
-        run::{Reports, Request},
+        run::{Failure, Reports, Request},
     },
     run::Runtime,
 };
@@ -403,4 +408,53 @@ async fn whom_the_roles_keep_out_is_told_so_and_not_to_try_again() {
         "{answered:?}"
     );
     assert!(answered.cause.is_some_and(|cause| cause.contains("`sales`")), "admins see why");
+}
+
+/// `shared` is read once for all who ask while its mart stands still, `own` by everyone; neither ends.
+const ENDLESS: &str = r#"
+[report.shared]
+title = "Общий"
+timeout = "20s"
+sql = """
+SELECT count(*) AS n, (SELECT max(money) FROM mart.sales) AS most
+FROM generate_series(1, 100000000000) AS a WHERE a.value < 0
+"""
+[report.own]
+title = "Свой"
+timeout = "2s"
+sql = "SELECT count(*) AS n FROM generate_series(1, 100000000000) AS a WHERE a.value + random() < 0"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_in_line_is_not_running_time() {
+    let shop = shop();
+    shop.write("bot.toml", &format!("{BOT}{ENDLESS}"));
+    let loaded = vitrina::config::load(shop.root(), "default", &|_| None);
+    let runtime = Runtime::open(Arc::new(loaded.project.unwrap()), Arc::new(SystemClock)).unwrap();
+    let reports = Reports::new(runtime);
+    let run = async |report: &str, stop: &CancellationToken| {
+        let reader = access::Reader { roles: vec!["admin".to_owned()], ..access::Reader::default() };
+        let (language, zone) = (Language::Ru, chrono_tz::Europe::Moscow);
+        let report = report.to_owned();
+        let request = Request { report, with: With::new(), reader, language, zone, pictures: false };
+        let began = Instant::now();
+        (reports.run(&request, stop).await, began.elapsed())
+    };
+    // Eight run at once: the ninth begins when one of them has ended, and has all of its time then.
+    let stop = CancellationToken::new();
+    let nine = futures::future::join_all((0..9).map(|_| run("own", &stop))).await;
+    assert!(nine.iter().all(|(ran, _)| matches!(ran, Err(Failure::TimedOut))), "{nine:?}");
+    let last = nine.iter().map(|(_, took)| *took).max().unwrap();
+    assert!(last >= Duration::from_millis(3_900), "the ninth was given up after {last:?}, in line");
+    // Whoever waits for rows that another reads keeps nobody from reading others.
+    let waiting = futures::future::join_all((0..20).map(|_| run("shared", &stop)));
+    let quick = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let quick = run("plans", &CancellationToken::new()).await;
+        stop.cancel();
+        quick
+    };
+    let (waited, (ran, took)) = tokio::join!(waiting, quick);
+    assert!(ran.is_ok() && took < Duration::from_secs(15), "{took:?}: {ran:?}");
+    assert!(waited.iter().all(|(ran, _)| matches!(ran, Err(Failure::Cancelled))), "{waited:?}");
 }

@@ -82,7 +82,10 @@ impl Answers for ProjectReports {
         let (_, reports) = self.reports();
         let outcome = match reports.run(&self.request(viewer, report, with.clone()), stop).await {
             Ok(answer) => Outcome::Done { blocks: answer.blocks, drills: answer.drills },
-            Err(Failure::TimedOut) => Outcome::TimedOut,
+            // Its reader can ask for less; whether it may take longer is for admins.
+            Err(failure @ Failure::TimedOut) => {
+                return Answered { outcome: Outcome::TimedOut, cause: Some(told(&failure)) };
+            }
             Err(Failure::Cancelled) => Outcome::Cancelled,
             // Trying again would not help.
             Err(Failure::Refused(why)) => {
@@ -230,7 +233,7 @@ fn told(failure: &Failure) -> String {
         Failure::Unknown => "there is no such report".to_owned(),
         Failure::Refused(why) => why.clone(),
         Failure::Wrong(wrong) => wrong.to_string(),
-        Failure::TimedOut => "it took longer than it may".to_owned(),
+        Failure::TimedOut => "it took longer than its `timeout` allows".to_owned(),
         Failure::Cancelled => "it was stopped".to_owned(),
         Failure::Failed(error) => error.to_string(),
     }

@@ -143,7 +143,11 @@ impl Step<'_> {
                 if let Draft::List { ticket, search, found, page, mut chosen } = draft {
                     let before = chosen.len();
                     chosen.retain(|one| one.value != picked.value);
-                    if chosen.len() == before && before < ask::list::CHOSEN {
+                    if chosen.len() == before {
+                        if before >= ask::list::CHOSEN {
+                            let full = self.scene.words.list_full(ask::list::CHOSEN);
+                            return self.toast(&full);
+                        }
                         chosen.push(picked);
                     }
                     self.draft(Draft::List { ticket, search, found, page, chosen });

@@ -49,6 +49,7 @@ pub fn table(
         rows: (0..shown).map(row).collect(),
         total: total(spec, rows, &chosen, words),
         more: rows.count - shown as u64,
+        more_columns: if spec.columns.is_empty() { (columns.len() - chosen.len()) as u64 } else { 0 },
     })
 }
 
@@ -99,9 +100,12 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     kept
 }
 
-/// What stands under a table whose rows go on: `… ещё 90 строк`.
+/// What stands under a table that goes on: `… ещё 90 строк`, and columns likewise.
 pub fn more(table: &Table, words: &Words) -> Option<String> {
-    (table.more > 0).then(|| words.rows_more(table.more))
+    let rows = (table.more > 0).then(|| words.rows_more(table.more));
+    let columns = (table.more_columns > 0).then(|| words.columns_more(table.more_columns));
+    let both: Vec<String> = rows.into_iter().chain(columns).collect();
+    (!both.is_empty()).then(|| both.join("\n"))
 }
 
 /// A table whose columns do not fit, cell by cell: for whoever cannot show a picture.
@@ -262,6 +266,26 @@ mod tests {
         let shown = narrow(&table, PHONE + 6).unwrap();
         assert!(shown.lines().all(|line| line.chars().count() <= PHONE + 6), "{shown}");
         insta::assert_snapshot!(shown.replace('\u{a0}', "_"));
+    }
+
+    #[test]
+    fn columns_that_are_left_out_are_counted() {
+        let titles: Vec<String> = (0..COLUMNS + 3).map(|at| format!("c{at}")).collect();
+        let column = || Arc::new(StringArray::from(vec!["x"])) as arrow::array::ArrayRef;
+        let rows = rows_of(titles.iter().map(|title| (title.as_str(), column())).collect());
+        let info = |title: &String| ColumnInfo {
+            name: title.clone(),
+            title: title.clone(),
+            format: None,
+            number: false,
+        };
+        let infos: Vec<ColumnInfo> = titles.iter().map(info).collect();
+        let words = Words::plain(Language::Ru);
+        let all = table(&spec(&[]), &rows, &infos, &words).unwrap();
+        assert_eq!((all.columns.len(), more(&all, &words).as_deref()), (COLUMNS, Some("… ещё 3 столбца")));
+        let chosen = TableSpec { columns: vec!["c16".to_owned()], ..spec(&[]) };
+        let chosen = table(&chosen, &rows, &infos, &words).unwrap();
+        assert_eq!((chosen.columns.len(), more(&chosen, &words)), (1, None), "those are left out on purpose");
     }
 
     #[test]

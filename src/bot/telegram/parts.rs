@@ -146,6 +146,7 @@ mod tests {
             rows: vec![vec!["1 янв".to_owned(), "12".to_owned()], vec!["<b>".to_owned(), "1 200".to_owned()]],
             total: vec!["Итого".to_owned(), "1 212".to_owned()],
             more: 3,
+            more_columns: 0,
         };
         let picture = |caption: &str| {
             Block::Picture(Picture {
@@ -190,6 +191,7 @@ mod tests {
             rows: (0..rows).map(|row| (0..columns).map(|at| cell(row, at)).collect()).collect(),
             total,
             more: 7,
+            more_columns: 0,
         }
     }
 

@@ -210,3 +210,26 @@ fn a_link_means_one_thing_whatever_the_lists_have() {
     talk.says("/start shows_comedy");
     assert_eq!(talk.ran().unwrap().1["genre"], picked("comedy"));
 }
+
+#[test]
+fn more_than_may_be_chosen_is_said() {
+    let bot = colliding();
+    let mut talk = Talk::new(&bot, viewer());
+    talk.says("/start many");
+    let Some(Action::Options { ticket, .. }) = talk.actions.last().cloned() else {
+        panic!("{:?}", talk.actions)
+    };
+    let many = (0..60).map(|n| Picked { value: Value::Int(n), title: format!("Вид {n:02}") }).collect();
+    talk.hear(What::Options { ticket, found: Some(many) });
+    for n in 0..50 {
+        if n > 0 && n % 8 == 0 {
+            talk.taps(&format!("Страница {} ▸", n / 8 + 1));
+        }
+        talk.taps(&format!("☐ Вид {n:02}"));
+    }
+    talk.taps("☐ Вид 50");
+    assert_eq!(talk.actions, [Action::Toast("Больше 50 значений выбрать нельзя.".to_owned())]);
+    talk.taps("☑ Вид 49").taps("☐ Вид 50").taps("Готово");
+    let Given::Picked(chosen) = &talk.ran().unwrap().1["kinds"] else { panic!() };
+    assert_eq!((chosen.len(), &chosen[49].value), (50, &Value::Int(50)));
+}

@@ -469,6 +469,8 @@ pub struct DialogTest {
     pub user: IndexMap<String, Vec<String>>,
     /// The day; the day it runs on, unless told.
     pub today: Option<NaiveDate>,
+    /// What the queries of lists give, by report and question: values, each with its title, which is empty where the value is its own.
+    pub lists: IndexMap<String, IndexMap<String, Vec<(Value, String)>>>,
     /// What is typed and tapped.
     pub steps: Vec<String>,
     /// What the last screen must say.

@@ -127,6 +127,7 @@ impl Bench {
             reader: Reader { roles: vec![ADMIN.to_owned()], ..Reader::default() },
             language: Language::Ru,
             zone: chrono_tz::Europe::Moscow,
+            pictures: false,
         };
         let mut times = vec![];
         for _ in 0..20 {

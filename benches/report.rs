@@ -161,5 +161,6 @@ fn request(report: &str) -> Request {
         reader: Reader { roles: vec![ADMIN.to_owned()], attributes: IndexMap::new() },
         language: Language::Ru,
         zone: chrono_tz::Europe::Moscow,
+        pictures: false,
     }
 }

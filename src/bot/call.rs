@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use indexmap::IndexMap;
 
 use super::{
+    ask::bounds,
     dates,
     event::{Call, Given, Picked, With},
     scene::Scene,
@@ -31,7 +32,9 @@ impl Hash for Call {
 /// What stands until the viewer chooses.
 pub(super) fn default(scene: &Scene<'_>, ask: &Ask) -> Option<Given> {
     match &ask.kind {
-        AskKind::Date(dates) | AskKind::DateRange(dates) => dates.default.clone().map(Given::Period),
+        AskKind::Date(dates) | AskKind::DateRange(dates) => {
+            dates.default.clone().filter(|text| bounds::judge(scene, ask, text).is_ok()).map(Given::Period)
+        }
         AskKind::Choice(choice) => own_values(scene, ask, choice)
             .or_else(|| {
                 let value = choice.default.clone()?;
@@ -91,7 +94,7 @@ pub(super) fn complete(scene: &Scene<'_>, report: &Report, with: &With) -> Resul
 pub(super) fn fits(scene: &Scene<'_>, ask: &Ask, given: &Given) -> bool {
     match (&ask.kind, given) {
         (AskKind::Date(_) | AskKind::DateRange(_), Given::Period(text)) => {
-            super::ask::bounds::judge(scene, ask, text).is_ok()
+            bounds::judge(scene, ask, text).is_ok()
         }
         (AskKind::Choice(choice), Given::Any) => choice.any.is_some(),
         (AskKind::Choice(choice), Given::Picked(picked)) => {
@@ -101,7 +104,12 @@ pub(super) fn fits(scene: &Scene<'_>, ask: &Ask, given: &Given) -> bool {
             };
             !picked.is_empty() && (choice.many || picked.len() == 1) && picked.iter().all(listed)
         }
-        (AskKind::Number(_), Given::Value(Value::Int(_) | Value::Float(_))) => true,
+        (AskKind::Number(number), Given::Value(Value::Int(value))) => {
+            bounds::number(number, *value as f64).is_ok()
+        }
+        (AskKind::Number(number), Given::Value(Value::Float(value))) => {
+            !number.whole && bounds::number(number, value.get()).is_ok()
+        }
         (AskKind::Text { longest, .. }, Given::Value(Value::Text(text))) => text.chars().count() <= *longest,
         _ => false,
     }
@@ -116,10 +124,16 @@ pub(super) fn kept(scene: &Scene<'_>, call: &Call) -> Option<Call> {
     Some(Call { report: call.report.clone(), with })
 }
 
+/// Whether a viewer may run a report, and it takes all of these answers.
+pub(super) fn takes(scene: &Scene<'_>, report: &str, with: &With) -> bool {
+    let Some(report) = scene.report(report) else { return false };
+    with.iter().all(|(name, given)| report.ask.get(name).is_some_and(|ask| fits(scene, ask, given)))
+}
+
 /// An answer as people read it.
 pub(super) fn shown(scene: &Scene<'_>, ask: &Ask, given: &Given) -> String {
     match given {
-        Given::Period(text) => dates::name(text, scene.today, &scene.words),
+        Given::Period(text) => dates::name(text, bounds::judge(scene, ask, text).ok(), &scene.words),
         Given::Any => match &ask.kind {
             AskKind::Choice(Choice { any: Some(any), .. }) => scene.text(any).to_owned(),
             _ => String::new(),
@@ -145,7 +159,9 @@ pub(super) fn header(scene: &Scene<'_>, report: &Report, with: &With) -> Markup 
     let mut markup = Markup::new().bold(scene.text(&report.title));
     for (name, ask) in &report.ask {
         let value = match answer(scene, report, with, name) {
-            Some(Given::Period(text)) => dates::name_and_days(&text, scene.today, &scene.words),
+            Some(Given::Period(text)) => {
+                dates::name_and_days(&text, bounds::judge(scene, ask, &text).ok(), &scene.words)
+            }
             Some(given) => shown(scene, ask, &given),
             None => scene.words.not_chosen().to_owned(),
         };
@@ -167,16 +183,11 @@ pub(super) fn line(scene: &Scene<'_>, call: &Call) -> String {
     line
 }
 
-/// The days that a given period is, as of the viewer's today.
-pub(super) fn days(scene: &Scene<'_>, given: &Given) -> Option<Period> {
-    match given {
-        Given::Period(text) => Period::parse(text, scene.today),
-        _ => None,
-    }
-}
-
 /// The days of the answer that stands to a question of a call.
 pub(super) fn answer_days(scene: &Scene<'_>, call: &Call, name: &str) -> Option<Period> {
     let report = scene.report(&call.report)?;
-    days(scene, &answer(scene, report, &call.with, name)?)
+    match answer(scene, report, &call.with, name)? {
+        Given::Period(text) => bounds::judge(scene, report.ask.get(name)?, &text).ok(),
+        _ => None,
+    }
 }

@@ -5,12 +5,12 @@ use chrono::{Datelike, NaiveDate};
 use super::words::Words;
 use crate::{config::project::Language, model::time::Period};
 
-/// What a period is called: `вчера`, `последние 7 дней`, `март 2026`, `01.03–15.03.2026`.
-pub(super) fn name(text: &str, today: NaiveDate, words: &Words) -> String {
+/// What a period is called: `вчера`, `последние 7 дней`, `март 2026`, `01.03–15.03.2026`. `period`: the days that the text stands for.
+pub(super) fn name(text: &str, period: Option<Period>, words: &Words) -> String {
     if let Some(name) = relative(text, words) {
         return name;
     }
-    match (text.len(), Period::parse(text, today)) {
+    match (text.len(), period) {
         (4, Some(_)) => words.year(text),
         (7, Some(period)) => month(period.from, words),
         (_, Some(period)) => range(period, words.language()),
@@ -19,9 +19,9 @@ pub(super) fn name(text: &str, today: NaiveDate, words: &Words) -> String {
 }
 
 /// What a period is called, and its days where the name does not say them.
-pub(super) fn name_and_days(text: &str, today: NaiveDate, words: &Words) -> String {
-    let name = name(text, today, words);
-    match Period::parse(text, today) {
+pub(super) fn name_and_days(text: &str, period: Option<Period>, words: &Words) -> String {
+    let name = name(text, period, words);
+    match period {
         Some(period) if relative(text, words).is_some() => {
             format!("{name}, {}", range(period, words.language()))
         }
@@ -101,7 +101,8 @@ mod tests {
     fn names() {
         let today: NaiveDate = "2026-03-18".parse().unwrap();
         let both = |text| {
-            [Language::Ru, Language::En].map(|language| name_and_days(text, today, &Words::plain(language)))
+            let period = Period::parse(text, today);
+            [Language::Ru, Language::En].map(|language| name_and_days(text, period, &Words::plain(language)))
         };
         assert_eq!(both("yesterday"), ["вчера, 17.03.2026", "yesterday, 17 Mar 2026"]);
         assert_eq!(

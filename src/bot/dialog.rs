@@ -21,8 +21,10 @@ pub(crate) mod tests;
 const TRAIL: usize = 16;
 /// Reports that are remembered as the last ones.
 const RECENT: usize = 5;
-/// Rows of an answer that lead on, as buttons.
-const DRILLS: usize = 20;
+/// Rows of an answer that lead on: as many as a table may show.
+const DRILLS: usize = 100;
+/// Those of all answers that are remembered: earlier ones lose theirs, and have them again when they are run again.
+const ALL_DRILLS: usize = 200;
 
 /// What becomes of a state by an event, and what is to be done about it. Pure: the same arguments give the same result.
 pub fn step(bot: &Bot, viewer: &Viewer, state: State, event: &Event) -> (State, Vec<Action>) {
@@ -69,6 +71,15 @@ impl Step<'_> {
         let excess = self.state.trail.len().saturating_sub(TRAIL);
         if excess > 0 {
             self.state.trail.drain(1..=excess);
+        }
+        let mut room = ALL_DRILLS;
+        for spot in self.state.trail.iter_mut().rev() {
+            if let Spot::Report { drills, .. } = spot {
+                match room.checked_sub(drills.len()) {
+                    Some(left) => room = left,
+                    None => (room, *drills) = (0, vec![]),
+                }
+            }
         }
         let lost = self.state.running.take_if(|running| scene.report(&running.call.report).is_none());
         self.actions.extend(lost.map(|running| Action::Cancel { run: running.run }));
@@ -239,7 +250,7 @@ impl Step<'_> {
         self.state.recent.insert(0, call.clone());
         self.state.recent.truncate(RECENT);
         self.state.running = Some(Running { run, call: call.clone() });
-        self.state.trail.push(Spot::Report { call: call.clone(), drills: vec![], shown: false });
+        self.state.trail.push(Spot::Report { call: call.clone(), drills: vec![], page: 0, shown: false });
         self.prune();
         self.note = None;
         let mut view = view::view(&self.scene, &self.state);
@@ -332,11 +343,13 @@ impl Step<'_> {
             Outcome::Failed => (said(words.failed()), vec![], false),
             Outcome::Refused(why) => (said(words.refused(why)), vec![], false),
         };
-        let drills: Vec<DrillTo> = drills.into_iter().take(DRILLS).collect();
+        // What the other report would not take leads nowhere, rather than to its defaults.
+        let leads = |drill: &DrillTo| call::takes(&self.scene, &drill.report, &drill.with);
+        let drills: Vec<DrillTo> = drills.into_iter().filter(leads).take(DRILLS).collect();
         if waits {
             self.state.trail.pop();
         }
-        self.state.trail.push(Spot::Report { call, drills, shown });
+        self.state.trail.push(Spot::Report { call, drills, page: 0, shown });
         self.prune();
         let mut view = view::view(&self.scene, &self.state);
         view.blocks.extend(blocks);

@@ -328,6 +328,9 @@ pub enum Spot {
         /// Where its rows lead to.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         drills: Vec<DrillTo>,
+        /// The page of these.
+        #[serde(default, skip_serializing_if = "is_first")]
+        page: usize,
         /// Whether its answer was shown.
         #[serde(default)]
         shown: bool,
@@ -388,6 +391,11 @@ pub enum Spot {
     },
     /// A stranger is asked who they are.
     Request,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_first(page: &usize) -> bool {
+    *page == 0
 }
 
 /// What can be sent by itself.

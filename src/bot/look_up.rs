@@ -3,7 +3,7 @@
 
 use super::{
     dialog::Step,
-    event::{Action, Advice, Named, Place, Spot},
+    event::{Action, Advice, Call, Named, Place, Spot},
     find::{self, Link, Listed},
     meant,
 };
@@ -31,10 +31,18 @@ impl Step<'_> {
     pub(super) fn told(&mut self, report: &Report, words: &str) {
         let words = short(words);
         let told = meant::told(&self.scene, report, &words, &[]);
-        if told.whole || !report.ask.values().any(meant::is_listed) {
-            return self.call(told.call, Place::New);
+        if told.whole {
+            self.call(told.call, Place::New);
+        } else if report.ask.values().any(meant::is_listed) {
+            self.look_up(report, words, false, None);
+        } else {
+            self.offer(words, told.call, Place::New);
         }
-        self.look_up(report, words, false, None);
+    }
+
+    /// What nobody knows is not passed over in silence: without it, the report runs once its reader says so.
+    fn offer(&mut self, words: String, call: Call, place: Place) {
+        self.enter(Spot::Understood { words, calls: Some(vec![call]), ticket: None }, place);
     }
 
     /// A report by a link.
@@ -111,8 +119,7 @@ impl Step<'_> {
         if told.whole {
             self.call(told.call, place);
         } else {
-            // What nobody knows is not passed over in silence: without it, the report runs once its reader says so.
-            self.enter(Spot::Understood { words, calls: Some(vec![told.call]), ticket: None }, place);
+            self.offer(words, told.call, place);
         }
     }
 

@@ -1,7 +1,9 @@
 //! Questions in words: which report, with which answers. Deterministic; what a model advises is taken only where it is a reading, too.
 
+use std::ops::Range;
+
 use super::{
-    call,
+    ask, call,
     event::{Advice, Call, Given, Named, Picked, With},
     find::Names,
     said,
@@ -73,8 +75,8 @@ pub(super) fn linked(
 pub(super) fn advised(scene: &Scene<'_>, named: &[Named], advice: &Advice) -> Option<Call> {
     let report = scene.report(&advice.report)?;
     let answer = |(name, text): (&String, &String)| {
-        let ask = report.ask.get(name)?;
-        let given = match &ask.kind {
+        let asked = report.ask.get(name)?;
+        let given = match &asked.kind {
             AskKind::Date(_) | AskKind::DateRange(_) => Given::Period(said::period(text, scene.today)?),
             AskKind::Choice(choice) => Given::Picked(vec![match &choice.from {
                 ChoiceFrom::Values(values) => {
@@ -90,17 +92,10 @@ pub(super) fn advised(scene: &Scene<'_>, named: &[Named], advice: &Advice) -> Op
                         .clone()
                 }
             }]),
-            AskKind::Number(number) => {
-                let value: f64 = text.trim().parse().ok()?;
-                let fits = number.least.is_none_or(|least| value >= least)
-                    && number.most.is_none_or(|most| value <= most);
-                let whole = number.whole.then(|| text.trim().parse().map(Value::Int));
-                let value = whole.unwrap_or(Ok(Value::Float(value.into()))).ok()?;
-                fits.then_some(Given::Value(value))?
-            }
+            AskKind::Number(_) => ask::typed(scene, asked, text).ok()?,
             AskKind::Text { .. } => Given::Value(Value::Text(text.clone())),
         };
-        call::fits(scene, ask, &given).then(|| (name.clone(), given))
+        call::fits(scene, asked, &given).then(|| (name.clone(), given))
     };
     let with = advice.with.iter().map(answer).collect::<Option<With>>()?;
     Some(Call { report: report.name.clone(), with })
@@ -116,6 +111,8 @@ struct Said<'a> {
     period: Option<String>,
     /// Stems of all other words.
     words: Vec<String>,
+    /// The only number among them, as it was typed, and which of them it is.
+    number: Option<(String, Range<usize>)>,
     named: &'a [Named],
 }
 
@@ -127,11 +124,25 @@ impl<'a> Said<'a> {
             tokens.drain(at);
             period
         });
-        Self { period, words: telling(&tokens), named }
+        Self { period, ..Self::new(&tokens, named) }
     }
 
     fn without_days(text: &str, named: &'a [Named]) -> Self {
-        Self { period: None, words: telling(&said::tokens(text)), named }
+        Self::new(&said::tokens(text), named)
+    }
+
+    /// Of words without days.
+    fn new(tokens: &[String], named: &'a [Named]) -> Self {
+        let (mut words, mut numbers) = (vec![], vec![]);
+        for token in tokens.iter().filter(|token| !EMPTY.contains(&token.as_str())) {
+            let from = words.len();
+            words.extend(stems(token));
+            if token.parse::<f64>().is_ok_and(f64::is_finite) {
+                numbers.push((token.clone(), from..words.len()));
+            }
+        }
+        let number = numbers.pop().filter(|_| numbers.is_empty());
+        Self { period: None, words, number, named }
     }
 
     /// How well a report fits, and with which answers.
@@ -174,7 +185,27 @@ impl<'a> Said<'a> {
             };
             with.extend(given.map(|given| (name.clone(), given)));
         }
+        if let Some((name, given, at)) = self.counted(scene, report, names, &used) {
+            with.insert(name, given);
+            used.extend(at);
+        }
         (with, used)
+    }
+
+    /// The only number that is said answers the only question for one, unless it is said of something else.
+    fn counted(
+        &self,
+        scene: &Scene<'_>,
+        report: &Report,
+        names: &Names,
+        used: &[usize],
+    ) -> Option<(String, Given, Range<usize>)> {
+        let (number, at) = self.number.clone()?;
+        let mut asks = report.ask.iter().filter(|(_, ask)| matches!(ask.kind, AskKind::Number(_)));
+        let ((name, ask), None) = (asks.next()?, asks.next()) else { return None };
+        let free = at.clone().all(|at| !used.contains(&at) && names.word(&self.words[at]) < 1.0);
+        let given = ask::typed(scene, ask, &number).ok().filter(|_| free)?;
+        Some((name.clone(), given, at))
     }
 
     /// The values of a list that is written down: those named by every word of their title, or by themselves.
@@ -235,12 +266,6 @@ impl<'a> Said<'a> {
             .iter()
             .position(|word| near(word, stem) > 0.0 && (word == stem || stem.chars().count() > 3))
     }
-}
-
-/// Stems of the words that say something.
-fn telling(tokens: &[String]) -> Vec<String> {
-    let rest: Vec<&str> = tokens.iter().map(String::as_str).filter(|word| !EMPTY.contains(word)).collect();
-    stems(&rest.join(" "))
 }
 
 fn tidy(used: &mut Vec<usize>) {

@@ -143,7 +143,11 @@ impl Step<'_> {
                 if let Draft::List { ticket, search, found, page, mut chosen } = draft {
                     let before = chosen.len();
                     chosen.retain(|one| one.value != picked.value);
-                    if chosen.len() == before && before < ask::list::CHOSEN {
+                    if chosen.len() == before {
+                        if before >= ask::list::CHOSEN {
+                            let full = self.scene.words.list_full(ask::list::CHOSEN);
+                            return self.toast(&full);
+                        }
                         chosen.push(picked);
                     }
                     self.draft(Draft::List { ticket, search, found, page, chosen });
@@ -203,6 +207,11 @@ impl Step<'_> {
                 Spot::Menu(_, page) | Spot::Found { page, .. } | Spot::Favourites(page) | Spot::Help(page),
             ) => *page = to,
             Some(Spot::Ask { draft: Draft::List { page, .. }, .. }) => *page = to,
+            // The answer stays: it is not remembered, and would have to be asked for again.
+            Some(Spot::Report { page, .. }) => {
+                *page = to;
+                return self.redraw();
+            }
             _ => {}
         }
         self.show(Place::Same);

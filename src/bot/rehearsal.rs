@@ -1,12 +1,17 @@
-//! `[[dialog]]` of `bot.toml`, played: what is typed and tapped, against what is expected. Reports do not run: their answers are empty.
+//! `[[dialog]]` of `bot.toml`, played: what is typed and tapped, against what is expected. Reports do not run: their answers are empty. Lists of the
+//! database are what the test says they are.
 
 use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 
+use indexmap::IndexMap;
+
 use super::{
+    access::may_run,
     call,
     dialog::step,
-    event::{Access, Action, Event, Outcome, State, Subscribes, Viewer, What, With},
+    event::{Access, Action, Event, Named, Outcome, Picked, State, Subscribes, Viewer, What, With},
+    lists::List,
     scene::Scene,
     screen::Screen,
 };
@@ -15,7 +20,7 @@ use crate::{
         bot::{Bot, DialogTest},
         project::Language,
     },
-    model::time::instant,
+    model::{time::instant, value::Value},
 };
 
 /// Who plays: an id of nobody.
@@ -27,7 +32,9 @@ pub fn play(bot: &Bot, test: &DialogTest, language: Language, zone: Tz, now: Dat
     let now = test.today.map_or(now, |day| instant(zone, day.and_time(noon)));
     let access = Access::Member { roles: test.roles.clone(), attributes: test.user.clone() };
     let viewer = Viewer { user: PLAYER, chat: PLAYER, language, zone, access, subscribes: Subscribes::Yes };
-    let mut play = Play { bot, viewer, now, state: State::default(), screen: Screen::default(), ran: None };
+    let lists = &test.lists;
+    let (state, screen) = (State::default(), Screen::default());
+    let mut play = Play { bot, viewer, now, lists, state, screen, ran: None };
     for deed in &test.steps {
         play.done(deed);
     }
@@ -38,6 +45,8 @@ struct Play<'a> {
     bot: &'a Bot,
     viewer: Viewer,
     now: DateTime<Utc>,
+    /// By report and question.
+    lists: &'a IndexMap<String, IndexMap<String, Vec<(Value, String)>>>,
     state: State,
     screen: Screen,
     /// What the last step ran.
@@ -71,13 +80,42 @@ impl Play<'_> {
                 Action::Show { screen, .. } => self.screen = screen,
                 Action::Buttons(rows) => self.screen.rows = rows,
                 Action::Run { report, with, .. } => self.ran = Some((report, with)),
-                // There is no database here, so its lists are empty.
-                Action::Understand { ticket, .. } => {
-                    self.hear(What::Understood { ticket, named: vec![], advice: None });
+                Action::Understand { ticket, words, report } => {
+                    let named = self.named(&words, report.as_deref());
+                    self.hear(What::Understood { ticket, named, advice: None });
+                }
+                Action::Options { ticket, report, ask, search, limit } => {
+                    let (list, sought) = (self.list(&report, &ask), search.to_lowercase());
+                    let fits = |one: &Picked| call::title(one).to_lowercase().contains(&sought);
+                    let found = list.into_iter().filter(fits).take(limit).collect();
+                    self.hear(What::Options { ticket, found: Some(found) });
                 }
                 _ => {}
             }
         }
+    }
+
+    /// What a list of the database has.
+    fn list(&self, report: &str, ask: &str) -> Vec<Picked> {
+        let values = self.lists.get(report).and_then(|lists| lists.get(ask));
+        let picked = |(value, title): &(Value, String)| Picked { value: value.clone(), title: title.clone() };
+        values.into_iter().flatten().map(picked).collect()
+    }
+
+    /// What words name of the lists of one report, or of all that the player may run.
+    fn named(&self, words: &str, of: Option<&str>) -> Vec<Named> {
+        let mut named = vec![];
+        for (report, ask) in
+            self.lists.iter().flat_map(|(report, lists)| lists.keys().map(move |ask| (report, ask)))
+        {
+            let own = self.bot.reports.get(report).is_some_and(|own| may_run(&self.viewer.access, own));
+            if own && of.is_none_or(|of| of == report) {
+                let list = List::new(self.list(report, ask));
+                let values = if of.is_some() { list.told(words) } else { list.named(words) };
+                named.push(Named { report: report.clone(), ask: ask.clone(), values });
+            }
+        }
+        named
     }
 
     fn judged(&self, test: &DialogTest) -> Vec<String> {
@@ -131,6 +169,7 @@ mod tests {
             roles: vec!["executive".to_owned()],
             user: [].into(),
             today: "2026-03-18".parse().ok(),
+            lists: [].into(),
             steps: steps.iter().map(|step| (*step).to_owned()).collect(),
             expect: vec![],
             expect_not: vec![],
@@ -170,6 +209,37 @@ mod tests {
         assert!(
             wrong[1].starts_with("`Отчёты` is there;") && wrong[2].starts_with("report `leads` did not run")
         );
+    }
+
+    #[test]
+    fn lists_of_the_database_are_what_the_test_says() {
+        let kinds = vec![(Value::Int(1), "Месячная".to_owned()), (Value::Int(2), "Годовая".to_owned())];
+        let lists = IndexMap::from([("kind".to_owned(), kinds)]);
+        let of = |steps: &[&str]| DialogTest {
+            lists: [("revenue".to_owned(), lists.clone())].into(),
+            expect_run: Some("revenue".to_owned()),
+            expect_with: [("kind".to_owned(), "Годовая".to_owned())].into(),
+            ..test(steps)
+        };
+        for steps in [
+            &["/revenue", "Подписка: все ✎", "Годовая"][..],
+            &["/revenue", "Подписка: все ✎", "годов", "Годовая"],
+            &["/revenue годовая вчера"],
+            &["/ask выручка по годовой", "Выручка по дням · Годовая"],
+            &["/start revenue_kind_2"],
+        ] {
+            assert_eq!(played(&of(steps)), Vec::<String>::new(), "{steps:?}");
+        }
+        let other = played(&DialogTest {
+            roles: vec!["regional".to_owned()],
+            ..of(&["/ask выручка по годовой"])
+        });
+        assert!(other[0].starts_with("report `revenue` did not run"), "{other:#?}");
+        let empty = DialogTest {
+            expect: vec!["Подходящих значений нет.".to_owned()],
+            ..test(&["/revenue", "Подписка: все ✎"])
+        };
+        assert_eq!(played(&empty), Vec::<String>::new());
     }
 
     #[test]

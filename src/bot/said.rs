@@ -1,9 +1,12 @@
 //! Periods as people say and type them, in Russian and English: `вчера`, `за прошлую неделю`, `с 1 по 15 марта`, `15.03–20.03.2026`,
 //! `last 10 days`, `March 2026`.
 
+mod words;
+
 use chrono::{Datelike, Days, NaiveDate};
 
 use crate::model::time::Period;
+use words::{Unit, Which, month, number, unit, which};
 
 /// Days that a number of days may be.
 const MOST_DAYS: u64 = 3_660;
@@ -41,6 +44,8 @@ fn first(tokens: &[String], at: usize, today: NaiveDate) -> Option<(String, usiz
     );
     let said = Said { words: &rest[skipped..], today };
     let (found, used) = said.range().or_else(|| said.relative()).or_else(|| said.alone())?;
+    // A year that was never meant is none.
+    Period::parse(&found, today)?;
     Some((found, used + skipped))
 }
 
@@ -169,7 +174,7 @@ impl Said<'_> {
         let month = (1..=4).contains(&number).then(|| number * 3 - 2)?;
         let year = year.unwrap_or_else(|| self.latest_year(month));
         let from = NaiveDate::from_ymd_opt(year, month, 1)?;
-        Some((Period { from, until: from + chrono::Months::new(3) }, used))
+        Some((Period::of_months(from, 3)?, used))
     }
 
     /// `март`, `марта 2026`, `15 марта`, `March 15`, `15 March 2026`.
@@ -192,13 +197,16 @@ impl Said<'_> {
         };
         let year = self.year(&mut used).unwrap_or_else(|| self.latest_year(month));
         let from = NaiveDate::from_ymd_opt(year, month, day.unwrap_or(1))?;
-        let until = if day.is_some() { from.succ_opt()? } else { from + chrono::Months::new(1) };
-        Some((Period { from, until }, used))
+        let found = match day {
+            Some(_) => Period { from, until: from.succ_opt()? },
+            None => Period::of_months(from, 1)?,
+        };
+        Some((found, used))
     }
 
     fn year(&self, used: &mut usize) -> Option<i32> {
         let word = self.word(*used)?;
-        let year: i32 = word.parse().ok().filter(|year| (1900..=2200).contains(year) && word.len() == 4)?;
+        let year: i32 = word.parse().ok().filter(|year| Period::YEARS.contains(year) && word.len() == 4)?;
         *used += 1;
         *used += usize::from(matches!(self.word(*used), Some("год" | "года" | "году" | "г")));
         Some(year)
@@ -210,145 +218,6 @@ impl Said<'_> {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Which {
-    This,
-    Last,
-}
-
-fn which(word: &str) -> Option<Which> {
-    let this = ["этот", "эта", "эту", "это", "этой", "этого", "этом", "this"].contains(&word);
-    if this || word.starts_with("текущ") || word == "current" {
-        return Some(Which::This);
-    }
-    let last = ["прошл", "предыдущ", "последн"].iter().any(|stem| word.starts_with(stem));
-    (last || ["last", "past", "previous"].contains(&word)).then_some(Which::Last)
-}
-
-#[derive(Clone, Copy)]
-enum Unit {
-    Day,
-    Week,
-    Month,
-    Quarter,
-    Year,
-}
-
-impl Unit {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-            Self::Quarter => "quarter",
-            Self::Year => "year",
-        }
-    }
-
-    fn days(self) -> u64 {
-        match self {
-            Self::Day => 1,
-            Self::Week => 7,
-            Self::Month => 30,
-            Self::Quarter => 90,
-            Self::Year => 365,
-        }
-    }
-}
-
-fn unit(word: &str) -> Option<Unit> {
-    let stems = [
-        ("недел", Unit::Week),
-        ("week", Unit::Week),
-        ("месяц", Unit::Month),
-        ("month", Unit::Month),
-        ("квартал", Unit::Quarter),
-        ("quarter", Unit::Quarter),
-    ];
-    if let Some((_, unit)) = stems.iter().find(|(stem, _)| word.starts_with(stem)) {
-        return Some(*unit);
-    }
-    match word {
-        "день" | "дня" | "дней" | "дни" | "сутки" | "суток" | "day" | "days" => {
-            Some(Unit::Day)
-        }
-        "год" | "года" | "лет" | "году" | "year" | "years" => Some(Unit::Year),
-        _ => None,
-    }
-}
-
-fn number(word: &str) -> Option<u64> {
-    let words = [
-        ("два", 2),
-        ("две", 2),
-        ("двух", 2),
-        ("три", 3),
-        ("трех", 3),
-        ("четыре", 4),
-        ("пять", 5),
-        ("шесть", 6),
-        ("семь", 7),
-        ("десять", 10),
-        ("two", 2),
-        ("three", 3),
-        ("four", 4),
-        ("five", 5),
-        ("six", 6),
-        ("seven", 7),
-        ("ten", 10),
-    ];
-    words.iter().find(|(name, _)| *name == word).map(|(_, number)| *number).or_else(|| word.parse().ok())
-}
-
-fn month(word: &str) -> Option<u32> {
-    const STEMS: [(&str, u32); 24] = [
-        ("январ", 1),
-        ("феврал", 2),
-        ("март", 3),
-        ("апрел", 4),
-        ("май", 5),
-        ("мая", 5),
-        ("мае", 5),
-        ("июн", 6),
-        ("июл", 7),
-        ("август", 8),
-        ("сентябр", 9),
-        ("октябр", 10),
-        ("ноябр", 11),
-        ("декабр", 12),
-        ("january", 1),
-        ("february", 2),
-        ("march", 3),
-        ("april", 4),
-        ("june", 6),
-        ("july", 7),
-        ("august", 8),
-        ("september", 9),
-        ("october", 10),
-        ("november", 11),
-    ];
-    const EXACT: [(&str, u32); 13] = [
-        ("jan", 1),
-        ("feb", 2),
-        ("mar", 3),
-        ("apr", 4),
-        ("may", 5),
-        ("jun", 6),
-        ("jul", 7),
-        ("aug", 8),
-        ("sep", 9),
-        ("oct", 10),
-        ("nov", 11),
-        ("dec", 12),
-        ("december", 12),
-    ];
-    let exact = EXACT.iter().find(|(name, _)| *name == word);
-    let found = exact.or_else(|| {
-        STEMS.iter().find(|(stem, _)| word.strip_prefix(stem).is_some_and(|rest| rest.chars().count() <= 3))
-    });
-    found.map(|(_, number)| *number)
-}
-
 /// A date in figures: `15.03.2026`, `15.03`, `15/03/26`, `2026-03-15`, `2026-03`, `03.2026`, `2026`.
 fn literal(word: &str, today: NaiveDate) -> Option<Period> {
     if let Some(found) = Period::parse(word, today).filter(|_| word.starts_with(|c: char| c.is_ascii_digit()))
@@ -357,12 +226,12 @@ fn literal(word: &str, today: NaiveDate) -> Option<Period> {
     }
     let numbers: Option<Vec<u32>> = word.split(['.', '/']).map(|part| part.parse().ok()).collect();
     let day = |year: i32, month: u32, day: u32| {
-        let from = NaiveDate::from_ymd_opt(year, month, day)?;
+        let from = NaiveDate::from_ymd_opt(year, month, day).filter(|_| Period::YEARS.contains(&year))?;
         Some(Period { from, until: from.succ_opt()? })
     };
     match numbers?.as_slice() {
         [d, m, y] if *y < 100 => day(2000 + *y as i32, *m, *d),
-        [d, m, y] => day(*y as i32, *m, *d),
+        [d, m, y] => day(i32::try_from(*y).ok()?, *m, *d),
         [m, y] if *y > 1900 => Period::parse(&format!("{y:04}-{m:02}"), today),
         [d, m] => day(today.year() - i32::from((*m, *d) > (today.month(), today.day())), *m, *d),
         _ => None,
@@ -389,8 +258,8 @@ fn literal_range(word: &str, today: NaiveDate) -> Option<Period> {
 /// As [`Period::parse`] reads it: a day, a month, a year or two days.
 pub(super) fn fixed(period: Period) -> String {
     let (from, last) = (period.from, period.last());
-    let whole_month = from.day() == 1 && period.until == from + chrono::Months::new(1);
-    let whole_year = from.ordinal() == 1 && period.until == from + chrono::Months::new(12);
+    let whole_month = from.day() == 1 && Some(period) == Period::of_months(from, 1);
+    let whole_year = from.ordinal() == 1 && Some(period) == Period::of_months(from, 12);
     if from == last {
         from.to_string()
     } else if whole_month {
@@ -477,8 +346,29 @@ mod tests {
             "12345",
             "-",
             "этих 3 дней",
+            "01.01.262142",
+            "01.2147483648",
+            "+262142-12",
+            "с 1 по 01.01.262142",
         ] {
             assert_eq!(period(said, today()), None, "{said}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever people type, and whatever day it is: what is found is read again as it was meant.
+        #[test]
+        fn anything_may_be_typed(
+            text in "\\PC{0,40}|([0-9]{1,10}[-./ +]?){1,5}|((с|по|за|last|q1|март|год|дней|неделя|[0-9]{1,19}|-|\\.\\.) ?){0,6}",
+            day in 7_300_i32..=47_000,
+        ) {
+            let today = crate::model::time::date_from_days(day);
+            let whole = period(&text, today);
+            let part = find(&tokens(&text), today).map(|(found, _)| found);
+            for found in whole.iter().chain(&part) {
+                let days = Period::parse(found, today);
+                proptest::prop_assert!(days.is_some_and(|days| days.from < days.until), "{found}");
+            }
         }
     }
 

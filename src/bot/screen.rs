@@ -48,6 +48,8 @@ pub struct Table {
     pub total: Vec<String>,
     /// Rows that are not shown.
     pub more: u64,
+    /// Columns that are not shown.
+    pub more_columns: u64,
 }
 
 /// A column's head.

@@ -2,7 +2,7 @@
 
 use super::{
     ask, call,
-    event::{Access, Call, Draft, Spot, State, Subscribes},
+    event::{Access, Call, Draft, DrillTo, Spot, State, Subscribes},
     press::Intent,
     scene::Scene,
     screen::{Block, Markup},
@@ -17,6 +17,8 @@ pub(super) struct View {
     pub(super) rows: Vec<Vec<(String, Intent)>>,
 }
 
+/// Rows of an answer that lead on, a page.
+const DRILLS: usize = 20;
 /// Characters of a label.
 const LONGEST_LABEL: usize = 60;
 
@@ -70,9 +72,21 @@ impl View {
         page: usize,
         size: usize,
     ) {
+        self.paged_by(scene, buttons, page, size, 1);
+    }
+
+    /// The same, so many buttons a row.
+    fn paged_by(
+        &mut self,
+        scene: &Scene<'_>,
+        buttons: impl ExactSizeIterator<Item = (String, Intent)>,
+        page: usize,
+        size: usize,
+        width: usize,
+    ) {
         let last = buttons.len().saturating_sub(1) / size;
         let page = page.min(last);
-        self.grid(buttons.skip(page * size).take(size), 1);
+        self.grid(buttons.skip(page * size).take(size), width);
         let mut row = vec![];
         if let Some(before) = page.checked_sub(1) {
             row.push((scene.words.page_previous(before + 1), Intent::Page(before)));
@@ -132,12 +146,8 @@ fn stranger(scene: &Scene<'_>, state: &State) -> View {
 fn spot(scene: &Scene<'_>, state: &State) -> View {
     match state.trail.last() {
         Some(Spot::Menu(path, page)) => menu(scene, state, path, *page),
-        Some(Spot::Report { call, drills, shown }) => {
-            let drills = drills.iter().map(|drill| {
-                let call = Call { report: drill.report.clone(), with: drill.with.clone() };
-                (drill.label.clone(), Intent::Call(call))
-            });
-            report(scene, state, call, drills.collect(), *shown)
+        Some(Spot::Report { call, drills, page, shown }) => {
+            report(scene, state, call, (drills, *page), *shown)
         }
         Some(Spot::Ask { call, name, draft }) => ask::view(scene, call, name, draft),
         Some(Spot::Found { words, page }) => found(scene, words, *page),
@@ -182,7 +192,13 @@ fn menu(scene: &Scene<'_>, state: &State, path: &[usize], page: usize) -> View {
 }
 
 /// A report's buttons: the same before its answer and under it.
-fn report(scene: &Scene<'_>, state: &State, call: &Call, drills: Vec<(String, Intent)>, shown: bool) -> View {
+fn report(
+    scene: &Scene<'_>,
+    state: &State,
+    call: &Call,
+    (drills, page): (&[DrillTo], usize),
+    shown: bool,
+) -> View {
     let Some(report) = scene.report(&call.report) else { return View::default() };
     let words = &scene.words;
     let mut view = View::default();
@@ -194,7 +210,11 @@ fn report(scene: &Scene<'_>, state: &State, call: &Call, drills: Vec<(String, In
     if let Some(text) = report.description.as_ref().filter(|_| !shown) {
         view.say(&format!("\n\n{}", scene.text(text)));
     }
-    view.grid(drills, 2);
+    let leads = drills.iter().map(|drill| {
+        let call = Call { report: drill.report.clone(), with: drill.with.clone() };
+        (drill.label.clone(), Intent::Call(call))
+    });
+    view.paged_by(scene, leads, page, DRILLS, 2);
     view.row([(if shown { words.refresh() } else { words.run() }.to_owned(), Intent::Run)]);
     for (name, ask) in &report.ask {
         let value = match call::answer(scene, report, &call.with, name) {

@@ -88,6 +88,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
         reader: Reader { roles, attributes },
         language: project.language,
         zone: project.zone,
+        pictures: false,
     };
     let reports = Reports::new(runner::open(&project)?);
     let answer = reports.run(&request, &interrupt::listen()).await.map_err(told)?;

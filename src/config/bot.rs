@@ -1,5 +1,6 @@
 //! The checked bot: every report, role and menu that `bot.toml` and `reports/` name, resolved.
 
+mod dates;
 mod kinds;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ use crate::{
     model::{secret::Secret, time::Span, value::Value},
 };
 
+pub use dates::NoPeriod;
 pub use kinds::{
     AlertRepeat, AskKindName, ChartKind, Compare, FileKind, Format, Never, Otherwise, TEMPLATE_FILTERS,
     TEMPLATE_NAMES,
@@ -467,6 +469,8 @@ pub struct DialogTest {
     pub user: IndexMap<String, Vec<String>>,
     /// The day; the day it runs on, unless told.
     pub today: Option<NaiveDate>,
+    /// What the queries of lists give, by report and question: values, each with its title, which is empty where the value is its own.
+    pub lists: IndexMap<String, IndexMap<String, Vec<(Value, String)>>>,
     /// What is typed and tapped.
     pub steps: Vec<String>,
     /// What the last screen must say.

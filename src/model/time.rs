@@ -206,9 +206,19 @@ impl Period {
 
     /// A relative period (`today`, `yesterday`, `last_7_days`, `this_week`, `last_month`, …), a day
     /// (`2026-01-31`), a month (`2026-01`), a year (`2026`) or a range of days that are both in (`2026-01-01..2026-01-31`),
-    /// as of `today`. Weeks begin on Monday.
+    /// as of `today`. Weeks begin on Monday. Years are 1900 to 2200.
     pub fn parse(text: &str, today: NaiveDate) -> Option<Self> {
-        relative(text, today).or_else(|| absolute(text))
+        let found = relative(text, today).or_else(|| absolute(text))?;
+        let known = |day: NaiveDate| Self::YEARS.contains(&day.year());
+        (known(found.from) && known(found.last())).then_some(found)
+    }
+
+    /// The years that days can be of: what lies outside was never meant.
+    pub const YEARS: std::ops::RangeInclusive<i32> = 1900..=2200;
+
+    /// A month from a day on, or several; `None` = past the last year there is.
+    pub fn of_months(from: NaiveDate, months: u32) -> Option<Self> {
+        Some(Self { from, until: from.checked_add_months(Months::new(months))? })
     }
 
     /// The name of a relative period that was probably meant by a text that is none.
@@ -236,28 +246,29 @@ impl Period {
 }
 
 fn relative(text: &str, today: NaiveDate) -> Option<Period> {
-    let day = |n: u64| Days::new(n);
-    let week = today - day(u64::from(today.weekday().num_days_from_monday()));
+    let days = |from: NaiveDate, days| Some(Period { from, until: from.checked_add_days(Days::new(days))? });
+    let back = |days| today.checked_sub_days(Days::new(days));
+    let months_back = |from: NaiveDate, months| from.checked_sub_months(Months::new(months));
+    let week = back(u64::from(today.weekday().num_days_from_monday()))?;
     let month = today.with_day(1)?;
     let quarter = month.with_month(month.month0() / 3 * 3 + 1)?;
     let year = month.with_month(1)?;
-    let (from, until) = match text {
-        "today" => (today, today + day(1)),
-        "yesterday" => (today - day(1), today),
-        "this_week" => (week, week + day(7)),
-        "last_week" => (week - day(7), week),
-        "this_month" => (month, month + Months::new(1)),
-        "last_month" => (month - Months::new(1), month),
-        "this_quarter" => (quarter, quarter + Months::new(3)),
-        "last_quarter" => (quarter - Months::new(3), quarter),
-        "this_year" => (year, year + Months::new(12)),
-        "last_year" => (year - Months::new(12), year),
+    match text {
+        "today" => days(today, 1),
+        "yesterday" => days(back(1)?, 1),
+        "this_week" => days(week, 7),
+        "last_week" => days(week.checked_sub_days(Days::new(7))?, 7),
+        "this_month" => Period::of_months(month, 1),
+        "last_month" => Period::of_months(months_back(month, 1)?, 1),
+        "this_quarter" => Period::of_months(quarter, 3),
+        "last_quarter" => Period::of_months(months_back(quarter, 3)?, 3),
+        "this_year" => Period::of_months(year, 12),
+        "last_year" => Period::of_months(months_back(year, 12)?, 12),
         _ => {
-            let days: u64 = text.strip_prefix("last_")?.strip_suffix("_days")?.parse().ok()?;
-            (today.checked_sub_days(day(days)).filter(|_| days > 0)?, today)
+            let count: u64 = text.strip_prefix("last_")?.strip_suffix("_days")?.parse().ok()?;
+            Some(Period { from: back(count).filter(|_| count > 0)?, until: today })
         }
-    };
-    Some(Period { from, until })
+    }
 }
 
 fn absolute(text: &str) -> Option<Period> {
@@ -270,10 +281,10 @@ fn absolute(text: &str) -> Option<Period> {
         return Some(Period { from: day, until: day.succ_opt()? });
     }
     if let Ok(month) = format!("{text}-01").parse::<NaiveDate>() {
-        return Some(Period { from: month, until: month + Months::new(1) });
+        return Period::of_months(month, 1);
     }
     let year = NaiveDate::from_ymd_opt(text.parse().ok().filter(|_| text.len() == 4)?, 1, 1)?;
-    Some(Period { from: year, until: year + Months::new(12) })
+    Period::of_months(year, 12)
 }
 
 #[cfg(test)]
@@ -308,6 +319,13 @@ mod tests {
         assert_eq!(period("2025"), Some((day("2025-01-01"), day("2026-01-01"))));
         assert_eq!(period("2026-01-01..2026-01-31"), Some((day("2026-01-01"), day("2026-02-01"))));
         assert_eq!(period("last_0_days"), None);
+        // Of chrono's last years, too, nobody falls over the edge.
+        for far in ["+262142-12", "+262142-12-31", "262142", "2201", "1899-12-31", "2026-01-01..2201-01-01"] {
+            assert_eq!(period(far), None, "{far}");
+        }
+        assert_eq!(period("last_99999999_days"), None);
+        assert_eq!(Period::parse("this_year", NaiveDate::MAX), None);
+        assert!(period("2200").is_some() && period("1900-01").is_some());
         assert!(Period::NAMES.iter().all(|name| period(&name.replace('N', "7")).is_some()));
         assert_eq!(Period::meant("last_mnth").as_deref(), Some("last_month"));
         assert_eq!(Period::meant("last_30_day").as_deref(), Some("last_30_days"));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
+    drill,
     file::{self, Made},
     format, picture,
     rows::{ColumnInfo, Rows},
@@ -49,7 +50,7 @@ pub(super) async fn answer(work: &Work<'_>, found: &Found) -> Result<Answer, Fai
                 }
             }
             Show::Chart(chart) => answer.blocks.extend(work.chart(chart, found, &columns).await?),
-            Show::Table(spec) => work.table(spec, found, &columns, &mut answer)?,
+            Show::Table(spec) => work.table(spec, found, &columns, &mut answer).await?,
             Show::File(kind) => answer.blocks.extend(file_block(*kind, found)),
             Show::Workbook(mart) => {
                 let project = work.runtime.project();
@@ -83,22 +84,15 @@ impl Work<'_> {
         columns: &[ColumnInfo],
     ) -> Result<Option<Block>, Failure> {
         let title = spec.title.as_ref().unwrap_or(&self.report.title).get(self.words.language());
-        let period = self.period().and_then(|name| self.asked.periods.get(name));
-        let subtitle = period.map_or(String::new(), |p| format::days(p.from, p.last(), &self.words));
-        let plot =
-            picture::plot(spec, &found.rows, columns, (title, &subtitle), &self.words).map_err(unreadable)?;
+        let plot = picture::plot(spec, &found.rows, columns, (title, &self.days()), &self.words)
+            .map_err(unreadable)?;
         let Some(plot) = plot else { return Ok(None) };
-        let name = self.report.name.replace('/', "-");
-        // Pixels take tens of milliseconds: others go on meanwhile.
-        let drawn = tokio::task::spawn_blocking(move || picture::picture(&plot, &name)).await;
-        let failed = |what: String| {
-            Failure::Failed(Error::new(ErrorKind::Internal, format!("a chart cannot be drawn: {what}")))
-        };
-        let picture = drawn.map_err(|panic| failed(panic.to_string()))?.map_err(failed)?;
+        let name = self.file_name();
+        let picture = drawn("a chart", move || picture::picture(&plot, &name)).await?;
         Ok(picture.map(Block::Picture))
     }
 
-    fn table(
+    async fn table(
         &self,
         spec: &Table,
         found: &Found,
@@ -109,12 +103,32 @@ impl Work<'_> {
             return Ok(());
         }
         let shown = table::table(spec, &found.rows, columns, &self.words).map_err(unreadable)?;
-        answer.blocks.push(Block::Table(shown));
-        if let Some(drill) = &spec.drill {
-            let drills = table::drills(drill, spec, &found.rows, columns, &self.words).map_err(unreadable)?;
-            answer.drills.extend(drills);
+        if self.pictures {
+            let title = self.report.title.get(self.words.language()).to_owned();
+            let (days, name, words) = (self.days(), self.file_name(), self.words.clone());
+            let draw = move || table::for_phone(shown, (&title, &days), &name, &words);
+            answer.blocks.extend(drawn("a table", draw).await?);
+        } else {
+            answer.blocks.push(Block::Table(shown));
+        }
+        let bot = self.runtime.project().bot.as_ref();
+        let leads = spec.drill.as_ref().and_then(|drill| Some((drill, bot?.reports.get(&drill.report)?)));
+        if let Some((drill, to)) = leads {
+            let drills = drill::drills(drill, to, spec.rows, &found.rows, columns, &self.words);
+            answer.drills.extend(drills.map_err(unreadable)?);
         }
         Ok(())
+    }
+
+    /// The days that the answer is about; empty = it asks for none.
+    fn days(&self) -> String {
+        let period = self.period().and_then(|name| self.asked.periods.get(name));
+        period.map_or(String::new(), |p| format::days(p.from, p.last(), &self.words))
+    }
+
+    /// What its pictures are called.
+    fn file_name(&self) -> String {
+        self.report.name.replace('/', "-")
     }
 
     /// What is older than it may be: said before anything else.
@@ -153,6 +167,17 @@ impl Work<'_> {
         let at = at.with_timezone(&self.zone);
         format!("{} {}", format::date(at.date_naive(), self.words.language()), at.format("%H:%M"))
     }
+}
+
+/// Draws: pixels take tens of milliseconds, and others go on meanwhile.
+async fn drawn<T: Send + 'static>(
+    what: &str,
+    draw: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, Failure> {
+    let failed = |why: String| {
+        Failure::Failed(Error::new(ErrorKind::Internal, format!("{what} cannot be drawn: {why}")))
+    };
+    tokio::task::spawn_blocking(draw).await.map_err(|panic| failed(panic.to_string()))?.map_err(failed)
 }
 
 /// The first and the last day of the first column of days.

@@ -9,11 +9,13 @@
 
 pub mod access;
 mod alert;
+mod allowance;
 mod answer;
 mod cache;
 pub mod cell;
 pub mod chart;
 mod csv;
+mod drill;
 mod excel;
 pub mod file;
 pub mod format;

@@ -12,6 +12,7 @@ use super::{
     format,
     rows::Values,
     run::{Failure, Reports, Request, moves, unreadable},
+    table::cut,
 };
 use crate::{
     bot::{event::Picked, lists::List, words::Words},
@@ -28,8 +29,10 @@ use crate::{
     model::value::Value,
 };
 
-/// Values of a list that are read at all.
+/// Values of a list that are kept; what lies behind them is found by searching.
 const READ: usize = 100_000;
+/// Letters of a value that can be chosen: it stands in the dialog's state as long as it is shown. Longer ones are left out, and longer titles cut.
+pub(super) const VALUE_LETTERS: usize = 200;
 /// Bytes of lists that are kept.
 pub(super) const LISTS_BYTES: usize = 32 << 20;
 
@@ -74,13 +77,16 @@ impl Reports {
         };
         let listing = Listing { request, ask, sql, rules };
         let found = async {
-            match self.list_key(&listing).await {
-                Some(key) => {
-                    let list = self.kept(&listing, key).await?;
-                    Ok(list.values().iter().filter(|one| fits(one)).take(most).cloned().collect())
+            if let Some(key) = self.list_key(&listing).await {
+                let list = self.kept(&listing, key).await?;
+                let found: Vec<Picked> =
+                    list.values().iter().filter(|one| fits(one)).take(most).cloned().collect();
+                // Of a list that goes on, what is sought may stand behind what is kept.
+                if found.len() >= most || list.values().len() < READ {
+                    return Ok(found);
                 }
-                None => self.read(&listing, most, fits).await,
             }
+            self.read(&listing, most, fits).await
         };
         tokio::time::timeout(report.timeout, found).await.unwrap_or(Err(Failure::TimedOut))
     }
@@ -160,18 +166,25 @@ impl Reports {
             }
         };
         let words = self.words(request.language);
-        let (mut found, mut seen) = (vec![], 0);
+        let (mut found, mut left_out) = (vec![], 0);
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(Error::from)?;
             let columns = batch.columns().iter().take(2).map(|column| Values::of(column, request.zone));
             let columns = columns.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
             for row in 0..batch.num_rows() {
-                found.extend(picked(&columns, row, &words).filter(&fits));
-                seen += 1;
-                if found.len() >= most || seen >= READ {
+                let one = picked(&columns, row, &words);
+                left_out += usize::from(one.as_ref().is_some_and(|one| !can_be_chosen(&one.value)));
+                found.extend(one.filter(|one| can_be_chosen(&one.value)).filter(&fits));
+                if found.len() >= most {
                     return Ok(found);
                 }
             }
+        }
+        if left_out > 0 {
+            let report = &request.report;
+            tracing::warn!(
+                "the list of `{ask}` of `{report}`: {left_out} values of more than {VALUE_LETTERS} letters are left out"
+            );
         }
         Ok(found)
     }
@@ -181,12 +194,29 @@ impl Reports {
 fn picked(columns: &[Values], row: usize, words: &Words) -> Option<Picked> {
     let value = value(&columns.first()?.cell(row))?;
     let title = columns.get(1).map(|titles| titles.cell(row)).filter(|title| *title != Cell::Empty);
-    let title = title.map(|title| format::shown(&title, None, words));
+    let title = title.map(|title| cut(&format::shown(&title, None, words), VALUE_LETTERS));
     Some(Picked { value, title: title.unwrap_or_default() })
+}
+
+/// Whether a value is short enough to be kept in a dialog's state.
+pub(super) fn can_be_chosen(value: &Value) -> bool {
+    match value {
+        Value::Text(text) => text.len() <= VALUE_LETTERS || text.chars().count() <= VALUE_LETTERS,
+        _ => true,
+    }
 }
 
 fn shown(picked: &Picked) -> String {
     if picked.title.is_empty() { picked.value.to_string() } else { picked.title.clone() }
+}
+
+/// A value as a list of texts has it, where it is one.
+pub(super) fn value_of(choice: &Choice, value: Value) -> Value {
+    use arrow::datatypes::DataType::{LargeUtf8, Utf8, Utf8View};
+    match choice.value_type {
+        Some(Utf8 | LargeUtf8 | Utf8View) => Value::Text(value.to_string()),
+        _ => value,
+    }
 }
 
 /// A cell as a value that can be bound; NULL is none.
@@ -203,4 +233,26 @@ pub(super) fn value(cell: &Cell) -> Option<Value> {
         Cell::Moment(at) => Value::Text(at.to_string()),
         Cell::Text(text) => Value::Text(text.clone()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, StringArray};
+
+    use super::*;
+    use crate::config::project::Language;
+
+    #[test]
+    fn what_is_kept_of_a_choice_is_short() {
+        let long = "ж".repeat(VALUE_LETTERS + 1);
+        let column = |texts: [&str; 2]| {
+            let array: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+            Values::of(&array, chrono_tz::UTC).unwrap()
+        };
+        let columns = [column(["a", long.as_str()]), column([long.as_str(), "b"])];
+        let one = |row| picked(&columns, row, &Words::plain(Language::Ru)).unwrap();
+        assert_eq!(one(0).title.chars().count(), VALUE_LETTERS);
+        assert!(one(0).title.ends_with("ж…") && can_be_chosen(&one(0).value));
+        assert!(!can_be_chosen(&one(1).value), "a value is never cut: it would be another one");
+    }
 }

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use crate::{
     bot::event::{Given, With},
-    config::bot::{Ask, AskKind, Choice, ChoiceFrom, Dates, Number, Report},
+    config::bot::{Ask, AskKind, Choice, ChoiceFrom, Dates, NoPeriod, Number, Report},
     engine::params::{Params, scalar},
     model::{problem::nearest, time::Period, value::Value},
 };
@@ -57,10 +57,14 @@ pub fn bind(
     Ok(asked)
 }
 
-/// The same, one range earlier: as long, ending where it begins. Other ranges stay.
-pub fn previous(asked: &Asked, name: &str) -> Option<Asked> {
+/// The same, one range earlier: as long, ending where it begins; of a range that goes on, as many days as have begun by `today`. Other ranges stay.
+pub fn previous(asked: &Asked, name: &str, today: NaiveDate) -> Option<Asked> {
     let period = asked.periods.get(name)?;
-    let before = before(*period)?;
+    let mut before = before(*period)?;
+    let begun = today.succ_opt()?.signed_duration_since(period.from);
+    if period.from <= today {
+        before.until = before.until.min(before.from.checked_add_signed(begun)?);
+    }
     let mut earlier = asked.clone();
     earlier.params.set_period(name, &before);
     earlier.periods.insert(name.to_owned(), before);
@@ -91,23 +95,15 @@ impl Asked {
     ) -> Result<(), String> {
         match &ask.kind {
             AskKind::DateRange(dates) => {
-                let period = period(dates, given, today)?;
-                bounds(dates, period)?;
+                let period = period(dates, given, today, true)?;
                 self.params.set_period(name, &period);
                 self.periods.insert(name.to_owned(), period);
             }
             AskKind::Date(dates) => {
-                let period = period(dates, given, today)?;
-                bounds(dates, period)?;
-                if dates.last.is_some_and(|last| period.last() > last) {
-                    return Err("the day is later than may be chosen".to_owned());
-                }
+                let period = period(dates, given, today, false)?;
                 let days = period.from.signed_duration_since(NaiveDate::default()).num_days();
                 self.params.set(name, ScalarValue::Date32(i32::try_from(days).ok()));
-                self.periods.insert(
-                    name.to_owned(),
-                    Period { from: period.from, until: period.from.succ_opt().unwrap_or(period.from) },
-                );
+                self.periods.insert(name.to_owned(), period);
             }
             AskKind::Choice(choice) => self.params.set(name, picked(choice, given, own)?),
             AskKind::Number(number) => self.params.set(name, counted(number, given)?),
@@ -131,25 +127,20 @@ fn nothing() -> String {
     "it has no default and was not answered".to_owned()
 }
 
-fn period(dates: &Dates, given: Option<&Given>, today: NaiveDate) -> Result<Period, String> {
+fn period(dates: &Dates, given: Option<&Given>, today: NaiveDate, range: bool) -> Result<Period, String> {
     let text = match given {
         Some(Given::Period(text)) => text,
         Some(Given::Value(Value::Text(text))) => text,
         Some(_) => return Err("a date or a range of days is asked for".to_owned()),
         None => dates.default.as_ref().ok_or_else(nothing)?,
     };
-    Period::parse(text, today).ok_or_else(|| format!("`{text}` is no date and no range of days"))
-}
-
-fn bounds(dates: &Dates, period: Period) -> Result<(), String> {
-    if dates.first.is_some_and(|first| period.from < first) {
-        return Err("it begins before the first day that may be chosen".to_owned());
-    }
-    let days = period.until.signed_duration_since(period.from).num_days();
-    match dates.longest {
-        Some(longest) if days > i64::from(longest) => Err(format!("it is longer than {longest} days")),
-        _ => Ok(()),
-    }
+    dates.period(text, today, range).map_err(|why| match why {
+        NoPeriod::Unreadable if range => format!("`{text}` is no date and no range of days"),
+        NoPeriod::Unreadable => format!("`{text}` is no day"),
+        NoPeriod::TooEarly => "it begins before the first day that may be chosen".to_owned(),
+        NoPeriod::TooLate => "it begins after the last day that may be chosen".to_owned(),
+        NoPeriod::TooLong => format!("it is longer than {} days", dates.longest.unwrap_or(0)),
+    })
 }
 
 fn picked(choice: &Choice, given: Option<&Given>, own: Option<&Vec<String>>) -> Result<ScalarValue, String> {
@@ -265,6 +256,40 @@ mod tests {
         assert_eq!(period("2026").unwrap_err(), "it is longer than 31 days");
         assert_eq!(period("someday").unwrap_err(), "`someday` is no date and no range of days");
         assert!(bound(&report, Some(Given::Any), &[]).is_err());
+        let days = |text: &str| period(text).unwrap();
+        assert!(days("this_month").starts_with("period.from=2026-03-01 period.until=2026-04-01"));
+        assert!(days("2026-03-20..2026-04-15").ends_with("period.last=2026-03-31"), "today is the last day");
+        assert_eq!(period("2026-04-01").unwrap_err(), "it begins after the last day that may be chosen");
+        let early = Dates {
+            default: Some("last_30_days".into()),
+            first: "2026-03-20".parse().ok(),
+            ..Dates::default()
+        };
+        let report = asking("period", AskKind::DateRange(early), None);
+        assert!(
+            bound(&report, None, &[]).unwrap().starts_with("period.from=2026-03-20 period.until=2026-03-31"),
+            "a default begins with the first day there is"
+        );
+    }
+
+    #[test]
+    fn what_goes_on_is_compared_with_as_many_days() {
+        let before = |text: &str, today: &str| {
+            let today = today.parse().unwrap();
+            let report = asking("period", AskKind::DateRange(Dates::default()), None);
+            let with = [("period".to_owned(), Given::Period(text.to_owned()))].into();
+            let asked = bind(&report, &with, &IndexMap::new(), today).unwrap();
+            let before = previous(&asked, "period", today).unwrap().periods["period"];
+            format!("{}..{}", before.from, before.last())
+        };
+        assert_eq!(before("this_month", "2026-03-18"), "2026-02-01..2026-02-18");
+        assert_eq!(before("2026-03", "2026-03-18"), "2026-02-01..2026-02-18");
+        assert_eq!(before("this_month", "2026-03-31"), "2026-02-01..2026-02-28", "no more than there are");
+        assert_eq!(before("this_year", "2026-03-18"), "2025-01-01..2025-03-18");
+        assert_eq!(before("this_week", "2026-03-18"), "2026-03-09..2026-03-11");
+        assert_eq!(before("last_month", "2026-03-18"), "2026-01-01..2026-01-31");
+        assert_eq!(before("last_7_days", "2026-03-18"), "2026-03-04..2026-03-10");
+        assert_eq!(before("2026-03-15..2026-03-30", "2026-03-18"), "2026-03-11..2026-03-14");
     }
 
     #[test]

@@ -28,6 +28,8 @@ use crate::{
 pub const KEPT_ROWS: usize = 20_000;
 /// Bytes that they may have.
 pub const KEPT_BYTES: usize = 16 << 20;
+/// Letters of a column's first and last text that are kept.
+const TALLY_LETTERS: usize = 1_000;
 
 /// A column of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,10 +103,10 @@ impl Tally {
         if self.first == Cell::Empty
             && let Some(row) = (0..array.len()).find(known)
         {
-            self.first = values.cell(row);
+            self.first = bounded(values.cell(row));
         }
         if let Some(row) = (0..array.len()).rev().find(known) {
-            self.last = values.cell(row);
+            self.last = bounded(values.cell(row));
         }
         // Texts have neither a sum nor an end.
         if matches!(values, Values::Bool(_) | Values::Text(_)) {
@@ -120,6 +122,14 @@ impl Tally {
                 self.most = cell;
             }
         }
+    }
+}
+
+/// A cell of which no more is kept than a text can show.
+fn bounded(cell: Cell) -> Cell {
+    match cell {
+        Cell::Text(text) if text.len() > TALLY_LETTERS => Cell::Text(super::table::cut(&text, TALLY_LETTERS)),
+        other => other,
     }
 }
 
@@ -198,7 +208,9 @@ impl Rows {
 
     /// Bytes in memory, as a cache counts them.
     pub fn size(&self) -> usize {
-        self.bytes + 4_096
+        let text = |cell: &Cell| if let Cell::Text(text) = cell { text.capacity() } else { 0 };
+        let tallies: usize = self.tallies.iter().map(|tally| text(&tally.first) + text(&tally.last)).sum();
+        self.bytes + tallies + self.tallies.len() * size_of::<Tally>() + 4_096
     }
 }
 
@@ -372,6 +384,8 @@ pub(super) mod tests {
         let huge = "x".repeat(KEPT_BYTES + 1);
         let rows = rows_of(vec![("t", Arc::new(StringArray::from(vec![huge.as_str()])))]);
         assert_eq!((rows.count, rows.kept(), rows.complete), (1, 0, false));
-        assert!(matches!(&rows.tallies[0].first, Cell::Text(text) if text.len() == KEPT_BYTES + 1));
+        let Cell::Text(first) = &rows.tallies[0].first else { panic!("{:?}", rows.tallies[0].first) };
+        assert!(first.chars().count() == TALLY_LETTERS && first.ends_with("x…"), "{}", first.len());
+        assert!((2 * TALLY_LETTERS..16_384).contains(&rows.size()), "{}", rows.size());
     }
 }

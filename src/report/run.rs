@@ -1,9 +1,10 @@
 //! A report from its request to the parts of its answer.
 //!
 //! rules → parameters → rows (cached, or one execution that every part shares, and one more where a text compares) → parts, in order; what is stale
-//! is said first, what the rows are of last. Dropping the work stops the query in its database.
+//! is said first, what the rows are of last. Dropping the work stops the query in its database. A report's time runs while it is worked on, and not
+//! while it waits for one of the few that run at once, or for another that reads the same rows.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{self, Reader},
+    allowance::Allowance,
     answer::{self, Found},
     cache::{CACHE_BYTES, Cache, Weighs, key},
     excel::ExcelMeta,
@@ -45,6 +47,8 @@ use crate::{
 
 /// Queries of reports at once.
 const AT_ONCE: usize = 8;
+/// How long a report may wait for others, all in all.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Runs reports of a project.
 pub struct Reports {
@@ -68,6 +72,8 @@ pub struct Request {
     pub language: Language,
     /// Whose days are today and yesterday.
     pub zone: Tz,
+    /// Whether it is read on a phone: tables that do not fit one become pictures.
+    pub pictures: bool,
 }
 
 /// What is shown.
@@ -117,6 +123,8 @@ pub(super) struct Work<'a> {
     pub(super) now: DateTime<Utc>,
     pub(super) versions: Versions,
     pub(super) limits: Limits,
+    pub(super) pictures: bool,
+    allowance: Allowance,
 }
 
 impl Reports {
@@ -168,7 +176,8 @@ impl Reports {
         let asked =
             params::bind(report, &request.with, &request.reader.attributes, today).map_err(Failure::Wrong)?;
         let answer = async {
-            let _slot = self.slots.acquire().await;
+            let allowance = Allowance::new(report.timeout);
+            let versions = async { Ok(self.runtime.versions(&tables(report)).await) };
             let work = Work {
                 runtime: &self.runtime,
                 report,
@@ -177,21 +186,25 @@ impl Reports {
                 words: Words::new(&bot.texts, request.language),
                 zone: request.zone,
                 now,
-                versions: self.runtime.versions(&tables(report)).await,
+                versions: allowance.spend(versions).await?,
                 limits: self.limits,
+                pictures: request.pictures,
+                allowance,
             };
             self.answer(&work).await
         };
         tokio::select! {
             biased;
             () = cancel.cancelled() => Err(Failure::Cancelled),
-            done = tokio::time::timeout(report.timeout, answer) => done.unwrap_or(Err(Failure::TimedOut)),
+            done = tokio::time::timeout(PATIENCE + report.timeout, answer) => {
+                done.unwrap_or(Err(Failure::TimedOut))
+            }
         }
     }
 
     async fn answer(&self, work: &Work<'_>) -> Result<Answer, Failure> {
         let (found, cached) = self.found(work).await?;
-        let mut answer = answer::answer(work, &found).await?;
+        let mut answer = work.allowance.spend(answer::answer(work, &found)).await?;
         answer.cached = cached;
         Ok(answer)
     }
@@ -201,10 +214,11 @@ impl Reports {
         let kinds = work.file_kinds();
         let (rows, mut files, cached) = self.rows(work, &work.asked, &kinds).await?;
         if files.is_empty() && !kinds.is_empty() {
-            files = work.files_of(&rows, &kinds).await?;
+            files = work.allowance.spend(work.files_of(&rows, &kinds)).await?;
         }
-        let earlier =
-            work.period().filter(|_| work.compares()).and_then(|name| params::previous(&work.asked, name));
+        let today = work.now.with_timezone(&work.zone).date_naive();
+        let compared = work.period().filter(|_| work.compares());
+        let earlier = compared.and_then(|name| params::previous(&work.asked, name, today));
         let before = match &earlier {
             Some(earlier) => Some(self.rows(work, earlier, &[]).await?.0),
             None => None,
@@ -221,14 +235,14 @@ impl Reports {
         kinds: &[FileKind],
     ) -> Result<(Arc<Rows>, Vec<Made>, bool), Failure> {
         if !work.is_cacheable() {
-            let (rows, files) = work.execute(asked, kinds).await?;
+            let (rows, files) = self.executed(work, asked, kinds).await?;
             return Ok((Arc::new(rows), files, false));
         }
         let place = self.cache.place(work.key(asked));
         let mut ran = None;
         let rows = place
             .get_or_try_init(async || {
-                let (rows, files) = work.execute(asked, kinds).await?;
+                let (rows, files) = self.executed(work, asked, kinds).await?;
                 ran = Some(files);
                 Ok::<_, Failure>(Arc::new(rows))
             })
@@ -239,11 +253,22 @@ impl Reports {
             Some(files) => Ok((rows, files, false)),
             // A file needs rows that were not kept.
             None if !rows.complete && !kinds.is_empty() => {
-                let (rows, files) = work.execute(asked, kinds).await?;
+                let (rows, files) = self.executed(work, asked, kinds).await?;
                 Ok((Arc::new(rows), files, false))
             }
             None => Ok((rows, vec![], true)),
         }
+    }
+
+    /// Runs a query in its turn. Only whoever runs one takes a place, and the time that it may take begins then.
+    async fn executed(
+        &self,
+        work: &Work<'_>,
+        asked: &Asked,
+        kinds: &[FileKind],
+    ) -> Result<(Rows, Vec<Made>), Failure> {
+        let _turn = self.slots.acquire().await;
+        work.allowance.spend(work.execute(asked, kinds)).await
     }
 }
 

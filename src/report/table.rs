@@ -1,9 +1,8 @@
 //! Rows to be read: the top of them, a total, how many are left, and where each leads to.
 //!
-//! A front-end shows up to three columns in letters of one width ([`narrow`]) and more as a picture ([`picture`]).
+//! Phones are shown up to three columns in letters of one width ([`narrow`]) and more as a picture ([`for_phone`]); terminals draw tables of their own.
 
 use arrow::error::ArrowError;
-use indexmap::IndexMap;
 
 use super::{
     cell::Cell,
@@ -13,17 +12,18 @@ use super::{
 };
 use crate::{
     bot::{
-        event::{DrillTo, Given},
-        screen::{Head, Table},
+        screen::{Block, Head, Picture, Table},
         words::Words,
     },
-    config::bot::{Drill, Table as TableSpec},
+    config::bot::Table as TableSpec,
 };
 
 /// Letters of one width that a phone shows in a line.
 pub const PHONE: usize = 32;
 /// Columns that fit into them.
 const NARROW_COLUMNS: usize = 3;
+/// Rows of a picture: more in one are too small to be read, and of a hundred high ones Telegram would not take it.
+const PICTURE_ROWS: usize = 40;
 /// Letters of a cell; pictures and letters of one width cut further.
 const CELL: usize = 300;
 /// Columns of a table that is looked at; the file has all.
@@ -49,6 +49,7 @@ pub fn table(
         rows: (0..shown).map(row).collect(),
         total: total(spec, rows, &chosen, words),
         more: rows.count - shown as u64,
+        more_columns: if spec.columns.is_empty() { (columns.len() - chosen.len()) as u64 } else { 0 },
     })
 }
 
@@ -62,7 +63,7 @@ fn chosen<'a>(spec: &TableSpec, columns: &'a [ColumnInfo]) -> Vec<(usize, &'a Co
 }
 
 /// The cells of a column, all with the same places behind the comma.
-fn written(cells: &[Cell], info: &ColumnInfo, words: &Words) -> Vec<String> {
+pub(super) fn written(cells: &[Cell], info: &ColumnInfo, words: &Words) -> Vec<String> {
     let places = cells.iter().map(|cell| format::places(cell, info.format)).max().unwrap_or(0);
     let text = |cell: &Cell| format::with_places(cell, info.format, places, words);
     cells.iter().map(|cell| cut(&text(cell), CELL)).collect()
@@ -87,43 +88,8 @@ fn total(spec: &TableSpec, rows: &Rows, chosen: &[(usize, &ColumnInfo)], words: 
     cells
 }
 
-/// Where the shown rows lead to.
-pub fn drills(
-    drill: &Drill,
-    spec: &TableSpec,
-    rows: &Rows,
-    columns: &[ColumnInfo],
-    words: &Words,
-) -> Result<Vec<DrillTo>, ArrowError> {
-    let column = |name: &str| columns.iter().position(|info| info.name == name);
-    let Some(label) = column(&drill.label) else { return Ok(vec![]) };
-    let labels = written(&rows.cells(label, spec.rows)?, &columns[label], words);
-    let mut with: Vec<(&String, Vec<Cell>)> = vec![];
-    for (question, name) in &drill.with {
-        let Some(at) = column(name) else { return Ok(vec![]) };
-        with.push((question, rows.cells(at, spec.rows)?));
-    }
-    let to = |(row, label): (usize, String)| {
-        let given = with.iter().map(|(question, cells)| Some(((*question).clone(), given(&cells[row])?)));
-        // A NULL leads nowhere.
-        let with = given.collect::<Option<IndexMap<String, Given>>>()?;
-        Some(DrillTo { label: cut(&label.replace(NARROW, "\u{a0}"), 60), report: drill.report.clone(), with })
-    };
-    Ok(labels.into_iter().enumerate().filter_map(to).collect())
-}
-
-/// A cell as the answer to a question.
-fn given(cell: &Cell) -> Option<Given> {
-    Some(match cell {
-        Cell::Empty => return None,
-        Cell::Date(day) => Given::Period(day.to_string()),
-        Cell::Moment(at) => Given::Period(at.date().to_string()),
-        other => Given::Value(super::options::value(other)?),
-    })
-}
-
 /// Letters up to a number of them.
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let mut letters = text.chars().map(clean);
     let mut kept: String = letters.by_ref().take(most).collect();
@@ -134,9 +100,23 @@ fn cut(text: &str, most: usize) -> String {
     kept
 }
 
-/// What stands under a table whose rows go on: `… ещё 90 строк`.
+/// What stands under a table that goes on: `… ещё 90 строк`, and columns likewise.
 pub fn more(table: &Table, words: &Words) -> Option<String> {
-    (table.more > 0).then(|| words.rows_more(table.more))
+    let rows = (table.more > 0).then(|| words.rows_more(table.more));
+    let columns = (table.more_columns > 0).then(|| words.columns_more(table.more_columns));
+    let both: Vec<String> = rows.into_iter().chain(columns).collect();
+    (!both.is_empty()).then(|| both.join("\n"))
+}
+
+/// A table whose columns do not fit, cell by cell: for whoever cannot show a picture.
+pub fn lines(table: &Table) -> String {
+    let heads: Vec<&str> = table.columns.iter().map(|head| head.title.as_str()).collect();
+    let mut text = heads.join(" · ");
+    for row in table.rows.iter().chain([&table.total]).filter(|row| !row.is_empty()) {
+        text.push('\n');
+        text.push_str(&row.join(" · "));
+    }
+    text
 }
 
 /// A table in letters of one width, `width` of them in a line; `None` where its columns do not fit.
@@ -195,17 +175,38 @@ fn padded(text: &str, width: usize, right: bool) -> String {
     if right { space + text } else { text.to_owned() + &space }
 }
 
-/// A table as a picture, PNG.
-pub fn picture(table: &Table, title: &str, subtitle: &str, words: &Words) -> Result<Vec<u8>, String> {
-    let grid = Grid {
-        title: title.to_owned(),
-        subtitle: subtitle.to_owned(),
-        columns: table.columns.iter().map(|head| (head.title.clone(), head.number)).collect(),
-        rows: table.rows.clone(),
-        total: table.total.clone(),
-        note: more(table, words).unwrap_or_default(),
+/// A table as a phone shows it: letters of one width where its columns fit into [`PHONE`] of them, else pictures, of forty rows each. Pixels take a while.
+pub fn for_phone(
+    table: Table,
+    (title, subtitle): (&str, &str),
+    name: &str,
+    words: &Words,
+) -> Result<Vec<Block>, String> {
+    if narrow(&table, PHONE).is_some() {
+        return Ok(vec![Block::Table(table)]);
+    }
+    let last = table.rows.len().div_ceil(PICTURE_ROWS).max(1) - 1;
+    let part = |at: usize| {
+        let rows = table.rows.iter().skip(at * PICTURE_ROWS).take(PICTURE_ROWS).cloned().collect();
+        let (total, note) = if at == last {
+            (table.total.clone(), more(&table, words).unwrap_or_default())
+        } else {
+            (vec![], String::new())
+        };
+        let grid = Grid {
+            title: title.to_owned(),
+            subtitle: subtitle.to_owned(),
+            columns: table.columns.iter().map(|head| (head.title.clone(), head.number)).collect(),
+            rows,
+            total,
+            note,
+        };
+        let png = chart::grid(&grid).png()?.into();
+        let name =
+            if last == 0 { format!("{name}-table.png") } else { format!("{name}-table-{}.png", at + 1) };
+        Ok(Block::Picture(Picture { png, name, caption: title.to_owned(), chart: None }))
     };
-    chart::grid(&grid).png()
+    (0..=last).map(part).collect()
 }
 
 #[cfg(test)]
@@ -241,18 +242,18 @@ mod tests {
         ]
     }
 
-    fn spec(total: &[&str], drill: Option<Drill>) -> TableSpec {
+    fn spec(total: &[&str]) -> TableSpec {
         TableSpec {
             rows: 3,
             columns: vec![],
             total: total.iter().map(|name| (*name).to_owned()).collect(),
-            drill,
+            drill: None,
         }
     }
 
     #[test]
     fn the_top_a_total_and_how_many_are_left() {
-        let table = table(&spec(&["money"], None), &rows(5), &infos(), &Words::plain(Language::Ru)).unwrap();
+        let table = table(&spec(&["money"]), &rows(5), &infos(), &Words::plain(Language::Ru)).unwrap();
         assert_eq!((table.rows.len(), table.more), (3, 2));
         assert_eq!(more(&table, &Words::plain(Language::Ru)).unwrap(), "… ещё 2 строки");
         assert_eq!(
@@ -268,8 +269,28 @@ mod tests {
     }
 
     #[test]
+    fn columns_that_are_left_out_are_counted() {
+        let titles: Vec<String> = (0..COLUMNS + 3).map(|at| format!("c{at}")).collect();
+        let column = || Arc::new(StringArray::from(vec!["x"])) as arrow::array::ArrayRef;
+        let rows = rows_of(titles.iter().map(|title| (title.as_str(), column())).collect());
+        let info = |title: &String| ColumnInfo {
+            name: title.clone(),
+            title: title.clone(),
+            format: None,
+            number: false,
+        };
+        let infos: Vec<ColumnInfo> = titles.iter().map(info).collect();
+        let words = Words::plain(Language::Ru);
+        let all = table(&spec(&[]), &rows, &infos, &words).unwrap();
+        assert_eq!((all.columns.len(), more(&all, &words).as_deref()), (COLUMNS, Some("… ещё 3 столбца")));
+        let chosen = TableSpec { columns: vec!["c16".to_owned()], ..spec(&[]) };
+        let chosen = table(&chosen, &rows, &infos, &words).unwrap();
+        assert_eq!((chosen.columns.len(), more(&chosen, &words)), (1, None), "those are left out on purpose");
+    }
+
+    #[test]
     fn tables_of_any_size_are_narrow_or_none() {
-        let empty = table(&spec(&["money"], None), &rows(0), &infos(), &Words::plain(Language::Ru)).unwrap();
+        let empty = table(&spec(&["money"]), &rows(0), &infos(), &Words::plain(Language::Ru)).unwrap();
         assert!(
             empty.total.is_empty()
                 && empty.rows.is_empty()
@@ -283,24 +304,5 @@ mod tests {
             ..Table::default()
         };
         assert_eq!(narrow(&long, PHONE), None, "digits are never cut");
-    }
-
-    #[test]
-    fn rows_lead_on() {
-        let with = [("day".to_owned(), "day".to_owned()), ("who".to_owned(), "who".to_owned())].into();
-        let drill = Drill { report: "day".into(), with, label: "day".into() };
-        let spec = spec(&[], Some(drill.clone()));
-        let found = drills(&drill, &spec, &rows(5), &infos(), &Words::plain(Language::Ru)).unwrap();
-        assert_eq!(found.len(), 3);
-        assert_eq!(
-            (found[0].label.as_str(), &found[0].with["day"]),
-            ("01.01.2026", &Given::Period("2026-01-01".into()))
-        );
-        let by_money = Drill { with: [("m".to_owned(), "money".to_owned())].into(), ..drill };
-        assert_eq!(
-            drills(&by_money, &spec, &rows(5), &infos(), &Words::plain(Language::Ru)).unwrap().len(),
-            2,
-            "NULL leads nowhere"
-        );
     }
 }

@@ -53,7 +53,7 @@ pub fn text(template: &str, told: &Told<'_>) -> Result<Markup, String> {
         .template_from_str(template)
         .and_then(|template| template.render(context(told)))
         .map_err(|error| said(&error))?;
-    Ok(marked(&rendered))
+    Ok(marked(&rendered, told.words))
 }
 
 fn said(error: &Error) -> String {
@@ -315,8 +315,9 @@ fn change(
 }
 
 /// Marks of the template become spans; stars of values become stars again.
-fn marked(text: &str) -> Markup {
-    let text: String = text.trim().chars().take(LONGEST).collect();
+fn marked(text: &str, words: &Words) -> Markup {
+    let mut letters = text.trim().chars();
+    let text: String = letters.by_ref().take(LONGEST).collect();
     let parts: Vec<&str> = text.split("**").collect();
     let mut markup = Markup::new();
     for (at, part) in parts.iter().enumerate() {
@@ -327,6 +328,9 @@ fn marked(text: &str) -> Markup {
         // The last mark of an odd number opens nothing.
         let bold = at % 2 == 1 && at + 1 < parts.len();
         markup = markup.with(if bold { Span::Bold(plain) } else { Span::Plain(plain) });
+    }
+    if letters.next().is_some() {
+        markup = markup.with(Span::Italic(format!("\n{}", words.text_more())));
     }
     markup
 }
@@ -406,6 +410,14 @@ mod tests {
         let expected =
             [Span::Bold("Лучший".into()), Span::Plain(": **Жуки** <b>_x_</b> {{ money }} ".into())];
         assert_eq!(markup.0, expected);
+    }
+
+    #[test]
+    fn what_is_cut_off_a_text_is_said() {
+        let whole = "я".repeat(LONGEST);
+        assert_eq!(said(&format!("{whole} ")), whole);
+        let cut = said(&format!("{whole}!"));
+        assert!(cut.starts_with(&whole) && cut.ends_with("\n… Текст длиннее: показано его начало."));
     }
 
     #[test]

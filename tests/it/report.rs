@@ -1,6 +1,11 @@
 //! Reports end to end: a bot.toml over real tables, run by the program as readers of several roles.
 
-use std::{fs, io::Read, sync::Arc};
+use std::{
+    fs,
+    io::Read,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use calamine::{Data, Reader, Xlsx, open_workbook};
 
@@ -10,13 +15,14 @@ use vitrina::{
     bot::{
         event::{Access, Outcome, Subscribes, Viewer, With},
         lists::List,
+        screen::Block,
         telegram::{answers::Answers, reports::ProjectReports},
     },
     clock::SystemClock,
     config::project::Language,
     report::{
         access,
-        run::{Reports, Request},
+        run::{Failure, Reports, Request},
     },
     run::Runtime,
 };
@@ -101,6 +107,17 @@ day = { kind = "date" }
 title = "План"
 roles = ["executive", "regional", "strict"]
 sql = "SELECT p.name, count(s.money) AS n FROM shop.plans p LEFT JOIN shop.sales s ON s.manager = p.name GROUP BY p.name ORDER BY 1"
+
+[report.wide]
+title = "Все продажи"
+roles = ["executive"]
+sql = "SELECT day, region, manager, money, money AS again FROM mart.sales WHERE day >= :period.from AND day < :period.until ORDER BY 1, 2, 3"
+[report.wide.ask]
+period = { kind = "date_range", default = "2026-01" }
+[[report.wide.show]]
+table = { rows = 5, columns = ["manager", "money"], total = ["money"] }
+[[report.wide.show]]
+table = { rows = 5, total = ["money"] }
 
 [report.raw]
 title = "Как есть"
@@ -229,6 +246,29 @@ fn a_large_answer_is_whole_in_its_file() {
     assert_eq!(text.lines().count(), 30_011);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_a_phone_is_a_picture_there() {
+    let shop = shop();
+    let loaded = vitrina::config::load(shop.root(), "default", &|_| None);
+    let runtime = Runtime::open(Arc::new(loaded.project.unwrap()), Arc::new(SystemClock)).unwrap();
+    let reports = Reports::new(runtime);
+    let blocks = async |pictures: bool| {
+        let reader = access::Reader { roles: vec!["executive".to_owned()], ..access::Reader::default() };
+        let (language, zone) = (Language::Ru, chrono_tz::Europe::Moscow);
+        let request =
+            Request { report: "wide".to_owned(), with: With::new(), reader, language, zone, pictures };
+        reports.run(&request, &CancellationToken::new()).await.unwrap().blocks
+    };
+    let phone = blocks(true).await;
+    let [Block::Table(narrow), Block::Picture(wide), ..] = &phone[..] else { panic!("{phone:?}") };
+    assert_eq!((narrow.columns.len(), narrow.more), (2, 23));
+    assert!(
+        wide.png.starts_with(b"\x89PNG") && wide.name == "wide-table.png" && wide.caption == "Все продажи"
+    );
+    let terminal = blocks(false).await;
+    assert!(matches!(&terminal[..], [Block::Table(_), Block::Table(wide), ..] if wide.columns.len() == 5));
+}
+
 #[test]
 fn stale_data_says_so_first() {
     let shop = shop();
@@ -253,7 +293,14 @@ async fn lists_are_kept_while_their_rows_stand_still_and_show_nobody_elses() {
         let attributes = IndexMap::from([("region".to_owned(), vec![region.to_owned()])]);
         let reader = access::Reader { roles: vec![role.to_owned()], attributes };
         let (language, zone) = (Language::Ru, chrono_tz::Europe::Moscow);
-        let request = Request { report: "sales".to_owned(), with: With::new(), reader, language, zone };
+        let request = Request {
+            report: "sales".to_owned(),
+            with: With::new(),
+            reader,
+            language,
+            zone,
+            pictures: false,
+        };
         reports.list(&request, "manager").await.unwrap()
     };
     let titles = |list: Arc<List>| {
@@ -346,7 +393,7 @@ async fn whom_the_roles_keep_out_is_told_so_and_not_to_try_again() {
     let shop = shop();
     let loaded = vitrina::config::load(shop.root(), "default", &|_| None);
     let runtime = Runtime::open(Arc::new(loaded.project.unwrap()), Arc::new(SystemClock)).unwrap();
-    let reports = ProjectReports::new(Arc::new(move || Arc::clone(&runtime)));
+    let reports = ProjectReports::new(Arc::new(move || Arc::clone(&runtime)), true);
     let viewer = Viewer {
         user: 7,
         chat: 7,
@@ -361,4 +408,53 @@ async fn whom_the_roles_keep_out_is_told_so_and_not_to_try_again() {
         "{answered:?}"
     );
     assert!(answered.cause.is_some_and(|cause| cause.contains("`sales`")), "admins see why");
+}
+
+/// `shared` is read once for all who ask while its mart stands still, `own` by everyone; neither ends.
+const ENDLESS: &str = r#"
+[report.shared]
+title = "Общий"
+timeout = "20s"
+sql = """
+SELECT count(*) AS n, (SELECT max(money) FROM mart.sales) AS most
+FROM generate_series(1, 100000000000) AS a WHERE a.value < 0
+"""
+[report.own]
+title = "Свой"
+timeout = "2s"
+sql = "SELECT count(*) AS n FROM generate_series(1, 100000000000) AS a WHERE a.value + random() < 0"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_in_line_is_not_running_time() {
+    let shop = shop();
+    shop.write("bot.toml", &format!("{BOT}{ENDLESS}"));
+    let loaded = vitrina::config::load(shop.root(), "default", &|_| None);
+    let runtime = Runtime::open(Arc::new(loaded.project.unwrap()), Arc::new(SystemClock)).unwrap();
+    let reports = Reports::new(runtime);
+    let run = async |report: &str, stop: &CancellationToken| {
+        let reader = access::Reader { roles: vec!["admin".to_owned()], ..access::Reader::default() };
+        let (language, zone) = (Language::Ru, chrono_tz::Europe::Moscow);
+        let report = report.to_owned();
+        let request = Request { report, with: With::new(), reader, language, zone, pictures: false };
+        let began = Instant::now();
+        (reports.run(&request, stop).await, began.elapsed())
+    };
+    // Eight run at once: the ninth begins when one of them has ended, and has all of its time then.
+    let stop = CancellationToken::new();
+    let nine = futures::future::join_all((0..9).map(|_| run("own", &stop))).await;
+    assert!(nine.iter().all(|(ran, _)| matches!(ran, Err(Failure::TimedOut))), "{nine:?}");
+    let last = nine.iter().map(|(_, took)| *took).max().unwrap();
+    assert!(last >= Duration::from_millis(3_900), "the ninth was given up after {last:?}, in line");
+    // Whoever waits for rows that another reads keeps nobody from reading others.
+    let waiting = futures::future::join_all((0..20).map(|_| run("shared", &stop)));
+    let quick = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let quick = run("plans", &CancellationToken::new()).await;
+        stop.cancel();
+        quick
+    };
+    let (waited, (ran, took)) = tokio::join!(waiting, quick);
+    assert!(ran.is_ok() && took < Duration::from_secs(15), "{took:?}: {ran:?}");
+    assert!(waited.iter().all(|(ran, _)| matches!(ran, Err(Failure::Cancelled))), "{waited:?}");
 }

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, Days, Months, NaiveDate};
 
-use super::bounds::{self, ends};
+use super::bounds;
 use crate::{
     bot::{dates, event::Given, press::Intent, said, scene::Scene, view::View},
     config::bot::{Ask, AskKind},
@@ -22,7 +22,7 @@ pub(in crate::bot) fn month_of(day: NaiveDate) -> NaiveDate {
 /// The days of a month.
 pub(super) fn month(scene: &Scene<'_>, ask: &Ask, month: NaiveDate, from: Option<NaiveDate>) -> View {
     let Some(bounds) = bounds::dates(ask) else { return View::default() };
-    let (first, last) = ends(bounds, scene.today);
+    let (first, last) = bounds.ends(scene.today);
     let month = month_of(month.clamp(first, last));
     let next = month.checked_add_months(Months::new(1)).unwrap_or(month);
     let before = month.checked_sub_days(Days::new(1)).unwrap_or(month);
@@ -71,7 +71,7 @@ pub(super) fn month(scene: &Scene<'_>, ask: &Ask, month: NaiveDate, from: Option
 /// The months of a year.
 pub(super) fn year(scene: &Scene<'_>, ask: &Ask, year: i32, _from: Option<NaiveDate>) -> View {
     let Some(bounds) = bounds::dates(ask) else { return View::default() };
-    let (first, last) = ends(bounds, scene.today);
+    let (first, last) = bounds.ends(scene.today);
     let year = year.clamp(first.year(), last.year());
     let mut view = View::text(scene.words.choose_month());
     view.row([

@@ -59,9 +59,11 @@ pub(super) fn view(scene: &Scene<'_>, call: &Call, name: &str, draft: &Draft) ->
         (AskKind::Date(found) | AskKind::DateRange(found), _) => {
             let is_day = matches!(ask.kind, AskKind::Date(_));
             let mut view = View::text(if is_day { scene.words.ask_day() } else { scene.words.ask_range() });
-            let presets = found.presets.iter().map(|preset| {
-                let label = dates::capital(&dates::name(preset, scene.today, &scene.words));
-                (label, Intent::Give(Given::Period(preset.clone())))
+            // On the first days after `min`, some lie before it.
+            let presets = found.presets.iter().filter_map(|preset| {
+                let given = Given::Period(preset.clone());
+                bounds::judge(scene, ask, preset).ok()?;
+                Some((dates::capital(&call::shown(scene, ask, &given)), Intent::Give(given)))
             });
             view.grid(presets, 2);
             view.row([(scene.words.calendar().to_owned(), Intent::Calendar)]);

@@ -19,23 +19,17 @@ pub(in crate::bot) fn typed(scene: &Scene<'_>, ask: &Ask, text: &str) -> Result<
             let period = said::period(text, scene.today).ok_or(Wrong::NoDate)?;
             bounds::judge(scene, ask, &period).map(|_| Given::Period(period))
         }
-        AskKind::Number(bounds) => {
+        AskKind::Number(number) => {
             let plain = text.replace([' ', '\u{a0}', '\u{202f}'], "").replace(',', ".");
-            let number: f64 =
-                plain.parse().ok().filter(|number: &f64| number.is_finite()).ok_or(Wrong::NoNumber)?;
-            if bounds.least.is_some_and(|least| number < least) {
-                return Err(Wrong::TooSmall);
-            }
-            if bounds.most.is_some_and(|most| number > most) {
-                return Err(Wrong::TooBig);
-            }
-            if bounds.whole {
+            let value: f64 = plain.parse().map_err(|_| Wrong::NoNumber)?;
+            bounds::number(number, value)?;
+            if number.whole {
                 return plain
                     .parse()
                     .map(|number| Given::Value(Value::Int(number)))
                     .map_err(|_| Wrong::NoNumber);
             }
-            Ok(Given::Value(Value::Float(number.into())))
+            Ok(Given::Value(Value::Float(value.into())))
         }
         AskKind::Text { longest, .. } => {
             let count = text.chars().count();

@@ -8,7 +8,7 @@ use crate::{
         screen::{Block, Button, Markup, Picture, Screen, Span, Table},
         words::Words,
     },
-    report,
+    report::table::{PHONE, lines, more, narrow},
 };
 
 /// Messages of text that a screen may have; what is longer comes as a file.
@@ -115,44 +115,15 @@ fn pictured(picture: &Picture) -> Vec<Part> {
     parts
 }
 
-/// A table in letters of one width: columns as wide as their widest cell, numbers at the right.
+/// A table in letters of one width. Wider ones came as pictures, unless nobody drew them.
 fn drawn(table: &Table, words: &Words) -> String {
-    let heads: Vec<String> = table.columns.iter().map(|head| head.title.clone()).collect();
-    let lines = || {
-        std::iter::once(&heads).chain(&table.rows).chain((!table.total.is_empty()).then_some(&table.total))
-    };
-    let widths: Vec<usize> = (0..heads.len())
-        .map(|column| {
-            lines().filter_map(|cells| cells.get(column)).map(|cell| width(cell)).max().unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    let rule = widths.iter().sum::<usize>() + widths.len().saturating_sub(1);
-    for (row, cells) in lines().enumerate() {
-        if row == 1 || (!table.total.is_empty() && row == table.rows.len() + 1) {
-            text.push_str(&"─".repeat(rule));
-            text.push('\n');
-        }
-        let padded = cells.iter().zip(&table.columns).zip(&widths).map(|((cell, head), wide)| {
-            let (cell, room) = (one_line(cell), " ".repeat(wide - width(cell).min(*wide)));
-            if head.number { room + &cell } else { cell + &room }
-        });
-        text.push_str(padded.collect::<Vec<_>>().join(" ").trim_end());
-        text.push('\n');
-    }
-    if let Some(more) = report::table::more(table, words) {
+    let mut text = narrow(table, PHONE).unwrap_or_else(|| lines(table));
+    text.push('\n');
+    if let Some(more) = more(table, words) {
         text.push_str(&more);
         text.push('\n');
     }
     text
-}
-
-fn one_line(cell: &str) -> String {
-    cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn width(cell: &str) -> usize {
-    cell.chars().count()
 }
 
 #[cfg(test)]
@@ -161,6 +132,7 @@ mod tests {
     use crate::{
         bot::screen::{File, Head},
         config::project::Language,
+        report,
     };
 
     fn head(title: &str, number: bool) -> Head {
@@ -174,6 +146,7 @@ mod tests {
             rows: vec![vec!["1 янв".to_owned(), "12".to_owned()], vec!["<b>".to_owned(), "1 200".to_owned()]],
             total: vec!["Итого".to_owned(), "1 212".to_owned()],
             more: 3,
+            more_columns: 0,
         };
         let picture = |caption: &str| {
             Block::Picture(Picture {
@@ -200,6 +173,65 @@ mod tests {
         assert!(matches!(&parts[3], Part::Text(text) if text.starts_with("длинно")));
         assert!(matches!(&parts[4], Part::File { name, .. } if name == "a.xlsx"));
         assert_eq!(parts.len(), 5);
+    }
+
+    /// A table of so many columns: days, names, and numbers after them.
+    fn table_of(columns: usize, rows: usize) -> Table {
+        let title =
+            |at: usize| ["День", "Менеджер"].get(at).map_or(format!("Показатель {at}"), ToString::to_string);
+        let cell = |row: usize, at: usize| match at {
+            0 => format!("{:02}.03.2026", row % 28 + 1),
+            1 => "Константин Константинопольский".to_owned(),
+            _ => format!("{} ₽", row * 1_000 + at),
+        };
+        let mut total = vec![String::new(); columns];
+        total[0] = "Итого".to_owned();
+        Table {
+            columns: (0..columns).map(|at| head(&title(at), at > 1)).collect(),
+            rows: (0..rows).map(|row| (0..columns).map(|at| cell(row, at)).collect()).collect(),
+            total,
+            more: 7,
+            more_columns: 0,
+        }
+    }
+
+    /// The parts of a table, as they are made of an answer.
+    fn parts_of(columns: usize, rows: usize) -> Vec<Part> {
+        let words = Words::plain(Language::Ru);
+        let blocks = report::table::for_phone(table_of(columns, rows), ("Лиды", "март"), "leads", &words);
+        parts(&Screen { blocks: blocks.unwrap(), rows: vec![] }, &words)
+    }
+
+    #[test]
+    fn what_does_not_fit_a_phone_is_a_picture() {
+        let narrow = parts_of(2, 10);
+        let [Part::Text(text)] = narrow.as_slice() else { panic!("{narrow:?}") };
+        let lines = text.trim_start_matches("<pre>").trim_end_matches("</pre>").lines();
+        assert!(lines.clone().all(|line| line.chars().count() <= PHONE), "{text}");
+        assert!(
+            lines.count() == 15 && text.contains("Константин Константи…") && text.contains("… ещё 7 строк"),
+            "{text}"
+        );
+        for columns in [4, 10] {
+            let wide = parts_of(columns, 10);
+            let [Part::Picture { png, name, caption }] = wide.as_slice() else { panic!("{wide:?}") };
+            assert_eq!((name.as_str(), caption.as_str()), ("leads-table.png", "Лиды"));
+            assert!(png.starts_with(b"\x89PNG"));
+        }
+        let long = parts_of(14, 100);
+        assert_eq!(long.len(), 3, "{}", long.len());
+        for part in &long {
+            let Part::Picture { png, .. } = part else { panic!("{part:?}") };
+            let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+            let (width, height) = (side(16), side(20));
+            assert!(width + height <= 10_000 && height <= 20 * width, "Telegram takes no {width}x{height}");
+        }
+        let undrawn = Screen { blocks: vec![Block::Table(table_of(4, 1))], rows: vec![] };
+        let told = parts(&undrawn, &Words::plain(Language::Ru));
+        assert!(
+            matches!(&told[..], [Part::Text(text)] if text.contains("01.03.2026 · Константин")),
+            "{told:?}"
+        );
     }
 
     #[test]

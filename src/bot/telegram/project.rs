@@ -17,7 +17,7 @@ impl Parts {
         let bot = project.bot.as_ref()?;
         let (api_url, webhook) = (bot.api_url.clone(), bot.webhook.clone());
         let now = Mutex::new((Arc::clone(&runtime), setting(&runtime)?));
-        let answers = Arc::new(ProjectReports::new(Arc::clone(&runtimes)));
+        let answers = Arc::new(ProjectReports::new(Arc::clone(&runtimes), true));
         let settings = move || {
             let runtime = runtimes();
             let mut now = now.lock().unwrap_or_else(PoisonError::into_inner);

@@ -44,14 +44,15 @@ pub struct ProjectReports {
     runtimes: Runtimes,
     now: Mutex<(Arc<Runtime>, Arc<Reports>)>,
     adviser: Adviser,
+    pictures: bool,
 }
 
 impl ProjectReports {
-    /// Of these projects.
-    pub fn new(runtimes: Runtimes) -> Self {
+    /// Of these projects. `pictures`: on phones, where tables that do not fit become pictures.
+    pub fn new(runtimes: Runtimes, pictures: bool) -> Self {
         let runtime = runtimes();
         let reports = Arc::new(Reports::new(Arc::clone(&runtime)));
-        Self { runtimes, now: Mutex::new((runtime, reports)), adviser: Adviser::new() }
+        Self { runtimes, now: Mutex::new((runtime, reports)), adviser: Adviser::new(), pictures }
     }
 
     fn reports(&self) -> (Arc<Runtime>, Arc<Reports>) {
@@ -62,15 +63,29 @@ impl ProjectReports {
         }
         now.clone()
     }
+
+    fn request(&self, viewer: &Viewer, report: &str, with: With) -> Request {
+        Request {
+            report: report.to_owned(),
+            with,
+            reader: reader(viewer),
+            language: viewer.language,
+            zone: viewer.zone,
+            pictures: self.pictures,
+        }
+    }
 }
 
 #[async_trait]
 impl Answers for ProjectReports {
     async fn run(&self, viewer: &Viewer, report: &str, with: &With, stop: &CancellationToken) -> Answered {
         let (_, reports) = self.reports();
-        let outcome = match reports.run(&request(viewer, report, with.clone()), stop).await {
+        let outcome = match reports.run(&self.request(viewer, report, with.clone()), stop).await {
             Ok(answer) => Outcome::Done { blocks: answer.blocks, drills: answer.drills },
-            Err(Failure::TimedOut) => Outcome::TimedOut,
+            // Its reader can ask for less; whether it may take longer is for admins.
+            Err(failure @ Failure::TimedOut) => {
+                return Answered { outcome: Outcome::TimedOut, cause: Some(told(&failure)) };
+            }
             Err(Failure::Cancelled) => Outcome::Cancelled,
             // Trying again would not help.
             Err(Failure::Refused(why)) => {
@@ -87,7 +102,7 @@ impl Answers for ProjectReports {
 
     async fn options(&self, viewer: &Viewer, question: &Question) -> Result<Vec<Picked>, String> {
         let (_, reports) = self.reports();
-        let request = request(viewer, &question.report, With::new());
+        let request = self.request(viewer, &question.report, With::new());
         let found = reports.options(&request, &question.ask, &question.search, question.limit).await;
         found.map_err(|failure| format!("the list of `{}`: {}", question.ask, told(&failure)))
     }
@@ -106,7 +121,7 @@ impl Answers for ProjectReports {
         });
         let lists: Vec<(String, String)> = lists.collect();
         let read = futures::stream::iter(lists).map(|(report, ask)| {
-            let (reports, request) = (Arc::clone(&reports), request(viewer, &report, With::new()));
+            let (reports, request) = (Arc::clone(&reports), self.request(viewer, &report, With::new()));
             async move {
                 let values = list_named(&reports, &request, &ask, words, of.is_some()).await;
                 Named { report, ask, values }
@@ -199,11 +214,6 @@ async fn list_named(
     tokio::task::spawn_blocking(find).await.unwrap_or_default()
 }
 
-fn request(viewer: &Viewer, report: &str, with: With) -> Request {
-    let reader = reader(viewer);
-    Request { report: report.to_owned(), with, reader, language: viewer.language, zone: viewer.zone }
-}
-
 fn reader(viewer: &Viewer) -> Reader {
     match &viewer.access {
         Access::Member { roles, attributes } => {
@@ -218,7 +228,7 @@ fn told(failure: &Failure) -> String {
         Failure::Unknown => "there is no such report".to_owned(),
         Failure::Refused(why) => why.clone(),
         Failure::Wrong(wrong) => wrong.to_string(),
-        Failure::TimedOut => "it took longer than it may".to_owned(),
+        Failure::TimedOut => "it took longer than its `timeout` allows".to_owned(),
         Failure::Cancelled => "it was stopped".to_owned(),
         Failure::Failed(error) => error.to_string(),
     }

@@ -129,6 +129,9 @@ texts! {
     list_empty: "Подходящих значений нет.", "No value fits.";
     list_search(words): "Найдено по «{words}»:", "Found for “{words}”:";
     list_all: "Весь список", "The whole list";
+    list_full(count):
+        "Больше {count} значений выбрать нельзя.",
+        "No more than {count} can be chosen.";
     list_more(count):
         "Показаны первые {count}. Напишите часть названия, чтобы найти остальное.",
         "These are the first {count}. Type a part of the title to find others.";
@@ -346,6 +349,12 @@ texts! {
     @count rows_more(count = must):
         "… ещё {count} строка|… ещё {count} строки|… ещё {count} строк",
         "… {count} more row|… {count} more rows";
+    @count columns_more(count = must):
+        "… ещё {count} столбец|… ещё {count} столбца|… ещё {count} столбцов",
+        "… {count} more column|… {count} more columns";
+    text_more:
+        "… Текст длиннее: показано его начало.",
+        "… There is more of this text: you see its beginning.";
     stale_since(name, time):
         "⚠️ Данные устарели: «{name}» — по состоянию на {time}.",
         "⚠️ Stale data: “{name}” stands as of {time}.";

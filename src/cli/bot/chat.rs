@@ -85,7 +85,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     })?;
     let viewer = args.who.viewer(&project, bot, args.language)?;
     let runtime = runner::open(&project)?;
-    let answers: Arc<dyn Answers> = Arc::new(ProjectReports::new(Arc::new(move || Arc::clone(&runtime))));
+    let reports = ProjectReports::new(Arc::new(move || Arc::clone(&runtime)), false);
+    let answers: Arc<dyn Answers> = Arc::new(reports);
     let interactive = std::io::stdin().is_terminal();
     let keyboard = if context.output.results.is_terminal { Keyboard::take() } else { None };
     let mut chat = Chat {

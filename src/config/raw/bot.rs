@@ -3,9 +3,8 @@
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::value::Datetime;
 
-use super::{SqlText, pipeline::Scalar};
+use super::{SqlText, dialog::Dialog, pipeline::Scalar};
 use crate::{
     config::bot::{AlertRepeat, AskKindName, ChartKind, Compare, FileKind, Format, Otherwise},
     model::{secret::Secret, time::Span},
@@ -351,10 +350,10 @@ pub(crate) struct ReportTable {
 pub(crate) struct Drill {
     /// The other report.
     pub(crate) report: String,
-    /// What it asks, from the row's columns: `{ day = "start_date" }`.
+    /// What it asks, from the row's columns: `{ day = "start_date" }`. A row whose value is NULL, or is no answer to the question, has no button.
     #[serde(default)]
     pub(crate) with: IndexMap<String, String>,
-    /// The column that the button is labelled by; the first one in `with` unless told.
+    /// The column that the button is labelled by; the first one in `with` unless told. Where `with` has one value of a list, it is called so in the other report.
     pub(crate) label: Option<String>,
 }
 
@@ -446,34 +445,4 @@ pub(crate) struct Quiet {
     pub(crate) from: String,
     /// When it ends: `"08:00"`.
     pub(crate) until: String,
-}
-
-/// A test of the dialog: what is done, and what is seen afterwards.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Dialog {
-    /// What it shows.
-    pub(crate) name: String,
-    /// Roles of the one who does it.
-    #[serde(default)]
-    pub(crate) roles: Vec<String>,
-    /// Attributes of the one who does it: `user.region = ["mrf1"]`.
-    #[serde(default)]
-    pub(crate) user: IndexMap<String, Vec<String>>,
-    /// The day on which it is done.
-    #[schemars(with = "Option<String>", extend("format" = "date"))]
-    pub(crate) today: Option<Datetime>,
-    /// Commands and texts that are typed, and labels of buttons that are tapped, in order: `["/start", "📞 CRM", "Лиды"]`.
-    pub(crate) steps: Vec<String>,
-    /// What the last screen must say: each of these texts.
-    #[serde(default)]
-    pub(crate) expect: Vec<String>,
-    /// What it must not say.
-    #[serde(default)]
-    pub(crate) expect_not: Vec<String>,
-    /// The report that the last step runs.
-    pub(crate) expect_run: Option<String>,
-    /// The parameters that it runs with, as its header states them.
-    #[serde(default)]
-    pub(crate) expect_with: IndexMap<String, String>,
 }

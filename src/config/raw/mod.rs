@@ -5,6 +5,7 @@
 
 pub(crate) mod bot;
 pub(crate) mod check;
+pub(crate) mod dialog;
 pub(crate) mod mart;
 pub(crate) mod pipeline;
 pub(crate) mod project;

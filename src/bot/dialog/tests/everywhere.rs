@@ -1,53 +1,85 @@
-//! What holds on every screen that can be reached: a way back, a way home, no dead end; stale, forged and other people's buttons do nothing.
+//! What holds on every screen that can be reached, whoever looks, whatever they type and whenever a role is lost: a way back, a way home, no dead
+//! end, nothing that is not theirs; stale, forged and other people's buttons do nothing.
 
 use proptest::prelude::*;
 
-use super::{Talk, bot, period, viewer};
+use super::{Talk, bot, member, period, viewer};
 use crate::{
     bot::{
-        event::{Action, DrillTo, Outcome, Picked, Viewer, What, With},
+        access::may_run,
+        event::{Access, Action, DrillTo, Outcome, Picked, Spot, Viewer, What, With},
         screen::TOKEN_BYTES,
     },
-    config::bot::Bot,
+    config::{bot::Bot, project::Language},
     model::value::Value,
 };
 
-/// What someone may do next: the buttons of the screen by number, or words.
+/// What someone may do next, and what may happen to them.
 #[derive(Debug, Clone)]
 enum Deed {
+    /// A button of the screen, by number.
     Press(usize),
-    Say(&'static str),
+    /// Words, or a command with words behind it.
+    Say(String),
     Answer(u8),
     List,
     Forge(String),
+    /// Roles were given or taken meanwhile.
+    Become(usize),
+}
+
+/// What someone may be.
+fn accesses() -> Vec<Access> {
+    let member = |roles: &[&str], regions: &[&str]| member(roles, regions).access;
+    vec![
+        member(&["executive"], &[]),
+        member(&["regional"], &["mrf1"]),
+        member(&["regional", "executive"], &["mrf2", "mrf3"]),
+        member(&[], &[]),
+        Access::Stranger,
+        Access::Waiting,
+        Access::Blocked,
+    ]
+}
+
+const SAID: [&str; 20] = [
+    "/start",
+    "/help",
+    "/find лид",
+    "/favourites",
+    "/again",
+    "/cancel",
+    "/ask выручка вчера",
+    "/revenue",
+    "/leads",
+    "/leads вчра",
+    "вчера",
+    "50",
+    "да",
+    "/start leads_mrf1",
+    "/start revenue_x",
+    "/revenue годовая",
+    "с 1 по 15 марта",
+    "01.01.262142",
+    "10:30",
+    "*/5 * * * *",
+];
+
+fn said() -> impl Strategy<Value = String> {
+    let before = ["", "", "/", "/ask ", "/find ", "/start ", "/start revenue_", "/revenue ", "/leads "];
+    let typed = "\\PC{0,60}|[а-яё0-9 .,:/-]{0,40}|([0-9]{1,12}[-./ +]?){1,5}|((с|по|за|last|март|дней|[0-9]{1,6}|\\*) ?){0,8}";
+    let any = (0..before.len(), typed).prop_map(move |(at, typed)| format!("{}{typed}", before[at]));
+    prop_oneof![(0..SAID.len()).prop_map(|at| SAID[at].to_owned()), any]
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
-    let words = [
-        "/start",
-        "/help",
-        "/find лид",
-        "/favourites",
-        "/again",
-        "/cancel",
-        "/ask выручка вчера",
-        "/revenue",
-        "вчера",
-        "50",
-        "да",
-        "/start leads_mrf1",
-        "/start revenue_x",
-        "/revenue годовая",
-        "с 1 по 15 марта",
-        "10:30",
-        "*/5 * * * *",
-    ];
     let deed = prop_oneof![
         12 => (0_usize..60).prop_map(Deed::Press),
-        3 => (0..words.len()).prop_map(move |at| Deed::Say(words[at])),
+        5 => said().prop_map(Deed::Say),
         3 => (0_u8..5).prop_map(Deed::Answer),
         1 => Just(Deed::List),
         1 => "[a-z0-9.]{0,30}".prop_map(Deed::Forge),
+        1 => (0..accesses().len()).prop_map(Deed::Become),
     ];
     proptest::collection::vec(deed, 0..40)
 }
@@ -67,8 +99,8 @@ fn act(talk: &mut Talk<'_>, deed: &Deed) {
         Deed::Answer(which) => {
             if talk.state.running.is_some() {
                 let run = talk.run();
-                let drill = DrillTo {
-                    label: "день".to_owned(),
+                let drill = |n: u8| DrillTo {
+                    label: format!("день {n}"),
                     report: "revenue_day".to_owned(),
                     with: With::from([("day".to_owned(), period("yesterday"))]),
                 };
@@ -76,7 +108,8 @@ fn act(talk: &mut Talk<'_>, deed: &Deed) {
                     0 => Outcome::Failed,
                     1 => Outcome::TimedOut,
                     2 => Outcome::Queued(1),
-                    _ => Outcome::Done { blocks: vec![], drills: vec![drill] },
+                    3 => Outcome::Done { blocks: vec![], drills: vec![drill(1)] },
+                    _ => Outcome::Done { blocks: vec![], drills: (0..100).map(drill).collect() },
                 };
                 talk.hear(What::Answer { run, outcome });
             }
@@ -92,6 +125,7 @@ fn act(talk: &mut Talk<'_>, deed: &Deed) {
             }
         }
         Deed::Forge(token) => {
+            settle(talk);
             let before = talk.state.trail.clone();
             talk.hear(What::Button { token: token.clone() });
             assert_eq!(talk.state.trail, before, "a forged button moves nobody");
@@ -101,48 +135,109 @@ fn act(talk: &mut Talk<'_>, deed: &Deed) {
                 talk.actions
             );
         }
+        Deed::Become(at) => talk.viewer.access = accesses().swap_remove(*at),
     }
 }
 
+/// What a role that is gone has left behind goes with the next event, whatever it is.
+fn settle(talk: &mut Talk<'_>) {
+    talk.hear(What::Button { token: String::new() });
+}
+
+/// The same place, for a try.
+fn again<'a>(talk: &Talk<'a>) -> Talk<'a> {
+    Talk {
+        bot: talk.bot,
+        viewer: talk.viewer.clone(),
+        state: talk.state.clone(),
+        screen: talk.screen.clone(),
+        actions: vec![],
+        named: vec![],
+        slow: false,
+    }
+}
+
+/// Nothing that is asked for, kept or offered is of a report that is not theirs.
+fn all_theirs(talk: &Talk<'_>) -> Result<(), TestCaseError> {
+    let access = &talk.viewer.access;
+    let theirs = |name: &str| talk.bot.reports.get(name).is_some_and(|report| may_run(access, report));
+    for action in &talk.actions {
+        let of = match action {
+            Action::Run { report, .. } | Action::Options { report, .. } => Some(report),
+            Action::Understand { report, .. } => report.as_ref(),
+            _ => None,
+        };
+        prop_assert!(of.is_none_or(|report| theirs(report)), "{access:?}: {action:?}");
+    }
+    for spot in &talk.state.trail {
+        let of = match spot {
+            Spot::Report { call, .. } | Spot::Ask { call, .. } => Some(&call.report),
+            Spot::Told { report, .. } => Some(report),
+            _ => None,
+        };
+        prop_assert!(of.is_none_or(|report| theirs(report)), "{access:?}: {spot:?}");
+    }
+    prop_assert!(talk.state.running.as_ref().is_none_or(|running| theirs(&running.call.report)));
+    for report in talk.bot.reports.values().filter(|report| !theirs(&report.name)) {
+        // One's title may begin with another's: `Отчёт 1` and `Отчёт 10`.
+        let title = report.title.get(Language::Ru);
+        prop_assert!(!talk.labels().contains(&title), "{access:?}: {title}");
+    }
+    Ok(())
+}
+
+/// A way back and home, and somewhere to go.
+fn ways(talk: &Talk<'_>) -> Result<(), TestCaseError> {
+    let Access::Member { roles, .. } = &talk.viewer.access else { return Ok(()) };
+    let root = talk.state.trail.len() == 1;
+    let back = talk.screen.button("‹ Назад").is_some();
+    let home = talk.screen.button("🏠 В начало").is_some();
+    let moves = talk.screen.buttons().any(|button| button.label != "·");
+    prop_assert!(moves || roles.is_empty(), "a dead end: {:?}", talk.state.trail);
+    prop_assert!(root || back && home, "no way back: {:?} {:?}", talk.state.trail, talk.labels());
+    if back {
+        let mut other = again(talk);
+        other.taps("‹ Назад");
+        prop_assert_eq!(other.state.trail.len(), talk.state.trail.len() - 1);
+        // A button that was there before is stale now.
+        let stale = talk.screen.buttons().next().map(|button| button.token.clone());
+        let before = other.state.trail.clone();
+        other.hear(What::Button { token: stale.unwrap_or_default() });
+        prop_assert_eq!(&other.state.trail, &before);
+        let shown = matches!(other.actions.as_slice(), [Action::Show { .. }]);
+        prop_assert!(shown, "{:?}", other.actions);
+    }
+    if home {
+        let mut other = again(talk);
+        other.taps("🏠 В начало");
+        prop_assert_eq!(other.state.trail.len(), 1);
+        let menus = [("executive", "💳 Деньги"), ("regional", "📞 CRM")];
+        for (role, menu) in menus {
+            prop_assert!(!roles.contains(&role.to_owned()) || other.labels().contains(&menu));
+        }
+    }
+    Ok(())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn from_everywhere_there_is_a_way_back_and_home(deeds in deeds()) {
-        let bot = bot_once();
-        let mut talk = Talk::new(bot, viewer());
+    fn from_everywhere_there_is_a_way_back_and_home(first in 0..accesses().len(), deeds in deeds()) {
+        let access = accesses().swap_remove(first);
+        let mut talk = Talk::new(bot_once(), Viewer { access, ..viewer() });
         for deed in &deeds {
+            let version = talk.state.version;
             act(&mut talk, deed);
+            // Until something is shown, they see what they saw.
+            if talk.state.version == version {
+                continue;
+            }
+            all_theirs(&talk)?;
+            ways(&talk)?;
             for button in talk.screen.buttons() {
                 prop_assert!(button.token.len() <= TOKEN_BYTES);
                 prop_assert!(!button.label.trim().is_empty());
-            }
-            let stale = talk.screen.buttons().next().map(|button| button.token.clone());
-            let root = talk.state.trail.len() == 1;
-            let back = talk.screen.button("‹ Назад").is_some();
-            let home = talk.screen.button("🏠 В начало").is_some();
-            let moves = talk.screen.buttons().any(|button| button.label != "·");
-            prop_assert!(moves, "a dead end: {:?}", talk.state.trail);
-            prop_assert!(root || back && home, "no way back: {:?} {:?}", talk.state.trail, talk.labels());
-            if back {
-                let depth = talk.state.trail.len();
-                let mut other = Talk { bot, viewer: viewer(), state: talk.state.clone(), screen: talk.screen.clone(), actions: vec![], named: vec![], slow: false };
-                other.taps("‹ Назад");
-                prop_assert_eq!(other.state.trail.len(), depth - 1);
-                // The button that was there before is stale now.
-                if let Some(token) = stale {
-                    let before = other.state.trail.clone();
-                    other.hear(What::Button { token });
-                    prop_assert_eq!(&other.state.trail, &before);
-                    let shown = matches!(other.actions.as_slice(), [Action::Show { .. }]);
-                    prop_assert!(shown, "{:?}", other.actions);
-                }
-            }
-            if home {
-                let mut other = Talk { bot, viewer: viewer(), state: talk.state.clone(), screen: talk.screen.clone(), actions: vec![], named: vec![], slow: false };
-                other.taps("🏠 В начало");
-                prop_assert_eq!(other.state.trail.len(), 1);
-                prop_assert!(other.labels().contains(&"💳 Деньги"));
             }
         }
     }
@@ -156,6 +251,7 @@ proptest! {
             act(&mut mine, deed);
             act(&mut theirs, deed);
         }
+        settle(&mut theirs);
         for token in mine.screen.buttons().map(|button| button.token.clone()).collect::<Vec<_>>() {
             let before = theirs.state.trail.clone();
             theirs.hear(What::Button { token });

@@ -73,6 +73,45 @@ fn what_nobody_knows_is_not_passed_over() {
 }
 
 #[test]
+fn nor_where_no_list_is_the_databases() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, viewer());
+    for (said, offered) in [
+        ("/leads прошлая неделя сибирь", "Лиды по регионам · прошлая неделя"),
+        ("/leads вчра", "Лиды по регионам"),
+        ("/leads волга и луна", "Лиды по регионам · Волга"),
+    ] {
+        talk.says(said);
+        assert!(talk.ran().is_none(), "{said} ran");
+        assert!(talk.screen.plain_text().contains("Вот как я понял"), "{}", talk.screen.plain_text());
+        assert_eq!(talk.labels()[0], offered);
+    }
+    talk.taps("Лиды по регионам · Волга");
+    assert_eq!(talk.ran().unwrap().0, "leads");
+}
+
+#[test]
+fn a_lone_number_answers_the_only_question_for_one() {
+    let bot = colliding();
+    let mut talk = Talk::new(&bot, viewer());
+    let five = Given::Value(Value::Int(5));
+    for said in ["/shows 5", "/shows 5 вчера", "/shows drama 5"] {
+        talk.says(said);
+        let (_, with) = talk.ran().unwrap_or_else(|| panic!("{said}: {:?}", talk.labels()));
+        assert_eq!(with["least"], five, "{said}");
+    }
+    talk.says("/ask показы 5 вчера");
+    assert!(talk.ran().is_none(), "a question in words shows what it could mean first");
+    talk.taps("Показы · вчера · 5");
+    assert_eq!(talk.ran().unwrap().1["least"], five);
+    // Which of two was meant is not guessed, and neither is what the question does not take.
+    for said in ["/shows 5 6", "/shows 7.25", "/shows пять"] {
+        talk.says(said);
+        assert!(talk.ran().is_none() && talk.labels()[0] == "Показы", "{said}: {:?}", talk.labels());
+    }
+}
+
+#[test]
 fn a_list_that_comes_late_finds_its_asker() {
     let bot = bot();
     let mut talk = Talk::new(&bot, viewer());
@@ -170,4 +209,27 @@ fn a_link_means_one_thing_whatever_the_lists_have() {
     }
     talk.says("/start shows_comedy");
     assert_eq!(talk.ran().unwrap().1["genre"], picked("comedy"));
+}
+
+#[test]
+fn more_than_may_be_chosen_is_said() {
+    let bot = colliding();
+    let mut talk = Talk::new(&bot, viewer());
+    talk.says("/start many");
+    let Some(Action::Options { ticket, .. }) = talk.actions.last().cloned() else {
+        panic!("{:?}", talk.actions)
+    };
+    let many = (0..60).map(|n| Picked { value: Value::Int(n), title: format!("Вид {n:02}") }).collect();
+    talk.hear(What::Options { ticket, found: Some(many) });
+    for n in 0..50 {
+        if n > 0 && n % 8 == 0 {
+            talk.taps(&format!("Страница {} ▸", n / 8 + 1));
+        }
+        talk.taps(&format!("☐ Вид {n:02}"));
+    }
+    talk.taps("☐ Вид 50");
+    assert_eq!(talk.actions, [Action::Toast("Больше 50 значений выбрать нельзя.".to_owned())]);
+    talk.taps("☑ Вид 49").taps("☐ Вид 50").taps("Готово");
+    let Given::Picked(chosen) = &talk.ran().unwrap().1["kinds"] else { panic!() };
+    assert_eq!((chosen.len(), &chosen[49].value), (50, &Value::Int(50)));
 }

@@ -1,5 +1,6 @@
 //! The dialog by its screens: someone at a bot, in a test.
 
+mod drills;
 mod everywhere;
 mod lookups;
 mod schedules;
@@ -78,12 +79,18 @@ ask.region = { kind = "choice", title = "Регион", from = "matrix.region", 
 const COLLIDING: &str = r#"
 [report.shows]
 title = "Показы"
+command = "shows"
 roles = ["executive"]
 sql = "SELECT 1 AS n WHERE :kind = 'x' AND :genre = 'x' AND :period.from < :period.until AND :least > 0"
 ask.kind = { kind = "choice", values = ["today", "drama", "1999"], any = "все" }
 ask.period = { kind = "date_range", default = "last_7_days", min = 2025-01-01 }
 ask.genre = { kind = "choice", from = "SELECT 'x' AS genre", any = "все" }
 ask.least = { kind = "number", default = 1 }
+[report.many]
+title = "Многое"
+roles = ["executive"]
+sql = "SELECT 1 AS n WHERE array_length(:kinds) > 0"
+ask.kinds = { kind = "choice", from = "SELECT 'x' AS kind", many = true }
 [report.shows_last]
 title = "Последние показы"
 roles = ["executive"]

@@ -1,10 +1,10 @@
 //! What is tapped and typed, and what is seen.
 
-use super::{Talk, bot, member, period, regions, viewer};
+use super::{Talk, bot, colliding, member, period, regions, viewer};
 use crate::{
     bot::{
         dialog::TRAIL,
-        event::{Access, Action, Advice, DrillTo, Given, Named, Outcome, Picked, Spot, Viewer, What, With},
+        event::{Access, Action, Advice, Given, Named, Outcome, Picked, Spot, Viewer, What, With},
         screen::{Block, Markup},
     },
     config::project::Language,
@@ -381,14 +381,18 @@ fn an_answer_that_comes_late_leads_back_to_where_one_was() {
 }
 
 #[test]
-fn rows_lead_on() {
-    let bot = bot();
+fn days_that_may_not_be_chosen_are_cut_off_and_said_so() {
+    let bot = colliding();
     let mut talk = Talk::new(&bot, viewer());
-    let with = With::from([("day".to_owned(), period("2026-03-01"))]);
-    let drill =
-        DrillTo { label: "01.03.2026".to_owned(), report: "revenue_day".to_owned(), with: with.clone() };
-    talk.says("/revenue").done(vec![drill]).taps("01.03.2026");
-    assert_eq!(talk.ran(), Some(("revenue_day", &with)));
+    talk.says("/shows последние 3 года");
+    assert_eq!(talk.ran().unwrap().1["period"], period("last_1095_days"));
+    let text = talk.screen.plain_text();
+    assert!(text.contains("дней, 01.01.2025–17.03.2026\n"), "{text}");
+    talk.done(vec![]).taps("Период").says("с 1 по 30 марта");
+    let text = talk.screen.plain_text();
+    assert!(talk.ran().is_some() && text.contains("Период: 01.03–18.03.2026"), "{text}");
+    talk.done(vec![]).taps("Период").says("с 20 декабря 2024 по 5 января 2025");
+    assert!(talk.ran().is_none(), "what is said to the day is not cut at its beginning");
 }
 
 #[test]

@@ -236,7 +236,8 @@ fn wild() -> Vec<Block> {
     let cells = ["<b>x", "</pre>&lt;", "_a_*b*`c`", "@channel", "🙂\u{202e}מזל", "NaN"];
     let rows =
         cells.iter().map(|cell| vec![(*cell).to_owned(), "<a href=\"tg://user?id=1\">".to_owned()]).collect();
-    let table = Table { columns: vec![head("a<b"), head("b&c")], rows, total: vec![], more: 2 };
+    let table =
+        Table { columns: vec![head("a<b"), head("b&c")], rows, total: vec![], more: 2, more_columns: 0 };
     vec![Block::Table(table), Block::Text(Markup::text("я".repeat(10_000)))]
 }
 

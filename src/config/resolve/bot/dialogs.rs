@@ -1,10 +1,16 @@
 //! `[[dialog]]`: tests of the dialog, whose names are proved like all others.
 
+use indexmap::IndexMap;
+
 use super::{Scope, check_report, check_roles, people};
-use crate::config::{
-    bot::{Bot, DialogTest},
-    resolve::report::Report,
-    tree::Node,
+use crate::{
+    config::{
+        bot::{Ask, AskKind, Bot, ChoiceFrom, DialogTest},
+        raw::dialog::Listed,
+        resolve::{matrix::meant, report::Report, value::value},
+        tree::Node,
+    },
+    model::value::Value,
 };
 
 /// The tests, in order.
@@ -41,12 +47,48 @@ pub(super) fn dialogs(scope: &Scope<'_>, bot: &Bot, report: &mut Report<'_>) -> 
             roles: raw.roles.clone(),
             user: raw.user.clone(),
             today: raw.today.as_ref().and_then(|day| day.to_string().parse().ok()),
+            lists: lists(&raw.lists, node.at(&["lists"]), scope, bot, report),
             steps: raw.steps.clone(),
             expect: raw.expect.clone(),
             expect_not: raw.expect_not.clone(),
             expect_run: raw.expect_run.clone(),
             expect_with: raw.expect_with.clone(),
         });
+    }
+    made
+}
+
+/// What lists give: of questions whose values a query knows.
+fn lists(
+    raw: &IndexMap<String, IndexMap<String, Vec<Listed>>>,
+    node: &Node,
+    scope: &Scope<'_>,
+    bot: &Bot,
+    report: &mut Report<'_>,
+) -> IndexMap<String, IndexMap<String, Vec<(Value, String)>>> {
+    let mut made: IndexMap<String, IndexMap<String, Vec<(Value, String)>>> = IndexMap::new();
+    for (name, lists) in raw {
+        check_report(name, node.at(&[name.as_str()]), scope, report);
+        let Some(of) = bot.reports.get(name) else { continue };
+        let listed = |ask: &Ask| matches!(&ask.kind, AskKind::Choice(choice) if matches!(choice.from, ChoiceFrom::Sql(_)));
+        for (question, values) in lists {
+            if !of.ask.get(question).is_some_and(listed) {
+                let known: Vec<&str> =
+                    of.ask.iter().filter(|(_, ask)| listed(ask)).map(|(name, _)| name.as_str()).collect();
+                let message = format!("report `{name}` has no question `{question}` whose list is a query");
+                report.key(
+                    node.at(&[name.as_str(), question.as_str()]),
+                    "unknown-question",
+                    message,
+                    meant(question, &known),
+                );
+            }
+            let one = |listed: &Listed| match listed {
+                Listed::Value(of_itself) => (value(of_itself), String::new()),
+                Listed::Titled(titled) => (value(&titled.value), titled.title.clone()),
+            };
+            made.entry(name.clone()).or_default().insert(question.clone(), values.iter().map(one).collect());
+        }
     }
     made
 }

@@ -2,6 +2,7 @@
 
 mod ask;
 mod dialogs;
+mod drilled;
 mod menu;
 mod people;
 mod reach;

@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use indexmap::{IndexMap, IndexSet};
 
-use super::{Written, template};
+use super::{Written, drilled, template};
 use crate::{
     config::{
         bot::{Ask, AskKind, Bot, Chart, ChoiceFrom, Report as BotReport, Show, Table},
@@ -40,7 +40,7 @@ pub(in crate::config::resolve) fn check(
         judge.query(&alert.sql, node, &ParamTypes::new(), report);
     }
     free_tables(bot, tree, judge, report);
-    drilled_columns(bot, written, report);
+    drilled::check(bot, written, report);
 }
 
 /// The type by which SQL sees a question's answer: one parameter, or the three of a range.
@@ -219,37 +219,6 @@ fn numeric(
     if let Some(field) = field.filter(|field| !field.data_type().is_numeric()) {
         let message = format!("column `{name}` is {}: {why}", ColumnType::of(field.data_type()));
         report.value(place, code, message, "");
-    }
-}
-
-/// What a row leads to must be of a type that the other report can take.
-fn drilled_columns(bot: &Bot, written: &IndexMap<String, Written<'_>>, report: &mut Report<'_>) {
-    for (name, made) in &bot.reports {
-        let list = written[name].node.at(&["show"]);
-        for (show, node) in made.show.iter().zip(list.items()) {
-            let (Show::Table(Table { drill: Some(drill), .. }), Some(schema)) = (show, &made.output) else {
-                continue;
-            };
-            let Some(other) = bot.reports.get(&drill.report) else { continue };
-            for (question, column) in &drill.with {
-                let (Some(ask), Ok(field)) = (other.ask.get(question), schema.field_with_name(column)) else {
-                    continue;
-                };
-                let dated = matches!(ask.kind, AskKind::Date(_) | AskKind::DateRange(_));
-                if dated
-                    && !matches!(
-                        field.data_type(),
-                        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)
-                    )
-                {
-                    let message = format!(
-                        "`{question}` is a day, and column `{column}` is {}",
-                        ColumnType::of(field.data_type())
-                    );
-                    report.value(node.at(&["table", "drill", "with", question]), "wrong-type", message, "");
-                }
-            }
-        }
     }
 }
 

@@ -55,8 +55,8 @@ file = "csv"
 [report.regions]
 title = "Продажи по регионам"
 roles = ["regional"]
-sql = "SELECT region, money FROM pipeline.sales WHERE title = :good ORDER BY region"
-ask.good = { kind = "text", title = "Товар" }
+sql = "SELECT region, money FROM pipeline.sales WHERE (:good IS NULL OR title = :good) ORDER BY region"
+ask.good = { kind = "choice", title = "Товар", from = "SELECT DISTINCT title FROM pipeline.sales", any = "все" }
 [[report.regions.show]]
 text = "Строк {{ rows }}, {{ money | sum | number }}"
 

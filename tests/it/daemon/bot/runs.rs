@@ -54,3 +54,31 @@ async fn the_button_that_stops_a_report_stops_its_query_in_the_database() {
     runs(0).await;
     serving.ended().done();
 }
+
+const ENDLESS: &str = r#"
+[roles.sales]
+[report.endless]
+title = "Без конца"
+roles = ["sales"]
+command = "endless"
+timeout = "1s"
+sql = "SELECT count(*) AS n FROM generate_series(1, 100000000000) AS a WHERE a.value < 0"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_too_long_says_what_to_do_and_admins_see_why() {
+    const ANNA: i64 = 13;
+    let scene = Scene::with("", ENDLESS).await;
+    scene.fake.user(ANNA, "Анна", "ru");
+    scene.sandbox.must(&["users", "grant", &ANNA.to_string(), "sales"]);
+    let serving = scene.serve(None);
+    scene.fake.write(ANNA, ANNA, "/endless");
+    scene.says(
+        &serving,
+        ANNA,
+        "За 1 с отчёт не успел посчитаться. Выберите период покороче или повторите позже.",
+    );
+    scene.says(&serving, PEOPLE[0], "it took longer than its `timeout` allows");
+    assert!(scene.said(PEOPLE[0]).iter().any(|said| said.contains("endless") && said.contains("Анна")));
+    assert!(!scene.said(ANNA).iter().any(|said| said.contains("timeout")), "{:?}", scene.said(ANNA));
+}

@@ -1,13 +1,20 @@
 //! Types cell by cell, in tables of others.
 
 use vitrina::{
-    connector::error::ErrorKind,
+    connector::{
+        error::ErrorKind,
+        executor::Statement,
+        sink::{Claim, Rows, Staging},
+    },
     model::{column::ColumnType, delivery::Mode},
 };
 
 use super::{read_all, whole};
 use crate::{
-    contract::{reading::kind, writing::stage},
+    contract::{
+        reading::kind,
+        writing::{stage, stage_claimed},
+    },
     support::{
         clickhouse::Place,
         rows::{batch, cast_to, ints, text, texts},
@@ -254,19 +261,28 @@ async fn types_that_are_only_read_are_no_targets() {
     }
 }
 
-/// A NULL for a column that takes none is refused, and never the type's default.
+/// A NULL for a column that takes none is a bad row to the pipeline, and refused where it is sent all the same: it never becomes the type's default.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn null_for_a_column_that_takes_none_is_told_before_it_is_sent() {
+async fn null_for_a_column_that_takes_none_is_refused() {
     let place = Place::new();
     place.run(&format!(
         "CREATE TABLE {} (id Int64, name String) ENGINE = MergeTree ORDER BY id",
         place.table("strict")
     ));
     let rows = batch(vec![("id", ints([1])), ("name", texts([None]))]);
-    let connection = place.open();
-    let sink = connection.sink(&specs::sink("strict", Mode::Append)).await.unwrap();
+    let sink = place.open().sink(&specs::sink("strict", Mode::Append)).await.unwrap();
     let claim = sink.claim(&track("mrf1"), &rows.schema()).await.unwrap();
     assert!(!claim.schema.field_with_name("name").unwrap().is_nullable(), "so that such rows are bad ones");
+    // As if nobody had looked.
+    let blind = Claim { schema: rows.schema(), ..claim.clone() };
+    let unit = unit(Mode::Append, 1, &rows);
+    let staged = stage_claimed(sink.as_ref(), &track("mrf1"), &blind, &unit, &attempt(), &rows).await;
+    assert_eq!(kind(staged.map(|_| ())), ErrorKind::BadData, "as a stream");
+    let sql = "SELECT toInt64(1) AS id, CAST(NULL, 'Nullable(String)') AS name".to_owned();
+    let (track, attempt) = (track("mrf1"), attempt());
+    let staging = Staging { track: &track, claim: &claim, unit: &unit, attempt: &attempt };
+    let staged = sink.stage(staging, Rows::Sql(Statement { sql, values: vec![] })).await;
+    assert_eq!(kind(staged.map(|_| ())), ErrorKind::BadData, "by a query");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

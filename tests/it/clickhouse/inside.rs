@@ -75,3 +75,35 @@ fn null_in_a_sorting_column_is_no_default() {
         place.inside("DROP TABLE _vitrina_records");
     }
 }
+
+/// A date that the target's type has no place for fails the build; the server would have kept another one.
+#[test]
+fn dates_beyond_the_type_fail_the_build() {
+    let place = Place::new();
+    place.inside(
+        "CREATE TABLE src (id Int64, day Date32, at DateTime64(0, 'UTC')) ENGINE = MergeTree ORDER BY id",
+    );
+    place.inside("CREATE TABLE good AS src");
+    let good = "(1, '2149-06-06', '2106-02-07 06:28:15'), (2, '1970-01-01', '1970-01-01 00:00:00')";
+    place.inside(&format!("INSERT INTO good VALUES {good}"));
+    for beyond in ["(3, '2200-01-01', '2026-01-01 00:00:00')", "(3, '2026-01-01', '1960-01-01 00:00:00')"] {
+        for mart in both("SELECT id, day, at FROM dwh.src WHERE id > 0", "") {
+            place.inside(
+                "CREATE TABLE made (id Int64, day Date, at DateTime('UTC')) ENGINE = MergeTree ORDER BY id",
+            );
+            place.inside("TRUNCATE TABLE src");
+            place.inside(&format!("INSERT INTO src VALUES {good}, {beyond}"));
+            let project = project(&place, &setting("URL"), &mart);
+            project
+                .vitrina(&["run", "made"])
+                .says(1, &["has a date or time that ClickHouse's type cannot keep"]);
+            assert_eq!(place.inside("SELECT count() FROM made").trim(), "0", "{beyond}");
+            place.inside("ALTER TABLE src DELETE WHERE id = 3 SETTINGS mutations_sync = 2");
+            project.must(&["run", "made"]);
+            let same = "SELECT count() FROM made AS m JOIN good AS g ON m.id = g.id AND m.day = g.day AND m.at = g.at";
+            assert_eq!(place.inside(same).trim(), "2");
+            place.inside("DROP TABLE made");
+            place.inside("DROP TABLE _vitrina_records");
+        }
+    }
+}

@@ -1,10 +1,13 @@
 //! Types cell by cell, in tables of others.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array};
 use vitrina::{
     connector::{
         error::ErrorKind,
         executor::Statement,
-        sink::{Claim, Rows, Staging},
+        sink::{Claim, Rows, SinkSpec, Staging},
     },
     model::{column::ColumnType, delivery::Mode},
 };
@@ -283,6 +286,35 @@ async fn null_for_a_column_that_takes_none_is_refused() {
     let staging = Staging { track: &track, claim: &claim, unit: &unit, attempt: &attempt };
     let staged = sink.stage(staging, Rows::Sql(Statement { sql, values: vec![] })).await;
     assert_eq!(kind(staged.map(|_| ())), ErrorKind::BadData, "by a query");
+}
+
+/// NULL is equal to nothing: a merge could never take such a row's place. Tables that we make have keys without it; in one of others it is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_null_in_a_key_is_refused() {
+    let place = Place::new();
+    let name = place.table("keyed");
+    place.run(&format!(
+        "CREATE TABLE {name} (id Nullable(Int64), part String, name Nullable(String)) ENGINE = MergeTree ORDER BY part"
+    ));
+    let key = vec!["part".to_owned(), "id".to_owned()];
+    let spec = SinkSpec { key, ..specs::sink("keyed", Mode::Merge) };
+    let sink = place.open().sink(&spec).await.unwrap();
+    let write = async |at: i64, ids: Vec<Option<i64>>| {
+        let parts = texts(ids.iter().map(|_| Some("а")));
+        let names = texts(ids.iter().map(|_| Some("б")));
+        let ids: ArrayRef = Arc::new(Int64Array::from(ids));
+        let rows = batch(vec![("id", ids), ("part", parts), ("name", names)]);
+        let unit = unit(Mode::Merge, at, &rows);
+        let staged = stage(sink.as_ref(), &track("mrf1"), &unit, &attempt(), &rows).await?;
+        staged.commit().await.map(|_| ())
+    };
+    write(1, vec![Some(1), Some(2)]).await.unwrap();
+    let error = write(2, vec![Some(2), None, Some(3)]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::BadData, "{error}");
+    assert!(error.to_string().contains("NULL in its key"), "{error}");
+    assert_eq!(place.run(&format!("SELECT count() FROM {name}")).trim(), "2");
+    write(2, vec![Some(2), Some(3)]).await.unwrap();
+    assert_eq!(place.run(&format!("SELECT count() FROM {name}")).trim(), "3");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

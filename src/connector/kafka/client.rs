@@ -23,10 +23,12 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     config::{Config, Mechanism},
     error::{failed, unsuitable},
+    group::Reporter,
     ledger::RECORDS,
     readers::Readers,
     registry::Registry,
     topic::partitions,
+    watch::Watch,
 };
 use crate::{
     connector::{
@@ -81,8 +83,9 @@ pub(super) struct Cluster {
     uncommitted: Mutex<Option<Arc<Consumer>>>,
     /// Clients that read, between two reads.
     pub(super) readers: Readers,
-    /// The client that reports positions, with the group that it last did so to.
-    pub(super) reporter: Mutex<Option<(String, Consumer)>>,
+    pub(super) reporter: Reporter,
+    /// Topics that are waited for.
+    pub(super) watch: Watch,
 }
 
 impl Cluster {
@@ -105,7 +108,8 @@ impl Cluster {
             committed: Mutex::default(),
             uncommitted: Mutex::default(),
             readers: Readers::default(),
-            reporter: Mutex::default(),
+            reporter: Reporter::default(),
+            watch: Watch::default(),
         }
     }
 

@@ -135,6 +135,9 @@ pub struct Claim {
     pub schema: SchemaRef,
     /// Columns of the rows that the target does not take (`on_schema_change = "ignore"`).
     pub left_out: Vec<String>,
+    /// Columns whose types in the place hold fewer values than those of `schema`, which the place would change without a word: rows for them come as a stream, and
+    /// are looked at.
+    pub narrow: Vec<String>,
 }
 
 /// The rows of a unit on their way into a sink.

@@ -290,13 +290,15 @@ impl Goal {
     }
 }
 
-/// Whether the target's columns are the query's, type by type: then nothing can be lost on the way.
+/// Whether the target's columns are the query's, type by type, and hold all values of their types: then nothing can be lost on the way. A NULL for a column
+/// that takes none is refused by the place.
 fn fits(rows: &SchemaRef, claim: &Claim) -> bool {
     let same = |field: &FieldRef| {
         rows.field_with_name(field.name()).is_ok_and(|own| own.data_type() == field.data_type())
     };
     let target = claim.schema.fields();
-    claim.left_out.is_empty() && target.len() == rows.fields().len() && target.iter().all(same)
+    let whole = claim.left_out.is_empty() && claim.narrow.is_empty();
+    whole && target.len() == rows.fields().len() && target.iter().all(same)
 }
 
 /// Digest of a query and its parameters; blanks and comments do not count.

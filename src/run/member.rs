@@ -15,6 +15,7 @@ use super::{
     params,
     pipeline::{CANCEL_GRACE, PipelineRun},
     replay,
+    reporter::Reporter,
     tally::Tally,
     unit::{Shape, unless_cancelled},
     workbook::WorkbookRun,
@@ -254,6 +255,7 @@ impl Runtime {
         PipelineRun {
             pipeline,
             member,
+            reporter: Reporter::begin(Arc::clone(&source), order.track.clone()),
             track: order.track,
             source,
             sink,

@@ -25,6 +25,7 @@ pub mod rebuild;
 mod refresh;
 mod relations;
 mod replay;
+mod reporter;
 mod retry;
 pub mod rights;
 pub mod sample;

@@ -16,6 +16,7 @@ use super::{
     reader::{Chunks, Reader},
     refresh::Whole,
     replay,
+    reporter::Reporter,
     retry::Tries,
     tally::Tally,
     unit::{Shape, Way, unless_cancelled},
@@ -53,6 +54,7 @@ pub(super) struct PipelineRun<'a> {
     pub track: Track,
     pub source: Arc<dyn Source>,
     pub sink: Arc<dyn Sink>,
+    pub reporter: Reporter,
     /// Reads everything again, as one unit.
     pub refresh: bool,
     /// Goes on when the source has more, until it is cancelled.
@@ -101,6 +103,13 @@ struct Slice {
 impl PipelineRun<'_> {
     /// Moves everything up to the head that is seen first, and, where it follows, up to every later one; retries what the world fails.
     pub(super) async fn run(&self, tally: &mut Tally) -> Result<()> {
+        let ended = self.go(tally).await;
+        self.reporter.end().await;
+        self.hear(tally);
+        ended
+    }
+
+    async fn go(&self, tally: &mut Tally) -> Result<()> {
         let (mut head, mut standing) = (None, None);
         let mut tries =
             Tries::new(self.pipeline.info.retry, self.failed, &self.track, &self.observer, &self.cancel);
@@ -174,7 +183,7 @@ impl PipelineRun<'_> {
     async fn look(&self, tally: &mut Tally) -> Result<Standing> {
         let record = self.record().await?;
         letters::reconcile(&self.records, &self.track, record.as_ref()).await?;
-        self.report(record.as_ref(), tally).await;
+        self.report(record.as_ref(), tally);
         let judged = Seen { rows: tally.read, bad: tally.bad };
         Ok(Standing { record, ready: None, judged, underway: None })
     }
@@ -311,7 +320,7 @@ impl PipelineRun<'_> {
         if record.seq.is_multiple_of(MAINTAIN_EVERY) {
             self.maintain().await;
         }
-        self.report(Some(&record), tally).await;
+        self.report(Some(&record), tally);
         standing.record = Some(record);
         Ok(())
     }
@@ -323,14 +332,20 @@ impl PipelineRun<'_> {
         }
     }
 
-    /// Tells the source how far its reader is. The record is the truth: where it cannot be told, the run goes on.
-    async fn report(&self, record: Option<&Record>, tally: &mut Tally) {
-        let Some(position) = record.and_then(|record| record.progress.position()) else { return };
-        if let Err(error) = self.source.committed(&self.track, position).await {
-            let note = format!("the source does not hear how far it was read: {error}; {}", error.advice());
-            if tally.note(&note) {
-                self.note(&note);
-            }
+    /// Tells the source how far its reader is, beside the run. The record is the truth: where it cannot be told, the run goes on.
+    fn report(&self, record: Option<&Record>, tally: &mut Tally) {
+        if let Some(position) = record.and_then(|record| record.progress.position()) {
+            self.reporter.tell(position);
+        }
+        self.hear(tally);
+    }
+
+    /// Notes what the source could not be told.
+    fn hear(&self, tally: &mut Tally) {
+        let Some(error) = self.reporter.failure() else { return };
+        let note = format!("the source does not hear how far it was read: {error}; {}", error.advice());
+        if tally.note(&note) {
+            self.note(&note);
         }
     }
 

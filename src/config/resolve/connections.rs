@@ -149,6 +149,13 @@ fn check(name: &str, config: &ConnectionConfig, node: &Node, report: &mut Report
         ConnectionConfig::Delta(folder) | ConnectionConfig::Files(folder) => {
             check_store(name, folder.misfits(), node, report);
         }
+        ConnectionConfig::Clickhouse(clickhouse) => {
+            for setting in clickhouse.misplaced_settings() {
+                let message = format!("connection `{name}` sets `{setting}`, which Vitrina sets itself");
+                let hint = "leave it out: that rows are there once and whole rests on it";
+                report.key(node.at(&["settings", setting]), "reserved-name", message, hint);
+            }
+        }
         _ => {}
     }
     for (_, path) in paths(node) {

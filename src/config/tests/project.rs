@@ -163,6 +163,24 @@ path = "x"
     )]));
 }
 
+/// A setting that exactly once rests on is no connection's to set, and is told at its key.
+#[test]
+fn settings_of_our_own_are_refused() {
+    let with = |settings: &str| {
+        let keys = format!("kind = \"clickhouse\"\nurl = \"https://ch:8443\"\n{settings}");
+        let project = BASE.replace("kind = \"delta\"\npath = \"warehouse\"", &keys);
+        lines(&[("vitrina.toml", &project), ("pipelines/p.toml", ORDERS)])
+    };
+    assert_eq!(with("settings = { max_threads = \"4\" }"), Vec::<String>::new());
+    for name in ["mutations_sync", "insert_deduplicate", "read_overflow_mode"] {
+        let told = with(&format!("settings = {{ max_threads = \"4\", {name} = \"0\" }}"));
+        let expected = format!(
+            "26:33: error[reserved-name]: connection `warehouse` sets `{name}`, which Vitrina sets itself"
+        );
+        assert!(told.len() == 1 && told[0].contains(&expected), "{told:#?}");
+    }
+}
+
 #[test]
 fn json_says_where() {
     let folder = folder(&[("vitrina.toml", "[project]\nname = \"тест\" # ж\nnme = 1\n")]);

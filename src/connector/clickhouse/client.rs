@@ -24,6 +24,7 @@ use tokio::sync::{OnceCell, OwnedMutexGuard};
 use super::{
     config::{Compression, Config},
     error::{failed, failed_half_way, never_connected, strange},
+    settings::{AS_ARROW, AS_ROWS, THROWING, WRITING},
     tls,
 };
 use crate::connector::{
@@ -39,32 +40,6 @@ const SILENCE: Duration = Duration::from_hours(1);
 const GRACE: Duration = Duration::from_secs(30);
 /// The oldest version that has what is sent: major and minor.
 const OLDEST: (u32, u32) = (24, 8);
-
-/// What every statement is sent with: changes are done when they are answered, no insert waits beside the others, and one may span any number of partitions.
-const SETTINGS: [(&str, &str); 8] = [
-    ("async_insert", "0"),
-    ("alter_sync", "2"),
-    ("mutations_sync", "2"),
-    ("lightweight_deletes_sync", "2"),
-    // Two equal blocks of rows are two.
-    ("insert_deduplicate", "0"),
-    // In a Replicated database, a replica that is away holds nobody up.
-    ("distributed_ddl_output_mode", "null_status_on_timeout_only_active"),
-    // A NULL for a column that takes none is a mistake, and not the type's default.
-    ("input_format_null_as_default", "0"),
-    ("max_partitions_per_insert_block", "0"),
-];
-
-/// Rows as Arrow: not compressed inside, where only our library would need another one for it; texts as the bytes that they are. A reader who goes away stops
-/// the query: the server does so for those alone that only read.
-const AS_ARROW: [(&str, &str); 6] = [
-    ("readonly", "2"),
-    ("cancel_http_readonly_queries_on_client_close", "1"),
-    ("output_format_arrow_compression_method", "none"),
-    ("output_format_arrow_string_as_string", "0"),
-    ("output_format_arrow_low_cardinality_as_dictionary", "0"),
-    ("output_format_arrow_fixed_string_as_fixed_byte_array", "0"),
-];
 
 /// Cells of a row as text.
 pub(super) type Row = Vec<Option<String>>;
@@ -204,7 +179,7 @@ impl Server {
         shown: &str,
         sql: &str,
         format: &str,
-        settings: &[(&str, &str)],
+        settings: &[(String, String)],
     ) -> Result<Answer> {
         let patience = self.config.statement_timeout.map_or(SILENCE, |limit| limit.get() + GRACE);
         let first = self.first.load(Ordering::Relaxed);
@@ -212,9 +187,6 @@ impl Server {
         for at in (0..clients.len()).map(|step| (first + step) % clients.len()) {
             let mut query = clients[at].query_raw(sql);
             for (name, value) in settings {
-                query = query.with_setting(*name, *value);
-            }
-            for (name, value) in self.own_settings() {
                 query = query.with_setting(name, value);
             }
             let mut cursor = query.fetch_bytes(format).map_err(|error| failed(shown, error))?;
@@ -234,19 +206,19 @@ impl Server {
         })
     }
 
-    fn own_settings(&self) -> Vec<(String, String)> {
-        let mut settings: Vec<(String, String)> =
-            self.config.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        if let Some(limit) = self.config.statement_timeout {
-            settings.push(("max_execution_time".to_owned(), limit.get().as_secs().max(1).to_string()));
-        }
-        settings
+    /// What a statement is sent with besides its values, the last one of a name counting: those of the connection, then ours.
+    fn settings(&self, ours: &[(&str, &str)], values: &[(String, String)]) -> Vec<(String, String)> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let limit = self.config.statement_timeout.map(|limit| limit.get().as_secs().max(1).to_string());
+        let told = self.config.settings.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let told = told.chain(limit.map(|limit| ("max_execution_time".to_owned(), limit)));
+        let ours = told.chain(ours.iter().chain(&THROWING).map(owned));
+        ours.chain(values.iter().cloned()).collect()
     }
 
     /// A query's rows as Arrow, as they come. `shown` is what messages name.
     pub(super) async fn arrow(&self, shown: &str, sql: &str) -> Result<Answer> {
-        let reached = self.reached().await?;
-        self.begin(&reached.clients, shown, sql, "ArrowStream", &AS_ARROW).await
+        self.arrow_with(shown, sql, &[]).await
     }
 
     /// The same, with values of parameters.
@@ -257,7 +229,7 @@ impl Server {
         values: &[(String, String)],
     ) -> Result<Answer> {
         let reached = self.reached().await?;
-        self.begin(&reached.clients, shown, sql, "ArrowStream", &and(&AS_ARROW, values)).await
+        self.begin(&reached.clients, shown, sql, "ArrowStream", &self.settings(&AS_ARROW, values)).await
     }
 
     /// Runs a statement to its end.
@@ -268,7 +240,8 @@ impl Server {
     /// The same, with values of parameters.
     pub(super) async fn run_with(&self, shown: &str, sql: &str, values: &[(String, String)]) -> Result<()> {
         let reached = self.reached().await?;
-        let answer = self.begin(&reached.clients, shown, sql, "TSV", &and(&SETTINGS, values)).await?;
+        let answer =
+            self.begin(&reached.clients, shown, sql, "TSV", &self.settings(&WRITING, values)).await?;
         whole(answer).await.map(|_| ())
     }
 
@@ -285,8 +258,7 @@ impl Server {
         values: &[(String, String)],
     ) -> Result<Vec<Row>> {
         let reached = self.reached().await?;
-        let settings = [("output_format_json_quote_64bit_integers", "0")];
-        let settings = and(&settings, values);
+        let settings = self.settings(&AS_ROWS, values);
         let answer = self.begin(&reached.clients, shown, sql, "JSONCompactEachRow", &settings).await?;
         let bytes = whole(answer).await?;
         let text = String::from_utf8_lossy(&bytes);
@@ -309,20 +281,11 @@ impl Server {
         let reached = self.reached().await?;
         let client = &reached.clients[self.first.load(Ordering::Relaxed) % reached.clients.len()];
         let mut insert = client.insert_formatted_with(sql).with_timeouts(Some(SILENCE), Some(SILENCE));
-        for (name, value) in SETTINGS {
-            insert = insert.with_setting(name, value);
-        }
-        for (name, value) in self.own_settings() {
+        for (name, value) in self.settings(&WRITING, &[]) {
             insert = insert.with_setting(name, value);
         }
         Ok(insert)
     }
-}
-
-/// Settings, and values of parameters, which travel as settings do.
-fn and<'a>(settings: &[(&'a str, &'a str)], values: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
-    let values = values.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    settings.iter().copied().chain(values).collect()
 }
 
 fn client(tls: &rustls::ClientConfig, connect_timeout: Duration) -> Client {

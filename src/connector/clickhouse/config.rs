@@ -6,7 +6,10 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::name::{qualified, quote};
+use super::{
+    name::{qualified, quote},
+    settings,
+};
 use crate::{
     connector::{sink::SinkSpec, source::SourceSpec},
     model::{
@@ -42,7 +45,8 @@ pub struct Config {
     /// How rows are compressed on the way; `"lz4"` unless told.
     #[serde(default)]
     pub compression: Compression,
-    /// Settings of the server for every statement: `settings = { max_threads = "4" }`.
+    /// Settings of the server for every statement: `settings = { max_threads = "4" }`. Those that what is promised rests on (`async_insert`, `mutations_sync`,
+    /// `read_overflow_mode`, …) are Vitrina's own, and refused.
     #[serde(default)]
     pub settings: IndexMap<String, String>,
     /// How long connecting may take; `"10s"` unless told.
@@ -150,6 +154,11 @@ impl Config {
             "let ORDER BY begin with it where the table is made, or: ALTER TABLE {table} ADD INDEX {column} {column} TYPE minmax, \
              MATERIALIZE INDEX {column}"
         )
+    }
+
+    /// The settings of the server that no connection may change, as far as this one does.
+    pub fn misplaced_settings(&self) -> impl Iterator<Item = &str> {
+        self.settings.keys().map(String::as_str).filter(|name| settings::is_own(name))
     }
 
     /// The settings that a file which names only this has.

@@ -17,6 +17,7 @@ mod replacing;
 mod replicated;
 mod rights;
 mod scan;
+mod settings;
 mod source;
 mod stage;
 mod table;

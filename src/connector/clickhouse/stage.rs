@@ -216,8 +216,21 @@ impl Stage {
             .hint("see the server's log; a TTL that has passed takes rows away at once"))
     }
 
+    /// NULL is equal to nothing, so that such rows would be there once more with every merge.
+    async fn check_key(&self, keys: &str, spec: &SinkSpec) -> Result<()> {
+        let terms: Vec<String> = spec.key.iter().map(|key| format!("isNull({})", quote(key))).collect();
+        let sql = format!("SELECT 1 FROM {} WHERE {} LIMIT 1", self.sql(keys), terms.join(" OR "));
+        if self.server.row(&self.shown, &sql).await?.is_none() {
+            return Ok(());
+        }
+        let message = format!("{}: a row has NULL in its key", self.shown);
+        Err(Error::new(ErrorKind::BadData, message)
+            .hint("take such rows out in the SQL, or choose another key"))
+    }
+
     /// The last row of each key, or the one of the greatest version, unless it says that the key is deleted for good.
     async fn take_last(&self, keys: &str, target: &Table, spec: &SinkSpec, schema: &SchemaRef) -> Result<()> {
+        self.check_key(keys, spec).await?;
         let own = schema.fields().iter().map(|field| field.name().as_str());
         let columns = quote_all(own.filter(|name| target.column(name).is_some()));
         let key = quote_all(spec.key.iter().map(String::as_str));

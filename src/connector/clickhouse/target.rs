@@ -94,11 +94,12 @@ impl Target<'_> {
         let wanted = self.wanted(rows)?;
         let found = Table::find(self.server, self.database, &self.spec.table).await?;
         let mut left_out = vec![];
-        let fields = match &found {
+        let (table, fields) = match found {
             Some(table) => {
-                self.check_engine(table)?;
-                self.check_explained(table).await?;
-                self.fit(table, &wanted, &mut left_out).await?
+                self.check_engine(&table)?;
+                self.check_explained(&table).await?;
+                let fields = self.fit(&table, &wanted, &mut left_out).await?;
+                (table, fields)
             }
             None => {
                 let record = self.records().of(&track.key()).await?;
@@ -107,7 +108,11 @@ impl Target<'_> {
             }
         };
         let record = self.records().of(&track.key()).await?;
-        Ok(Claim { record, pending: None, schema: self.fitting().claimed(fields), left_out })
+        let schema = self.fitting().claimed(fields);
+        let filled = schema.fields().iter().filter_map(|field| table.column(field.name()));
+        let narrow =
+            filled.filter(|column| column.kind.is_narrow()).map(|column| column.name.clone()).collect();
+        Ok(Claim { record, pending: None, schema, left_out, narrow })
     }
 
     fn sql(&self) -> String {
@@ -173,7 +178,7 @@ impl Target<'_> {
         Err(self.fitting().unexplained())
     }
 
-    async fn create(&self, wanted: &[Wanted]) -> Result<Vec<(Place, Field)>> {
+    async fn create(&self, wanted: &[Wanted]) -> Result<(Table, Vec<(Place, Field)>)> {
         let mut options = self.options();
         options.partition_by = options.partition_by.or_else(|| self.by_grain(wanted));
         let order = if options.order_by.is_empty() { &self.spec.key } else { &options.order_by };
@@ -208,7 +213,8 @@ impl Target<'_> {
         // Somebody else may have made it first.
         let made = Table::must(self.server, self.database, &self.spec.table).await?;
         self.check_engine(&made)?;
-        self.fit(&made, wanted, &mut vec![]).await
+        let fields = self.fit(&made, wanted, &mut vec![]).await?;
+        Ok((made, fields))
     }
 
     /// The windows of a mart as partitions.

@@ -131,6 +131,14 @@ impl Kind {
             _ => return None,
         })
     }
+
+    /// Whether it has fewer dates or times than the type that we would keep such values in.
+    pub(super) fn is_narrow(&self) -> bool {
+        let widest =
+            self.arrow().and_then(|kind| keeping(&kind)).and_then(|wide| Kind::of(&wide, "").range());
+        let both = widest.zip(self.range());
+        both.is_some_and(|((least, most), (first, last))| first > least || last < most)
+    }
 }
 
 /// The type in SQL that keeps values of an Arrow type without loss; `None` = there is none.
@@ -337,6 +345,22 @@ mod tests {
         // A comment that does not go with the type is a comment.
         assert_eq!(Kind::of("Int64", "ids (as bytes)").arrow(), Some(DataType::Int64));
         assert_eq!(Kind::of("String", "(as int64)").arrow(), Some(DataType::Utf8));
+    }
+
+    #[test]
+    fn narrow_dates_and_times() {
+        for (declared, narrow) in [
+            ("Date", true),
+            ("Nullable(DateTime('UTC'))", true),
+            ("Date32", false),
+            ("DateTime64(0, 'UTC')", false),
+            ("DateTime64(9)", false),
+            ("DateTime64(7)", false),
+            ("Int8", false),
+            ("String", false),
+        ] {
+            assert_eq!(Kind::of(declared, "").is_narrow(), narrow, "{declared}");
+        }
     }
 
     #[test]

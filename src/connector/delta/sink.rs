@@ -96,7 +96,8 @@ impl Sink for DeltaSink {
         let known = self.newest.get().await?;
         let ready = make_ready(&self.location, &self.spec, schema, track, known).await?;
         let record = ledger::record(&ready.table, track).await?;
-        Ok(Claim { record, pending: None, schema: ready.schema, left_out: ready.left_out })
+        let (schema, left_out) = (ready.schema, ready.left_out);
+        Ok(Claim { record, pending: None, schema, left_out, narrow: vec![] })
     }
 
     async fn stage(&self, staging: Staging<'_>, rows: Rows) -> Result<Box<dyn Staged>> {

@@ -204,7 +204,8 @@ impl Sink for FilesSink {
             let ready = version.is_some() && manifest.columns == agreed.columns;
             let next = Manifest { columns: agreed.columns, ..manifest };
             if ready || self.ledger.put(version.as_deref(), next).await?.is_some() {
-                return Ok(Claim { record, pending: None, schema: agreed.schema, left_out: agreed.left_out });
+                let (schema, left_out) = (agreed.schema, agreed.left_out);
+                return Ok(Claim { record, pending: None, schema, left_out, narrow: vec![] });
             }
         }
         Err(self.busy())

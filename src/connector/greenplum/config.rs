@@ -52,7 +52,7 @@ pub struct Config {
     /// The schema of tables that are named without one; `"public"` unless told.
     #[serde(default = "public")]
     pub schema: String,
-    /// How the connection is protected, as in libpq; `"prefer"` unless told.
+    /// How the connection is protected, as in libpq, which has `allow` besides; `"prefer"` unless told.
     #[serde(default)]
     pub sslmode: SslMode,
     /// Certificates that vouch for the server (PEM), relative to the project's folder; those of the system unless told.

@@ -23,10 +23,12 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     config::{Config, Mechanism},
     error::{failed, unsuitable},
+    group::Reporter,
     ledger::RECORDS,
     readers::Readers,
     registry::Registry,
     topic::partitions,
+    watch::Watch,
 };
 use crate::{
     connector::{
@@ -46,6 +48,9 @@ const QUEUED_KILOBYTES: &str = "32768";
 
 /// The largest message that is sent, within what may be on its way; the cluster's own limit is smaller in most places.
 const LARGEST_MESSAGE: &str = "31457280";
+
+/// KiB of a partition in one answer, at most; a message that is larger comes all the same.
+const ANSWER_KIB: usize = 1 << 10;
 
 /// Lines of a client's log that are taken in at once.
 const LINES: usize = 64;
@@ -78,8 +83,9 @@ pub(super) struct Cluster {
     uncommitted: Mutex<Option<Arc<Consumer>>>,
     /// Clients that read, between two reads.
     pub(super) readers: Readers,
-    /// The client that reports positions, with the group that it last did so to.
-    pub(super) reporter: Mutex<Option<(String, Consumer)>>,
+    pub(super) reporter: Reporter,
+    /// Topics that are waited for.
+    pub(super) watch: Watch,
 }
 
 impl Cluster {
@@ -102,7 +108,8 @@ impl Cluster {
             committed: Mutex::default(),
             uncommitted: Mutex::default(),
             readers: Readers::default(),
-            reporter: Mutex::default(),
+            reporter: Reporter::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -157,13 +164,13 @@ impl Cluster {
             listen(looker);
             return Ok(looker.clone());
         }
-        let looker = self.consumer(isolation)?;
+        let looker = self.consumer(isolation, 1)?;
         *place = Some(looker.clone());
         Ok(looker)
     }
 
-    /// A client that reads.
-    pub(super) fn consumer(&self, isolation: Isolation) -> Result<Arc<Consumer>> {
+    /// A client that reads, and fetches so many KiB of each partition ahead.
+    pub(super) fn consumer(&self, isolation: Isolation, ahead: usize) -> Result<Arc<Consumer>> {
         let mut settings = self.settings()?;
         let level = match isolation {
             Isolation::Committed => "read_committed",
@@ -179,8 +186,9 @@ impl Cluster {
             // The end of a partition is told this long after it was reached.
             .set("fetch.wait.max.ms", "5")
             .set("fetch.error.backoff.ms", "50")
-            // Of each partition; fetching goes on soon after there is room again (unless told, after a second).
-            .set("queued.max.messages.kbytes", "4096")
+            // Of each partition, in one answer and in all; fetching goes on soon after there is room again (unless told, after a second).
+            .set("fetch.message.max.bytes", (ahead.min(ANSWER_KIB) << 10).to_string())
+            .set("queued.max.messages.kbytes", ahead.to_string())
             .set("fetch.queue.backoff.ms", "5");
         self.made(&mut settings).map(Arc::new)
     }

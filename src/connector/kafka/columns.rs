@@ -11,7 +11,7 @@ use super::{
     format::{Body, names},
     ledger,
     protobuf::Message,
-    range::{Range, read},
+    range::{Range, glance},
     registry,
     topic::AllEnds,
 };
@@ -50,7 +50,7 @@ pub(super) fn look(
     let (mut sampled, mut bytes) = (0, 0);
     let topic = cluster.topic(table);
     let mut take = |ranges: &[Range]| {
-        read(cluster, &topic, ranges, |message| {
+        glance(cluster, &topic, ranges, |message| {
             let payload = message.payload().unwrap_or_default();
             sampled += 1;
             bytes += payload.len();

@@ -23,6 +23,7 @@ mod speller;
 mod spool;
 mod target;
 mod topic;
+mod watch;
 mod witness;
 mod write;
 

@@ -1,8 +1,9 @@
 //! Exact ranges of offsets, read to their ends and no further.
 //!
 //! The end of a range may be no message: a transaction's marker, a message of a transaction that was given up, one that compaction removed. So a range ends with the
-//! first message at or behind its end, or where the client says that nothing more is there and the cluster agrees. Partitions are read one after another,
-//! though fetched ahead all at once, so that the same ranges come in the same order every time.
+//! first message at or behind its end, or where the client says that nothing more is there. A broker that has just become leader may say so too early: that word counts once the
+//! cluster has said that the partition reaches the end of the range, and what is behind the last message was fetched again since. Partitions are read one after
+//! another, though fetched ahead all at once, so that the same ranges come in the same order every time.
 
 use std::{
     sync::Arc,
@@ -59,14 +60,34 @@ pub(super) fn read(
     cluster: &Cluster,
     topic: &str,
     ranges: &[Range],
+    each: impl FnMut(&BorrowedMessage<'_>) -> Result<bool>,
+) -> Result<()> {
+    go_through(cluster, topic, ranges, true, each)
+}
+
+/// The same, where the last messages may be missing: for those who only want some.
+pub(super) fn glance(
+    cluster: &Cluster,
+    topic: &str,
+    ranges: &[Range],
+    each: impl FnMut(&BorrowedMessage<'_>) -> Result<bool>,
+) -> Result<()> {
+    go_through(cluster, topic, ranges, false, each)
+}
+
+fn go_through(
+    cluster: &Cluster,
+    topic: &str,
+    ranges: &[Range],
+    all: bool,
     mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<bool>,
 ) -> Result<()> {
     let ranges: Vec<Range> = ranges.iter().copied().filter(|range| range.from < range.until).collect();
     if ranges.is_empty() {
         return Ok(());
     }
-    let consumer = cluster.readers.take(cluster)?;
-    let reading = Reading { cluster, topic, consumer: &consumer };
+    let consumer = cluster.readers.take(cluster, ranges.len())?;
+    let reading = Reading { cluster, topic, all, consumer: &consumer };
     let queues = reading.assign(&ranges)?;
     for (range, queue) in ranges.iter().zip(&queues) {
         if !reading.drain(*range, queue, &mut each)? {
@@ -74,7 +95,7 @@ pub(super) fn read(
         }
     }
     if reading.release(queues) {
-        cluster.readers.give(consumer);
+        cluster.readers.give(consumer, ranges.len());
     }
     Ok(())
 }
@@ -82,6 +103,8 @@ pub(super) fn read(
 struct Reading<'a> {
     cluster: &'a Cluster,
     topic: &'a str,
+    /// Whether every message is wanted.
+    all: bool,
     consumer: &'a Arc<Consumer>,
 }
 
@@ -120,6 +143,8 @@ impl Reading<'_> {
     ) -> Result<bool> {
         let mut heard = Instant::now();
         let mut taken = 0_u64;
+        // The first offset that nothing is known of, and whether it was fetched again.
+        let (mut next, mut again) = (range.from, !self.all);
         loop {
             match queue.poll(LOOK) {
                 Some(Ok(message)) => {
@@ -131,14 +156,19 @@ impl Reading<'_> {
                     if !each(&message)? {
                         return Ok(false);
                     }
-                    if offset + 1 == range.until {
+                    next = offset + 1;
+                    if next == range.until {
                         return Ok(true);
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     self.listen(range)?;
                     self.check_end(range)?;
-                    return Ok(true);
+                    if again {
+                        return Ok(true);
+                    }
+                    self.fetch_again(range, next)?;
+                    (heard, again) = (Instant::now(), true);
                 }
                 Some(Err(error)) => self.weigh(range, &error)?,
                 None if heard.elapsed() > PATIENCE => {
@@ -152,6 +182,12 @@ impl Reading<'_> {
                 self.listen(range)?;
             }
         }
+    }
+
+    /// Begins anew behind the last message that came; what was fetched before is thrown away.
+    fn fetch_again(&self, range: Range, next: i64) -> Result<()> {
+        let sought = self.consumer.seek(self.topic, range.partition, Offset::Offset(next), Duration::ZERO);
+        sought.map_err(|error| self.failed(&error))
     }
 
     /// Takes in events that are no partition's own: connections lost, brokers down, lines of the log.

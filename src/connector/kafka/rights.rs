@@ -193,7 +193,7 @@ fn may_read(cluster: &Cluster, topics: &[&String]) -> Result<Vec<(String, Option
     if topics.is_empty() {
         return Ok(vec![]);
     }
-    let consumer = cluster.consumer(Isolation::Committed)?;
+    let consumer = cluster.consumer(Isolation::Committed, 1)?;
     let mut list = TopicPartitionList::new();
     let mut queues = vec![];
     for topic in topics {

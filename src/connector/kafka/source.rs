@@ -7,7 +7,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -27,6 +26,7 @@ use super::{
     plan::{self, number, offset_after},
     range::{Range, lost, read},
     topic::{self, AllEnds},
+    watch::Watching,
     witness,
 };
 use crate::{
@@ -44,9 +44,6 @@ use crate::{
         value::Value,
     },
 };
-
-/// How often a waiting source looks for new messages.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Rows of a chunk, and about how many bytes end it sooner.
 const CHUNK_ROWS: usize = 8_192;
@@ -427,17 +424,22 @@ impl Source for TopicSource {
 
     async fn changed(&self) {
         let known = lock(&self.inner.seen).ends.clone();
+        let moved = |partition: &i32, high: i64| known.get(partition).map_or(0, |ends| ends.high) != high;
+        let mut watching = Watching::begin(&self.inner.cluster, &self.inner.topic, &known);
         loop {
+            if let Some(highs) = watching.ends().await {
+                if highs.iter().any(|(partition, high)| moved(partition, *high)) {
+                    return;
+                }
+                continue;
+            }
             let inner = self.inner.clone();
             // A cluster that cannot be asked is no news; the next run says what is wrong with it.
-            let now = blocking(move || inner.ends()).await;
-            let moved = |now: AllEnds| {
-                now.iter().any(|(partition, ends)| known.get(partition).map_or(0, |e| e.high) != ends.high)
-            };
-            if now.is_ok_and(moved) {
+            let now = blocking(move || inner.ends()).await.ok();
+            watching.answered(now.as_ref());
+            if now.is_some_and(|now| now.iter().any(|(partition, ends)| moved(partition, ends.high))) {
                 return;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 }

@@ -1,8 +1,8 @@
 //! How a topic that was made again is noticed, without asking for its id, which the client library does not tell.
 //!
-//! A position keeps, for each partition, one of its newest messages: offset, timestamp and a digest. Later the message at that offset must be the same one. Where it
-//! is gone (retention, compaction) nothing can be said, and nothing is. What cannot be noticed: a topic made again whose message at that offset has the
-//! same content and the same millisecond.
+//! A position keeps, for each partition, one of its newest messages: offset, timestamp and a digest; one inside a backlog that of the backlog's end. Later the message at that offset must
+//! be the same one, and a topic that ends before it is another one. Where the message is gone from the beginning of the topic, or from its middle (retention, compaction), nothing can be said,
+//! and nothing is. What cannot be noticed: a topic made again whose message at that offset has the same content and the same millisecond.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{
     client::Cluster,
     plan::number,
-    range::{Range, read},
+    range::{Range, glance, read},
     topic::AllEnds,
 };
 use crate::{connector::error::Result, model::position::Position};
@@ -28,7 +28,7 @@ pub(super) fn newest(cluster: &Cluster, topic: &str, ends: &AllEnds) -> Result<B
     for most in [NEAR, FAR] {
         let open = ends.iter().filter(|(partition, _)| !found.contains_key(*partition));
         let ranges: Vec<Range> = open.map(|(partition, ends)| Range::last(*partition, *ends, most)).collect();
-        read(cluster, topic, &ranges, |message| {
+        glance(cluster, topic, &ranges, |message| {
             found.insert(message.partition(), of(message));
             Ok(true)
         })?;
@@ -43,9 +43,11 @@ pub(super) fn check(cluster: &Cluster, topic: &str, from: &Position, ends: &AllE
         let partition = number(name)?;
         let witness = bound.witness.as_deref().unwrap_or_default();
         let offset = witness.split(' ').next().and_then(|offset| offset.parse::<i64>().ok());
-        let there =
-            |offset: &i64| ends.get(&partition).is_some_and(|ends| (ends.low..ends.high).contains(offset));
-        if let Some(offset) = offset.filter(there) {
+        let (Some(offset), Some(ends)) = (offset, ends.get(&partition)) else { continue };
+        if offset >= ends.high {
+            return Ok(false);
+        }
+        if offset >= ends.low {
             remembered.insert(partition, (offset, witness));
         }
     }

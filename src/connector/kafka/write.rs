@@ -150,7 +150,7 @@ impl Inner {
         if let Some(fresh) = described.filter(|fresh| declared.as_ref() != Some(fresh)) {
             slot.transact(&self.cluster, Entry::topic(&self.spec.table, &fresh)?, |_| Ok(()))?;
         }
-        Ok(Claim { record, pending: None, schema: staged, left_out })
+        Ok(Claim { record, pending: None, schema: staged, left_out, narrow: vec![] })
     }
 
     /// What the topic's messages are, as its writers said; they stay as they are spelled.

@@ -57,7 +57,8 @@ impl MemorySink {
             state.put(&self.table, agreed.target, batches);
         }
         let record = state.record(&self.table, track).cloned();
-        Ok(Claim { record, pending: None, schema: agreed.staged, left_out: agreed.left_out })
+        let (schema, left_out) = (agreed.staged, agreed.left_out);
+        Ok(Claim { record, pending: None, schema, left_out, narrow: vec![] })
     }
 
     fn check_scope(&self, scope: &Scope) -> Result<()> {

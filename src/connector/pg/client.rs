@@ -3,7 +3,10 @@
 use std::{
     ops::Deref,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -85,10 +88,13 @@ pub(crate) struct Server {
     idle: Mutex<Vec<Session>>,
 }
 
-/// One session.
+/// One session. Dropped while the server works for it, it asks the server to stop: otherwise the statement would live on with its locks, and meet the next try.
 pub(crate) struct Session {
     client: Client,
     pub(crate) product: Product,
+    /// Questions that nobody heard the end of.
+    underway: AtomicUsize,
+    tls: Option<Tls>,
 }
 
 impl Server {
@@ -194,7 +200,8 @@ impl Server {
                 client
             }
         };
-        let mut session = Session { client, product: Product::default() };
+        let (underway, tls) = (AtomicUsize::new(0), self.tls.clone());
+        let mut session = Session { client, product: Product::default(), underway, tls };
         let told = session.rows(&set_up(&self.config)).await.map_err(failed)?.pop().unwrap_or_default();
         let told = |at: usize| told.get(at).and_then(Option::as_deref).unwrap_or_default();
         session.product = Product::told(told(0), told(1));
@@ -207,18 +214,46 @@ impl Server {
 
     /// Asks the server to end what a session does, over a connection of its own.
     pub(crate) async fn cancel(&self, token: CancelToken) {
-        // Nothing to do about a server that does not listen: the session is closed in any case.
-        let _ = match &self.tls {
-            None => token.cancel_query(tokio_postgres::NoTls).await,
-            Some(tls) => token.cancel_query(tls.clone()).await,
-        };
+        cancel(token, self.tls.clone()).await;
+    }
+}
+
+async fn cancel(token: CancelToken, tls: Option<Tls>) {
+    // Nothing to do about a server that does not listen: the session is closed in any case.
+    let _ = match tls {
+        None => token.cancel_query(tokio_postgres::NoTls).await,
+        Some(tls) => token.cancel_query(tls).await,
+    };
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.is_underway() {
+            return;
+        }
+        // Without a runtime to ask through, the server notices when it next writes.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(cancel(self.client.cancel_token(), self.tls.take()));
+        }
     }
 }
 
 impl Session {
+    /// Waits for an answer of the server. Where nobody does so to its end, the session asks the server to stop once it is dropped.
+    pub(crate) async fn heard<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.underway.fetch_add(1, Ordering::Relaxed);
+        let answer = answer.await;
+        self.underway.fetch_sub(1, Ordering::Relaxed);
+        answer
+    }
+
+    fn is_underway(&self) -> bool {
+        self.underway.load(Ordering::Relaxed) > 0
+    }
+
     /// Runs statements and gives the rows of them all, as text.
     pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let messages = self.client.simple_query(sql).await?;
+        let messages = self.heard(self.client.simple_query(sql)).await?;
         let row = |message: SimpleQueryMessage| match message {
             SimpleQueryMessage::Row(row) => {
                 Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect())
@@ -240,7 +275,7 @@ impl Session {
 
     /// Runs statements; how many rows the last one wrote.
     pub(crate) async fn run(&self, sql: &str) -> Result<u64, tokio_postgres::Error> {
-        let messages = self.client.simple_query(sql).await?;
+        let messages = self.heard(self.client.simple_query(sql)).await?;
         let count = |message: &SimpleQueryMessage| match message {
             SimpleQueryMessage::CommandComplete(count) => Some(*count),
             _ => None,
@@ -268,7 +303,7 @@ impl Lease {
     pub(crate) fn give_back(self) {
         let Self { session, server } = self;
         let mut idle = server.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < KEPT && !session.client.is_closed() {
+        if idle.len() < KEPT && !session.client.is_closed() && !session.is_underway() {
             idle.push(*session);
         }
     }

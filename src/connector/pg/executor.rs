@@ -216,7 +216,7 @@ pub(super) async fn run(lease: &Lease, sql: &str, values: &[ScalarValue], shown:
     let values = values.iter().map(Bound::of).collect::<Result<Vec<_>>>()?;
     let values: Vec<(&(dyn ToSql + Sync), Type)> =
         values.iter().map(|value| (value as _, value.of.clone())).collect();
-    lease.execute_typed(sql, &values).await.map_err(|error| failed(shown, error))
+    lease.heard(lease.execute_typed(sql, &values)).await.map_err(|error| failed(shown, error))
 }
 
 struct Reading {

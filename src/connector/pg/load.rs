@@ -65,6 +65,16 @@ pub(crate) enum Numbered {
 pub(crate) async fn copy(
     lease: &Lease,
     into: &str,
+    rows: SendableRecordBatchStream,
+    numbered: Numbered,
+    shown: &str,
+) -> Result<u64> {
+    lease.heard(send(lease, into, rows, numbered, shown)).await
+}
+
+async fn send(
+    lease: &Lease,
+    into: &str,
     mut rows: SendableRecordBatchStream,
     numbered: Numbered,
     shown: &str,

@@ -1,7 +1,7 @@
 //! A whole table read by several sessions at once: ranges of its pages under one exported snapshot.
 //!
-//! Rows come in the order of the pages, whoever reads them, so that a row has the same number each time. Each session is at most a few
-//! chunks ahead of who takes them.
+//! Rows come in the order of the pages, whoever reads them, so that a row has the same number each time. Sessions take turns part by part: a part is so small that one
+//! is read whole before its turn comes, so that they work at the same time. Each session is at most a few chunks ahead of who takes them.
 
 use arrow::array::UInt64Array;
 use futures::{StreamExt, stream::BoxStream};
@@ -13,95 +13,117 @@ use super::{
     source::stopped,
     table::Table,
 };
-use crate::connector::{
-    error::{Error, Result},
-    source::Chunk,
-};
+use crate::connector::{error::Result, source::Chunk};
 
 /// Tables of fewer pages than this are read by one session.
 const SMALL: u64 = 2_048;
 
-/// Pages of a part, at least: 16 MiB.
-const PART: u64 = 2_048;
+/// Pages of a part: 1 MiB, of rows that are not compressed.
+const PART: u64 = 128;
 
-/// Chunks that wait in each part.
-const WAITING: usize = 2;
-
-/// What one session reads, and where each part's chunks go.
-type Work = Vec<(Query, mpsc::Sender<Result<Chunk>>)>;
+/// Chunks that wait in each session: as many as the narrowest rows of a part are.
+const WAITING: usize = 4;
 
 /// Since when the server finds rows by ranges of `ctid` without reading the others.
 const RANGES_SINCE: u32 = 140_000;
 
-/// Conditions that cut a table into parts; none where it is read in one.
-pub(crate) async fn of(
-    session: &Session,
-    table: &Table,
-    parallel: u8,
-) -> Result<Vec<String>, tokio_postgres::Error> {
-    if parallel < 2 || table.row_place.is_none() || session.product.number < RANGES_SINCE {
-        return Ok(vec![]);
+/// A table that is cut into ranges of its pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts {
+    count: u64,
+}
+
+impl Parts {
+    /// How a table is cut; `None` = it is read in one.
+    pub(crate) async fn of(
+        session: &Session,
+        table: &Table,
+        parallel: u8,
+    ) -> Result<Option<Self>, tokio_postgres::Error> {
+        if parallel < 2 || table.row_place.is_none() || session.product.number < RANGES_SINCE {
+            return Ok(None);
+        }
+        let sql = format!("SELECT pg_relation_size({}) / current_setting('block_size')::bigint", table.oid);
+        let pages: u64 = session.cell(&sql).await?.and_then(|pages| pages.parse().ok()).unwrap_or_default();
+        Ok((pages >= SMALL).then(|| Self::cut(pages)))
     }
-    let sql = format!("SELECT pg_relation_size({}) / current_setting('block_size')::bigint", table.oid);
-    let pages: u64 = session.cell(&sql).await?.and_then(|pages| pages.parse().ok()).unwrap_or_default();
-    Ok(if pages < SMALL { vec![] } else { cut(pages) })
+
+    fn cut(pages: u64) -> Self {
+        Self { count: pages.div_ceil(PART) }
+    }
+
+    /// How many sessions have something to read, at most `parallel`.
+    pub(crate) fn sessions(self, parallel: u8) -> usize {
+        usize::try_from(self.count).unwrap_or(usize::MAX).min(usize::from(parallel))
+    }
+
+    /// The condition of a part's rows. The last part has no end: the table may have grown since its pages were counted, and a snapshot's rows all count.
+    fn condition(self, part: u64) -> String {
+        let from = format!("ctid >= '({},0)'::tid", part * PART);
+        if part + 1 == self.count {
+            return from;
+        }
+        format!("{from} AND ctid < '({},0)'::tid", (part + 1) * PART)
+    }
 }
 
-/// The last part has no end: the table may have grown since its pages were counted, and a snapshot's rows all count.
-fn cut(pages: u64) -> Vec<String> {
-    let parts = pages.div_ceil(PART);
-    let from = |part: u64| format!("ctid >= '({},0)'::tid", part * PART);
-    let until = |part: u64| format!(" AND ctid < '({},0)'::tid", (part + 1) * PART);
-    (0..parts)
-        .map(|part| if part + 1 == parts { from(part) } else { format!("{}{}", from(part), until(part)) })
-        .collect()
-}
-
-/// The rows of the parts, one after another. Part `i` is read by session `i % leases`; `held` is kept until the end.
+/// The rows of the parts, one after another; `query` makes a part's of its condition. Part `i` is read by session `i % leases`; `held` is kept until the end.
 pub(crate) fn read<H: Send + Sync + 'static>(
     leases: Vec<Lease>,
-    queries: Vec<Query>,
+    parts: Parts,
+    query: impl Fn(&str) -> Query + Clone + Send + Sync + 'static,
     held: H,
 ) -> BoxStream<'static, Result<Chunk>> {
-    let count = leases.len();
-    let mut parts = vec![];
-    let mut work: Vec<Work> = (0..count).map(|_| vec![]).collect();
-    for (i, query) in queries.into_iter().enumerate() {
+    let step = leases.len();
+    let mut lanes = vec![];
+    for (first, lease) in leases.into_iter().enumerate() {
         let (sender, receiver) = mpsc::channel(WAITING);
-        work[i % count].push((query, sender));
-        parts.push(receiver);
+        lanes.push(receiver);
+        let query = query.clone();
+        let mine = (first as u64..parts.count).step_by(step);
+        let queries = mine.map(move |part| query(&parts.condition(part)));
+        tokio::spawn(lane(lease, queries, sender));
     }
-    for (lease, work) in leases.into_iter().zip(work) {
-        tokio::spawn(lane(lease, work));
-    }
-    let state = (parts.into_iter(), None::<mpsc::Receiver<Result<Chunk>>>, 0_u64, held);
-    let chunks = futures::stream::try_unfold(state, |(mut parts, mut current, mut next, held)| async move {
-        loop {
-            let Some(receiver) = &mut current else {
-                match parts.next() {
-                    Some(receiver) => current = Some(receiver),
-                    None => return Ok::<_, Error>(None),
-                }
-                continue;
-            };
-            match receiver.recv().await {
-                Some(chunk) => {
-                    let Some(chunk) = numbered(chunk?, &mut next) else {
-                        current = None;
-                        continue;
-                    };
-                    return Ok(Some((chunk, (parts, current, next, held))));
-                }
-                None => return Err(stopped()),
-            }
-        }
+    let turns = Turns { lanes, at: 0, left: parts.count, rows: 0, _held: held };
+    let chunks = futures::stream::try_unfold(turns, |mut turns| async move {
+        Ok(turns.chunk().await?.map(|chunk| (chunk, turns)))
     });
     chunks.boxed()
 }
 
+/// The sessions' chunks, part by part.
+struct Turns<H> {
+    lanes: Vec<mpsc::Receiver<Result<Chunk>>>,
+    /// Whose turn it is.
+    at: usize,
+    /// Parts that have not ended.
+    left: u64,
+    /// Rows that came, bad ones too.
+    rows: u64,
+    _held: H,
+}
+
+impl<H> Turns<H> {
+    async fn chunk(&mut self) -> Result<Option<Chunk>> {
+        while self.left > 0 {
+            let chunk = self.lanes[self.at].recv().await.ok_or_else(stopped)??;
+            if let Some(chunk) = numbered(chunk, &mut self.rows) {
+                return Ok(Some(chunk));
+            }
+            self.left -= 1;
+            self.at = (self.at + 1) % self.lanes.len();
+        }
+        Ok(None)
+    }
+}
+
 /// One session's parts, one after another; each ends with a chunk without rows, so that one that broke off is told from one that ended.
-async fn lane(mut lease: Lease, work: Work) {
-    for (query, sender) in work {
+async fn lane(
+    mut lease: Lease,
+    queries: impl Iterator<Item = Query> + Send,
+    sender: mpsc::Sender<Result<Chunk>>,
+) {
+    for query in queries {
         let schema = query.schema.clone();
         let (mut stream, back) = match read::lend(lease, query).await {
             Ok(lent) => lent,
@@ -158,10 +180,16 @@ mod tests {
 
     #[test]
     fn parts_cover_a_table_once() {
+        let parts = Parts::cut(2 * PART + 1);
+        let conditions: Vec<String> = (0..parts.count).map(|part| parts.condition(part)).collect();
         assert_eq!(
-            cut(PART + 1),
-            ["ctid >= '(0,0)'::tid AND ctid < '(2048,0)'::tid", "ctid >= '(2048,0)'::tid"]
+            conditions,
+            [
+                "ctid >= '(0,0)'::tid AND ctid < '(128,0)'::tid",
+                "ctid >= '(128,0)'::tid AND ctid < '(256,0)'::tid",
+                "ctid >= '(256,0)'::tid"
+            ]
         );
-        assert_eq!(cut(PART).len(), 1);
+        assert_eq!(Parts::cut(PART), Parts { count: 1 });
     }
 }

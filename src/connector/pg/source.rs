@@ -17,7 +17,7 @@ use super::{
     client::{Lease, Server},
     error::failed,
     name::literal,
-    parts,
+    parts::{self, Parts},
     plan::Look,
     read::{self, Query},
     table::Table,
@@ -216,19 +216,15 @@ impl Source for TableSource {
         if let (Scope::Snapshot, Some(pinned)) = (&unit.scope, &pinned)
             && let Held::Snapshot { .. } = pinned.held
         {
-            let ranges = parts::of(&lease, &look.table, self.server.config.parallel).await;
-            let ranges = ranges.map_err(|error| self.failed(error))?;
-            if ranges.len() > 1 {
-                let queries: Vec<_> = ranges
-                    .iter()
-                    .map(|range| selection.query(&look.table, &format!(" WHERE {range}")))
-                    .collect();
-                let mut leases = vec![];
-                for _ in 1..usize::from(self.server.config.parallel).min(ranges.len()) {
+            let parts = Parts::of(&lease, &look.table, self.server.config.parallel).await;
+            if let Some(parts) = parts.map_err(|error| self.failed(error))? {
+                let table = look.table;
+                let mut leases = vec![lease];
+                while leases.len() < parts.sessions(self.server.config.parallel) {
                     leases.push(self.begin(Some(pinned)).await?);
                 }
-                leases.push(lease);
-                return Ok(parts::read(leases, queries, pinned.clone()));
+                let query = move |range: &str| selection.query(&table, &format!(" WHERE {range}"));
+                return Ok(parts::read(leases, parts, query, pinned.clone()));
             }
         }
         let query = selection.query(&look.table, &look.tail(unit)?);

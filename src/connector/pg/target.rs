@@ -72,7 +72,7 @@ impl Target<'_> {
         self.index(found.as_ref(), &wanted, &mut make).await?;
         self.grant(found.as_ref(), &mut make).await?;
         let schema = fitting.claimed(fields);
-        Ok(Settled { claim: Claim { record, pending: None, schema, left_out }, make })
+        Ok(Settled { claim: Claim { record, pending: None, schema, left_out, narrow: vec![] }, make })
     }
 
     fn shown(&self) -> String {

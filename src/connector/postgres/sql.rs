@@ -76,8 +76,11 @@ impl Dialect for Postgres {
     fn merge(&self, _: &Product, merge: &Merge<'_>) -> Vec<String> {
         let keys: Vec<&str> = merge.key.iter().map(|key| key.name.as_str()).collect();
         let keys = keys.join(", ");
+        // Of what is staged as text, two spellings are one key.
+        let cells: Vec<String> = merge.key.iter().map(|key| key.cell("")).collect();
+        let cells = cells.join(", ");
         let last =
-            format!("SELECT DISTINCT ON ({keys}) * FROM {STAGE} ORDER BY {keys}, {} DESC", quote(NUMBER));
+            format!("SELECT DISTINCT ON ({cells}) * FROM {STAGE} ORDER BY {cells}, {} DESC", quote(NUMBER));
         let mut statements = vec![];
         let mut source = format!("({last}) AS stage");
         if merge.spec.delete == Some(DeleteHow::Hard) {

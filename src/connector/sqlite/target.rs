@@ -69,7 +69,7 @@ impl Target<'_> {
         }
         self.index(found.as_ref(), &mut make)?;
         let schema = fitting.claimed(fields);
-        Ok(Settled { claim: Claim { record, pending: None, schema, left_out }, make })
+        Ok(Settled { claim: Claim { record, pending: None, schema, left_out, narrow: vec![] }, make })
     }
 
     pub(super) fn shown(&self) -> String {

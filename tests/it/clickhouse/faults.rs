@@ -156,6 +156,37 @@ async fn limits_of_the_server_are_told() {
     }
 }
 
+/// Limits that would only end an answer, by a profile that says `break`: half an answer is never taken for a whole one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_breaks_off_is_an_error() {
+    let place = Place::new();
+    let t = place.table("cut");
+    place.run(&format!("CREATE TABLE {t} (id Int64) ENGINE = MergeTree ORDER BY id"));
+    place.run(&format!("INSERT INTO {t} SELECT number FROM numbers(300000)"));
+    let view = format!("CREATE VIEW {} AS SELECT DISTINCT id % 1000 AS id FROM {t}", place.table("few"));
+    place.run(&view);
+    for (mode, limit, table) in [
+        ("read_overflow_mode", ("max_rows_to_read", "1000"), "cut"),
+        ("result_overflow_mode", ("max_result_rows", "1000"), "cut"),
+        ("distinct_overflow_mode", ("max_rows_in_distinct", "10"), "few"),
+    ] {
+        let settings = [(mode, "break"), limit, ("max_block_size", "500")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let connection = open(Config { settings, ..place.config.clone() });
+        let schema = connection.catalog().schema(&place.config.database).unwrap();
+        let found = schema.table(table).await.unwrap().unwrap();
+        let engine = datafusion::execution::context::SessionContext::new();
+        engine.register_table(table, found).unwrap();
+        let rows = engine.sql(&format!("SELECT id FROM {table}")).await.unwrap().collect().await;
+        let error = rows.map(|rows| rows.iter().map(RecordBatch::num_rows).sum::<usize>());
+        let error = error.expect_err(mode).to_string();
+        assert!(
+            error.contains("(code 158)") || error.contains("(code 396)") || error.contains("(code 191)"),
+            "{mode}: {error}"
+        );
+    }
+}
+
 /// A statement may take so long, on the server; a server that says nothing at all is waited for a little longer than that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn time_outs_are_told_and_tried_again() {

@@ -2,6 +2,7 @@
 
 mod deaths;
 mod faults;
+mod inside;
 mod tls;
 mod types;
 mod windows;

@@ -1,13 +1,23 @@
 //! Types cell by cell, in tables of others.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array};
 use vitrina::{
-    connector::error::ErrorKind,
+    connector::{
+        error::ErrorKind,
+        executor::Statement,
+        sink::{Claim, Rows, SinkSpec, Staging},
+    },
     model::{column::ColumnType, delivery::Mode},
 };
 
 use super::{read_all, whole};
 use crate::{
-    contract::{reading::kind, writing::stage},
+    contract::{
+        reading::kind,
+        writing::{stage, stage_claimed},
+    },
     support::{
         clickhouse::Place,
         rows::{batch, cast_to, ints, text, texts},
@@ -254,19 +264,57 @@ async fn types_that_are_only_read_are_no_targets() {
     }
 }
 
-/// A NULL for a column that takes none is refused, and never the type's default.
+/// A NULL for a column that takes none is a bad row to the pipeline, and refused where it is sent all the same: it never becomes the type's default.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn null_for_a_column_that_takes_none_is_told_before_it_is_sent() {
+async fn null_for_a_column_that_takes_none_is_refused() {
     let place = Place::new();
     place.run(&format!(
         "CREATE TABLE {} (id Int64, name String) ENGINE = MergeTree ORDER BY id",
         place.table("strict")
     ));
     let rows = batch(vec![("id", ints([1])), ("name", texts([None]))]);
-    let connection = place.open();
-    let sink = connection.sink(&specs::sink("strict", Mode::Append)).await.unwrap();
+    let sink = place.open().sink(&specs::sink("strict", Mode::Append)).await.unwrap();
     let claim = sink.claim(&track("mrf1"), &rows.schema()).await.unwrap();
     assert!(!claim.schema.field_with_name("name").unwrap().is_nullable(), "so that such rows are bad ones");
+    // As if nobody had looked.
+    let blind = Claim { schema: rows.schema(), ..claim.clone() };
+    let unit = unit(Mode::Append, 1, &rows);
+    let staged = stage_claimed(sink.as_ref(), &track("mrf1"), &blind, &unit, &attempt(), &rows).await;
+    assert_eq!(kind(staged.map(|_| ())), ErrorKind::BadData, "as a stream");
+    let sql = "SELECT toInt64(1) AS id, CAST(NULL, 'Nullable(String)') AS name".to_owned();
+    let (track, attempt) = (track("mrf1"), attempt());
+    let staging = Staging { track: &track, claim: &claim, unit: &unit, attempt: &attempt };
+    let staged = sink.stage(staging, Rows::Sql(Statement { sql, values: vec![] })).await;
+    assert_eq!(kind(staged.map(|_| ())), ErrorKind::BadData, "by a query");
+}
+
+/// NULL is equal to nothing: a merge could never take such a row's place. Tables that we make have keys without it; in one of others it is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_null_in_a_key_is_refused() {
+    let place = Place::new();
+    let name = place.table("keyed");
+    place.run(&format!(
+        "CREATE TABLE {name} (id Nullable(Int64), part String, name Nullable(String)) ENGINE = MergeTree ORDER BY part"
+    ));
+    let key = vec!["part".to_owned(), "id".to_owned()];
+    let spec = SinkSpec { key, ..specs::sink("keyed", Mode::Merge) };
+    let sink = place.open().sink(&spec).await.unwrap();
+    let write = async |at: i64, ids: Vec<Option<i64>>| {
+        let parts = texts(ids.iter().map(|_| Some("а")));
+        let names = texts(ids.iter().map(|_| Some("б")));
+        let ids: ArrayRef = Arc::new(Int64Array::from(ids));
+        let rows = batch(vec![("id", ids), ("part", parts), ("name", names)]);
+        let unit = unit(Mode::Merge, at, &rows);
+        let staged = stage(sink.as_ref(), &track("mrf1"), &unit, &attempt(), &rows).await?;
+        staged.commit().await.map(|_| ())
+    };
+    write(1, vec![Some(1), Some(2)]).await.unwrap();
+    let error = write(2, vec![Some(2), None, Some(3)]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::BadData, "{error}");
+    assert!(error.to_string().contains("NULL in its key"), "{error}");
+    assert_eq!(place.run(&format!("SELECT count() FROM {name}")).trim(), "2");
+    write(2, vec![Some(2), Some(3)]).await.unwrap();
+    assert_eq!(place.run(&format!("SELECT count() FROM {name}")).trim(), "3");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

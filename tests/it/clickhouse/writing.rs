@@ -49,6 +49,8 @@ async fn a_table_is_made_as_it_is_told() {
     let options = SinkOptions {
         order_by: vec!["id".to_owned()],
         partition_by: Some("id % 10".to_owned()),
+        engine: Some("ReplacingMergeTree(id)".to_owned()),
+        ttl: Some("toDate('2100-01-01') + toIntervalDay(id)".to_owned()),
         settings: [("index_granularity".to_owned(), "1024".to_owned())].into(),
         codec: [("name".to_owned(), "ZSTD(3)".to_owned())].into(),
         ..SinkOptions::default()
@@ -60,6 +62,8 @@ async fn a_table_is_made_as_it_is_told() {
         "`name` Nullable(String) CODEC(ZSTD(3))",
         "PARTITION BY id % 10",
         "ORDER BY (id)",
+        "ENGINE = ReplacingMergeTree(id)",
+        "TTL toDate('2100-01-01') + toIntervalDay(id)",
         "index_granularity = 1024",
         "fsync_after_insert = 1",
     ] {
@@ -362,6 +366,25 @@ async fn a_stage_is_as_its_target_is() {
     for part in ["CODEC(ZSTD(3))", "INDEX by_name", "PROJECTION ids", "CONSTRAINT positive"] {
         assert!(columns.contains(part), "{part}: {columns}");
     }
+}
+
+/// Two units of the same rows are two, also where the server takes equal blocks for one that was sent again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn equal_units_are_several() {
+    let place = Place::new();
+    let settings = [("non_replicated_deduplication_window".to_owned(), "100".to_owned())].into();
+    let spec = spec("equal", Mode::Append, SinkOptions { settings, ..SinkOptions::default() });
+    for at in 1..=3 {
+        write(&place.open(), &spec, at, &people(1..=5)).await;
+    }
+    let made = place.inside("SHOW CREATE TABLE equal FORMAT TSVRaw");
+    assert!(made.contains("non_replicated_deduplication_window = 100"), "{made}");
+    assert_eq!(place.inside("SELECT count(), uniqExact(id) FROM equal").trim(), "15\t5");
+    // The window acts: what a stranger sends twice is there once.
+    for _ in 0..2 {
+        place.inside("INSERT INTO equal VALUES (100, 'чужой')");
+    }
+    assert_eq!(place.inside("SELECT count() FROM equal WHERE id = 100").trim(), "1");
 }
 
 /// Maintenance leaves of each track the last record.

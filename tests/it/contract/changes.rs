@@ -7,7 +7,7 @@ use vitrina::{
         error::ErrorKind,
         source::{Source, SourceSpec},
     },
-    model::position::Position,
+    model::{position::Position, unit::SliceLimit},
 };
 
 use super::{
@@ -67,6 +67,26 @@ pub(crate) async fn a_source_made_again_is_refused(harness: &dyn Harness) {
         harness.insert(reading, &table, &people([])).await;
         let source = open(harness, reading, &table, &people([])).await;
         assert_eq!(refusal(&source, &at).await, ErrorKind::SourceChanged, "{reading:?}, empty");
+    }
+}
+
+/// A position may lie inside of what is there to be read: a table that was made again since, and reaches beyond it, is another one all the same.
+pub(crate) async fn a_source_made_again_behind_the_position_is_refused(harness: &dyn Harness) {
+    let cuts = |reading: &Reading| *reading != Reading::Log || harness.abilities().cuts_logs;
+    for reading in noticing(harness).into_iter().filter(cuts) {
+        let table = format!("backlog_{reading:?}");
+        harness.insert(reading, &table, &people(1..=20)).await;
+        let source = open(harness, reading, &table, &people([])).await;
+        let head = source.head().await.unwrap();
+        let limit = SliceLimit { rows: 5, ..WIDE };
+        let first = source.plan(None, &head, limit).await.unwrap().expect("a slice");
+        let at = end_of(&first);
+        assert_ne!(at, head, "{reading:?}: the position is inside");
+        harness.drop_table(&table).await;
+        let names = (1..=12).map(|_| Some("кто-то другой"));
+        harness.insert(reading, &table, &batch(vec![("id", ints(1..=12)), ("name", texts(names))])).await;
+        let source = open(harness, reading, &table, &people([])).await;
+        assert_eq!(refusal(&source, &at).await, ErrorKind::SourceChanged, "{reading:?}");
     }
 }
 

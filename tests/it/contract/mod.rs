@@ -33,6 +33,7 @@ macro_rules! contract {
         crate::contract::promises! { $harness, changes:
             another_source_is_refused,
             a_source_made_again_is_refused,
+            a_source_made_again_behind_the_position_is_refused,
             a_source_that_shrank_is_refused,
             a_unit_keeps_its_schema,
             what_is_missing_is_not_found,
@@ -77,6 +78,7 @@ macro_rules! contract {
             merge_deletes_for_good,
             merge_marks_the_deleted,
             merge_by_several_columns,
+            a_null_in_a_key_is_never_doubled,
             merge_anew_leaves_nothing_old,
             replace_is_whole,
             replace_by_partition_spares_the_others,

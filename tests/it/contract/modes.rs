@@ -1,8 +1,11 @@
 //! What each mode makes of the rows that are there.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use arrow::record_batch::RecordBatch;
+use arrow::{
+    array::{ArrayRef, Int64Array},
+    record_batch::RecordBatch,
+};
 use vitrina::{
     connector::{
         error::ErrorKind,
@@ -120,6 +123,31 @@ pub(crate) async fn merge_by_several_columns(harness: &dyn Harness) {
         target(harness, "composed").await.unwrap(),
         ["1|Волга|4", "1|Центр|5", "2|Волга|3", "2|Центр|6"]
     );
+}
+
+/// NULL in a key is refused, or is a key like any other: no merge adds such a row once more.
+pub(crate) async fn a_null_in_a_key_is_never_doubled(harness: &dyn Harness) {
+    if !has(harness, Mode::Merge) {
+        return;
+    }
+    let spec = specs::sink("unkeyed", Mode::Merge);
+    write(harness, &spec, &track("mrf1"), 1, &people([1])).await;
+    let keys: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
+    let rows = batch(vec![("id", keys), ("name", texts([Some("а"), Some("б")]))]);
+    let sink = harness.open().sink(&spec).await.unwrap();
+    let claim = sink.claim(&track("mrf1"), &rows.schema()).await.unwrap();
+    if !claim.schema.field_with_name("id").unwrap().is_nullable() {
+        // A bad row, before anything is staged.
+        return;
+    }
+    for at in 2..=3 {
+        if let Err(error) = try_write(harness, &spec, &track("mrf1"), at, &rows).await {
+            assert_eq!(error.kind, ErrorKind::BadData, "{error}");
+            assert_eq!(target(harness, "unkeyed").await.unwrap(), sorted_text(&people([1])));
+            return;
+        }
+        assert_eq!(target(harness, "unkeyed").await.unwrap(), ["1|а", "∅|б"]);
+    }
 }
 
 /// A merge anew (`--full-refresh`) is a merge into an empty table, in one commit; what comes after merges as ever.

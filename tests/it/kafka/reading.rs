@@ -2,7 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use vitrina::connector::error::ErrorKind;
+use futures::TryStreamExt;
+use vitrina::{
+    connector::{error::ErrorKind, source::Chunk},
+    model::{
+        unit::{Progress, Scope, Unit},
+        value::Value,
+    },
+};
 
 use super::{as_str, everything, messages, source, written};
 use crate::{
@@ -51,6 +58,33 @@ async fn an_open_transaction_holds_the_head_back() {
     tokio::time::timeout(Duration::from_mins(1), source.changed()).await.unwrap();
     let (_, seen) = everything(source.as_ref(), units.last().map(end_of).as_ref(), 100).await;
     assert_eq!(seen, [2, 3]);
+}
+
+/// An end that a broker tells too early, as one that has just become leader may: what is behind it is read all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_early_end_is_looked_behind() {
+    const MANY: i64 = 30_000;
+    let cluster = Cluster::new();
+    cluster.create("early", 1, &[]);
+    cluster.write("early", 0, &as_str(&messages(0..MANY)));
+    let writer = cluster.writer(Some("stranger"));
+    writer.init();
+    rdkafka::producer::Producer::begin_transaction(&writer.producer).unwrap();
+    writer.write("early", 0, &as_str(&messages(MANY..MANY + 5)));
+    let source = source(&cluster, "early").await;
+    let mut after = source.head().await.unwrap();
+    after.partitions.get_mut("0").unwrap().at = vec![Value::Int(MANY + 4)];
+    let schema = source.schema().await.unwrap();
+    let scope = Scope::Slice { from: None };
+    let unit = Unit { scope, after: Progress::Position(after), schema, rows: None };
+    // Nobody takes the rows yet: the end of what is decided is fetched ahead, and waits behind them.
+    let chunks = source.read(&unit).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    rdkafka::producer::Producer::commit_transaction(&writer.producer, Duration::from_mins(1)).unwrap();
+    let chunks: Vec<Chunk> = chunks.try_collect().await.unwrap();
+    let seen: Vec<i64> = chunks.iter().flat_map(|chunk| ids(&chunk.batch)).collect();
+    assert_eq!(seen.len() as i64, MANY + 5);
+    assert!(seen.into_iter().eq(0..MANY + 5));
 }
 
 /// A slice that was planned before compaction removed its messages ends all the same.

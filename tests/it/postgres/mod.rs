@@ -2,6 +2,7 @@
 
 mod faults;
 mod line;
+mod stopping;
 mod straight;
 mod tls;
 mod types;

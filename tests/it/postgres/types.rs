@@ -4,9 +4,9 @@ use vitrina::{
     connector::{
         error::ErrorKind,
         postgres::config::{Config, SinkOptions as PostgresOptions},
-        sink::{SinkOptions, SinkSpec},
+        sink::{DeleteHow, SinkOptions, SinkSpec},
     },
-    model::{column::ColumnType, delivery::Mode},
+    model::{column::ColumnType, delivery::Mode, unit::DELETED},
 };
 
 use super::{read_all, whole};
@@ -14,7 +14,7 @@ use crate::{
     contract::reading::kind,
     support::{
         postgres::{Place, config, open, quote, session, setting},
-        rows::{batch, ints, text, texts},
+        rows::{batch, flags, ints, text, texts},
         specs::{self, track},
     },
 };
@@ -177,6 +177,41 @@ impl crate::contract::Harness for Through<'_> {
 
     async fn leftovers(&self) -> Vec<String> {
         vec![]
+    }
+}
+
+/// Keys are compared as the target's type, however they are spelled: two spellings in a unit are one key, and a key that was kept and then deleted is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_the_targets_value() {
+    let (small, large) = ("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11");
+    let write = async |place: &Place, spec: &SinkSpec, at: i64, rows: &arrow::record_batch::RecordBatch| {
+        crate::contract::writing::try_write(&Through(place), spec, &track("mrf1"), at, rows).await.unwrap();
+    };
+    let all = async |place: &Place| -> Vec<String> {
+        let rows = place.stranger().await.query("SELECT id::text || ' ' || name FROM t", &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    };
+    for (kind, one, other, kept) in
+        [("uuid", large, small, small), ("numeric", "1.5", "1.50", "1.50"), ("numeric", "7", "007", "7")]
+    {
+        let place = Place::new();
+        place.run(&format!("CREATE TABLE t (id {kind} PRIMARY KEY, name text)")).await;
+        let spec = specs::sink("t", Mode::Merge);
+        let rows = |ids: [&'static str; 2], name: &'static str| {
+            batch(vec![("id", texts(ids.map(Some))), ("name", texts([Some(name), Some("last")]))])
+        };
+        write(&place, &spec, 1, &rows([one, other], "first")).await;
+        assert_eq!(all(&place).await, [format!("{kept} last")], "{kind}");
+        write(&place, &spec, 2, &rows([other, one], "second")).await;
+        assert!(matches!(all(&place).await.as_slice(), [one] if one.ends_with(" last")), "{kind}");
+        let hard = SinkSpec { delete: Some(DeleteHow::Hard), ..spec };
+        let marks = batch(vec![
+            ("id", texts([Some(one), Some(other)])),
+            ("name", texts([Some("kept"), Some("gone")])),
+            (DELETED, flags([false, true])),
+        ]);
+        write(&place, &hard, 3, &marks).await;
+        assert_eq!(all(&place).await, [""; 0], "{kind}: the last word is that it is deleted");
     }
 }
 

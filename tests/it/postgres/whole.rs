@@ -59,3 +59,40 @@ async fn several_sessions_read_one_state() {
     sorted.dedup();
     assert_eq!(sorted.len(), 150_000 - 3, "once");
 }
+
+/// Sessions work at the same time: while one's rows are not taken, the others have whole parts behind them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_read_ahead_of_their_turn() {
+    const SESSIONS: i64 = 3;
+    let place = Place::new();
+    place
+        .run(
+            "CREATE TABLE narrow (id bigint, filler text); \
+             INSERT INTO narrow SELECT g, repeat('x', 60) FROM generate_series(1, 300000) AS g",
+        )
+        .await;
+    let connection = open(Config { parallel: SESSIONS as u8, ..place.config() });
+    let source = connection.source(&whole("narrow")).await.unwrap();
+    let head = source.head().await.unwrap();
+    let unit = source.plan(None, &head, WIDE).await.unwrap().expect("a snapshot");
+    let mut chunks = source.read(&unit).await.unwrap();
+    let first = chunks.try_next().await.unwrap().expect("rows");
+    // Nothing more is taken: each goes on as far as it may.
+    let stranger = place.stranger().await;
+    let mine = format!("%{}%", place.schema.trim_start_matches("t ").trim_matches('"'));
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE $1 AND pid <> pg_backend_pid() \
+               AND substring(query FROM 'ctid >= ''\\((\\d+),')::bigint >= $2";
+    let begun = std::time::Instant::now();
+    loop {
+        // Each is behind its first part.
+        let ahead: i64 = stranger.query_one(sql, &[&mine, &(SESSIONS * 128)]).await.unwrap().get(0);
+        if ahead == SESSIONS {
+            break;
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "only {ahead} are ahead");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let rest: Vec<Chunk> = chunks.try_collect().await.unwrap();
+    let all = std::iter::once(&first).chain(&rest).flat_map(|chunk| ids(&chunk.batch));
+    assert!(all.eq(1..=300_000), "in order");
+}

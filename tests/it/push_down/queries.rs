@@ -4,6 +4,10 @@ use datafusion::scalar::ScalarValue;
 use vitrina::engine::params::Params;
 
 use super::{Pair, places};
+use crate::{
+    contract::Harness as _,
+    greenplum::sent::{Tapped, refused},
+};
 
 /// Conditions on a deal `d`.
 const FILTERS: [&str; 26] = [
@@ -136,4 +140,19 @@ async fn clickhouse_answers_as_the_engine_does() {
         let (sent, all) = compare(&Pair::over(&connection)).await;
         assert!(all > 300 && sent * 10 > all * 6, "only {sent} of {all} queries were computed by ClickHouse");
     }
+}
+
+/// What a Greenplum is given to compute, version 6 has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn version_6_has_all_that_is_pushed_down() {
+    let tapped = Tapped::new().await;
+    tapped.server.place.run(&places::tables(&places::POSTGRES)).await;
+    let (sent, all) = compare(&Pair::over(&tapped.open())).await;
+    assert!(sent * 10 > all * 7, "{sent} of {all} queries were computed there");
+    let statements = tapped.sent();
+    for words in ["GROUP BY", "LEFT JOIN", "NOT EXISTS", "ORDER BY", "UNION ALL"] {
+        assert!(statements.iter().any(|sql| sql.contains(words)), "nothing was sent with {words}");
+    }
+    let refused = refused(&statements);
+    assert!(refused.is_empty(), "{refused:#?}");
 }

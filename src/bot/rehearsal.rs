@@ -4,8 +4,6 @@
 use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 
-use indexmap::IndexMap;
-
 use super::{
     access::may_run,
     call,
@@ -17,7 +15,7 @@ use super::{
 };
 use crate::{
     config::{
-        bot::{Bot, DialogTest},
+        bot::{Bot, DialogTest, GivenLists},
         project::Language,
     },
     model::{time::instant, value::Value},
@@ -46,7 +44,7 @@ struct Play<'a> {
     viewer: Viewer,
     now: DateTime<Utc>,
     /// By report and question.
-    lists: &'a IndexMap<String, IndexMap<String, Vec<(Value, String)>>>,
+    lists: &'a GivenLists,
     state: State,
     screen: Screen,
     /// What the last step ran.
@@ -158,6 +156,8 @@ impl Play<'_> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use indexmap::IndexMap;
 
     use super::*;
 

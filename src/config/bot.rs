@@ -454,6 +454,9 @@ pub struct Alert {
     pub quiet: Option<(NaiveTime, NaiveTime)>,
 }
 
+/// Lists by report and question: values, each with its title, which is empty where the value is its own.
+pub type GivenLists = IndexMap<String, IndexMap<String, Vec<(Value, String)>>>;
+
 /// A test of the dialog.
 #[derive(Debug, Clone)]
 pub struct DialogTest {
@@ -469,8 +472,8 @@ pub struct DialogTest {
     pub user: IndexMap<String, Vec<String>>,
     /// The day; the day it runs on, unless told.
     pub today: Option<NaiveDate>,
-    /// What the queries of lists give, by report and question: values, each with its title, which is empty where the value is its own.
-    pub lists: IndexMap<String, IndexMap<String, Vec<(Value, String)>>>,
+    /// What the queries of lists give.
+    pub lists: GivenLists,
     /// What is typed and tapped.
     pub steps: Vec<String>,
     /// What the last screen must say.

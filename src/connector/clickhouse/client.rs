@@ -55,8 +55,11 @@ pub(super) struct Server {
     /// Which address is asked first.
     first: AtomicUsize,
     /// Whose turn it is at tables whose windows are replaced, by database and table: as many as the project writes so.
-    turns: Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<()>>>>,
+    turns: Mutex<HashMap<(String, String), Turn>>,
 }
+
+/// Whoever holds it replaces windows of a table.
+type Turn = Arc<tokio::sync::Mutex<()>>;
 
 /// What is known once somebody answered.
 struct Reached {

@@ -3,14 +3,11 @@
 use indexmap::IndexMap;
 
 use super::{Scope, check_report, check_roles, people};
-use crate::{
-    config::{
-        bot::{Ask, AskKind, Bot, ChoiceFrom, DialogTest},
-        raw::dialog::Listed,
-        resolve::{matrix::meant, report::Report, value::value},
-        tree::Node,
-    },
-    model::value::Value,
+use crate::config::{
+    bot::{Ask, AskKind, Bot, ChoiceFrom, DialogTest, GivenLists},
+    raw::dialog::Listed,
+    resolve::{matrix::meant, report::Report, value::value},
+    tree::Node,
 };
 
 /// The tests, in order.
@@ -65,8 +62,8 @@ fn lists(
     scope: &Scope<'_>,
     bot: &Bot,
     report: &mut Report<'_>,
-) -> IndexMap<String, IndexMap<String, Vec<(Value, String)>>> {
-    let mut made: IndexMap<String, IndexMap<String, Vec<(Value, String)>>> = IndexMap::new();
+) -> GivenLists {
+    let mut made = GivenLists::new();
     for (name, lists) in raw {
         check_report(name, node.at(&[name.as_str()]), scope, report);
         let Some(of) = bot.reports.get(name) else { continue };

@@ -162,7 +162,9 @@ async fn death_over_a_request_or_a_decision_leaves_nobody_changed_whom_nobody_to
         let serving = scene.serve(None);
         scene.quiet(&serving);
         // They never wrote, so they hear it in the project's language.
-        PEOPLE.iter().for_each(|admin| told(*admin, "Asks for access"));
+        for admin in &PEOPLE {
+            told(*admin, "Asks for access");
+        }
         serving.kill();
         // The second thing that an admin does is to let them in.
         let mut dying = scene.serve(Some(&format!("{point}:2")));

@@ -46,7 +46,7 @@ fn a_failure_blocks_the_mart_and_passes() {
 fn waits_between_two_tries_survive_a_kill() {
     let sandbox = project();
     // A table that is not there yet is no failure that is retried; a file that is no database yet, held by another process, is.
-    let retry = "retry = { attempts = 3, wait = \"1h\" }\n";
+    let retry = "retry = { attempts = 3, wait = \"5m\" }\n";
     sandbox.write("pipelines/calls.toml", &format!("{retry}{CALLS}"));
     sandbox.write("marts/busy.toml", &BUSY.replace("after = \"inputs\"", "every = \"100d\""));
     sandbox.sqlite("bot.db", "INSERT INTO calls (seconds) VALUES (7)");

@@ -273,16 +273,11 @@ impl Asker {
     }
 }
 
-/// A node that ends and starts again tells nothing missing that it holds: whoever asks meanwhile gets an answer, or a failure that is tried again. What truly is not there is told.
-#[test]
-fn a_node_that_restarts_tells_nothing_missing() {
-    let broker = Own::kafka();
-    let cluster = Cluster::at(broker.address().to_owned());
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(write(&cluster, &specs::sink("written", Mode::Append), 1, &rows([1, 2, 3]))).unwrap();
+/// How often nobody could tell while a node ended and started again.
+fn asked_over_a_restart(broker: &Own, cluster: &Cluster) -> usize {
     let up = AtomicBool::new(false);
-    let untold: usize = std::thread::scope(|scope| {
-        let (cluster, up) = (&cluster, &up);
+    std::thread::scope(|scope| {
+        let up = &up;
         let all = [Asker::Query, Asker::Reader, Asker::Writer].into_iter();
         let begin = |(asker, kept): (Asker, bool)| scope.spawn(move || asker.asks(cluster, kept, up));
         let asking: Vec<_> = all.flat_map(|asker| [(asker, true), (asker, false)]).map(begin).collect();
@@ -290,8 +285,19 @@ fn a_node_that_restarts_tells_nothing_missing() {
         broker.start();
         up.store(true, Ordering::SeqCst);
         asking.into_iter().map(|asking| asking.join().unwrap()).sum()
-    });
-    assert!(untold > 0, "nobody asked while the node was away");
+    })
+}
+
+/// A node that ends and starts again tells nothing missing that it holds: whoever asks meanwhile gets an answer, or a failure that is tried again. What truly is not there is told.
+#[test]
+fn a_node_that_restarts_tells_nothing_missing() {
+    let broker = Own::kafka();
+    let cluster = Cluster::at(broker.address().to_owned());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(write(&cluster, &specs::sink("written", Mode::Append), 1, &rows([1, 2, 3]))).unwrap();
+    // On a busy machine all questions may last until the node is back: then nobody learned anything.
+    let untold = (0..5).map(|_| asked_over_a_restart(&broker, &cluster)).find(|untold| *untold > 0);
+    assert!(untold.is_some(), "nobody asked while the node was away");
     let topics = cluster.open().catalog().schema("topics").unwrap();
     assert!(runtime.block_on(topics.table("nowhere")).unwrap().is_none());
     assert_eq!(written(&cluster, "written"), [1, 2, 3]);

@@ -1,6 +1,11 @@
 //! Death among the windows of a mart: what the ledger says is what the table holds, and a window that is built is not built again.
 
-use std::{os::unix::process::ExitStatusExt, process::Command};
+use std::{
+    collections::BTreeSet,
+    os::unix::process::ExitStatusExt,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use chrono::{Days, NaiveDate, Utc};
 
@@ -35,8 +40,7 @@ fn every_window_is_built_once_whatever_dies() {
 
 fn dies_and_goes_on(site: &Site, point: &str) {
     site.dies(&["run", "once"], point);
-    let built = site.built();
-    site.agrees(built, point);
+    let built = site.agreed(point);
     let left = CLOSED - built;
     assert_eq!(site.units(&["run", "once"]), left, "{point}: windows that were left");
     assert_eq!((site.built(), site.rows()), (CLOSED, site.closed(0)), "{point}");
@@ -128,15 +132,24 @@ impl Site {
         (1..=CLOSED).rev().map(|ago| (day(ago), ago as i64 + added)).collect()
     }
 
-    /// After a death: rows are there if and only if their record is.
-    fn agrees(&self, built: u64, point: &str) {
-        // There a window may be visible before its record, until the next run.
-        if self.place == Place::Clickhouse {
-            return;
+    /// After a death: rows are there if and only if their record is. How many windows are built.
+    fn agreed(&self, point: &str) -> u64 {
+        // A server may still end what the dead program had asked for.
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let built = self.built();
+            // There a window may be visible before its record, until the next run.
+            if self.place == Place::Clickhouse {
+                return built;
+            }
+            let rows = self.rows();
+            let different = rows.iter().map(|(day, _)| day).collect::<BTreeSet<_>>().len() as u64;
+            if (rows.len() as u64, different) == (built, built) {
+                return built;
+            }
+            assert!(Instant::now() < until, "{point}: {built} windows are built, of {rows:?}");
+            std::thread::sleep(Duration::from_millis(200));
         }
-        let rows = self.rows();
-        let different = rows.iter().map(|(day, _)| day).collect::<std::collections::BTreeSet<_>>().len();
-        assert_eq!((rows.len() as u64, different as u64), (built, built), "{point}: {rows:?}");
     }
 
     /// Windows that a run builds.

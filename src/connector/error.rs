@@ -214,6 +214,8 @@ impl From<datafusion::error::DataFusionError> for Error {
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Self::from(*inner),
             other => within(&other).unwrap_or_else(|| match other.find_root() {
                 DataFusionError::ResourcesExhausted(message) => {
+                    // It names those who hold most, a line each.
+                    let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
                     Self::new(ErrorKind::Limit, format!("the SQL engine ran out of memory: {message}"))
                         .hint("raise `memory` in [daemon]")
                 }

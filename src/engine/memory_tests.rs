@@ -8,6 +8,7 @@ use super::{
     params::Params,
     session::{Engine, Settings},
 };
+use crate::connector::error::{Error, ErrorKind};
 
 fn now() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH
@@ -48,6 +49,23 @@ async fn big_joins_spill() {
         let rows = engine.query(LARGE_JOIN, &Params::new(), now()).await.unwrap();
         assert_eq!(count(rows).await, 500_000);
     }
+}
+
+/// A cross join holds one side, and has no other way.
+#[tokio::test]
+async fn what_cannot_spill_tells_who_holds_the_memory() {
+    let (engine, _folder) = small(24 << 20, 2);
+    let sql = "SELECT one.t, other.value FROM (SELECT repeat('x', 100) || value AS t FROM generate_series(1, 500000)) AS one \
+               CROSS JOIN (SELECT value FROM generate_series(1, 500000)) AS other";
+    let mut rows = engine.query(sql, &Params::new(), now()).await.unwrap();
+    let error = Error::from(rows.next().await.unwrap().unwrap_err());
+    assert_eq!((error.kind, error.advice()), (ErrorKind::Limit, "raise `memory` in [daemon]"));
+    let message = error.to_string();
+    assert!(
+        message.starts_with("the SQL engine ran out of memory: ") && !message.contains('\n'),
+        "{message}"
+    );
+    assert!(message.contains("CrossJoin"), "{message}");
 }
 
 /// Who waits for a check holds what its own query took.

@@ -115,9 +115,7 @@ impl Engine {
         params: &Params,
         now: DateTime<Utc>,
     ) -> Result<SendableRecordBatchStream> {
-        let state = self.state_at(now);
-        let (plan, names) = self.planned(&state, sql, params, &[]).await?;
-        self.rows_of(state, plan, sql, &names).await
+        self.rows(self.state_at(now), sql, params, &[]).await
     }
 
     /// Runs a query that also knows these tables, while another query may hold its memory until this one has ended: it has a share of its own.
@@ -128,7 +126,16 @@ impl Engine {
         now: DateTime<Utc>,
         extra: &[Extra<'_>],
     ) -> Result<SendableRecordBatchStream> {
-        let state = state_at(self.aside.clone(), now);
+        self.rows(state_at(self.aside.clone(), now), sql, params, extra).await
+    }
+
+    async fn rows(
+        &self,
+        state: SessionState,
+        sql: &str,
+        params: &Params,
+        extra: &[Extra<'_>],
+    ) -> Result<SendableRecordBatchStream> {
         let (plan, names) = self.planned(&state, sql, params, extra).await?;
         self.rows_of(state, plan, sql, &names).await
     }
@@ -158,7 +165,7 @@ impl Engine {
         place: &str,
     ) -> Result<Option<(Statement, SchemaRef)>> {
         let state = self.state_at(now);
-        let (plan, _) = self.optimized(&state, sql, params, &[]).await?;
+        let (plan, _) = self.optimized(&state, sql, params).await?;
         let found = whole(&plan).filter(|(executor, _)| self.push_down && executor.place() == place);
         Ok(found.map(|(_, statement)| (statement, Arc::new(plan.schema().as_arrow().clone()))))
     }
@@ -171,20 +178,20 @@ impl Engine {
     /// The columns that a query gives, as tables are now.
     pub async fn schema(&self, sql: &str, params: &Params, now: DateTime<Utc>) -> Result<SchemaRef> {
         let state = self.state_at(now);
-        Ok(self.physical(&state, sql, params, &[]).await?.schema())
+        Ok(self.physical(&state, sql, params).await?.schema())
     }
 
     /// How a query would be run, for people.
     pub async fn explain(&self, sql: &str, params: &Params, now: DateTime<Utc>) -> Result<String> {
         let state = self.state_at(now);
-        let plan = self.physical(&state, sql, params, &[]).await?;
+        let plan = self.physical(&state, sql, params).await?;
         Ok(displayable(plan.as_ref()).indent(false).to_string())
     }
 
     /// What the statements that a query sends would read, as far as their places tell.
     pub async fn estimate(&self, sql: &str, params: &Params, now: DateTime<Utc>) -> Result<Vec<Estimate>> {
         let state = self.state_at(now);
-        let plan = self.physical(&state, sql, params, &[]).await?;
+        let plan = self.physical(&state, sql, params).await?;
         let mut found = vec![];
         for (executor, statement) in SentScan::statements(&plan) {
             found.extend(executor.estimate(&statement).await?);
@@ -216,9 +223,8 @@ impl Engine {
         state: &SessionState,
         sql: &str,
         params: &Params,
-        extra: &[Extra<'_>],
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let (plan, names) = self.planned(state, sql, params, extra).await?;
+        let (plan, names) = self.planned(state, sql, params, &[]).await?;
         self.physical_of(state, plan, sql, &names).await
     }
 
@@ -245,9 +251,8 @@ impl Engine {
         state: &SessionState,
         sql: &str,
         params: &Params,
-        extra: &[Extra<'_>],
     ) -> Result<(LogicalPlan, Reads)> {
-        let (plan, names) = self.planned(state, sql, params, extra).await?;
+        let (plan, names) = self.planned(state, sql, params, &[]).await?;
         let plan = state.optimize(&plan).map_err(|error| failed(error, sql, &names))?;
         Ok((plan, names))
     }

@@ -124,6 +124,7 @@ fn a_delta_commit_names_only_what_is_on_the_disk() {
         })
         .collect();
     assert!(entries.len() >= 5, "{calls:#?}");
+    let mut records = 0;
     for (at, entry) in &entries {
         let log = folder_of(entry);
         for file in added_files(&site, entry) {
@@ -138,6 +139,19 @@ fn a_delta_commit_names_only_what_is_on_the_disk() {
                 "{entry} names {file} before {folder} was synced: {calls:#?}"
             );
         }
+        for record in record_files(&site, entry) {
+            let is_it = |call: &&Call| matches!(call, Call::Sync(path) if path.ends_with(&record));
+            let found = calls[..*at].iter().find(is_it);
+            let Some(Call::Sync(path)) = found else {
+                panic!("{entry} marks {record} before it was synced: {calls:#?}")
+            };
+            let folder = folder_of(path);
+            assert!(
+                synced(&calls[..*at], folder) && synced(&calls[..*at], folder_of(folder)),
+                "{entry} marks {record} before {folder} and what leads to it were synced: {calls:#?}"
+            );
+            records += 1;
+        }
         assert!(
             content_synced(&calls[..=*at], entry),
             "{entry} took its name before it was synced: {calls:#?}"
@@ -146,6 +160,7 @@ fn a_delta_commit_names_only_what_is_on_the_disk() {
         let next = next.map_or(calls.len(), |(next, _)| *next);
         assert!(synced(&calls[*at..next], log), "{log} was not synced after {entry}: {calls:#?}");
     }
+    assert!(records >= 5, "{calls:#?}");
 }
 
 fn is_log_entry(path: &str) -> bool {
@@ -154,11 +169,29 @@ fn is_log_entry(path: &str) -> bool {
         && version.is_some_and(|v| v.len() == 20 && v.bytes().all(|b| b.is_ascii_digit()))
 }
 
+fn actions(site: &Site, entry: &str) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(site.sandbox.path(entry)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 /// Data files that a log entry adds, as paths under the table.
 fn added_files(site: &Site, entry: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(site.sandbox.path(entry)).unwrap();
-    let actions = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    actions.filter_map(|action| action["add"]["path"].as_str().map(str::to_owned)).collect()
+    let actions = actions(site, entry);
+    actions.iter().filter_map(|action| action["add"]["path"].as_str().map(str::to_owned)).collect()
+}
+
+/// The names of the record files that a log entry marks: by sequence number and tag.
+fn record_files(site: &Site, entry: &str) -> Vec<String> {
+    let actions = actions(site, entry);
+    let marks = |kind: &str| {
+        let of_kind = |action: &serde_json::Value| {
+            let (id, version) = (action["txn"]["appId"].as_str()?, action["txn"]["version"].as_i64()?);
+            Some((id.strip_prefix(kind)?.to_owned(), version))
+        };
+        actions.iter().filter_map(of_kind).collect::<std::collections::BTreeMap<String, i64>>()
+    };
+    let tags = marks("vitrina-attempt:");
+    marks("vitrina:").iter().map(|(track, seq)| format!("/{seq:020}-{:016x}.json", tags[track])).collect()
 }
 
 /// A manifest: the files that it names are on the disk before it takes its name; it and its folder are before that table's next one.

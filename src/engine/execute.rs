@@ -6,18 +6,23 @@
 use std::{future::Future, num::NonZeroUsize, sync::Arc};
 
 use datafusion::{
-    common::tree_node::TreeNode,
+    common::tree_node::{Transformed, TreeNode},
     error::{DataFusionError, Result as SqlResult},
     execution::{
         SendableRecordBatchStream, SessionState,
         memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool},
     },
     logical_expr::LogicalPlan,
-    physical_plan::{ExecutionPlan, execute_stream, joins::HashJoinExec, stream::RecordBatchStreamAdapter},
+    physical_plan::{
+        ExecutionPlan, execute_stream, execution_plan::replace_children_if_necessary, joins::HashJoinExec,
+        sorts::sort::SortExec, stream::RecordBatchStreamAdapter, windows::WindowAggExec,
+    },
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
+    compact::Compact,
+    partition_windows::PartitionWindows,
     reads::Reads,
     session::{Engine, failed},
 };
@@ -61,7 +66,27 @@ impl Engine {
 
 /// How an optimized plan is run.
 pub(super) async fn physical(state: &SessionState, plan: &LogicalPlan) -> SqlResult<Arc<dyn ExecutionPlan>> {
-    state.query_planner().create_physical_plan(plan, state).await
+    bounded(state.query_planner().create_physical_plan(plan, state).await?)
+}
+
+/// The same plan, with what its operators hold counted, and no larger than it must be.
+fn bounded(plan: Arc<dyn ExecutionPlan>) -> SqlResult<Arc<dyn ExecutionPlan>> {
+    let bounded = plan.transform_up(|node| {
+        if let Some(functions) = node.downcast_ref::<WindowAggExec>() {
+            return Ok(
+                PartitionWindows::of(functions).map_or_else(|| Transformed::no(node), Transformed::yes)
+            );
+        }
+        // A sort for the first rows of all holds just those.
+        match node.downcast_ref::<SortExec>() {
+            Some(sort) if sort.fetch().is_none() => {
+                let rows = vec![Compact::over(sort.input())];
+                replace_children_if_necessary(node, rows).map(Transformed::yes)
+            }
+            _ => Ok(Transformed::no(node)),
+        }
+    });
+    bounded.map(|plan| plan.data)
 }
 
 fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {

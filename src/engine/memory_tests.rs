@@ -1,8 +1,12 @@
 //! Queries that need more memory than there is.
 
+use arrow::{
+    array::{AsArray, RecordBatch},
+    datatypes::Int64Type,
+};
 use chrono::{DateTime, Utc};
 use datafusion::execution::SendableRecordBatchStream;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use super::{
     params::Params,
@@ -78,4 +82,72 @@ async fn what_others_wait_for_has_memory_of_its_own() {
     let aside = engine.query_over(sql, &Params::new(), now(), &[]).await.unwrap();
     assert_eq!(count(aside).await, 100_000);
     assert!(count(held).await < 500_000, "a batch of them was taken before");
+}
+
+/// A sort is given an answer that is larger than the memory as slices of a few large arrays.
+#[tokio::test]
+async fn what_groups_give_is_sorted() {
+    for threads in [1, 2] {
+        let (engine, _folder) = small(48 << 20, threads);
+        let sql = "SELECT value % 400000 AS k, count(*) AS n, max(CAST(value AS VARCHAR) || '-------------------------') AS t \
+                   FROM generate_series(1, 1000000) GROUP BY k ORDER BY t";
+        let rows = engine.query(sql, &Params::new(), now()).await.unwrap();
+        assert_eq!(count(rows).await, 400_000, "of {threads} threads");
+    }
+}
+
+#[tokio::test]
+async fn window_functions_hold_one_partition() {
+    for threads in [1, 2] {
+        let (engine, _folder) = small(48 << 20, threads);
+        let sql = "SELECT value, repeat('x', 30) AS t, sum(value) OVER (PARTITION BY value / 10) AS s \
+                   FROM generate_series(1, 1000000) ORDER BY s, value";
+        let rows = engine.query(sql, &Params::new(), now()).await.unwrap();
+        assert_eq!(count(rows).await, 1_000_000, "of {threads} threads");
+    }
+}
+
+#[tokio::test]
+async fn a_partition_that_is_too_large_is_told() {
+    let (engine, _folder) = small(24 << 20, 2);
+    let sql = "SELECT value, max(t) OVER (PARTITION BY value < 0) AS s FROM (SELECT value, repeat('x', 100) || value AS t FROM generate_series(1, 500000))";
+    let mut rows = engine.query(sql, &Params::new(), now()).await.unwrap();
+    let error = Error::from(rows.next().await.unwrap().unwrap_err());
+    assert_eq!(error.kind, ErrorKind::Limit);
+    assert!(error.to_string().contains("PartitionWindows"), "{error}");
+}
+
+/// Partitions of all sizes, of keys that are NULL, within batches and over several of them.
+#[tokio::test]
+async fn window_functions_are_those_of_whole_partitions() {
+    let rows = "SELECT value, CASE WHEN value < 30000 THEN 1 WHEN value % 7 = 0 THEN NULL ELSE value % 20000 END AS k, \
+                CASE WHEN value % 5 = 0 THEN NULL ELSE CAST(value % 3 AS DOUBLE) END AS f FROM generate_series(1, 100000)";
+    let windows = format!(
+        "SELECT value, k, f, sum(value) OVER (PARTITION BY k, f) AS s, count(*) OVER (PARTITION BY k, f) AS n, \
+         last_value(value) OVER (PARTITION BY k, f ORDER BY value ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS last FROM ({rows})"
+    );
+    let groups = format!(
+        "SELECT value, one.k, one.f, s, n, last FROM ({rows}) AS one JOIN (SELECT k, f, sum(value) AS s, count(*) AS n, max(value) AS last FROM ({rows}) GROUP BY k, f) AS g \
+         ON (one.k IS NOT DISTINCT FROM g.k) AND (one.f IS NOT DISTINCT FROM g.f)"
+    );
+    let differ = format!(
+        "SELECT count(*) AS n FROM (({windows} EXCEPT {groups}) UNION ALL ({groups} EXCEPT {windows}))"
+    );
+    for threads in [1, 2] {
+        let (engine, _folder) = small(1 << 30, threads);
+        let plan = engine.explain(&windows, &Params::new(), now()).await.unwrap();
+        assert!(plan.contains("PartitionWindows"), "{plan}");
+        assert_eq!(numbers(&engine, &format!("SELECT count(*) FROM ({windows})")).await, [100_000]);
+        assert_eq!(numbers(&engine, &differ).await, [0], "of {threads} threads");
+        let total = format!("SELECT sum(value) OVER () FROM ({rows}) LIMIT 1");
+        assert_eq!(numbers(&engine, &total).await, [5_000_050_000]);
+        assert_eq!(numbers(&engine, &format!("SELECT count(*) FROM ({windows}) WHERE value < 0")).await, [0]);
+    }
+}
+
+/// The only column of an answer.
+async fn numbers(engine: &Engine, sql: &str) -> Vec<i64> {
+    let rows = engine.query(sql, &Params::new(), now()).await.unwrap();
+    let batches: Vec<RecordBatch> = rows.try_collect().await.unwrap();
+    batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
 }

@@ -88,8 +88,8 @@ fn kind(code: u32) -> (ErrorKind, Option<&'static str>) {
         60 | 81 | 218 | 511 => (ErrorKind::NotFound, None),
         16 | 47 | 8 | 10 | 122 => (ErrorKind::SchemaChanged, None),
         159 | 160 | 209 => (ErrorKind::Timeout, None),
-        // Too many parts, queries at once or memory for now; a table that is locked.
-        252 | 202 | 241 | 473 | 439 | 692 => (ErrorKind::Busy, None),
+        // Too many parts, queries at once or memory for now; a table that is locked, or whose files go while another drops it.
+        252 | 202 | 241 | 473 | 439 | 692 | 107 => (ErrorKind::Busy, None),
         // Replicas that do not follow yet, or not enough of them; two that alter partitions at once.
         286 | 341 | 384 | 517 => (ErrorKind::Busy, None),
         225 | 285 | 289 | 319 => (ErrorKind::Unreachable, None),
@@ -231,6 +231,8 @@ mod tests {
         assert!(error.to_string().contains("Interval will end at 2026-11-21 20:00:00"), "{error}");
         assert!(error.advice().contains("wait for its interval to end"), "{}", error.advice());
         assert!(told("Code: 252. DB::Exception: Too many parts").kind.policy().retry);
+        let dropped = "Code: 107. DB::ErrnoException: Cannot open file a.sql: , errno: 2, strerror: No such file or directory";
+        assert!(told(dropped).kind.policy().retry);
         let error = told(
             "Code: 285. DB::Exception: Number of alive replicas (1) is less than requested quorum (2/3).",
         );

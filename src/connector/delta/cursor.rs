@@ -107,14 +107,15 @@ impl Cursor {
         until: Option<&Bound>,
         (limit, row_bytes): (SliceLimit, u64),
     ) -> Result<Option<(Bound, Option<u64>)>> {
-        let Some(until) = until else { return self.nothing_left(after) };
-        if let Some(after) = after {
-            match compare(&after.at, &until.at) {
-                Some(Ordering::Less) => {}
-                Some(Ordering::Equal) => return Ok(None),
-                _ => return Err(self.shrank()),
-            }
-        }
+        let until = match (after, until) {
+            (None, None) => return Ok(None),
+            (None, Some(until)) => until,
+            (Some(after), until) => match until.map(|until| (until, compare(&after.at, &until.at))) {
+                Some((until, Some(Ordering::Less))) => until,
+                Some((_, Some(Ordering::Equal))) => return Ok(None),
+                _ => return self.nothing_behind(after).await,
+            },
+        };
         let rows = limit.rows.min(limit.bytes / row_bytes).max(1);
         let skip = usize::try_from(rows - 1).unwrap_or(usize::MAX);
         let range = self.new_rows(after)?.into_iter().chain([self.up_to(until)?]).reduce(Expr::and);
@@ -134,13 +135,16 @@ impl Cursor {
         Ok((!any.is_empty()).then(|| (until.clone(), None)))
     }
 
-    fn nothing_left<T>(&self, after: Option<&Bound>) -> Result<Option<T>> {
-        if after.is_some() { Err(self.shrank()) } else { Ok(None) }
-    }
-
-    fn shrank(&self) -> Error {
-        let what = format!("holds no row any more at its position by `{}`: it shrank", self.column);
-        self.location.error(ErrorKind::SourceChanged, what)
+    /// A position past the head: another writer of this track may have seen a later one.
+    async fn nothing_behind<T>(&self, after: &Bound) -> Result<Option<T>> {
+        let newest = self.location.open_existing().await?;
+        match self.last(&newest).await? {
+            Some(last) if compare(&last, &after.at).is_some_and(Ordering::is_ge) => Ok(None),
+            _ => {
+                let what = format!("holds no row any more at its position by `{}`: it shrank", self.column);
+                Err(self.location.error(ErrorKind::SourceChanged, what))
+            }
+        }
     }
 
     /// The rows of a slice, in order.

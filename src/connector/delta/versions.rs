@@ -60,6 +60,10 @@ pub(super) async fn plan(
         None => return first(table, head, limit).await,
     };
     if from > head {
+        // Another writer of this track may have seen a later head.
+        if Entry::read(table, from).await?.is_some() {
+            return Ok(None);
+        }
         let what = format!("is at version {head}, and its position at {from}");
         return Err(location.error(ErrorKind::SourceChanged, what));
     }

@@ -162,6 +162,24 @@ pub(crate) async fn a_run_ends_at_its_first_head(harness: &dyn Harness) {
     }
 }
 
+/// Another writer of the same track may have gone on past the head that a run saw first: up to that head there is nothing more.
+pub(crate) async fn a_position_past_the_head_is_no_news(harness: &dyn Harness) {
+    for reading in ranges(harness) {
+        let table = format!("overtaken_{reading:?}");
+        harness.insert(reading, &table, &people(1..=10)).await;
+        let source = open(harness, reading, &table, &people([])).await;
+        let head = source.head().await.unwrap();
+        harness.insert(reading, &table, &people(11..=14)).await;
+        let other = open(harness, reading, &table, &people([])).await;
+        let past =
+            end_of(plan_all(other.as_ref(), None, &other.head().await.unwrap(), WIDE).await.last().unwrap());
+        assert_eq!(source.plan(Some(&past), &head, WIDE).await.unwrap().map(|unit| unit.scope), None);
+        harness.insert(reading, &table, &people(15..=16)).await;
+        let (rest, _) = ids_after(source.as_ref(), Some(&past)).await;
+        assert_eq!(rest, [15, 16]);
+    }
+}
+
 /// A slice that is read after others wrote holds what it held when it was planned.
 pub(crate) async fn a_slice_is_the_same_however_others_write(harness: &dyn Harness) {
     for reading in ranges(harness) {

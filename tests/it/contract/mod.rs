@@ -22,6 +22,7 @@ macro_rules! contract {
             a_tie_splits_equal_values,
             bytes_limit_slices,
             a_run_ends_at_its_first_head,
+            a_position_past_the_head_is_no_news,
             a_slice_is_the_same_however_others_write,
             a_unit_is_read_again_alike,
             an_overlap_meets_late_rows,

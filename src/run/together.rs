@@ -3,9 +3,12 @@
 //!
 //! Never is a row passed over: what lies before a window, or behind the last one, goes to the window that is built then, which refuses it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use arrow::{
@@ -16,8 +19,11 @@ use datafusion::{
     error::Result as SqlResult, execution::SendableRecordBatchStream,
     physical_plan::stream::RecordBatchStreamAdapter,
 };
-use futures::{Stream, StreamExt, stream};
-use tokio::sync::Mutex;
+use futures::{Stream, StreamExt, future::join_all, stream};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     mart::{Built, Goal, MartRun, Ready},
@@ -28,6 +34,9 @@ use crate::{
     engine::params::scalar,
     model::window::Windows,
 };
+
+/// How long a window that is ready waits for others to be committed with.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// The rows of several windows, on their way.
 struct Together {
@@ -53,9 +62,23 @@ pub(super) fn batches<'g>(windows: &Windows, goals: &'g [Goal]) -> Vec<&'g [Goal
     goals.chunk_by(follows).flat_map(|run| run.chunks(windows.batch_size.max(1))).collect()
 }
 
+/// What comes within [`LINGER`] of each other, at most so many together.
+fn gathered<T>(stream: impl Stream<Item = T>, most: usize) -> impl Stream<Item = Vec<T>> {
+    stream::unfold(Box::pin(stream.fuse()), move |mut stream| async move {
+        let mut found = vec![stream.next().await?];
+        let until = Instant::now() + LINGER;
+        while found.len() < most
+            && let Ok(Some(next)) = timeout_at(until, stream.next()).await
+        {
+            found.push(next);
+        }
+        Some((found, stream))
+    })
+}
+
 impl MartRun<'_> {
-    /// Builds the windows of a batch. They are made ready oldest first, and committed while the next ones are made ready. Where one fails otherwise than by a check, the rest is
-    /// not begun.
+    /// Builds the windows of a batch. They are made ready oldest first; as many as the sink likes to commit together are committed while the next ones are made ready. Where one
+    /// fails otherwise than by a check, the rest is not begun.
     pub(super) fn build_batch<'g>(
         &'g self,
         windows: &'g Windows,
@@ -70,8 +93,16 @@ impl MartRun<'_> {
                 stream::unfold((goals, together), next)
             }
         };
-        let finish = move |(goal, ready)| self.finish_noting(goal, ready, Arc::clone(&failed));
-        stream::once(begun).flatten().map(finish).buffer_unordered(self.sink.commits_together())
+        let finish = move |ready: Vec<(&'g Goal, Result<Ready>)>| {
+            let failed = Arc::clone(&failed);
+            join_all(
+                ready
+                    .into_iter()
+                    .map(move |(goal, ready)| self.finish_noting(goal, ready, Arc::clone(&failed))),
+            )
+        };
+        let ready = gathered(stream::once(begun).flatten(), self.sink.commits_together());
+        ready.map(finish).buffered(2).flat_map(stream::iter)
     }
 
     async fn next_ready<'g>(

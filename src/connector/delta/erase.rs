@@ -172,7 +172,7 @@ fn before(until: &Value) -> Value {
 /// What became of each file that was judged.
 #[derive(Debug, Default)]
 pub(super) struct Erased {
-    files: BTreeMap<String, Fate>,
+    files: BTreeMap<Arc<str>, Fate>,
 }
 
 #[derive(Debug)]
@@ -180,7 +180,7 @@ enum Fate {
     Untouched,
     /// Gone; the rows that stay are in these files.
     Gone {
-        file: DataFile,
+        file: Arc<DataFile>,
         rest: Vec<Add>,
         unnamed: Box<Unnamed>,
     },
@@ -192,12 +192,14 @@ impl Erased {
         if matches!(erase, Erase::Nothing) {
             return Ok(());
         }
-        let (present, files) = table.files_but(|path| self.files.contains_key(path))?;
-        self.files.retain(|path, _| present.contains(path));
+        let listing = table.listing()?;
+        self.files.retain(|path, _| listing.contains(path));
         let schema = table.schema()?;
-        for file in files {
-            let fate = judge(erase, table, &file, &schema).await?;
-            self.files.insert(file.path, fate);
+        for (path, file) in listing.iter() {
+            if !self.files.contains_key(path) {
+                let fate = judge(erase, table, file, &schema).await?;
+                self.files.insert(Arc::clone(path), fate);
+            }
         }
         Ok(())
     }
@@ -238,8 +240,8 @@ impl Erased {
     }
 }
 
-async fn judge(erase: &Erase, table: &Table, file: &DataFile, schema: &SchemaRef) -> Result<Fate> {
-    let gone = |rest, unnamed| Fate::Gone { file: file.clone(), rest, unnamed: Box::new(unnamed) };
+async fn judge(erase: &Erase, table: &Table, file: &Arc<DataFile>, schema: &SchemaRef) -> Result<Fate> {
+    let gone = |rest, unnamed| Fate::Gone { file: Arc::clone(file), rest, unnamed: Box::new(unnamed) };
     if matches!(erase, Erase::Everything) {
         return Ok(gone(vec![], Unnamed::default()));
     }

@@ -2,6 +2,7 @@
 
 use std::{fmt, fs, path::Path as FilePath, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use datafusion::catalog::Session;
 use deltalake::{
     DeltaTable,
@@ -82,6 +83,16 @@ impl Location {
         let names = self.store.list(Some(&Path::from(LOG)));
         let names = names.try_filter_map(async |found| Ok(found.location.filename().map(str::to_owned)));
         names.try_collect().await.map_err(|error| self.failed("its log cannot be listed", error))
+    }
+
+    /// The log entry of a version as it stands; `None` = it is gone: log clean-up takes entries that a checkpoint holds.
+    pub(super) async fn logged_entry(&self, version: u64) -> Result<Option<Bytes>> {
+        let read = async { self.store.get(&entry(version)).await?.bytes().await };
+        match read.await {
+            Ok(text) => Ok(Some(text)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(&format!("log entry {version} cannot be read"), error)),
+        }
     }
 
     /// Whether there is an entry behind a version's.

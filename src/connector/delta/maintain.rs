@@ -134,9 +134,8 @@ async fn compact(table: &mut Table, group: Vec<DataFile>, now: DateTime<Utc>) ->
 }
 
 fn all_there(table: &Table, group: &[DataFile]) -> Result<bool> {
-    let files = table.files()?;
-    let present: std::collections::HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    Ok(group.iter().all(|file| present.contains(file.path.as_str())))
+    let listing = table.listing()?;
+    Ok(group.iter().all(|file| listing.contains(&file.path)))
 }
 
 async fn put(table: &Table, group: &[DataFile], adds: Vec<Add>, now: DateTime<Utc>) -> Result<Option<u64>> {

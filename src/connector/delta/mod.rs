@@ -28,6 +28,7 @@ mod failure;
 mod files;
 mod group;
 mod ledger;
+mod listing;
 mod location;
 mod maintain;
 mod merge;

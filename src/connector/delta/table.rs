@@ -2,9 +2,9 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
-    fmt,
-    sync::Arc,
+    collections::HashMap,
+    fmt, mem,
+    sync::{Arc, OnceLock},
 };
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -21,6 +21,7 @@ use tokio::sync::OnceCell;
 use super::{
     super::error::{ErrorKind, Result},
     ledger::Marks,
+    listing::{Listing, News},
     location::{Location, entry},
     transactions::{self, Numbers},
     types,
@@ -35,6 +36,8 @@ pub(super) struct Table {
     pub(super) delta: DeltaTable,
     /// Every application transaction of it, once they are asked for.
     transactions: Arc<OnceCell<Numbers>>,
+    /// Its data files, once they are asked for.
+    listing: Arc<OnceLock<Arc<Listing>>>,
 }
 
 /// A data file of a snapshot.
@@ -128,7 +131,7 @@ impl DataFile {
 impl Table {
     /// What the library has loaded.
     pub(super) fn loaded(location: &Location, delta: DeltaTable) -> Self {
-        Self { location: location.clone(), delta, transactions: Arc::default() }
+        Self { location: location.clone(), delta, transactions: Arc::default(), listing: Arc::default() }
     }
 
     /// The last number of every application transaction. The log is replayed once; a snapshot that is [refreshed](Self::refresh) reads what came since.
@@ -172,23 +175,18 @@ impl Table {
 
     /// Its data files, oldest first.
     pub(super) fn files(&self) -> Result<Vec<DataFile>> {
-        Ok(self.files_but(|_| false)?.1)
+        Ok(self.listing()?.in_order())
     }
 
-    /// The paths of its data files, and of those whose paths are not `known` all that is said, oldest first.
-    pub(super) fn files_but(&self, known: impl Fn(&str) -> bool) -> Result<(HashSet<String>, Vec<DataFile>)> {
+    /// Its data files. The log is listed once; a snapshot that is [refreshed](Self::refresh) takes over what came since.
+    pub(super) fn listing(&self) -> Result<Arc<Listing>> {
+        if let Some(listing) = self.listing.get() {
+            return Ok(Arc::clone(listing));
+        }
         let log = self.state()?.snapshot();
         let log = log.try_log_data().map_err(|error| self.location.failed("cannot be listed", error))?;
-        let (mut paths, mut files) = (HashSet::new(), vec![]);
-        for file in log.iter() {
-            let path = file.path().into_owned();
-            if !known(&path) {
-                files.push(DataFile::listed(file));
-            }
-            paths.insert(path);
-        }
-        files.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
-        Ok((paths, files))
+        let listing = Arc::new(Listing::of(log.iter().map(DataFile::listed)));
+        Ok(Arc::clone(self.listing.get_or_init(|| listing)))
     }
 
     /// Whether it has data files.
@@ -216,15 +214,27 @@ impl Table {
         }
         let moved = self.version() != before;
         if moved {
-            let known = std::mem::take(&mut self.transactions);
-            if let Some(numbers) = known.get() {
-                // Where an entry is gone already, all of it is read again when it is asked for.
-                let since = transactions::since(&self.location, before, self.version()).await?;
-                let all = since.map(|since| numbers.clone().into_iter().chain(since).collect());
-                self.transactions = Arc::new(OnceCell::new_with(all));
-            }
+            self.take_over(before).await?;
         }
         Ok(moved)
+    }
+
+    /// Carries on what was known of the version before.
+    async fn take_over(&mut self, before: u64) -> Result<()> {
+        let (transactions, listing) = (mem::take(&mut self.transactions), mem::take(&mut self.listing));
+        if transactions.get().is_none() && listing.get().is_none() {
+            return Ok(());
+        }
+        // Where an entry is gone already, all of it is read again when it is asked for.
+        let Some(news) = News::between(&self.location, before, self.version()).await? else { return Ok(()) };
+        if let Some(listing) = listing.get() {
+            self.listing = Arc::new(Arc::new(listing.after(&news)).into());
+        }
+        if let Some(numbers) = transactions.get() {
+            let all = numbers.clone().into_iter().chain(news.transactions).collect();
+            self.transactions = Arc::new(OnceCell::new_with(Some(all)));
+        }
+        Ok(())
     }
 
     /// Whether nothing was committed since.

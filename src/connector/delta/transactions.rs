@@ -14,7 +14,7 @@ use arrow::{
 };
 use deltalake::DeltaTableError;
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use serde::Deserialize;
 
@@ -23,12 +23,12 @@ use super::{
         error::{Error, ErrorKind, Result},
         parquet_file::ParquetFile,
     },
-    location::{self, LOG, Location},
+    location::{LOG, Location},
     table::Table,
 };
 
 /// Log entries that are read at once.
-const READS_AT_ONCE: usize = 16;
+pub(super) const READS_AT_ONCE: usize = 16;
 
 /// Application transactions by their names: the last number of each.
 pub(super) type Numbers = HashMap<String, i64>;
@@ -53,11 +53,6 @@ pub(super) async fn all(table: &Table) -> Result<Numbers> {
         }
     }
     Ok(found)
-}
-
-/// What came after a version, up to another; `None` = an entry is gone.
-pub(super) async fn since(location: &Location, before: u64, version: u64) -> Result<Option<Numbers>> {
-    Ok(entries(location, before + 1, version).await?.map(Numbers::from_iter))
 }
 
 /// The newest whole checkpoint not past a version: its version and its files.
@@ -132,21 +127,20 @@ struct Action {
     txn: Option<Transaction>,
 }
 
+/// An application transaction as an entry says it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Transaction {
-    app_id: String,
-    version: i64,
+pub(super) struct Transaction {
+    /// Its name.
+    pub(super) app_id: String,
+    /// Its number.
+    pub(super) version: i64,
 }
 
 /// `None` = it is gone: log clean-up takes entries that a checkpoint holds.
 async fn entry(location: &Location, version: u64) -> Result<Option<Vec<Transaction>>> {
+    let Some(text) = location.logged_entry(version).await? else { return Ok(None) };
     let failed = |error: Failure| unreadable(location, &format!("{version:020}.json"), error);
-    let text = match location.store.get(&location::entry(version)).await {
-        Ok(found) => found.bytes().await.map_err(|error| failed(error.into()))?,
-        Err(StoreError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(failed(error.into())),
-    };
     let tells = |line: &&[u8]| line.windows(5).any(|found| found == b"\"txn\"");
     let mut found = vec![];
     for line in text.split(|byte| *byte == b'\n').filter(tells) {

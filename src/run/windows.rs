@@ -14,7 +14,8 @@ use futures::{StreamExt, stream::SelectAll};
 use super::{
     blocking,
     event::Event,
-    ledger::{Inputs, Ledger, WindowState, query_digest, renamed},
+    inputs::Inputs,
+    ledger::{Ledger, WindowState, query_digest, renamed},
     mart::{Goal, MartRun},
     params,
     tally::Tally,

@@ -41,7 +41,7 @@ const EXAMPLES: &str = "\
 Examples:
   vitrina explain actions_to_warehouse/mrf1
   vitrina explain tag:crm --offline              without asking any connection where it stands
-  vitrina explain revenue --plan                 how its query would be run, and what is sent to each place";
+  vitrina explain revenue --plan                 how its query would be run, what is sent to each place";
 
 /// Options of `explain`.
 #[derive(Debug, clap::Args)]

@@ -56,6 +56,13 @@ pub struct Backfill {
     pub anew: bool,
 }
 
+impl Backfill {
+    /// Refuses days that a mart has no window of.
+    pub fn check(&self, windows: &Windows, now: DateTime<Utc>) -> Result<()> {
+        range(windows, self, now).map(drop)
+    }
+}
+
 impl MartRun<'_> {
     /// Builds what is due, or what was asked for, several windows at once.
     pub(super) async fn run_windows(

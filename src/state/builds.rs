@@ -123,7 +123,7 @@ impl History {
         at: DateTime<Utc>,
         results: &[CheckResult],
     ) -> Result<()> {
-        let (name, window) = (member(track), track.window.clone().unwrap_or_default());
+        let (name, window) = (track.of_member().name(), track.window.clone().unwrap_or_default());
         self.database.with(|connection| {
             let transaction = connection.transaction()?;
             for result in results {
@@ -218,11 +218,6 @@ impl History {
 
 fn text(record: &Record) -> String {
     serde_json::to_string(record).unwrap_or_default()
-}
-
-/// The member that a window's track belongs to.
-fn member(track: &Track) -> String {
-    Track { window: None, ..track.clone() }.name()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod connections;
 mod context;
 mod dead_letters;
 mod demo;
+mod due;
 mod explain;
 mod failure;
 mod graph;

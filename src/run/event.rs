@@ -93,6 +93,7 @@ pub struct Outcome {
     /// Bad rows: dead letters, or skipped.
     pub bad: u64,
     /// Whether a pipeline began to read its source again from the beginning, so that windows that were built from it are stale.
+    #[serde(default)]
     pub anew: bool,
     /// When it began.
     pub started: DateTime<Utc>,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use datafusion::scalar::ScalarValue;
 use serde::Serialize;
 
@@ -50,6 +50,8 @@ pub enum Why {
     Missing,
     /// It had not ended when it was built.
     Unfinished,
+    /// It was built in what is the future: by a clock that was wrong, so that nobody knows whether it had ended.
+    Ahead,
     /// Rows may show up late for it.
     Lookback,
     /// It was built from another query.
@@ -68,6 +70,7 @@ impl std::fmt::Display for Why {
         match self {
             Self::Missing => f.write_str("missing"),
             Self::Unfinished => f.write_str("built before it ended"),
+            Self::Ahead => f.write_str("built by a clock that was ahead"),
             Self::Lookback => f.write_str("lookback"),
             Self::QueryChanged => f.write_str("query changed"),
             Self::InputChanged { input } => write!(f, "{input} changed"),
@@ -119,6 +122,9 @@ pub(super) fn renamed(track: &Track, info: &JobInfo) -> Option<Track> {
     Some(Track { job: info.was.clone()?, ..track.clone() })
 }
 
+/// How far the clocks of machines that build windows of one mart may be apart.
+const SKEW: TimeDelta = TimeDelta::minutes(10);
+
 /// Where every window stands. Pure.
 pub(super) fn judge(
     windows: &Windows,
@@ -127,7 +133,7 @@ pub(super) fn judge(
     fingerprint: &str,
     inputs: &Inputs,
 ) -> Vec<WindowState> {
-    let late = chrono::TimeDelta::from_std(windows.lookback.get()).unwrap_or(chrono::TimeDelta::MAX);
+    let late = TimeDelta::from_std(windows.lookback.get()).unwrap_or(TimeDelta::MAX);
     let since = now.checked_sub_signed(late).unwrap_or(DateTime::<Utc>::MIN_UTC);
     let state = |window: Window| {
         let record = records.get(&window.from).filter(|record| record.progress != Progress::Start);
@@ -135,6 +141,7 @@ pub(super) fn judge(
         let why = match record {
             None => Some(Why::Missing),
             Some(record) if record.at < window.until => Some(Why::Unfinished),
+            Some(record) if record.at - now > SKEW => Some(Why::Ahead),
             Some(record) => {
                 stale(windows, record, fingerprint, inputs, &window).or_else(|| late.then_some(Why::Lookback))
             }
@@ -306,7 +313,7 @@ mod tests {
 
     #[test]
     fn what_is_built_and_why() {
-        let late = at("06T00");
+        let late = at("05T10");
         let all = |fingerprint: &'static str| {
             ["01", "02", "03", "04"].map(|day| (day, record(fingerprint, &[], late)))
         };
@@ -333,6 +340,9 @@ mod tests {
         assert_eq!(told(&windows("0s", OnChange::Rebuild), &all("old"), &none)[0], "query changed");
         assert_eq!(told(&windows("0s", OnChange::ForwardOnly), &all("old"), &none)[0], "-");
         assert_eq!(told(&mark, &all(ADOPTED), &none)[0], "-");
+        // Now is ten on the fifth.
+        let ahead = [("01", record("now", &[], at("05T11"))), ("02", record("now", &[], at("05T10")))];
+        assert_eq!(told(&mark, &ahead, &none)[..2], ["built by a clock that was ahead", "-"]);
         let start = Record { progress: Progress::Start, ..record("now", &[], late) };
         assert_eq!(told(&mark, &[("01", start)], &none)[0], "missing");
     }
@@ -345,7 +355,7 @@ mod tests {
         for (day, seq) in [("01", 1), ("02", 4)] {
             inputs.windows.push((rebuild.at(at(&format!("{day}T00"))), key(day), seq));
         }
-        let built = |day: &str, seq| record("now", &[("p:content", 3), (&key(day), seq)], at("06T00"));
+        let built = |day: &str, seq| record("now", &[("p:content", 3), (&key(day), seq)], at("05T10"));
         let records = [("01", built("01", 1)), ("02", built("02", 3)), ("03", built("03", 1))];
         let why = told(&rebuild, &records, &inputs);
         assert_eq!(why[..3], ["-", "views/mrf1 changed", "-"], "what is whole moves on all the time");
@@ -354,7 +364,7 @@ mod tests {
         // What was built from it under its old name was built from it.
         let renamed = |key: &str| key.replace("views/", "watched/");
         inputs.was = [("p:views/mrf1".to_owned(), renamed("p:views/mrf1"))].into();
-        let old = record("now", &[("p:content", 3), (&renamed(&key("01")), 1)], at("06T00"));
+        let old = record("now", &[("p:content", 3), (&renamed(&key("01")), 1)], at("05T10"));
         assert_eq!(told(&rebuild, &[("01", old.clone())], &inputs)[0], "-");
         inputs.was.clear();
         assert_eq!(told(&rebuild, &[("01", old)], &inputs)[0], "views/mrf1 changed");
@@ -364,13 +374,13 @@ mod tests {
     #[test]
     fn a_window_is_held_against_the_queries_of_whole_marts() {
         let rebuild = windows("0s", OnChange::Rebuild);
-        let of_query = |fingerprint: &str| query_of(&record(fingerprint, &[], at("06T00")));
+        let of_query = |fingerprint: &str| query_of(&record(fingerprint, &[], at("05T10")));
         let digest = of_query("00000000000f0000").unwrap();
         assert_eq!((digest, of_query(ADOPTED)), (15, None));
         let queries = [("p:content".to_owned(), digest)].into();
         let inputs = Inputs { queries, ..Inputs::default() };
         assert_eq!(inputs.of(&rebuild.at(at("01T00"))), [("p:content#query".to_owned(), 15)].into());
-        let built = |inputs: &[(&str, u64)]| record("now", inputs, at("06T00"));
+        let built = |inputs: &[(&str, u64)]| record("now", inputs, at("05T10"));
         let records = [
             ("01", built(&[("p:content#query", 15), ("p:content", 3)])),
             ("02", built(&[("p:content#query", 14)])),
@@ -383,9 +393,9 @@ mod tests {
     fn a_window_is_stale_once_a_pipeline_read_its_source_again() {
         let rebuild = windows("0s", OnChange::Rebuild);
         let anew = |key: &str| Inputs { anew: [(key.to_owned(), 5)].into(), ..Inputs::default() };
-        let built = |seq| record("now", &[("p:views/mrf1", seq)], at("06T00"));
+        let built = |seq| record("now", &[("p:views/mrf1", seq)], at("05T10"));
         let records =
-            [("01", built(4)), ("02", built(5)), ("03", built(6)), ("04", record("now", &[], at("06T00")))];
+            [("01", built(4)), ("02", built(5)), ("03", built(6)), ("04", record("now", &[], at("05T10")))];
         let why = told(&rebuild, &records, &anew("p:views/mrf1"));
         assert_eq!(
             why[..4],

@@ -74,7 +74,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
         if let Some(runtime) = &runtime {
             let (standing, error) =
                 unless_interrupted(async { Ok(position::standing_of(runtime, node).await) }).await?;
-            for (label, value) in standing.iter().flat_map(position::describe) {
+            for (label, value) in
+                standing.iter().flat_map(|standing| position::describe(standing, project.zone))
+            {
                 told.line(label, &value);
             }
             match error {

@@ -87,7 +87,9 @@ impl Before {
         for other in upstream.filter(|other| named.is_none_or(|jobs| jobs.contains(&other.job))) {
             match trigger(&other.job) {
                 None => {}
-                Some(Trigger::Continuous) => drop(self.always.insert(name_of(other))),
+                Some(Trigger::Continuous) => {
+                    self.always.insert(name_of(other));
+                }
                 // A checked project has no cycle.
                 Some(Trigger::After(_) | Trigger::AfterInputs) => self.find(lineage, other, trigger),
                 Some(timed) => {

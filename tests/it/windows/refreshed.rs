@@ -21,7 +21,7 @@ fn copied(more: &str) -> Sandbox {
 
 /// The source's rows are others, without a trace that its cursor could see.
 fn correct(project: &Sandbox, amount: i64) {
-    project.sqlite("bot.db", &format!("UPDATE events SET amount = {amount}"));
+    project.sqlite("bot.db", &format!("UPDATE events SET amount = {amount} WHERE amount > 0"));
 }
 
 /// The windows that are stale: by what, and whether the next run builds them.

@@ -40,6 +40,20 @@ pub(super) struct Arguments {
     pub command: Command,
 }
 
+/// Sets the sentences behind each command's options as paragraphs, which are wrapped to the terminal; examples and lists stay as they are.
+pub(super) fn flowing(command: clap::Command) -> clap::Command {
+    let command = match command.get_after_help().map(ToString::to_string) {
+        Some(text) => command.after_help(text.split("\n\n").map(paragraph).collect::<Vec<_>>().join("\n\n")),
+        None => command,
+    };
+    command.mut_subcommands(flowing)
+}
+
+fn paragraph(text: &str) -> String {
+    let is_list = text.lines().any(|line| line.starts_with(' '));
+    if is_list { text.to_owned() } else { text.lines().collect::<Vec<_>>().join(" ") }
+}
+
 /// What every command understands.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Everywhere")]

@@ -9,8 +9,12 @@ use super::{
     selection::{self, Selection},
 };
 use crate::{
-    config::project::Project,
-    model::name::{JobName, Member},
+    clock::SystemClock,
+    config::project::{MartMember, Project},
+    model::{
+        name::{JobName, Member},
+        time::Clock,
+    },
     run::{RunOptions, windows::Backfill},
 };
 
@@ -18,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   vitrina backfill views --from 2026-01-01                         up to today
   vitrina backfill views --from 2026-01-01 --last 2026-01-31       January; the last day is in
-  vitrina backfill views --from 2026-01-01 --stale                 only what is missing or stale, see `vitrina plan`
+  vitrina backfill views --from 2026-01-01 --stale                 only what is missing or stale
 
 Each window is a commit of its own, several at once (`daemon.parallel`). One that was stopped goes on where it stopped when it
 is asked for again with the same days, unless the query was edited meanwhile or `--anew` says otherwise.";
@@ -59,9 +63,26 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let members = selection.members();
     refuse_others(&project, &members)?;
     let backfill = Backfill { from: args.from, last: args.last, stale: args.stale, anew: args.anew };
+    refuse_days(&project, &members, &backfill)?;
     let options = RunOptions { backfill: Some(backfill), ..RunOptions::default() };
     let outcomes = runner::run_members(context, &project, &members, &options).await?;
     runner::tell(&outcomes, args.format, context.output)
+}
+
+/// Days that there is no window of are a mistake of who asks, and no failed run, behind which others would wait.
+fn refuse_days(project: &Project, members: &[(JobName, Member)], backfill: &Backfill) -> Result {
+    let now = SystemClock.now();
+    for (job, member) in members {
+        let found = project.marts.get(job).and_then(|mart| mart.members.iter().find(|m| m.member == *member));
+        if let Some(windows) = found.and_then(MartMember::windows) {
+            backfill.check(windows, now).map_err(|error| {
+                let failure = Failure::from(error);
+                let name = project.track(job, member).name();
+                Failure { message: format!("{name}: {}", failure.message), ..failure }
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// Only marts that are built window by window have windows.

@@ -43,7 +43,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", conflicts_with = "format")]
     sample: Option<usize>,
 
-    /// Results at most, the newest windows first
+    /// Results of each mart at most, the newest windows first
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
 
@@ -57,10 +57,12 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let project = context.project()?;
     let selection = Selection::named(&project, &args.names)?;
     let history = History::open(&project.state)?;
-    let mut all = vec![];
+    let broken = args.failed || args.sample.is_some();
+    let (mut all, mut cut) = (vec![], false);
     for node in selection.iter().filter(|node| node.kind == JobKind::Mart) {
-        let mut checked = history.checks(&name_of(node), args.limit)?;
-        checked.retain(|checked| (!args.failed && args.sample.is_none()) || checked.result.broken > 0);
+        let mut checked = history.checks(&name_of(node), broken, args.limit.saturating_add(1))?;
+        cut |= checked.len() > args.limit as usize;
+        checked.truncate(args.limit as usize);
         all.push((node, checked));
     }
     drop(history);
@@ -71,16 +73,18 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
             output::print(&format!("{:#}", Value::Array(all)))?;
         }
         super::Format::Text if all.iter().all(|(_, checked)| checked.is_empty()) => {
-            let what = if args.failed || args.sample.is_some() {
-                "every check holds"
-            } else {
-                "nothing was checked yet"
-            };
-            context.output.say(what);
+            context.output.say(if broken { "every check holds" } else { "nothing was checked yet" });
         }
         super::Format::Text => {
             table(&project, all.iter().flat_map(|(_, checked)| checked)).print(context.output)?;
         }
+    }
+    if cut {
+        let left_out = format!(
+            "older windows are left out: `--limit` shows more than {} results of each mart",
+            args.limit
+        );
+        context.output.say(&left_out);
     }
     if let Some(limit) = args.sample {
         let runtime = runner::open(&project)?;

@@ -1,11 +1,10 @@
 //! `explain`: what a run would do, what it promises and why, when it runs by itself.
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use indexmap::IndexMap;
 
 use super::{
     context::Context,
+    due::due_next,
     failure::Result,
     interrupt::unless_interrupted,
     output::{self, Stream, Tone, count, counted, printable},
@@ -28,7 +27,7 @@ use crate::{
     },
     model::{
         delivery::Reading,
-        name::Facts,
+        name::{Facts, JobName},
         time::Clock,
         unit::SliceLimit,
         window::{OnChange, Windows},
@@ -41,7 +40,7 @@ const EXAMPLES: &str = "\
 Examples:
   vitrina explain actions_to_warehouse/mrf1
   vitrina explain tag:crm --offline              without asking any connection where it stands
-  vitrina explain revenue --plan                 how its query would be run, and what is sent to each place";
+  vitrina explain revenue --plan                 how its query would be run, what is sent to each place";
 
 /// Options of `explain`.
 #[derive(Debug, clap::Args)]
@@ -75,7 +74,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
         if let Some(runtime) = &runtime {
             let (standing, error) =
                 unless_interrupted(async { Ok(position::standing_of(runtime, node).await) }).await?;
-            for (label, value) in standing.iter().flat_map(position::describe) {
+            for (label, value) in
+                standing.iter().flat_map(|standing| position::describe(standing, project.zone))
+            {
                 told.line(label, &value);
             }
             match error {
@@ -160,7 +161,18 @@ fn explain(project: &Project, lineage: &Lineage, node: &Node, told: &mut Told) {
     {
         explain_mart(project, mart, member, told);
     }
+    due(project, lineage, node, told);
     neighbours(lineage, node, told);
+}
+
+fn due(project: &Project, lineage: &Lineage, node: &Node, told: &mut Told) {
+    let trigger = |job: &JobName| {
+        let info = project.jobs().find(|info| info.name == *job)?;
+        info.schedule.as_ref().map(|schedule| &schedule.trigger)
+    };
+    if let Some(due) = due_next(lineage, node, &trigger, project.zone, SystemClock.now()) {
+        told.line("due next", &due);
+    }
 }
 
 fn head(info: &JobInfo, told: &mut Told) {
@@ -179,7 +191,7 @@ fn head(info: &JobInfo, told: &mut Told) {
     }
 }
 
-fn foot(project: &Project, info: &JobInfo, told: &mut Told) {
+fn foot(info: &JobInfo, told: &mut Told) {
     let retry = &info.retry;
     let tries = counted(u64::from(retry.attempts), "try").replace("trys", "tries");
     told.line(
@@ -187,9 +199,6 @@ fn foot(project: &Project, info: &JobInfo, told: &mut Told) {
         &format!("{tries}, {} apart at first; a run ends after {}", retry.wait, retry.timeout),
     );
     told.line("runs", &starts(info.schedule.as_ref()));
-    if let Some(schedule) = &info.schedule {
-        told.line("due next", &due_next(schedule, project.zone, SystemClock.now()));
-    }
 }
 
 fn explain_pipeline(project: &Project, pipeline: &Pipeline, member: &PipelineMember, told: &mut Told) {
@@ -214,7 +223,7 @@ fn explain_pipeline(project: &Project, pipeline: &Pipeline, member: &PipelineMem
     told.line("slices", &slices(member.slice));
     told.line("bad rows", &bad_rows(member.bad_rows));
     told.line("delivery", &member.delivery.to_string());
-    foot(project, &pipeline.info, told);
+    foot(&pipeline.info, told);
 }
 
 fn explain_mart(project: &Project, mart: &Mart, member: &MartMember, told: &mut Told) {
@@ -233,7 +242,7 @@ fn explain_mart(project: &Project, mart: &Mart, member: &MartMember, told: &mut 
         }
         MartOutput::Workbook(workbook) => explain_workbook(project, workbook, &member.facts, told),
     }
-    foot(project, &mart.info, told);
+    foot(&mart.info, told);
 }
 
 fn explain_workbook(project: &Project, workbook: &Workbook, facts: &Facts, told: &mut Told) {
@@ -372,7 +381,10 @@ fn starts(schedule: Option<&Schedule>) -> String {
         return format!("{}; {missed}; {meanwhile}", schedule::describe(&timing));
     }
     match &schedule.trigger {
-        Trigger::AfterInputs => "after every job that it reads from, member by member".to_owned(),
+        Trigger::AfterInputs => {
+            "each time that what it reads has written something, once for those that run together; member by member"
+                .to_owned()
+        }
         Trigger::After(jobs) => {
             let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
             format!("after {}, member by member", jobs.join(", "))
@@ -381,19 +393,6 @@ fn starts(schedule: Option<&Schedule>) -> String {
         // A checked project names no time that never comes.
         Trigger::Every(_) | Trigger::Cron { .. } => "never".to_owned(),
     }
-}
-
-/// The instants of a schedule after `now`, and why each.
-fn due_next(schedule: &Schedule, zone: Tz, now: DateTime<Utc>) -> String {
-    const SHOWN: usize = 10;
-    let Some(timing) = schedule::timing(&schedule.trigger) else {
-        return "whenever that is so, under `vitrina serve`".to_owned();
-    };
-    let times = schedule::upcoming(&timing, now, SHOWN).into_iter().map(|at| {
-        let local = at.with_timezone(&zone).format("%a %Y-%m-%d %H:%M:%S %Z");
-        format!("{local}  {}", schedule::why(&timing, at))
-    });
-    times.collect::<Vec<_>>().join("\n")
 }
 
 fn neighbours(lineage: &Lineage, node: &Node, told: &mut Told) {
@@ -414,33 +413,5 @@ fn serde_word(choice: &impl serde::Serialize) -> String {
     match serde_json::to_value(choice) {
         Ok(serde_json::Value::String(word)) => word,
         _ => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_ten_instants_are_told_in_the_projects_zone() {
-        let due = |trigger| {
-            let schedule = Schedule { trigger, misfire: Misfire::Once, concurrency: Concurrency::Skip };
-            due_next(&schedule, chrono_tz::Europe::Moscow, "2026-03-27T12:00:00Z".parse().unwrap())
-        };
-        let cron = Trigger::Cron { expression: "30 2 * * *".to_owned(), zone: chrono_tz::Europe::Berlin };
-        let told = due(cron);
-        let lines: Vec<_> = told.lines().collect();
-        assert_eq!(lines.len(), 10);
-        assert_eq!(lines[0], "Sat 2026-03-28 04:30:00 MSK  `30 2 * * *` in Europe/Berlin");
-        assert!(
-            lines[1].starts_with("Sun 2026-03-29 04:00:00 MSK  ") && lines[1].contains("clocks go forward"),
-            "{told}"
-        );
-        assert_eq!(lines[9], "Mon 2026-04-06 03:30:00 MSK  `30 2 * * *` in Europe/Berlin");
-        let every = due(Trigger::Every("6h".parse().unwrap()));
-        let times: Vec<_> = every.lines().map(|line| &line[..23]).collect();
-        assert_eq!(times[..2], ["Fri 2026-03-27 21:00:00", "Sat 2026-03-28 03:00:00"]);
-        assert_eq!((times.len(), times[9]), (10, "Mon 2026-03-30 03:00:00"));
-        assert_eq!(due(Trigger::AfterInputs), "whenever that is so, under `vitrina serve`");
     }
 }

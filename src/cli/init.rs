@@ -11,8 +11,8 @@ use crate::project_template::{self, File};
 
 const EXAMPLES: &str = "\
 Examples:
-  vitrina init reports                           sales people at work: three regions, made-up rows, dashboards
-  vitrina init reports --template premier        an online cinema: subscriptions, views, marts of what they bring
+  vitrina init reports                           sales people at work: regions, made-up rows, dashboards
+  vitrina init reports --template premier        an online cinema: subscriptions, views, marts of them
   vitrina init reports --template empty          one source, one pipeline, one workbook, with comments
   vitrina --project reports check                then: does it hold?";
 

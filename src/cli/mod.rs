@@ -11,6 +11,7 @@ mod connections;
 mod context;
 mod dead_letters;
 mod demo;
+mod due;
 mod explain;
 mod failure;
 mod graph;
@@ -54,7 +55,7 @@ const STACK: usize = 8 << 20;
 
 /// Reads the arguments, runs the command, tells how it ended.
 pub fn main() -> ExitCode {
-    let matches = Arguments::command().color(color_of_help()).try_get_matches();
+    let matches = arguments::flowing(Arguments::command()).color(color_of_help()).try_get_matches();
     let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -1,5 +1,6 @@
 //! `position`: looking at, and deliberately changing, how far a pipeline is.
 
+use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use super::{
@@ -97,7 +98,7 @@ async fn show(names: &[String], format: super::Format, context: &Context) -> Res
         let name = name_of(node);
         let (standing, error) = unless_interrupted(async { Ok(standing_of(&runtime, node).await) }).await?;
         match (format, standing) {
-            (super::Format::Text, Some(standing)) => output::print(&text(&name, &standing))?,
+            (super::Format::Text, Some(standing)) => output::print(&text(&name, &standing, project.zone))?,
             (super::Format::Json, Some(standing)) => told.push(as_json(&name, &standing)),
             (_, None) => {}
         }
@@ -164,19 +165,20 @@ fn named(name: &str, error: Error) -> Failure {
     Failure { message: format!("{name}: {}", failure.message), ..failure }
 }
 
-fn text(name: &str, standing: &Standing) -> String {
-    let lines = describe(standing).into_iter().map(|(label, value)| format!("  {label:<15}{value}"));
+fn text(name: &str, standing: &Standing, zone: Tz) -> String {
+    let lines = describe(standing, zone).into_iter().map(|(label, value)| format!("  {label:<15}{value}"));
     std::iter::once(name.to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// Where a member stands, as labels and values.
-pub(super) fn describe(standing: &Standing) -> Vec<(&'static str, String)> {
+/// Where a member stands, as labels and values; times are those of the zone's clocks.
+pub(super) fn describe(standing: &Standing, zone: Tz) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     match &standing.record {
         None => lines.push(("stands at", "nothing: it never ran".to_owned())),
         Some(record) => {
             lines.push(("stands at", progress(&record.progress)));
-            let (at, rows) = (record.at.format("%Y-%m-%d %H:%M:%S UTC"), counted(record.rows, "row"));
+            let at = record.at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z");
+            let rows = counted(record.rows, "row");
             lines.push(("last commit", format!("number {}, {at}, {rows}", record.seq)));
             if let Some(position) = record.progress.position() {
                 let source = &position.source;

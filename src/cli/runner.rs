@@ -156,6 +156,7 @@ mod tests {
             read: 2,
             written: 2,
             bad: 0,
+            anew: false,
             started: DateTime::UNIX_EPOCH,
             finished: DateTime::UNIX_EPOCH,
             target: "warehouse.t (delta)".to_owned(),

@@ -171,12 +171,26 @@ fn unknown(message: &str, wrong: &str, known: &BTreeSet<&str>) -> Failure {
     if let Some(near) = nearest(wrong, known.iter().copied()) {
         return failure.hint(format!("did you mean `{near}`?"));
     }
+    let parts: Vec<&str> = known.iter().copied().filter(|name| name.contains(wrong)).collect();
+    if let (1..=SHOWN, true) = (parts.len(), wrong.chars().count() > 2) {
+        return failure.hint(format!("did you mean {}?", quoted(&parts)));
+    }
     if known.is_empty() {
         return failure.hint("this project has none");
     }
     let shown: Vec<&str> = known.iter().copied().take(SHOWN).collect();
     let more = if known.len() > SHOWN { format!(" and {} more", known.len() - SHOWN) } else { String::new() };
     failure.hint(format!("there are {}{more}", shown.join(", ")))
+}
+
+/// Names as a choice: `a`, `b` or `c`.
+fn quoted(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -224,6 +238,16 @@ mod tests {
         let failure = matching(&lineage(), "finance/revenu").unwrap_err();
         assert_eq!(failure.exit, crate::cli::failure::Exit::Usage);
         assert_eq!(failure.hint.as_deref(), Some("did you mean `finance/revenue`?"));
+        let hint = |wrong: &str| matching(&lineage(), wrong).unwrap_err().hint.unwrap();
+        assert_eq!(hint("revenue"), "did you mean `finance/revenue`?", "a part of it");
+        assert_eq!(
+            hint("b2"),
+            "there are finance/revenue, sets, sets/mrf1/b2b, sets/mrf1/b2c, поток, поток/mrf1, поток/mrf2"
+        );
+        assert_eq!(
+            hint("mrf"),
+            "did you mean `sets/mrf1/b2b`, `sets/mrf1/b2c`, `поток/mrf1` or `поток/mrf2`?"
+        );
         assert!(matching(&lineage(), "zzz*").unwrap_err().message.contains("matches `zzz*`"));
         assert!(matching(&lineage(), "quite another").unwrap_err().hint.unwrap().starts_with("there are "));
     }

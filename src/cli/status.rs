@@ -276,7 +276,7 @@ fn last_run(run: &Run) -> Cell {
 pub(super) fn progress(progress: &Progress) -> String {
     match progress {
         Progress::Start => "the beginning".to_owned(),
-        Progress::Position(position) => position.to_string(),
+        Progress::Position(position) | Progress::Anew { position, .. } => position.to_string(),
         Progress::Build(_) => "built".to_owned(),
     }
 }

@@ -46,8 +46,9 @@ impl Daemon {
         self.news.notify_one();
         for (job, member) in members {
             let track = runtime.project().track(job, member);
-            if outcomes.iter().any(|outcome| outcome.track == track && outcome.units > 0) {
-                self.suspect_readers(job, member);
+            let moved = outcomes.iter().find(|outcome| outcome.track == track && outcome.units > 0);
+            if let Some(outcome) = moved {
+                self.suspect_readers(job, member, outcome.anew);
             }
         }
         outcomes

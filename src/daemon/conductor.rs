@@ -108,8 +108,12 @@ impl Daemon {
             let selection = [(job, member)];
             let [(job, member)] = &selection;
             let run = runtime.run(&selection, &options, &observer, &cancel);
+            let mut anew = true;
             let ended = match AssertUnwindSafe(run).catch_unwind().await {
-                Ok(outcomes) => outcomes.first().map_or(LOST, Ended::of),
+                Ok(outcomes) => outcomes.first().map_or(LOST, |outcome| {
+                    anew = outcome.anew;
+                    Ended::of(outcome)
+                }),
                 Err(_) => {
                     tracing::error!(
                         "the run of `{name}` panicked: this is a mistake in Vitrina, please report it"
@@ -119,7 +123,7 @@ impl Daemon {
             };
             daemon.ended(&name, ended);
             if ended.moved {
-                daemon.suspect_readers(job, member);
+                daemon.suspect_readers(job, member, anew);
             }
         });
     }

@@ -1,5 +1,5 @@
-//! Builds stale windows again where a mart says `on_change = "rebuild"`: soon after the daemon starts, after an edit is taken over, and after windows that they were
-//! built from are built again.
+//! Builds stale windows again where a mart says `on_change = "rebuild"`: soon after the daemon starts, after an edit is taken over, after windows or
+//! tables that they were built from are built again, and after a pipeline has read its source again.
 //!
 //! Who may have some is a suspect; its ledger says whether it has, and the board then owes it a run like any other. A run that fails makes
 //! no suspect of its own member, so it is not begun again and again, but by its schedule, the next edit, or the next change of what it reads.
@@ -99,10 +99,11 @@ impl Daemon {
         }
     }
 
-    /// A member has moved something: who is built from its windows may have stale ones. Those that come after it by their schedule run anyway.
-    pub(super) fn suspect_readers(&self, job: &JobName, member: &Member) {
+    /// A member has moved something, as a pipeline perhaps by reading its source again (`anew`): who is built from that may have stale windows. Those that come
+    /// after it by their schedule run anyway.
+    pub(super) fn suspect_readers(&self, job: &JobName, member: &Member, anew: bool) {
         let runtime = self.runtime();
-        let mut readers = runtime.rebuilders_after(job, member);
+        let mut readers = runtime.rebuilders_after(job, member, anew);
         if readers.is_empty() {
             return;
         }

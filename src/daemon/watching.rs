@@ -45,7 +45,8 @@ impl Watching {
 impl Observer for Watching {
     fn event(&self, track: &Track, event: &Event) {
         if let Some(daemon) = self.daemon.upgrade() {
-            daemon.hear(&track.name(), event);
+            // A window that is tried again has its member wait.
+            daemon.hear(&track.of_member().name(), event);
         }
         if let Some(inner) = &self.inner {
             inner.event(track, event);

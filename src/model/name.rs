@@ -111,9 +111,15 @@ impl Track {
         Self { window: Some(key.to_owned()), ..self.clone() }
     }
 
+    /// The track of the member, whichever of its windows this is.
+    #[must_use]
+    pub fn of_member(&self) -> Self {
+        Self { window: None, ..self.clone() }
+    }
+
     /// What the keys of all windows of this member begin with.
     pub fn windows_prefix(&self) -> String {
-        format!("{}{WINDOW}", Self { window: None, ..self.clone() }.key())
+        format!("{}{WINDOW}", self.of_member().key())
     }
 
     /// The key under which sinks keep its record: `vitrina:actions_to_stream/mrf1`, `vitrina:views@2026-01-31`.

@@ -83,6 +83,13 @@ pub enum Progress {
     Start,
     /// A pipeline's position.
     Position(Position),
+    /// That of a pipeline whose source was read again from its beginning: what was made of the rows from before may be wrong.
+    Anew {
+        /// The sequence number of the first commit of the last such reading.
+        since: u64,
+        /// The position.
+        position: Position,
+    },
     /// A mart's build.
     Build(Build),
 }
@@ -91,8 +98,27 @@ impl Progress {
     /// The position of a pipeline that has read something.
     pub fn position(&self) -> Option<&Position> {
         match self {
-            Self::Position(position) => Some(position),
+            Self::Position(position) | Self::Anew { position, .. } => Some(position),
             Self::Start | Self::Build(_) => None,
+        }
+    }
+
+    /// The sequence number of the commit with which a pipeline began to read its source again; `None` = it has read it once.
+    pub fn anew(&self) -> Option<u64> {
+        match self {
+            Self::Anew { since, .. } => Some(*since),
+            Self::Start | Self::Position(_) | Self::Build(_) => None,
+        }
+    }
+
+    /// A pipeline's position, with the commit from which on its source was read again.
+    #[must_use]
+    pub fn read_anew(self, since: Option<u64>) -> Self {
+        match (self, since) {
+            (Self::Position(position) | Self::Anew { position, .. }, Some(since)) => {
+                Self::Anew { since, position }
+            }
+            (other, _) => other,
         }
     }
 }
@@ -125,6 +151,12 @@ impl Record {
     /// The sequence number after `record`; 1 after none.
     pub fn next_seq(record: Option<&Self>) -> u64 {
         record.map_or(1, |record| record.seq + 1)
+    }
+
+    /// What [`Progress::anew`] says once a pipeline has written after `record`: after a reset its source is read again from then on.
+    pub fn next_anew(record: Option<&Self>) -> Option<u64> {
+        let record = record?;
+        if record.progress == Progress::Start { Some(record.seq + 1) } else { record.progress.anew() }
     }
 }
 

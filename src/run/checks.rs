@@ -128,11 +128,7 @@ pub(super) fn blocked(track: &Track, results: &[CheckResult]) -> Option<Error> {
     }
     let window = track.window.as_ref().map_or(String::new(), |window| format!("window {window}: "));
     let message = format!("{window}{}; the table keeps its old rows", broken.join("; "));
-    let name = member_name(track);
+    let name = track.of_member().name();
     let sample = format!("look at the rows that break it: `vitrina checks {name} --sample 10`");
     Some(Error::new(ErrorKind::CheckFailed, message).hint(sample))
-}
-
-fn member_name(track: &Track) -> String {
-    Track { window: None, ..track.clone() }.name()
 }

@@ -92,6 +92,9 @@ pub struct Outcome {
     pub written: u64,
     /// Bad rows: dead letters, or skipped.
     pub bad: u64,
+    /// Whether a pipeline began to read its source again from the beginning, so that windows that were built from it are stale.
+    #[serde(default)]
+    pub anew: bool,
     /// When it began.
     pub started: DateTime<Utc>,
     /// When it ended.

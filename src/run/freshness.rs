@@ -86,7 +86,7 @@ impl Runtime {
         let (history, name) = (Arc::clone(&self.history), self.project.track(mart, &member.member).name());
         let copies = blocking(move || history.builds(&name)).await?;
         match member.windows() {
-            Some(windows) if !copies.is_empty() => Ok(newest_complete(windows, &copies)),
+            Some(windows) if !copies.is_empty() => Ok(newest_complete(windows, &copies, self.clock.now())),
             Some(_) => {
                 let ledger = self.ledger(mart, &member.member).await?;
                 Ok(ledger.and_then(|ledger| ledger.complete_until()))
@@ -102,15 +102,47 @@ impl Runtime {
     }
 }
 
-fn newest_complete(windows: &Windows, records: &[(String, Record)]) -> Option<DateTime<Utc>> {
+fn newest_complete(
+    windows: &Windows,
+    records: &[(String, Record)],
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
     let complete = records.iter().filter(|(_, record)| record.progress != Progress::Start);
     let complete = complete.filter_map(|(key, record)| Some((windows.parse(key)?.until, record.at)));
-    complete.filter(|(until, at)| at >= until).map(|(until, _)| until).max()
+    // What a clock that was ahead has built is not there yet.
+    complete.filter(|(until, at)| at >= until && *until <= now).map(|(until, _)| until).max()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_of_the_future_is_not_complete() {
+        let windows = Windows {
+            column: "dt".into(),
+            grain: crate::model::window::Grain::Day,
+            zone: chrono_tz::UTC,
+            start: "2026-01-01T00:00:00Z".parse().unwrap(),
+            lookback: "0s".parse().unwrap(),
+            batch_size: 1,
+            current: true,
+            on_change: crate::model::window::OnChange::Mark,
+        };
+        let record = |day: u32| {
+            let progress = Progress::Build(crate::model::unit::Build {
+                fingerprint: "f".into(),
+                inputs: std::collections::BTreeMap::new(),
+            });
+            let at = format!("2026-01-{:02}T01:00:00Z", day + 1).parse().unwrap();
+            let attempt = crate::model::name::AttemptId::parse("a");
+            (format!("2026-01-{day:02}"), Record { seq: 1, progress, attempt, at, rows: 1 })
+        };
+        let records = [record(1), record(2), record(3)];
+        let now = |text: &str| newest_complete(&windows, &records, text.parse().unwrap());
+        assert_eq!(now("2026-01-03T02:00:00Z"), Some("2026-01-03T00:00:00Z".parse().unwrap()));
+        assert_eq!(now("2026-01-09T00:00:00Z"), Some("2026-01-04T00:00:00Z".parse().unwrap()));
+    }
 
     #[test]
     fn age_and_what_it_may_be() {

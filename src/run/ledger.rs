@@ -2,18 +2,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use datafusion::scalar::ScalarValue;
 use serde::Serialize;
 
-use super::{Runtime, blocking, mart::fingerprint, member::Found};
+use super::{Runtime, blocking, inputs::Inputs, mart::fingerprint, member::Found};
 use crate::{
     config::project::{JobInfo, MartMember, MartOutput, Sql},
     connector::{error::Result, sink::Sink},
     engine::params::Params,
     model::{
         name::{JobName, Member, Track},
-        unit::{Build, Progress, Record},
+        unit::{Progress, Record},
         window::{OnChange, Window, Windows},
     },
 };
@@ -50,6 +50,8 @@ pub enum Why {
     Missing,
     /// It had not ended when it was built.
     Unfinished,
+    /// It was built in what is the future: by a clock that was wrong, so that nobody knows whether it had ended.
+    Ahead,
     /// Rows may show up late for it.
     Lookback,
     /// It was built from another query.
@@ -68,6 +70,7 @@ impl std::fmt::Display for Why {
         match self {
             Self::Missing => f.write_str("missing"),
             Self::Unfinished => f.write_str("built before it ended"),
+            Self::Ahead => f.write_str("built by a clock that was ahead"),
             Self::Lookback => f.write_str("lookback"),
             Self::QueryChanged => f.write_str("query changed"),
             Self::InputChanged { input } => write!(f, "{input} changed"),
@@ -114,89 +117,13 @@ impl Ledger {
     }
 }
 
-/// What a member reads, and how far that is.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Inputs {
-    /// Sequence numbers of tracks that are whole, by key.
-    fixed: BTreeMap<String, u64>,
-    /// Windows of other marts: key and sequence number of each.
-    windows: Vec<(Window, String, u64)>,
-    /// Digests of the queries of marts that are built whole, by key.
-    queries: BTreeMap<String, u64>,
-    /// Of members that were renamed the key that they had before.
-    was: BTreeMap<String, String>,
-}
-
-/// Behind the key of a mart that is built whole: which query it was built from.
-const QUERY: &str = "#query";
-
-impl Inputs {
-    /// What a window is built from: windows of others that touch it.
-    pub(super) fn of(&self, window: &Window) -> BTreeMap<String, u64> {
-        let touched = self.windows.iter().filter(|(other, ..)| other.touches(window));
-        let touched = touched.map(|(_, key, seq)| (key.clone(), *seq));
-        let queries = self.queries.iter().map(|(key, digest)| (format!("{key}{QUERY}"), *digest));
-        self.fixed.clone().into_iter().chain(touched).chain(queries).collect()
-    }
-
-    /// What a whole table is built from; of a mart's windows the number of their builds.
-    pub(super) fn whole(&self) -> BTreeMap<String, u64> {
-        let mut all = self.fixed.clone();
-        for (_, key, seq) in &self.windows {
-            *all.entry(member_of(key).to_owned()).or_default() += seq;
-        }
-        all
-    }
-
-    /// The first input of a window that is not what it was. A mart that is built whole moves on all the time: it is another one only by its query.
-    fn changed(&self, window: &Window, built: &Build) -> Option<String> {
-        let touched = self.windows.iter().filter(|(other, ..)| other.touches(window));
-        let mut changed = touched.filter(|(_, key, seq)| !self.is_same(built, key, *seq));
-        let window = changed.next().map(|(_, key, _)| name_of(member_of(key)));
-        // Of what was built before queries were kept nothing is known.
-        let edited = |(key, digest): &(&String, &u64)| {
-            built.inputs.get(&format!("{key}{QUERY}")).is_some_and(|known| known != *digest)
-        };
-        window.or_else(|| self.queries.iter().find(edited).map(|(key, _)| name_of(key)))
-    }
-
-    /// The first input of a whole table that is not what it was.
-    pub(super) fn changed_of_whole(&self, built: &Build) -> Option<String> {
-        let whole = self.whole();
-        let mut changed = whole.iter().filter(|(key, seq)| !self.is_same(built, key, **seq));
-        changed.next().map(|(key, _)| name_of(key))
-    }
-
-    /// Whether something was built from this, by whatever name it was known then.
-    fn is_same(&self, built: &Build, key: &str, seq: u64) -> bool {
-        let member = member_of(key);
-        let old = || Some(format!("{}{}", self.was.get(member)?, &key[member.len()..]));
-        let known = built.inputs.get(key).or_else(|| built.inputs.get(&old()?));
-        known == Some(&seq)
-    }
-}
-
-/// A digest of the query that a whole table was built from; none of a pipeline's, nor of rows that somebody else made.
-fn query_of(record: &Record) -> Option<u64> {
-    const DIGITS: usize = 12;
-    let Progress::Build(built) = &record.progress else { return None };
-    u64::from_str_radix(built.fingerprint.get(..DIGITS)?, 16).ok()
-}
-
-/// A member as users name it, by its key.
-fn name_of(key: &str) -> String {
-    key.split_once(':').map_or(key, |(_, name)| name).to_owned()
-}
-
 /// The track of a member that was renamed, as it was before.
 pub(super) fn renamed(track: &Track, info: &JobInfo) -> Option<Track> {
     Some(Track { job: info.was.clone()?, ..track.clone() })
 }
 
-/// The key of the member whose window this is.
-fn member_of(key: &str) -> &str {
-    key.rsplit_once('@').map_or(key, |(member, _)| member)
-}
+/// How far the clocks of machines that build windows of one mart may be apart.
+const SKEW: TimeDelta = TimeDelta::minutes(10);
 
 /// Where every window stands. Pure.
 pub(super) fn judge(
@@ -206,7 +133,7 @@ pub(super) fn judge(
     fingerprint: &str,
     inputs: &Inputs,
 ) -> Vec<WindowState> {
-    let late = chrono::TimeDelta::from_std(windows.lookback.get()).unwrap_or(chrono::TimeDelta::MAX);
+    let late = TimeDelta::from_std(windows.lookback.get()).unwrap_or(TimeDelta::MAX);
     let since = now.checked_sub_signed(late).unwrap_or(DateTime::<Utc>::MIN_UTC);
     let state = |window: Window| {
         let record = records.get(&window.from).filter(|record| record.progress != Progress::Start);
@@ -214,6 +141,7 @@ pub(super) fn judge(
         let why = match record {
             None => Some(Why::Missing),
             Some(record) if record.at < window.until => Some(Why::Unfinished),
+            Some(record) if record.at - now > SKEW => Some(Why::Ahead),
             Some(record) => {
                 stale(windows, record, fingerprint, inputs, &window).or_else(|| late.then_some(Why::Lookback))
             }
@@ -299,34 +227,12 @@ impl Runtime {
         }
     }
 
-    /// Where everything stands that a member reads from; what never ran is left out.
-    pub(super) async fn inputs(&self, job: &JobName, member: &Member) -> Inputs {
-        let mut inputs = Inputs::default();
-        let Some(node) = self.lineage.find(job, member) else { return inputs };
-        for &before in &self.lineage.nodes[node].upstream {
-            let before = &self.lineage.nodes[before];
-            let track = self.project.track(&before.job, &before.member);
-            let found = self.find(&before.job, &before.member).ok();
-            if let Some(was) = found.and_then(|found| renamed(&track, found.info())) {
-                inputs.was.insert(track.key(), was.key());
-            }
-            if let Ok(Some(windows)) = self.windows_of(&before.job, &before.member).await {
-                let keyed = windows
-                    .into_iter()
-                    .map(|(window, record)| (window, track.of_window(&window.key()).key(), record.seq));
-                inputs.windows.extend(keyed);
-            } else if let Ok(Some(record)) = self.record_of(&before.job, &before.member).await {
-                inputs.fixed.insert(track.key(), record.seq);
-                if let Some(digest) = query_of(&record) {
-                    inputs.queries.insert(track.key(), digest);
-                }
-            }
-        }
-        inputs
-    }
-
     /// The built windows of a member; `None` = it is not built window by window.
-    async fn windows_of(&self, job: &JobName, member: &Member) -> Result<Option<Vec<(Window, Record)>>> {
+    pub(super) async fn windows_of(
+        &self,
+        job: &JobName,
+        member: &Member,
+    ) -> Result<Option<Vec<(Window, Record)>>> {
         let Found::Mart(mart, found) = self.find(job, member)? else { return Ok(None) };
         let MartOutput::Table { sink, windows: Some(windows), .. } = &found.output else { return Ok(None) };
         let (sink, track) = (self.sink(sink).await?, self.project.track(job, member));
@@ -363,8 +269,9 @@ async fn windows_in(
 
 #[cfg(test)]
 mod tests {
+    use super::super::inputs::query_of;
     use super::*;
-    use crate::model::{name::AttemptId, time::Span, window::Grain};
+    use crate::model::{name::AttemptId, time::Span, unit::Build, window::Grain};
 
     fn at(text: &str) -> DateTime<Utc> {
         format!("2026-01-{text}:00:00Z").parse().unwrap()
@@ -406,7 +313,7 @@ mod tests {
 
     #[test]
     fn what_is_built_and_why() {
-        let late = at("06T00");
+        let late = at("05T10");
         let all = |fingerprint: &'static str| {
             ["01", "02", "03", "04"].map(|day| (day, record(fingerprint, &[], late)))
         };
@@ -433,6 +340,9 @@ mod tests {
         assert_eq!(told(&windows("0s", OnChange::Rebuild), &all("old"), &none)[0], "query changed");
         assert_eq!(told(&windows("0s", OnChange::ForwardOnly), &all("old"), &none)[0], "-");
         assert_eq!(told(&mark, &all(ADOPTED), &none)[0], "-");
+        // Now is ten on the fifth.
+        let ahead = [("01", record("now", &[], at("05T11"))), ("02", record("now", &[], at("05T10")))];
+        assert_eq!(told(&mark, &ahead, &none)[..2], ["built by a clock that was ahead", "-"]);
         let start = Record { progress: Progress::Start, ..record("now", &[], late) };
         assert_eq!(told(&mark, &[("01", start)], &none)[0], "missing");
     }
@@ -445,7 +355,7 @@ mod tests {
         for (day, seq) in [("01", 1), ("02", 4)] {
             inputs.windows.push((rebuild.at(at(&format!("{day}T00"))), key(day), seq));
         }
-        let built = |day: &str, seq| record("now", &[("p:content", 3), (&key(day), seq)], at("06T00"));
+        let built = |day: &str, seq| record("now", &[("p:content", 3), (&key(day), seq)], at("05T10"));
         let records = [("01", built("01", 1)), ("02", built("02", 3)), ("03", built("03", 1))];
         let why = told(&rebuild, &records, &inputs);
         assert_eq!(why[..3], ["-", "views/mrf1 changed", "-"], "what is whole moves on all the time");
@@ -454,7 +364,7 @@ mod tests {
         // What was built from it under its old name was built from it.
         let renamed = |key: &str| key.replace("views/", "watched/");
         inputs.was = [("p:views/mrf1".to_owned(), renamed("p:views/mrf1"))].into();
-        let old = record("now", &[("p:content", 3), (&renamed(&key("01")), 1)], at("06T00"));
+        let old = record("now", &[("p:content", 3), (&renamed(&key("01")), 1)], at("05T10"));
         assert_eq!(told(&rebuild, &[("01", old.clone())], &inputs)[0], "-");
         inputs.was.clear();
         assert_eq!(told(&rebuild, &[("01", old)], &inputs)[0], "views/mrf1 changed");
@@ -464,18 +374,36 @@ mod tests {
     #[test]
     fn a_window_is_held_against_the_queries_of_whole_marts() {
         let rebuild = windows("0s", OnChange::Rebuild);
-        let of_query = |fingerprint: &str| query_of(&record(fingerprint, &[], at("06T00")));
+        let of_query = |fingerprint: &str| query_of(&record(fingerprint, &[], at("05T10")));
         let digest = of_query("00000000000f0000").unwrap();
         assert_eq!((digest, of_query(ADOPTED)), (15, None));
         let queries = [("p:content".to_owned(), digest)].into();
         let inputs = Inputs { queries, ..Inputs::default() };
         assert_eq!(inputs.of(&rebuild.at(at("01T00"))), [("p:content#query".to_owned(), 15)].into());
-        let built = |inputs: &[(&str, u64)]| record("now", inputs, at("06T00"));
+        let built = |inputs: &[(&str, u64)]| record("now", inputs, at("05T10"));
         let records = [
             ("01", built(&[("p:content#query", 15), ("p:content", 3)])),
             ("02", built(&[("p:content#query", 14)])),
             ("03", built(&[("p:content", 3)])),
         ];
         assert_eq!(told(&rebuild, &records, &inputs)[..3], ["-", "content changed", "-"]);
+    }
+
+    #[test]
+    fn a_window_is_stale_once_a_pipeline_read_its_source_again() {
+        let rebuild = windows("0s", OnChange::Rebuild);
+        let anew = |key: &str| Inputs { anew: [(key.to_owned(), 5)].into(), ..Inputs::default() };
+        let built = |seq| record("now", &[("p:views/mrf1", seq)], at("05T10"));
+        let records =
+            [("01", built(4)), ("02", built(5)), ("03", built(6)), ("04", record("now", &[], at("05T10")))];
+        let why = told(&rebuild, &records, &anew("p:views/mrf1"));
+        assert_eq!(
+            why[..4],
+            ["views/mrf1 changed", "-", "-", "-"],
+            "the last was built before there was anything"
+        );
+        let was = [("p:watched/mrf1".to_owned(), "p:views/mrf1".to_owned())].into();
+        let renamed = Inputs { was, ..anew("p:watched/mrf1") };
+        assert_eq!(told(&rebuild, &records, &renamed)[..2], ["watched/mrf1 changed", "-"]);
     }
 }

@@ -6,6 +6,7 @@ pub mod event;
 mod fit;
 pub mod freshness;
 pub mod gate;
+mod inputs;
 mod judge;
 pub mod ledger;
 mod letters;

@@ -292,6 +292,11 @@ impl PipelineRun<'_> {
         self.observer.event(&self.track, &Event::Planned { rows: unit.rows });
         let attempt = Attempt { id: AttemptId::fresh(), at: self.clock.now() };
         let seq = Record::next_seq(ready.claim.record.as_ref());
+        let anew = match &ready.claim.record {
+            Some(_) if self.refresh => Some(seq),
+            record => Record::next_anew(record.as_ref()),
+        };
+        let unit = Unit { after: unit.after.read_anew(anew), ..unit };
         let way = Arc::new(Way {
             track: self.track.clone(),
             shape: Arc::clone(&ready.shape),

@@ -101,7 +101,7 @@ impl Runtime {
         let progress = self.changed_progress(job, member, change).await?;
         let record = Record {
             seq: Record::next_seq(old.as_ref()),
-            progress,
+            progress: progress.read_anew(Record::next_anew(old.as_ref())),
             attempt: AttemptId::fresh(),
             at: self.clock.now(),
             rows: 0,

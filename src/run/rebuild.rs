@@ -16,10 +16,10 @@ impl Runtime {
         self.lineage.nodes.iter().filter(|node| self.rebuilds(node)).map(named).collect()
     }
 
-    /// Those that windows of a member make stale by being built.
-    pub fn rebuilders_after(&self, job: &JobName, member: &Member) -> Vec<(JobName, Member)> {
+    /// Those whose windows a member may have made stale by what it wrote. A mart may always have; a pipeline has where it read its source again (`anew`).
+    pub fn rebuilders_after(&self, job: &JobName, member: &Member, anew: bool) -> Vec<(JobName, Member)> {
         let Some(upstream) = self.lineage.find(job, member) else { return vec![] };
-        if self.mart_of(&self.lineage.nodes[upstream]).is_none_or(|mart| mart.windows().is_none()) {
+        if !anew && self.mart_of(&self.lineage.nodes[upstream]).is_none() {
             return vec![];
         }
         let readers = self.lineage.nodes.iter().filter(|node| node.upstream.contains(&upstream));

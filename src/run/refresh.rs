@@ -43,6 +43,14 @@ impl Whole {
     }
 }
 
+/// Whether two positions say the same; what a source remembers of a point besides may differ.
+fn same_point(one: &Position, other: &Position) -> bool {
+    let points = |position: &Position| -> Vec<_> {
+        position.partitions.iter().map(|(name, bound)| (name.clone(), bound.at.clone())).collect()
+    };
+    one.source == other.source && points(one) == points(other)
+}
+
 #[async_trait]
 impl Source for Whole {
     async fn schema(&self) -> Result<SchemaRef> {
@@ -64,9 +72,10 @@ impl Source for Whole {
             let after = Progress::Position(head.clone());
             return Ok(Some(Unit { scope: Scope::Snapshot, after, schema, rows: Some(0) }));
         };
-        if unit.after.position() != Some(head) {
+        if !unit.after.position().is_some_and(|after| same_point(after, head)) {
             let message = "the source cannot be read whole: its schema changes on the way";
-            return Err(Error::new(ErrorKind::Unsupported, message));
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .hint("`vitrina position reset` has the next run read all of it again, slice by slice"));
         }
         *self.planned() = Planned::Unit(Box::new(unit.clone()));
         Ok(Some(Unit { scope: Scope::Snapshot, ..unit }))

@@ -10,6 +10,8 @@ pub(super) struct Tally {
     pub read: u64,
     pub bad: u64,
     pub written: u64,
+    /// Whether it began to read its source again from the beginning.
+    pub anew: bool,
     pub notes: Vec<String>,
 }
 
@@ -18,6 +20,7 @@ impl Tally {
     pub(super) fn committed(&mut self, record: &Record, seen: Seen) {
         self.units += 1;
         self.written += record.rows;
+        self.anew |= record.progress.anew() == Some(record.seq);
         self.read = seen.rows;
         self.bad = seen.bad;
     }

@@ -14,7 +14,8 @@ use futures::{StreamExt, stream::SelectAll};
 use super::{
     blocking,
     event::Event,
-    ledger::{Inputs, Ledger, WindowState, query_digest, renamed},
+    inputs::Inputs,
+    ledger::{Ledger, WindowState, query_digest, renamed},
     mart::{Goal, MartRun},
     params,
     tally::Tally,
@@ -53,6 +54,13 @@ pub struct Backfill {
     /// All of them, also where one of the same days was stopped before its end.
     #[serde(default)]
     pub anew: bool,
+}
+
+impl Backfill {
+    /// Refuses days that a mart has no window of.
+    pub fn check(&self, windows: &Windows, now: DateTime<Utc>) -> Result<()> {
+        range(windows, self, now).map(drop)
+    }
 }
 
 impl MartRun<'_> {

@@ -123,7 +123,7 @@ impl History {
         at: DateTime<Utc>,
         results: &[CheckResult],
     ) -> Result<()> {
-        let (name, window) = (member(track), track.window.clone().unwrap_or_default());
+        let (name, window) = (track.of_member().name(), track.window.clone().unwrap_or_default());
         self.database.with(|connection| {
             let transaction = connection.transaction()?;
             for result in results {
@@ -140,13 +140,13 @@ impl History {
         })
     }
 
-    /// What the checks of a member said last, of each window, newest windows first.
-    pub fn checks(&self, name: &str, limit: u32) -> Result<Vec<Checked>> {
+    /// What the checks of a member said last, of each window, newest windows first; only those that do not hold where `broken` says so.
+    pub fn checks(&self, name: &str, broken: bool, limit: u32) -> Result<Vec<Checked>> {
         let rows = self.database.with(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT run, window, at, check_name, blocks, broken FROM checks
-                 WHERE id IN (SELECT max(id) FROM checks WHERE name = ?1 GROUP BY window, check_name)
-                 ORDER BY window DESC, id LIMIT ?2",
+                 WHERE id IN (SELECT max(id) FROM checks WHERE name = ?1 GROUP BY window, check_name) AND (broken > 0 OR NOT ?2)
+                 ORDER BY window DESC, id LIMIT ?3",
             )?;
             let read = |row: &rusqlite::Row<'_>| {
                 let result = CheckResult {
@@ -156,7 +156,7 @@ impl History {
                 };
                 Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?, result))
             };
-            select.query_map(params![name, limit], read)?.collect::<rusqlite::Result<Vec<_>>>()
+            select.query_map(params![name, broken, limit], read)?.collect::<rusqlite::Result<Vec<_>>>()
         })?;
         let checked = rows.into_iter().map(|(run, window, at, result)| {
             let at = parse_instant(&at).ok_or_else(|| self.database.corrupt("the time of a check"))?;
@@ -220,11 +220,6 @@ fn text(record: &Record) -> String {
     serde_json::to_string(record).unwrap_or_default()
 }
 
-/// The member that a window's track belongs to.
-fn member(track: &Track) -> String {
-    Track { window: None, ..track.clone() }.name()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,14 +265,18 @@ mod tests {
         history.put_checks("r2", &track.of_window("2026-01-02"), at(1), &[broken("а", 0)]).unwrap();
         history.put_checks("r3", &first, at(2), &[broken("а", 0)]).unwrap();
         let told: Vec<_> = history
-            .checks("views", 10)
+            .checks("views", false, 10)
             .unwrap()
             .into_iter()
             .map(|c| (c.run, c.window, c.result.broken))
             .collect();
         let expected = [("r2", "2026-01-02", 0), ("r1", "2026-01-01", 0), ("r3", "2026-01-01", 0)];
         assert_eq!(told, expected.map(|(run, window, broken)| (run.to_owned(), window.to_owned(), broken)));
-        assert_eq!(history.checks("other", 10).unwrap(), vec![]);
+        assert_eq!(history.checks("other", false, 10).unwrap(), vec![]);
+        assert_eq!(history.checks("views", true, 10).unwrap(), vec![], "it holds by now");
+        history.put_checks("r4", &first, at(3), &[broken("б", 2)]).unwrap();
+        let found = history.checks("views", true, 1).unwrap();
+        assert_eq!((found.len(), found[0].run.as_str()), (1, "r4"), "however many newer windows hold");
         assert_eq!(history.checks_of_run("r1").unwrap(), (1, vec![broken("а", 3)]));
     }
 

@@ -371,7 +371,7 @@ mod tests {
             let builds = history.builds("revenue").unwrap();
             let known: Vec<_> = builds.iter().map(|(window, record)| (window.as_str(), record.seq)).collect();
             assert_eq!(known, if format > 1 { vec![("2026-01-01", 2)] } else { vec![] });
-            assert_eq!(history.checks("revenue", 10).unwrap().len(), usize::from(format > 1));
+            assert_eq!(history.checks("revenue", false, 10).unwrap().len(), usize::from(format > 1));
             let standings = history.standings().unwrap();
             assert_eq!(
                 standings.iter().map(|s| s.owed).collect::<Vec<_>>(),

@@ -137,3 +137,27 @@ fn a_rename_takes_dead_letters_along() {
     assert_eq!(project.number("SELECT count(*) FROM lake.t"), 3);
     assert_eq!(project.dead_letters("new").len(), 0);
 }
+
+#[test]
+fn made_up_rows_are_made_anew() {
+    let made = |seed: u8| {
+        format!(
+            "[source.generate]\nseed = {seed}\nstart = 2026-01-01\nper_day = 5\n[source.generate.columns]\nid = {{ sequence = 1 }}\n\
+             at = {{ event_time = true }}\n[sink]\nconnection = \"copies\"\ntable = \"made\"\nmode = \"append\"\n"
+        )
+    };
+    let project = Sandbox::new(&[("vitrina.toml", PROJECT), ("pipelines/made.toml", &made(1))]);
+    let rows = || project.query("SELECT id, at FROM copies.made ORDER BY id");
+    project.must(&["run", "made"]);
+    let first = rows();
+    assert!(first.len() > 100, "{}", first.len());
+    project.must(&["run", "made", "--full-refresh"]);
+    assert_eq!(rows()[..first.len()], first[..], "the same seed");
+    project.write("pipelines/made.toml", &made(2));
+    project.vitrina(&["run", "made"]).says(1, &["made", "--full-refresh"]);
+    project.must(&["run", "made", "--full-refresh"]);
+    let second = rows();
+    assert_ne!(second[..100], first[..100], "another one");
+    project.must(&["run", "made"]);
+    assert_eq!(rows()[..second.len()], second[..], "it goes on from there");
+}

@@ -196,3 +196,27 @@ fn one_profile_is_enough() {
     let problems = lines(&[("vitrina.toml", &production), ("pipelines/p.toml", &broken)]);
     assert_eq!(problems.len(), 1, "{problems:?}");
 }
+
+/// A mistake is told once, not by every test behind it.
+#[test]
+fn what_is_unknown_by_a_mistake_is_not_told_by_tests() {
+    let reads = |table: &str, column: &str| {
+        format!(
+            "sql = 'SELECT {column} AS x FROM {table}'\n[sink]\nconnection = \"warehouse\"\n[[test]]\nname = \"x\"\ngiven.'{table}' = \"x\\n1\"\n\
+             expect = \"x\"\n[[test]]\nname = \"none\"\nexpect = \"x\"\n"
+        )
+    };
+    let all = |first: &str| {
+        let marts = [("b", "mart.a"), ("c", "mart.b")].map(|(name, table)| (name, reads(table, "x")));
+        let mut files =
+            vec![("vitrina.toml", BASE), ("pipelines/orders.toml", ORDERS), ("marts/a.toml", first)];
+        let paths = marts.each_ref().map(|(name, _)| format!("marts/{name}.toml"));
+        files.extend(paths.iter().zip(&marts).map(|(path, (_, text))| (path.as_str(), text.as_str())));
+        lines(&files)
+    };
+    let right = "sql = 'SELECT id AS x FROM pipeline.orders'\n[sink]\nconnection = \"warehouse\"\n";
+    told(&all(right), &[]);
+    told(&all(&right.replace("id AS x", "nosuch AS x")), &["nosuch"]);
+    told(&all(&right.replace("\"warehouse\"", "\"nowhere\"")), &["nowhere"]);
+    told(&all(&right.replace("pipeline.orders", "mart.c")), &["these wait for each other: a → c → b → a"]);
+}

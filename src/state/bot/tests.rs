@@ -59,6 +59,18 @@ fn records_of_the_second_format_keep_users_subscriptions_and_alerts() {
 }
 
 #[test]
+fn records_of_the_third_format_keep_where_groups_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = rusqlite::Connection::open(folder.path().join("records.db")).unwrap();
+    old.execute_batch(include_str!("records_format_3.sql")).unwrap();
+    drop(old);
+    let records = BotRecords::open(folder.path()).unwrap();
+    assert_eq!(records.present_id(-9).unwrap(), -1009);
+    records.set_looked("drop", now()).unwrap();
+    assert_eq!(records.looked("drop", now() + chrono::TimeDelta::hours(1)).unwrap(), now());
+}
+
+#[test]
 fn every_change_of_a_user_is_in_the_audit_and_a_refused_one_is_not() {
     let (_folder, records) = records();
     records.meet(&name(7, "Анна"), now()).unwrap();

@@ -37,6 +37,10 @@ fn every_command_has_help_with_examples() {
         assert!(help.stdout.contains("--profile"), "{command} does not tell of options that go everywhere");
         assert!(!help.stdout.contains('\x1b'), "{command}: colour in a pipe");
         assert_eq!(help.stderr, "", "{command}: help is a result");
+        let mut behind = help.stdout.split("Examples:\n").nth(1).unwrap_or_default().lines();
+        let is_broken = |line: &&str| line.len() < 40 && line.starts_with(char::is_alphabetic);
+        let orphan = behind.find(|line| is_broken(line) && !line.ends_with('.'));
+        assert_eq!(orphan, None, "{command}: a sentence is broken where it need not be");
     }
 }
 

@@ -68,3 +68,30 @@ fn waits_between_two_tries_survive_a_kill() {
     assert_ne!(serving.member("calls")["state"]["retries"], at);
     serving.stop().done();
 }
+
+#[test]
+fn waits_of_windows_survive_a_kill_too() {
+    let sandbox = project();
+    let day = chrono::Utc::now().date_naive() - chrono::Days::new(1);
+    sandbox.write(
+        "marts/busy.toml",
+        &format!(
+            "retry = {{ attempts = 3, wait = \"5m\" }}\nschedule = {{ every = \"1s\" }}\nsql = '''SELECT date '{day}' AS dt, count(*) AS n FROM bot.calls \
+             WHERE date '{day}' >= :window.from AND date '{day}' < :window.until'''\n[window]\ncolumn = \"dt\"\ngrain = \"day\"\n\
+             start = {day}\ncurrent = false\n[sink]\nconnection = \"store\"\ntable = \"busy\"\n"
+        ),
+    );
+    std::fs::remove_file(sandbox.path("pipelines/calls.toml")).unwrap();
+    sandbox.sqlite("store.db", "CREATE TABLE other (x)");
+    let held = rusqlite::Connection::open(sandbox.path("store.db")).unwrap();
+    held.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let serving = Serving::start(&sandbox);
+    serving.until("it waits for its second try", || serving.member("busy")["state"]["retries"].is_string());
+    let kept = "SELECT count(*) FROM schedules WHERE name = 'busy' AND retry_at IS NOT NULL AND failed = 1";
+    serving.until("that is written down", || number(&sandbox, "data/state/history.db", kept) == Some(1));
+    let at = serving.member("busy")["state"]["retries"].clone();
+    serving.kill();
+    let serving = Serving::start(&sandbox);
+    assert_eq!(serving.member("busy")["state"]["retries"], at, "the same instant, in another process");
+    serving.stop().done();
+}

@@ -125,3 +125,24 @@ fn a_run_that_fails_over_stale_windows_is_not_begun_again_and_again() {
     serving.until("the next edit is tried", || of(&sandbox, 3)[0] == Some(7));
     serving.stop().done();
 }
+
+#[test]
+fn a_pipeline_that_reads_its_source_again_has_windows_built_again() {
+    let sandbox = project();
+    sandbox.write(
+        "pipelines/copied.toml",
+        "[source]\nconnection = \"bot\"\ntable = \"events\"\ncursor = \"dt\"\n[sink]\nconnection = \"store\"\nmode = \"merge\"\nkey = [\"dt\"]\n",
+    );
+    let of_copies = mart("days", 1, POLICIES[0].1, "").replace("bot.events", "pipeline.copied");
+    sandbox.write("marts/seen.toml", &of_copies);
+    sandbox.must(&["run", "copied", "seen"]);
+    let seen = |ago: u64| {
+        number(&sandbox, "store.db", &format!("SELECT amount FROM seen WHERE dt = '{}'", day(ago)))
+    };
+    assert_eq!(seen(3), Some(1));
+    let serving = Serving::start(&sandbox);
+    sandbox.sqlite("bot.db", "UPDATE events SET amount = 5");
+    sandbox.must(&["run", "copied", "--full-refresh"]);
+    serving.until("what was read again", || (1..=4).all(|ago| seen(ago) == Some(5)));
+    serving.stop().done();
+}

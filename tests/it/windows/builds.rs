@@ -159,6 +159,7 @@ fn a_range_outside_the_windows_is_refused() {
     backfill(1, 2).says(1, &["the range ends on"]);
     let tomorrow = (day(0) + chrono::Days::new(1)).to_string();
     project.vitrina(&["backfill", "daily", "--from", &tomorrow]).says(1, &["has not begun yet"]);
+    assert_eq!(told(&project, &["runs"]), json!([]), "a wrong question is no failed run");
 }
 
 #[test]

@@ -87,6 +87,10 @@ fn a_window_that_is_blocked_holds_up_no_other() {
     assert_eq!((&failed[0]["window"], &failed[0]["broken"]), (&json!(day(2).to_string()), &json!(1)));
     let sample = project.must(&["checks", "daily", "--sample", "5"]);
     assert!(sample.contains("-8"), "{sample}");
+    let failed = project.must(&["checks", "daily", "--failed", "--limit", "1"]);
+    assert!(failed.contains(&day(2).to_string()), "newer windows that hold hide none: {failed}");
+    let all = project.vitrina(&["checks", "daily", "--limit", "1"]).done();
+    assert!(all.stderr.contains("older windows are left out"), "{all:#?}");
     project.sqlite("bot.db", "DELETE FROM events WHERE amount < 0");
     project.must(&["run", "daily"]);
     assert_eq!(found(&project, "mart.daily").len(), 5);

@@ -8,6 +8,7 @@ mod hostile;
 mod merged;
 mod mistakes;
 mod places;
+mod refreshed;
 mod renamed;
 
 use chrono::{Days, NaiveDate, Utc};

@@ -9,7 +9,7 @@ use super::{Case, Judge, Subject, relation};
 use crate::{
     config::{
         lineage::{self, Input, sink_table, table},
-        project::{MartMember, MartOutput, SourceKind},
+        project::{MartMember, MartOutput, PipelineMember, SourceKind},
         raw::test::GivenRows,
         resolve::{matrix::meant, report::Report},
         tree::Node,
@@ -31,6 +31,8 @@ struct Columns<'a> {
     known: Option<SchemaRef>,
     /// As the test says.
     types: IndexMap<String, ColumnType>,
+    /// Whether they would be known but for a mistake that was told.
+    spoiled: bool,
 }
 
 impl Judge<'_> {
@@ -126,6 +128,24 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether a mistake that was told is why nothing is known of a table's columns.
+    fn is_spoiled(&self, case: &Case<'_>, place: &GivenPlace) -> bool {
+        let source = match (place, case.subject) {
+            (
+                GivenPlace::Source,
+                Subject::Pipeline(PipelineMember { source: SourceKind::Table(spec), .. }),
+            ) => Some(self.source_table(spec)),
+            _ => None,
+        };
+        let mut spoiled = self.spoiled.iter().map(|at| &self.lineage.nodes[*at]);
+        self.unmade
+            || spoiled.any(|node| match place {
+                GivenPlace::Job(kind, job) => (node.kind, &node.job) == (*kind, job),
+                GivenPlace::Table(table) => node.writes.as_ref() == Some(table),
+                GivenPlace::Source => source.is_some() && node.writes == source,
+            })
+    }
+
     fn is_source_input(&self, case: &Case<'_>, input: &Input) -> bool {
         matches!(input, Input::Table(table) if self.is_source(case, table))
     }
@@ -173,7 +193,8 @@ impl Judge<'_> {
             report.key(node.at(&["types", name]), "conflicting-keys", message, "leave it out here");
         }
         let rows = Self::rows(text, node_of_rows, report)?;
-        let columns = Columns { contract, known, types };
+        let spoiled = known.is_none() && self.is_spoiled(case, &place);
+        let columns = Columns { contract, known, types, spoiled };
         let schema = columns.schema(&rows, node_of_rows, report);
         self.cells(&rows, &schema, node_of_rows, report);
         Some(Given { place, schema, rows })
@@ -206,8 +227,9 @@ impl Judge<'_> {
             }
             // Its members' own tables are, empty or given.
             (Some(_), _) => None,
+            (None, _) if self.is_spoiled(case, &own) => None,
             (None, _) => {
-                let name = shown(input);
+                let name = shown(input).to_string();
                 let message = format!("nothing is known of the columns of `{name}`: the test must give it");
                 let hint = format!(
                     "given.{name:?} = {{ types = {{ id = \"int64\" }}, rows = \"id\" }}; or ask its place once: `vitrina schema pull`"
@@ -250,7 +272,7 @@ impl Columns<'_> {
                 continue;
             }
             let known = self.known.as_ref().and_then(|known| known.field_with_name(&column.name).ok());
-            if known.is_none() {
+            if known.is_none() && !self.spoiled {
                 let (message, hint) = self.nothing_tells(&column.name);
                 report.within(node, column.span.clone(), "unknown-column", message, hint);
             }

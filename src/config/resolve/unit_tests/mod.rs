@@ -3,6 +3,8 @@
 mod expect;
 mod given;
 
+use std::collections::BTreeSet;
+
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, NaiveDate, Utc};
 use indexmap::{IndexMap, IndexSet};
@@ -19,6 +21,7 @@ use crate::{
     },
     model::{
         name::{Facts, JobKind, JobName, Member},
+        problem::{Problem, Severity},
         text_rows::TextRows,
         time::{Period, date_from_days, day_start, instant},
         value::Value,
@@ -41,7 +44,8 @@ pub(super) fn resolve(
     }
     let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
     let was_proved = |common: &Common<'_>| earlier.iter().any(|earlier| common.is_in(earlier, &profiles));
-    let judge = Judge { project, lineage, relations: &relations };
+    let spoiled = spoiled(files, lineage, report);
+    let judge = Judge { project, lineage, relations: &relations, unmade: !known.wrong.is_empty(), spoiled };
     let mut found = vec![];
     for file in &files.pipelines {
         let Some(job) = project.pipelines.get(&file.name) else { continue };
@@ -118,6 +122,25 @@ struct Judge<'a> {
     project: &'a Project,
     lineage: &'a Lineage,
     relations: &'a Relations<'a>,
+    /// Whether there are jobs that cannot be read: who makes what is not known then.
+    unmade: bool,
+    /// Members of whose columns nothing is known because of mistakes that were told.
+    spoiled: BTreeSet<usize>,
+}
+
+/// Members of jobs whose files are wrong, and those behind them.
+fn spoiled(files: &Files, lineage: &Lineage, report: &Report<'_>) -> BTreeSet<usize> {
+    let wrong = |tree: &Node| {
+        let is_error = |problem: &Problem| problem.severity == Severity::Error;
+        report.problems.iter().any(|problem| is_error(problem) && problem.path == *tree.file)
+    };
+    let pipelines = files.pipelines.iter().filter(|file| wrong(&file.tree)).map(|file| &file.name);
+    let marts = files.marts.iter().filter(|file| wrong(&file.tree)).map(|file| &file.name);
+    let jobs: IndexSet<&JobName> = pipelines.chain(marts).collect();
+    let nodes = (0..lineage.nodes.len()).filter(|at| jobs.contains(&lineage.nodes[*at].job));
+    let mut spoiled: BTreeSet<usize> = nodes.collect();
+    spoiled.extend(spoiled.clone().into_iter().flat_map(|node| lineage.downstream(node)));
+    spoiled
 }
 
 /// One test at hand.

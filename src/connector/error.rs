@@ -150,6 +150,11 @@ impl Error {
         Self { kind: self.kind, message: self.to_string(), hint: self.hint.clone(), source: None }
     }
 
+    /// Whether nothing is to be waited for: what waits for news ends with it, so that whoever asks next hears why.
+    pub fn stays(&self) -> bool {
+        !self.kind.policy().retry
+    }
+
     /// What a user can do about it.
     pub fn advice(&self) -> &str {
         self.hint.as_deref().unwrap_or(self.kind.policy().hint)

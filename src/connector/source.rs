@@ -105,7 +105,7 @@ pub trait Source: Send + Sync {
         Ok(())
     }
 
-    /// Resolves when there may be something new: what `continuous` waits on.
+    /// Resolves when there may be something new: what `continuous` waits on. Also where the place cannot be asked any more and waiting does not mend it (it was dropped, a right was taken away): the next head says so.
     async fn changed(&self);
 }
 

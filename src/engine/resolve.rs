@@ -91,18 +91,15 @@ impl Lookup {
         })
     }
 
-    /// A table, if it is there.
+    /// A table, if it is there. A connector says that one is not by `None`: what else it does not find (a file of certificates, a bucket, a database) stops whoever asks, and never makes a
+    /// table one that nobody wrote yet.
     async fn open(&self, at: &RelationMember) -> Result<Option<Arc<dyn TableProvider>>> {
         let connection = self.connection(&at.connection)?;
         let schema = at.schema.clone().unwrap_or_else(|| connection.default_schema());
         let Some(schema) = connection.catalog().schema(&schema) else {
             return Ok(None);
         };
-        match schema.table(&at.table).await.map_err(Error::from) {
-            Ok(table) => Ok(table),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        schema.table(&at.table).await.map_err(|error| stopping(error.into()))
     }
 
     async fn relation(&self, kind: &str, job: &str) -> Result<Arc<dyn TableProvider>> {
@@ -147,6 +144,15 @@ fn distinct(relation: &Relation) -> Vec<(&RelationMember, bool)> {
         }
     }
     tables
+}
+
+/// Whoever hears that something is not found takes the table for one that is not there.
+fn stopping(error: Error) -> Error {
+    if error.kind != ErrorKind::NotFound {
+        return error;
+    }
+    let hint = error.advice().to_owned();
+    Error { kind: ErrorKind::Unsupported, ..error }.hint(hint)
 }
 
 fn bare(name: &TableName, extra: &[Extra<'_>]) -> Error {

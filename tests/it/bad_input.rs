@@ -239,6 +239,25 @@ fn a_database_that_somebody_locks() {
     assert_eq!(project.number("SELECT count(*) FROM lake.actions"), 10);
 }
 
+/// What a connection does not find besides the table is told as what it is. No table is taken for one that nobody wrote yet, and no mart is built of nothing for that.
+#[test]
+fn what_else_is_not_found_makes_no_table_empty() {
+    let project = moved();
+    project.write(
+        "marts/sums.toml",
+        "sql = 'SELECT count(*) AS n FROM pipeline.move'\n[sink]\nconnection = \"lake\"\n",
+    );
+    project.must(&["run", "sums"]);
+    assert_eq!(project.number("SELECT n FROM lake.sums"), 10);
+    let store = "[connections.store]\nkind = \"postgres\"\nhost = \"localhost\"\ndatabase = \"x\"\nuser = \"x\"\npassword = { env = \"VITRINA_NOT_SET\" }\n";
+    project.write("vitrina.toml", &format!("{PROJECT}{store}"));
+    project.write("pipelines/move.toml", &MOVE.replace("connection = \"lake\"", "connection = \"store\""));
+    let told = ["environment variable `VITRINA_NOT_SET` is not set", "set it"];
+    project.vitrina(&["run", "sums"]).says(1, &told);
+    assert_eq!(project.number("SELECT n FROM lake.sums"), 10);
+    project.vitrina(&["query", "SELECT * FROM store.actions"]).says(1, &told);
+}
+
 #[test]
 fn a_second_process_is_told_who_holds_the_project() {
     let project = moved();

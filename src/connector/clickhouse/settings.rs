@@ -30,8 +30,11 @@ pub(super) const AS_ARROW: [(&str, &str); 6] = [
 /// Small answers.
 pub(super) const AS_ROWS: [(&str, &str); 1] = [("output_format_json_quote_64bit_integers", "0")];
 
-/// What every statement is sent with: a limit that is met is an error. With `break` the answer ends there, and looks like a whole one.
-pub(super) const THROWING: [(&str, &str); 10] = [
+/// What every statement is sent with: a limit that is met is an error, and no profile cuts answers by itself. With `break` the answer ends there, and looks like a whole one.
+pub(super) const THROWING: [(&str, &str); 13] = [
+    ("limit", "0"),
+    ("offset", "0"),
+    ("transfer_overflow_mode", "throw"),
     ("read_overflow_mode", "throw"),
     ("read_overflow_mode_leaf", "throw"),
     ("timeout_overflow_mode", "throw"),

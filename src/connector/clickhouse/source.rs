@@ -41,6 +41,8 @@ use crate::{
 
 /// How often a waiting source looks for what others wrote.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long one waits where nothing tells of what others wrote.
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 /// What the tables begin with that hold a state.
 const SNAPSHOT: &str = "_vitrina_snapshot_";
 
@@ -131,11 +133,15 @@ impl TableSource {
         Ok(())
     }
 
-    /// What changes with whatever may concern the source: the end of a cursor, or, for whole tables, their parts.
+    /// What changes with whatever may concern the source: the end of a cursor, or, for whole tables, their parts; where there are none, as in views, the time.
     async fn version(&self) -> Result<String> {
         let look = self.look().await?;
         if self.by_cursor() {
             return Ok(serde_json::to_string(&look.head().await?).unwrap_or_default());
+        }
+        if !look.table.engine.ends_with("MergeTree") {
+            let sql = format!("SELECT toString(intDiv(toUnixTimestamp(now()), {}))", LOOK_ANYWAY.as_secs());
+            return Ok(self.server.cell(&look.shown(), &sql).await?.unwrap_or_default());
         }
         let sql = format!(
             "SELECT concat(toString(count()), ' ', toString(sum(rows)), ' ', toString(max(modification_time)), ' ', toString(sum(cityHash64(name)))) \
@@ -224,8 +230,12 @@ impl Source for TableSource {
         *lock(&self.held) = None;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            // A server that cannot be asked is no news; the next run says what is wrong with it.
-            let Ok(version) = self.version().await else { continue };
+            let version = match self.version().await {
+                Ok(version) => version,
+                Err(error) if error.stays() => return,
+                // A server that is away for now is no news.
+                Err(_) => continue,
+            };
             let before = lock(&self.seen).replace(version.clone());
             if before.is_none_or(|before| before != version) {
                 return;

@@ -235,9 +235,13 @@ impl Source for DeltaSource {
     async fn changed(&self) {
         loop {
             tokio::time::sleep(self.location.look_every).await;
-            // A place that cannot be asked now is asked again: the run that is woken hears why.
-            if self.location.goes_on(self.seen.load(Ordering::SeqCst)).await.unwrap_or_default() {
-                return;
+            match self.location.goes_on(self.seen.load(Ordering::SeqCst)).await {
+                Ok(true) => return,
+                // The table is gone.
+                Ok(false) if matches!(self.location.exists().await, Ok(false)) => return,
+                Err(error) if error.stays() => return,
+                // A place that cannot be asked now is asked again.
+                Ok(false) | Err(_) => {}
             }
         }
     }

@@ -151,7 +151,41 @@ async fn entry(location: &Location, version: u64) -> Result<Option<Vec<Transacti
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{super::OpenContext, config::Config, place::Place},
+        *,
+    };
+
+    /// A table whose log lost what it began with, though a snapshot is held, or whose checkpoint only the library reads.
+    #[tokio::test]
+    async fn a_log_with_gaps_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let log = root.path().join("lake/t").join(LOG);
+        std::fs::create_dir_all(&log).unwrap();
+        let begin = concat!(
+            r#"{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}"#,
+            "\n",
+            r#"{"metaData":{"id":"t","format":{"provider":"parquet","options":{}},"partitionColumns":[],"configuration":{},"#,
+            r#""schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"id\",\"type\":\"long\",\"nullable\":true,\"metadata\":{}}]}"}}"#,
+        );
+        let told = r#"{"txn":{"appId":"a","version":7}}"#;
+        for (version, text) in [(0, begin), (1, told)] {
+            std::fs::write(log.join(format!("{version:020}.json")), text).unwrap();
+        }
+        let path = root.path().to_owned();
+        let context = OpenContext { name: "place".to_owned(), scratch: path.join("scratch"), root: path };
+        let config = Config { path: "lake".to_owned(), ..Config::default() };
+        let place = Place::new(&config, context).unwrap();
+        let table = place.table("t").unwrap().open().await.unwrap().unwrap();
+        assert_eq!(all(&table).await.unwrap(), Numbers::from([("a".to_owned(), 7)]));
+        std::fs::remove_file(log.join(format!("{:020}.json", 0))).unwrap();
+        let error = all(&table).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unsupported);
+        assert_eq!(
+            error.to_string(),
+            "table `t` of connection `place`: its log has gaps: no checkpoint that can be read stands before its entries"
+        );
+    }
 
     #[test]
     fn the_newest_whole_checkpoint_is_read() {

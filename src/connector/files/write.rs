@@ -387,6 +387,11 @@ impl Staged for StagedFiles {
             let gone = || self.table().error(ErrorKind::NotFound, "its folder is gone");
             let version = self.ledger.newest().await?.ok_or_else(gone)?;
             if let Some(committed) = self.compare(&version.manifest)? {
+                // A race that was told lost may have been won by ourselves: what a manifest names stays.
+                let ours = |named: &Named| self.files.files.iter().any(|file| file.name == named.name);
+                if version.manifest.files.iter().any(ours) {
+                    self.files.keep();
+                }
                 return Ok(committed);
             }
             self.check_there().await?;

@@ -67,23 +67,11 @@ impl SchemaProvider for Topics {
             let found = columns::look(&cluster, &table, &ends, None, None)?;
             Ok(Some(TopicTable { cluster, table, schema: found.schema, body: found.body }))
         });
-        Ok(found.await.map_err(stopping)?.map(|table| Arc::new(Scanned(table)) as _))
+        Ok(found.await?.map(|table| Arc::new(Scanned(table)) as _))
     }
 
     fn table_exist(&self, name: &str) -> bool {
         self.table_names().iter().any(|known| known == name)
-    }
-}
-
-/// Whoever hears that something is not found takes the table for one that was never written. Only a topic that is missing is such a table, not one whose certificates or
-/// schemas are.
-fn stopping(error: Error) -> Error {
-    match error.kind {
-        ErrorKind::NotFound => {
-            let hint = error.advice().to_owned();
-            Error { kind: ErrorKind::Unsupported, ..error }.hint(hint)
-        }
-        _ => error,
     }
 }
 

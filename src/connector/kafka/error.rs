@@ -122,6 +122,12 @@ pub(super) fn of_code(code: Code) -> (ErrorKind, Option<&'static str>) {
         Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend => {
             (ErrorKind::Unreachable, Some("too few replicas are in sync: see the cluster's brokers"))
         }
+        Code::KafkaStorageError => (
+            ErrorKind::Full,
+            Some(
+                "a broker cannot write to its disk: free some space there, and see its log; nothing was lost",
+            ),
+        ),
         Code::InvalidReplicationFactor => {
             (ErrorKind::Unsupported, Some("the cluster has fewer brokers than `replication` says"))
         }
@@ -136,6 +142,21 @@ pub(super) fn of_code(code: Code) -> (ErrorKind, Option<&'static str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_told() {
+        let error = failed(
+            "cannot write into topic \"t\"",
+            &KafkaError::MessageProduction(Code::KafkaStorageError),
+            None,
+        );
+        assert_eq!(error.kind, ErrorKind::Full);
+        assert!(
+            error.kind.policy().retry && error.advice().contains("free some space"),
+            "{}",
+            error.advice()
+        );
+    }
 
     /// None of them says that anything is gone.
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! The end of a range may be no message: a transaction's marker, a message of a transaction that was given up, one that compaction removed. So a range ends with the
 //! first message at or behind its end, or where the client says that nothing more is there. A broker that has just become leader may say so too early: that word counts once the
-//! cluster has said that the partition reaches the end of the range, and what is behind the last message was fetched again since. Partitions are read one after
-//! another, though fetched ahead all at once, so that the same ranges come in the same order every time.
+//! cluster has said that the partition reaches the end of the range, and what is behind the last message was fetched again since: of all such partitions at once, behind the others.
+//! Partitions are read one after another, though fetched ahead all at once, so that the same ranges come in the same order every time; what a broker told too late comes last.
 
 use std::{
     sync::Arc,
@@ -87,11 +87,25 @@ fn go_through(
         return Ok(());
     }
     let consumer = cluster.readers.take(cluster, ranges.len())?;
-    let reading = Reading { cluster, topic, all, consumer: &consumer };
+    let reading = Reading { cluster, topic, consumer: &consumer };
     let queues = reading.assign(&ranges)?;
+    let mut early = vec![];
     for (range, queue) in ranges.iter().zip(&queues) {
-        if !reading.drain(*range, queue, &mut each)? {
-            return Ok(());
+        match reading.drain(*range, queue, &mut each)? {
+            Drained::Stopped => return Ok(()),
+            Drained::Whole => {}
+            Drained::Until(next) => early.push((Range { from: next, ..*range }, queue)),
+        }
+    }
+    if all {
+        for (range, _) in &early {
+            reading.check_end(*range)?;
+            reading.fetch_again(*range)?;
+        }
+        for (range, queue) in early {
+            if matches!(reading.drain(range, queue, &mut each)?, Drained::Stopped) {
+                return Ok(());
+            }
         }
     }
     if reading.release(queues) {
@@ -100,11 +114,19 @@ fn go_through(
     Ok(())
 }
 
+/// How a range ended.
+enum Drained {
+    /// No more is wanted.
+    Stopped,
+    /// By a message at or behind its end.
+    Whole,
+    /// By the broker's word that nothing more is there; the first offset that nothing is known of.
+    Until(i64),
+}
+
 struct Reading<'a> {
     cluster: &'a Cluster,
     topic: &'a str,
-    /// Whether every message is wanted.
-    all: bool,
     consumer: &'a Arc<Consumer>,
 }
 
@@ -134,41 +156,35 @@ impl Reading<'_> {
         queues.iter().all(|queue| queue.poll(Duration::ZERO).is_none())
     }
 
-    /// False = no more is wanted.
     fn drain(
         &self,
         range: Range,
         queue: &PartitionQueue<Context>,
         each: &mut impl FnMut(&BorrowedMessage<'_>) -> Result<bool>,
-    ) -> Result<bool> {
+    ) -> Result<Drained> {
         let mut heard = Instant::now();
         let mut taken = 0_u64;
-        // The first offset that nothing is known of, and whether it was fetched again.
-        let (mut next, mut again) = (range.from, !self.all);
+        let mut next = range.from;
         loop {
             match queue.poll(LOOK) {
                 Some(Ok(message)) => {
-                    heard = Instant::now();
                     let offset = message.offset();
                     if offset >= range.until {
-                        return Ok(true);
+                        return Ok(Drained::Whole);
                     }
                     if !each(&message)? {
-                        return Ok(false);
+                        return Ok(Drained::Stopped);
                     }
+                    // Whoever takes the messages may have taken long, which is no silence of the cluster.
+                    heard = Instant::now();
                     next = offset + 1;
                     if next == range.until {
-                        return Ok(true);
+                        return Ok(Drained::Whole);
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     self.listen(range)?;
-                    self.check_end(range)?;
-                    if again {
-                        return Ok(true);
-                    }
-                    self.fetch_again(range, next)?;
-                    (heard, again) = (Instant::now(), true);
+                    return Ok(Drained::Until(next));
                 }
                 Some(Err(error)) => self.weigh(range, &error)?,
                 None if heard.elapsed() > PATIENCE => {
@@ -184,9 +200,10 @@ impl Reading<'_> {
         }
     }
 
-    /// Begins anew behind the last message that came; what was fetched before is thrown away.
-    fn fetch_again(&self, range: Range, next: i64) -> Result<()> {
-        let sought = self.consumer.seek(self.topic, range.partition, Offset::Offset(next), Duration::ZERO);
+    /// Begins a range anew; what was fetched before is thrown away.
+    fn fetch_again(&self, range: Range) -> Result<()> {
+        let from = Offset::Offset(range.from);
+        let sought = self.consumer.seek(self.topic, range.partition, from, Duration::ZERO);
         sought.map_err(|error| self.failed(&error))
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use arrow::datatypes::DataType;
-use reqwest::{Certificate, Client, Method, StatusCode};
+use reqwest::{Certificate, Client, Method, StatusCode, Url};
 use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 
@@ -32,6 +32,10 @@ const LARGEST: usize = 4 << 20;
 /// Schemas that are kept.
 const SCHEMAS: usize = 1_000;
 
+/// Schemas that one refers to, also by others that it refers to; and how many of them in a row.
+const REFERENCES: usize = 100;
+const DEPTH: usize = 16;
+
 /// What stands before a message's content: a zero, and the schema's number.
 const FRAME: usize = 5;
 
@@ -48,6 +52,9 @@ pub(super) enum Schema {
     Avro(avro::Schema),
     Protobuf(protobuf::Schema),
 }
+
+/// Schemas that one refers to, each by the name that it is referred to by, behind those that it refers to itself.
+pub(super) type Others = Vec<(String, String)>;
 
 /// A schema, or why messages that name it cannot be read.
 pub(super) type Framed = Result<Arc<Schema>, String>;
@@ -74,10 +81,10 @@ impl Kind {
         }
     }
 
-    fn parse(self, text: &str) -> Result<Schema, &'static str> {
+    fn parse(self, text: &str, others: Others) -> Result<Schema, &'static str> {
         match self {
-            Self::Avro => avro::Schema::parse(text).map(Schema::Avro),
-            Self::Protobuf => protobuf::Schema::parse(text).map(Schema::Protobuf),
+            Self::Avro => avro::Schema::parse(text, &others).map(Schema::Avro),
+            Self::Protobuf => protobuf::Schema::parse(text, others).map(Schema::Protobuf),
         }
     }
 }
@@ -123,7 +130,7 @@ impl Registry {
         if let Some(known) = lock(&self.known).get(&(kind, id)) {
             return Ok(Ok(known.clone()));
         }
-        let (status, answer) = self.ask(Method::GET, &format!("schemas/ids/{id}"), None)?;
+        let (status, answer) = self.ask(Method::GET, &["schemas", "ids", &id.to_string()], None)?;
         if status == StatusCode::NOT_FOUND {
             return Ok(Err(format!("a message of schema {id}, which the registry does not know")));
         }
@@ -132,12 +139,11 @@ impl Registry {
         if found != kind.name() {
             return Ok(Err(format!("a message of schema {id}, which is {found} and not {}", kind.name())));
         }
-        if answer.get("references").and_then(Json::as_array).is_some_and(|references| !references.is_empty())
-        {
-            return Ok(Err(format!("a message of schema {id}, which refers to other schemas")));
+        let mut others = Others::new();
+        if let Err(reason) = self.gather(&answer, &mut others, 0)? {
+            return Ok(Err(format!("a message of schema {id}, which refers to {reason}")));
         }
-        let text = answer.get("schema").and_then(Json::as_str).ok_or_else(|| self.strange())?;
-        let schema = match kind.parse(text) {
+        let schema = match kind.parse(self.text(&answer)?, others) {
             Ok(schema) => Arc::new(schema),
             Err(reason) => return Ok(Err(format!("a message of schema {id}, which {reason}"))),
         };
@@ -149,6 +155,36 @@ impl Registry {
         Ok(Ok(schema))
     }
 
+    fn text<'a>(&self, answer: &'a Json) -> Result<&'a str> {
+        answer.get("schema").and_then(Json::as_str).ok_or_else(|| self.strange())
+    }
+
+    /// The schemas that one refers to; or to what that cannot be had.
+    fn gather(&self, answer: &Json, others: &mut Others, depth: usize) -> Result<Result<(), String>> {
+        for reference in answer.get("references").and_then(Json::as_array).into_iter().flatten() {
+            let told = |key: &str| reference.get(key).and_then(Json::as_str).ok_or_else(|| self.strange());
+            let (name, subject) = (told("name")?, told("subject")?);
+            if others.iter().any(|(known, _)| known == name) {
+                continue;
+            }
+            if others.len() == REFERENCES || depth == DEPTH {
+                return Ok(Err("too many others".to_owned()));
+            }
+            let version = reference.get("version").and_then(Json::as_u64).ok_or_else(|| self.strange())?;
+            let path = ["subjects", subject, "versions", &version.to_string()];
+            let (status, answer) = self.ask(Method::GET, &path, None)?;
+            if status == StatusCode::NOT_FOUND {
+                return Ok(Err(format!("`{subject}` {version}, which the registry does not know")));
+            }
+            let answer = self.understood(status, &answer)?;
+            if let Err(reason) = self.gather(&answer, others, depth + 1)? {
+                return Ok(Err(reason));
+            }
+            others.push((name.to_owned(), self.text(&answer)?.to_owned()));
+        }
+        Ok(Ok(()))
+    }
+
     /// The number of a schema for a topic's content; the registry says whether it goes with those before it.
     pub(super) fn register(&self, kind: Kind, topic: &str, schema: &str) -> Result<u32> {
         let body = match kind {
@@ -157,8 +193,8 @@ impl Registry {
             Kind::Protobuf => json!({ "schemaType": kind.name(), "schema": schema }),
         };
         let body = body.to_string();
-        let (status, answer) =
-            self.ask(Method::POST, &format!("subjects/{topic}-value/versions"), Some(body))?;
+        let subject = format!("{topic}-value");
+        let (status, answer) = self.ask(Method::POST, &["subjects", &subject, "versions"], Some(body))?;
         if status == StatusCode::CONFLICT {
             let message = format!("{} does not take the rows' columns for \"{topic}-value\"", self.shown);
             return Err(Error::new(ErrorKind::SchemaChanged, message).hint(
@@ -195,25 +231,31 @@ impl Registry {
     }
 
     /// Asks on a thread of its own: messages are read where nothing can be awaited.
-    fn ask(&self, method: Method, path: &str, body: Option<String>) -> Result<(StatusCode, Vec<u8>)> {
-        let url = format!("{}/{path}", self.config.url.trim_end_matches('/'));
+    fn ask(&self, method: Method, path: &[&str], body: Option<String>) -> Result<(StatusCode, Vec<u8>)> {
+        let url = self.url(path)?;
         let work = || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| {
                 Error::new(ErrorKind::of_io(&error), "a worker cannot be started").caused_by(error)
             })?;
-            runtime.block_on(self.request(method, &url, body))
+            runtime.block_on(self.request(method, url, body))
         };
         let stopped = |_| Error::new(ErrorKind::Internal, "a worker stopped");
         std::thread::scope(|scope| scope.spawn(work).join().map_err(stopped)?)
     }
 
-    async fn request(
-        &self,
-        method: Method,
-        url: &str,
-        body: Option<String>,
-    ) -> Result<(StatusCode, Vec<u8>)> {
+    /// The address of what a path names; whatever a subject is called is one part of it.
+    fn url(&self, path: &[&str]) -> Result<Url> {
+        let unsuitable = || {
+            Error::new(ErrorKind::Unsupported, format!("{} has no address that can be asked", self.shown))
+                .hint("write `registry.url` as `https://host:8081`")
+        };
+        let mut url = Url::parse(&self.config.url).map_err(|_| unsuitable())?;
+        url.path_segments_mut().map_err(|()| unsuitable())?.pop_if_empty().extend(path);
+        Ok(url)
+    }
+
+    async fn request(&self, method: Method, url: Url, body: Option<String>) -> Result<(StatusCode, Vec<u8>)> {
         let mut request = self.client()?.request(method, url);
         if let Some(user) = &self.config.user {
             let user = self.read_secret(user, "user").await?;

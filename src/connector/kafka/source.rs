@@ -251,7 +251,7 @@ impl Inner {
         }
         let open = plan::open(from, head, &seen.ends)?;
         let rows = limit.rows.min(limit.bytes / shape.row_bytes).max(1);
-        let Some(after) = plan::cut(from, head, &open, rows) else {
+        let Some(after) = plan::cut(from, head, &open, &seen.ends, rows) else {
             return Ok(None);
         };
         lock(&self.seen).trusted = Some(after.clone());
@@ -434,10 +434,13 @@ impl Source for TopicSource {
                 continue;
             }
             let inner = self.inner.clone();
-            // A cluster that cannot be asked is no news; the next run says what is wrong with it.
-            let now = blocking(move || inner.ends()).await.ok();
-            watching.answered(now.as_ref());
-            if now.is_some_and(|now| now.iter().any(|(partition, ends)| moved(partition, ends.high))) {
+            let now = blocking(move || inner.ends()).await;
+            watching.answered(now.as_ref().ok());
+            let news = match now {
+                Ok(now) => now.iter().any(|(partition, ends)| moved(partition, ends.high)),
+                Err(error) => error.stays(),
+            };
+            if news {
                 return;
             }
         }

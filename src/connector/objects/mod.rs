@@ -150,6 +150,10 @@ impl Objects {
                 Ok(None) if matches!(error, Error::AlreadyExists { .. }) && meetings < MEETINGS => {
                     meetings += 1;
                 }
+                // It may be ourselves who have the name: that it is taken must not be told for sure.
+                Err(unseen) if matches!(error, Error::AlreadyExists { .. }) => {
+                    return Err(self.said(Act::Read, location, unseen));
+                }
                 Ok(None) | Err(_) => return Err(self.said(Act::Write, location, error)),
             }
         }

@@ -145,7 +145,7 @@ impl TableSource {
         Ok(())
     }
 
-    /// What changes with every commit that may concern the source: the end of a cursor, or, for whole tables, the server's next transaction number.
+    /// What changes with every commit that may concern the source: the end of a cursor, or, for whole tables, which of the server's transactions have ended.
     async fn version(&self) -> Result<String> {
         let lease = self.begin(None).await?;
         let version = if self.by_cursor() {
@@ -257,9 +257,11 @@ impl Source for TableSource {
         }
         loop {
             tokio::time::sleep(self.server.dialect.looks_every()).await;
-            // A server that cannot be asked is no news; the next run says what is wrong with it.
-            let Ok(version) = self.version().await else {
-                continue;
+            let version = match self.version().await {
+                Ok(version) => version,
+                Err(error) if error.stays() => return,
+                // A server that is away for now is no news.
+                Err(_) => continue,
             };
             let before = lock(&self.seen).replace(version.clone());
             if before.is_none_or(|before| before != version) {

@@ -301,12 +301,16 @@ impl Source for TableSource {
                 let changed = number != seen.number;
                 Ok((Version { number, ..seen }, changed))
             });
-            // A database that cannot be looked at is no news; the next run says what is wrong with it.
-            if let Ok((version, changed)) = looked.await {
-                *lock(&self.seen) = Some(version);
-                if changed {
-                    return;
+            match looked.await {
+                Ok((version, changed)) => {
+                    *lock(&self.seen) = Some(version);
+                    if changed {
+                        return;
+                    }
                 }
+                Err(error) if error.stays() => return,
+                // A database that cannot be looked at for now is no news.
+                Err(_) => {}
             }
         }
     }

@@ -60,6 +60,28 @@ async fn a_lost_answer_is_no_lost_race() {
     assert_eq!(ids(&place.open(), "t").await, ["1", "2", "3", "4"]);
 }
 
+/// The entry is put, and something in between says that the store is busy. The client asks again, is told that the name is taken, and cannot look by whom: the files that the entry names stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_race_against_oneself_takes_nothing_back() {
+    let place = Place::new();
+    write(&place.open(), "t", 1, &people([1])).await.unwrap();
+    let puts = in_turn(|request| puts_entry(request, 2), vec![Fate::Instead(SLOW_DOWN)]);
+    let looks = in_turn(
+        |request| request.starts_with("GET ") && puts_entry(&request.replacen("GET", "PUT", 1), 2),
+        vec![Fate::Answer(DENIED)],
+    );
+    let (line, connection) = by_line(&place, move |request| match puts(request) {
+        Fate::Pass => looks(request),
+        fate => fate,
+    });
+    let done = write(&connection, "t", 2, &people([2])).await.unwrap();
+    assert!(matches!(done, Committed::Now(_)), "{done:?}");
+    assert!(line.seen().iter().filter(|request| puts_entry(request, 2)).count() >= 2);
+    // What is taken back goes by requests that nobody waits for.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(ids(&place.open(), "t").await, ["1", "2"]);
+}
+
 /// The entry is put, and no answer ever comes: whoever looks sees that it came through.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_never_comes_is_looked_after() {

@@ -52,6 +52,7 @@ async fn who_may_not_come_in_is_told_so() {
     let wrong = Config { password: Some(Secret::Literal("wrong".to_owned())), ..config() };
     let error = refused(wrong).await;
     assert_eq!(error.kind, ErrorKind::Denied);
+    assert!(error.to_string().contains("connection \"place\" refuses the user or the password"), "{error}");
     assert!(error.advice().contains("`user` and `password`"), "{}", error.advice());
     let nowhere = Config { database: "nowhere".to_owned(), ..config() };
     let error = refused(nowhere).await;
@@ -88,6 +89,7 @@ async fn readers_may_read() {
     assert_eq!(sorted_text(&held[0].batch), sorted_text(&people([1, 2])));
     let error = write(&reader, "t", 2, &people([3])).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);
+    assert!(error.advice().contains("a profile without `readonly`"), "{error}: {}", error.advice());
 
     let strict = open(Config { user: "strict".to_owned(), ..place.config.clone() });
     let error = read_all(strict.as_ref(), &whole("t")).await.unwrap_err();
@@ -146,13 +148,21 @@ async fn limits_of_the_server_are_told() {
         cursor: Some(specs::cursor("id")),
         ..specs::undeclared("big")
     };
-    for (settings, kind) in [
-        (with("max_memory_usage", "1000"), ErrorKind::Busy),
-        (with("max_rows_to_read", "10"), ErrorKind::Limit),
-        (with("no_such_setting", "1"), ErrorKind::Unsupported),
+    for (settings, kind, told) in [
+        (with("max_memory_usage", "1000"), ErrorKind::Busy, "more memory than the server or the user has"),
+        (with("max_rows_to_read", "10"), ErrorKind::Limit, "(code 158)"),
+        (with("no_such_setting", "1"), ErrorKind::Unsupported, "no_such_setting"),
     ] {
         let error = read_all(open(settings).as_ref(), &by_id).await.unwrap_err();
         assert_eq!(error.kind, kind, "{error}");
+        let all = format!("{error} | {}", error.advice());
+        assert!(all.contains("table \"big\" of connection \"place\"") && all.contains(told), "{all}");
+    }
+    // A profile that cuts every answer cuts none of ours.
+    for cut in ["limit", "offset"] {
+        let held = read_all(open(with(cut, "10")).as_ref(), &by_id).await.unwrap();
+        let rows: usize = held.iter().map(|held| held.batch.num_rows()).sum();
+        assert_eq!(rows, 3_000_000, "{cut}");
     }
 }
 
@@ -293,6 +303,8 @@ async fn a_page_is_no_answer() {
     ] {
         let error = refused(Config { url: Urls::One(says(status, body)), ..config() }).await;
         assert_eq!(error.kind, kind, "{status} {body}: {error}");
+        assert!(error.to_string().contains("what answers is no ClickHouse: it says a web page"), "{error}");
+        assert!(error.advice().contains("a proxy, a load balancer"), "{}", error.advice());
     }
 }
 
@@ -359,7 +371,10 @@ async fn an_answer_cut_short_is_no_short_answer() {
     while let Some(chunk) = futures::StreamExt::next(&mut chunks).await {
         last = chunk.map(|_| ());
     }
-    assert_eq!(last.unwrap_err().kind, ErrorKind::Unreachable);
+    let error = last.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable);
+    assert!(error.to_string().contains("table \"long\" of connection \"place\""), "{error}");
+    assert!(error.kind.policy().retry);
 
     let throwing = format!(
         "CREATE VIEW {} AS SELECT throwIf(number = 3000000, 'stop') AS x FROM numbers(4000000)",
@@ -384,6 +399,7 @@ async fn a_killed_server_loses_nothing() {
     server.kill();
     let error = staged.commit().await.unwrap_err();
     assert!(error.kind.policy().retry, "{error}");
+    assert!(error.to_string().contains("table \"t\" of connection \"place\""), "{error}");
     server.start();
     let sink: Arc<dyn Sink> = place.open().sink(&specs::sink("t", Mode::Append)).await.unwrap();
     sink.recover(&track("mrf1")).await.unwrap();

@@ -3,6 +3,7 @@
 mod deaths;
 mod faults;
 mod inside;
+mod reading;
 mod tls;
 mod types;
 mod windows;

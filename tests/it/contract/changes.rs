@@ -217,3 +217,19 @@ pub(crate) async fn changed_wakes(harness: &dyn Harness) {
             .expect("changed() slept over rows");
     }
 }
+
+/// Nobody waits for ever for what is gone: `changed` resolves, and the next head says why.
+pub(crate) async fn waiting_ends_with_the_table(harness: &dyn Harness) {
+    for reading in harness.abilities().readings {
+        let table = format!("dropped_{reading:?}");
+        harness.insert(reading, &table, &people(1..=3)).await;
+        let source = open(harness, reading, &table, &people([])).await;
+        source.head().await.unwrap();
+        let waiting = source.clone();
+        let waiter = tokio::spawn(async move { waiting.changed().await });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        harness.drop_table(&table).await;
+        tokio::time::timeout(Duration::from_mins(1), waiter).await.expect("changed() sleeps on").unwrap();
+        assert_eq!(kind(source.head().await), ErrorKind::NotFound, "{reading:?}");
+    }
+}

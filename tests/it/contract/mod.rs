@@ -41,6 +41,7 @@ macro_rules! contract {
             a_reading_that_cannot_be_is_refused,
             names_of_our_own_are_refused,
             changed_wakes,
+            waiting_ends_with_the_table,
         }
         crate::contract::promises! { $harness, cells:
             rows_come_in_order_and_counted,

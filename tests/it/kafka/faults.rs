@@ -109,6 +109,27 @@ fn a_poison_message_in_the_middle_of_a_slice() {
     assert_eq!(letters.len(), 1, "{letters:?}");
 }
 
+/// Messages that retention took before they were read stop the run, and it goes on without them only once somebody says so.
+#[test]
+fn a_loss_is_gone_over_by_saying_so() {
+    let cluster = Cluster::new();
+    cluster.create("from", 2, &[]);
+    cluster.write("from", 0, &as_str(&messages(0..5)));
+    cluster.write("from", 1, &as_str(&messages(100..103)));
+    let project = into_sqlite(&cluster, "");
+    project.must(&["run", "copy"]);
+    cluster.write("from", 0, &as_str(&messages(5..12)));
+    cluster.forget("from", 0, 9);
+    let told =
+        ["no longer has offsets 5 to 8 of partition 0", "`vitrina position set` with 8 for partition 0"];
+    project.vitrina(&["run", "copy"]).says(1, &told);
+    assert_eq!(project.number("SELECT count(*) FROM file.\"to\""), 8);
+    project.must(&["position", "set", "copy", "0: 8, 1: 2"]);
+    project.must(&["run", "copy"]);
+    assert_eq!(project.number("SELECT count(*) FROM file.\"to\""), 11);
+    assert_eq!(project.number("SELECT sum(id) FROM file.\"to\" WHERE id < 100"), 10 + 9 + 10 + 11);
+}
+
 /// Where others read with the group, the run says so once, and goes on: its position is in the sink.
 #[test]
 fn a_run_goes_on_beside_a_group_of_others() {

@@ -306,6 +306,35 @@ async fn avro_of_others_is_read_message_by_message() {
     assert_eq!(json.batch.num_rows(), 1, "unless it is told, a topic of others is JSON");
 }
 
+/// A schema whose others cannot be had makes its messages bad rows, and ends: in a circle, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn schemas_that_refer_to_nothing_are_told() {
+    let cluster = Cluster::new();
+    let registry = Registry::new();
+    let (lost, circle) = (registry.add(ID, "AVRO"), registry.add(ID_AND_NOTE, "AVRO"));
+    let (wrong, text) = (registry.add(ID, "AVRO"), registry.add("\"unknown\"", "AVRO"));
+    {
+        let mut state = registry.state();
+        state.references.insert(lost, vec![("x.Gone", "gone")]);
+        state.references.insert(circle, vec![("A", "circle")]);
+        state.references.insert(wrong, vec![("x.Text", "text")]);
+        state.subjects.extend([("circle", circle), ("text", text)]);
+    }
+    cluster.create("avro", 1, &[]);
+    for id in [lost, circle, wrong] {
+        cluster.write_bytes("avro", Some(&framed(id, &[2])));
+    }
+    let spec = source("avro", &batch(vec![("id", ints([]))]), reads(Format::Avro));
+    let held = read(&cluster, config(&cluster, Some(&registry)), &spec).await.unwrap();
+    let told: Vec<&str> = held.bad.iter().map(|bad| bad.reason.as_str()).collect();
+    let expected = [
+        "a message of schema 1, which refers to `gone` 1, which the registry does not know",
+        "a message of schema 2, which refers to too many others",
+        "a message of schema 3, which refers to what is no Avro schema that can be read",
+    ];
+    assert_eq!(told, expected);
+}
+
 async fn refused(cluster: &Cluster, config: config::Config) -> Error {
     let like = batch(vec![("id", ints([]))]);
     read(cluster, config, &source("avro", &like, reads(Format::Avro))).await.expect_err("the registry fails")

@@ -156,6 +156,36 @@ async fn retention_that_overtook_the_position_is_told() {
     assert!(seen.is_empty());
 }
 
+/// What was deleted before a topic is read for the first time is no loss, in however many slices: neither in a partition that is empty by now, nor in one that the first slice takes nothing of.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_before_the_first_slice_is_no_loss() {
+    let cluster = Cluster::new();
+    cluster.create("aged", 4, &[]);
+    for (partition, before) in [(0, 0), (1, 20), (2, 5), (3, 19)] {
+        let first = i64::from(partition) * 1_000;
+        cluster.write("aged", partition, &as_str(&messages(first..first + 20)));
+        if before > 0 {
+            cluster.forget("aged", partition, before);
+        }
+    }
+    let source = source(&cluster, "aged").await;
+    let expected: Vec<i64> = (0..20).chain(2_005..2_020).chain([3_019]).collect();
+    for most in [1, 2, 7, 100] {
+        let (units, mut seen) = everything(source.as_ref(), None, most).await;
+        seen.sort_unstable();
+        assert_eq!(seen, expected, "slices of {most}");
+        assert_eq!(units.len() as u64, 36_u64.div_ceil(most), "slices of {most}");
+    }
+    // What is deleted behind the first slice is one.
+    let head = source.head().await.unwrap();
+    let first = source.plan(None, &head, crate::contract::reading::most(2)).await.unwrap().unwrap();
+    cluster.forget("aged", 2, 7);
+    let head = source.head().await.unwrap();
+    let error = source.plan(Some(&end_of(&first)), &head, WIDE).await.expect_err("a loss");
+    assert_eq!(error.kind, ErrorKind::SourceChanged, "{error}");
+    assert!(error.to_string().contains("of partition 2"), "{error}");
+}
+
 /// All partitions are read, in the same order every time, and those that are added later too.
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_are_read_and_new_ones_met() {

@@ -132,3 +132,58 @@ fn a_number_that_the_registry_does_not_know_is_a_bad_row() {
     assert!(letters[0].to_string().contains("which the registry does not know"), "{letters:#?}");
     assert_eq!(here.number("SELECT count(*) AS n FROM shop.copy_avro"), 3);
 }
+
+/// Types that schemas share lie in schemas of their own, which the registry names: they are asked for, whatever their subjects are called.
+#[test]
+fn schemas_that_refer_to_others_are_read() {
+    let cluster = Cluster::new();
+    let shared = |name: &str| format!("{}общее/{name}", cluster.prefix);
+    let encoded = |name: &str| shared(name).replace("общее/", "%D0%BE%D0%B1%D1%89%D0%B5%D0%B5%2F");
+    let add = |subject: &str, body: Json| {
+        ask("POST", &format!("subjects/{subject}/versions"), Some(&body))["id"].as_u64().unwrap() as u32
+    };
+    let country = r#"{"type":"enum","name":"Country","namespace":"geo","symbols":["RU","KZ"]}"#;
+    add(&encoded("country"), json!({ "schema": country }));
+    let city = r#"{"type":"record","name":"City","namespace":"geo","fields":[{"name":"name","type":"string"},{"name":"country","type":"Country"}]}"#;
+    let to_country = json!([{ "name": "geo.Country", "subject": shared("country"), "version": 1 }]);
+    add(&encoded("city"), json!({ "schema": city, "references": to_country }));
+    let order = r#"{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"id","type":"long"},{"name":"city","type":"geo.City"},{"name":"country","type":"geo.Country"}]}"#;
+    let to_both = json!([
+        { "name": "geo.City", "subject": shared("city"), "version": 1 },
+        { "name": "geo.Country", "subject": shared("country"), "version": 1 },
+    ]);
+    let name = format!("{}avro-value", cluster.prefix);
+    let avro = add(&name, json!({ "schema": order, "references": to_both }));
+
+    let geo = "syntax = \"proto3\"; package geo; message City { string name = 1; }";
+    add(&encoded("city.proto"), json!({ "schemaType": "PROTOBUF", "schema": geo }));
+    let shop = "syntax = \"proto3\"; package shop; import \"geo/city.proto\"; message Order { int64 id = 1; geo.City city = 2; }";
+    let to_city = json!([{ "name": "geo/city.proto", "subject": shared("city.proto"), "version": 1 }]);
+    let name = format!("{}protobuf-value", cluster.prefix);
+    let protobuf = add(&name, json!({ "schemaType": "PROTOBUF", "schema": shop, "references": to_city }));
+
+    let frame = |id: u32, content: &[u8]| [&[0][..], &id.to_be_bytes(), content].concat();
+    for topic in ["avro", "protobuf"] {
+        cluster.create(topic, 1, &[]);
+    }
+    cluster.write_bytes("avro", Some(&frame(avro, &[2, 4, b'A', b'B', 2, 0])));
+    cluster.write_bytes("protobuf", Some(&frame(protobuf, &[0, 8, 7, 18, 4, 10, 2, b'A', b'B'])));
+    let here = Sandbox::new(&[("vitrina.toml", &project(&cluster))]);
+    here.sqlite("shop.db", "CREATE TABLE other (id INTEGER)");
+    for format in ["avro", "protobuf"] {
+        let pipeline = format!(
+            "[source]\nconnection = \"log\"\ntable = \"{format}\"\n[source.kafka]\nformat = \"{format}\"\n\
+             [sink]\nconnection = \"shop\"\ntable = \"copy_{format}\"\nmode = \"append\"\n"
+        );
+        here.write(&format!("pipelines/out_{format}.toml"), &pipeline);
+    }
+    here.must(&["run", "--all"]);
+    let avro = here.query("SELECT id, city, country FROM shop.copy_avro");
+    assert_eq!(avro[0]["id"], 1);
+    assert_eq!(
+        (&avro[0]["city"], &avro[0]["country"]),
+        (&json!(r#"{"name":"AB","country":"KZ"}"#), &json!("RU"))
+    );
+    let protobuf = here.query("SELECT id, city FROM shop.copy_protobuf");
+    assert_eq!((&protobuf[0]["id"], &protobuf[0]["city"]), (&json!(7), &json!(r#"{"name":"AB"}"#)));
+}

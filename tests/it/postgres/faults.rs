@@ -213,6 +213,8 @@ async fn a_locked_table_is_waited_for_so_long() {
     let head = source.head().await.unwrap();
     let error = source.plan(None, &head, crate::contract::reading::WIDE).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    assert!(error.to_string().contains("table \"t\" of connection"), "{error}");
+    assert!(error.advice().contains("`statement_timeout`"), "{}", error.advice());
     other.batch_execute("ROLLBACK").await.unwrap();
     assert!(source.plan(None, &head, crate::contract::reading::WIDE).await.unwrap().is_some());
 }

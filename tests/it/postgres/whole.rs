@@ -96,3 +96,20 @@ async fn sessions_read_ahead_of_their_turn() {
     let all = std::iter::once(&first).chain(&rest).flat_map(|chunk| ids(&chunk.batch));
     assert!(all.eq(1..=300_000), "in order");
 }
+
+/// A transaction that was begun before others and is committed behind them is news, though no later one follows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_behind_later_ones_is_not_slept_over() {
+    let place = Place::new();
+    place.run("CREATE TABLE t (id bigint)").await;
+    let early = place.stranger().await;
+    early.batch_execute("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+    place.run("INSERT INTO t VALUES (2)").await;
+    let source = place.open().source(&whole("t")).await.unwrap();
+    source.head().await.unwrap();
+    let waiting = tokio::spawn(async move { source.changed().await });
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    early.batch_execute("COMMIT").await.unwrap();
+    let patience = std::time::Duration::from_secs(10);
+    tokio::time::timeout(patience, waiting).await.expect("changed() sleeps on").unwrap();
+}

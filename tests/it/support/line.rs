@@ -15,6 +15,8 @@ pub(crate) enum Fate {
     LoseAnswer,
     /// The server hears and does it; the answer never comes.
     HoldAnswer,
+    /// The server hears and does it; this is the answer.
+    Instead(&'static str),
     /// The server never hears of it; this is the answer.
     Answer(&'static str),
 }
@@ -75,6 +77,7 @@ fn serve(
     line.read_to_end(&mut answer)?;
     match fate {
         Fate::LoseAnswer => {}
+        Fate::Instead(other) => client.write_all(other.as_bytes())?,
         // Until the client gives up.
         Fate::HoldAnswer => drop(client.read(&mut [0])?),
         Fate::Pass | Fate::Answer(_) => client.write_all(&answer)?,

@@ -1,6 +1,7 @@
 //! A schema registry, as far as clients of one ask: schemas by number, numbers for schemas. Not Confluent's own: a few lines of HTTP that answer as its documents say.
 
 use std::{
+    collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
@@ -19,6 +20,10 @@ pub(crate) struct Registry {
 pub(crate) struct State {
     /// By number, from 1 on, with their type.
     pub(crate) schemas: Vec<(String, &'static str)>,
+    /// What schemas refer to, by number: name and subject, of version 1.
+    pub(crate) references: HashMap<u32, Vec<(&'static str, &'static str)>>,
+    /// Numbers by subject, as addresses spell it.
+    pub(crate) subjects: HashMap<&'static str, u32>,
     /// `GET /schemas/ids/1`, in order.
     pub(crate) asked: Vec<String>,
     /// What is answered instead.
@@ -98,12 +103,11 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
 impl State {
     fn about(&mut self, question: &str, body: &[u8]) -> (u16, Json) {
         if let Some(id) = question.strip_prefix("GET /schemas/ids/") {
-            let id: usize = id.parse().unwrap();
-            return match self.schemas.get(id.wrapping_sub(1)) {
-                Some((schema, "AVRO")) => (200, json!({ "schema": schema })),
-                Some((schema, kind)) => (200, json!({ "schema": schema, "schemaType": kind })),
-                None => (404, json!({ "error_code": 40403 })),
-            };
+            return self.schema(id.parse().unwrap());
+        }
+        if let Some(subject) = question.strip_prefix("GET /subjects/") {
+            let subject = subject.strip_suffix("/versions/1").unwrap();
+            return self.schema(self.subjects.get(subject).copied().unwrap_or_default());
         }
         assert!(
             question.starts_with("POST /subjects/") && question.ends_with("-value/versions"),
@@ -118,5 +122,20 @@ impl State {
             self.schemas.len() - 1
         });
         (200, json!({ "id": at + 1 }))
+    }
+
+    fn schema(&self, id: u32) -> (u16, Json) {
+        let Some((schema, kind)) = self.schemas.get(id.wrapping_sub(1) as usize) else {
+            return (404, json!({ "error_code": 40403 }));
+        };
+        let mut told = json!({ "schema": schema });
+        if *kind != "AVRO" {
+            told["schemaType"] = json!(kind);
+        }
+        if let Some(references) = self.references.get(&id) {
+            let reference = |(name, subject)| json!({ "name": name, "subject": subject, "version": 1 });
+            told["references"] = references.iter().copied().map(reference).collect();
+        }
+        (200, told)
     }
 }

@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_read() {
-        let schema = Schema::parse(ALL).unwrap();
+        let schema = Schema::parse(ALL, &[]).unwrap();
         // n = -3; d = -1.28 in one byte; f, g; e = Б; l = [null, 5] in a block that tells its size; t = 1 ns.
         let bytes = [2, 5, 2, 0x80, 1, 2, 3, 4, 2, 3, 6, 0, 4, 10, 0, 2];
         let found = read(&schema, &bytes).unwrap();
@@ -261,7 +261,7 @@ mod tests {
                 "is no Avro schema that can be read",
             ),
         ] {
-            assert_eq!(Schema::parse(text).err(), Some(why), "{text}");
+            assert_eq!(Schema::parse(text, &[]).err(), Some(why), "{text}");
         }
     }
 
@@ -278,7 +278,7 @@ mod tests {
         /// Whatever the bytes are, reading ends, soon, without a panic.
         #[test]
         fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let schema = Schema::parse(ALL).unwrap();
+            let schema = Schema::parse(ALL, &[]).unwrap();
             let _ = read(&schema, &bytes);
         }
     }

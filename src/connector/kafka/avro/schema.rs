@@ -57,10 +57,14 @@ pub(super) enum Type {
 }
 
 impl Schema {
-    /// Fails with what is wrong: `is no …`.
-    pub(in super::super) fn parse(text: &str) -> Result<Self, &'static str> {
-        let json: Json = serde_json::from_str(text).map_err(|_| "is not JSON")?;
+    /// `others` = the schemas whose types it may name, each behind those whose types it names itself. Fails with what is wrong: `is no …`.
+    pub(in super::super) fn parse(text: &str, others: &[(String, String)]) -> Result<Self, &'static str> {
+        let read = |text: &str| serde_json::from_str::<Json>(text).map_err(|_| "is not JSON");
         let mut parser = Parser { named: vec![], names: HashMap::new() };
+        for (_, text) in others {
+            parser.parse(&read(text)?, "", 0).ok_or("refers to what is no Avro schema that can be read")?;
+        }
+        let json = read(text)?;
         let root = parser.parse(&json, "", 0).ok_or("is no Avro schema that can be read")?;
         let root = match root {
             Type::Named(at) => parser.named.get(at),

@@ -206,7 +206,7 @@ mod tests {
         google.protobuf.Timestamp at = 5; repeated double d = 6; string text = 7; }"#;
 
     fn read(bytes: &[u8]) -> Option<String> {
-        let schema = Schema::parse(ALL).unwrap();
+        let schema = Schema::parse(ALL, vec![]).unwrap();
         let content = [&[0], bytes].concat();
         let decoded = schema.decode(&content).ok()?;
         let mut found = vec![];
@@ -228,7 +228,7 @@ mod tests {
         #[test]
         fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = read(&bytes);
-            let _ = Schema::parse(ALL).unwrap().decode(&bytes);
+            let _ = Schema::parse(ALL, vec![]).unwrap().decode(&bytes);
         }
     }
 }

@@ -10,10 +10,10 @@ use protox::{
 };
 
 use super::{TIMESTAMP, read::Decoded};
-use crate::connector::kafka::config::Misnamed;
+use crate::connector::kafka::{config::Misnamed, registry::Others};
 
-/// What a schema without a file of its own is called.
-const TEXT: &str = "schema.proto";
+/// What a schema without a file of its own is called, as no other is.
+const TEXT: &str = "_vitrina.proto";
 
 /// Messages in one another, at most: a message's place is which one of the file, which one within that, and so on.
 const DEPTH: usize = 16;
@@ -45,9 +45,9 @@ pub(super) struct Field {
 }
 
 impl Schema {
-    /// Fails with what is wrong: `is no …`.
-    pub(in super::super) fn parse(text: &str) -> Result<Self, &'static str> {
-        let file = compiled(text).map_err(|_| "is no Protobuf schema that can be read")?;
+    /// `others` = the schemas that it may import, by the names that it imports them by. Fails with what is wrong: `is no …`.
+    pub(in super::super) fn parse(text: &str, others: Others) -> Result<Self, &'static str> {
+        let file = compiled(text, others).map_err(|_| "is no Protobuf schema that can be read")?;
         let mut messages = HashMap::new();
         for (at, message) in file.messages().enumerate() {
             collect(message, vec![at], &mut messages);
@@ -87,7 +87,7 @@ impl Message {
 
     /// The first message of a schema.
     pub(super) fn first(text: &str) -> Result<Self, protox::Error> {
-        let first = compiled(text)?.messages().next();
+        let first = compiled(text, vec![])?.messages().next();
         let none = || protox::Error::new("there is no message");
         Ok(Self::new(first.ok_or_else(none)?))
     }
@@ -167,21 +167,23 @@ fn zigzag(bytes: &mut &[u8]) -> Option<i64> {
     None
 }
 
-/// One text, which may import what comes with Protobuf itself.
-struct Alone(String);
+/// Files that are texts, by their names.
+struct Texts(Others);
 
-impl FileResolver for Alone {
+impl FileResolver for Texts {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        match name {
-            TEXT => File::from_source(TEXT, &self.0),
-            name => Err(protox::Error::file_not_found(name)),
+        match self.0.iter().find(|(known, _)| known == name) {
+            Some((_, text)) => File::from_source(name, text),
+            None => Err(protox::Error::file_not_found(name)),
         }
     }
 }
 
-fn compiled(text: &str) -> Result<FileDescriptor, protox::Error> {
+/// A text, which may import others and what comes with Protobuf itself.
+fn compiled(text: &str, others: Others) -> Result<FileDescriptor, protox::Error> {
     let mut resolver = ChainFileResolver::new();
-    resolver.add(Alone(text.to_owned()));
+    let own = (TEXT.to_owned(), text.to_owned());
+    resolver.add(Texts(std::iter::once(own).chain(others).collect()));
     resolver.add(GoogleFileResolver::new());
     let mut compiler = Compiler::with_file_resolver(resolver);
     compiler.open_file(TEXT)?;

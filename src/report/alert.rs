@@ -13,7 +13,7 @@ use crate::{
 /// Rows that are told; the others are counted.
 const ROWS: usize = 10;
 /// Letters of a row; the end of a longer one is left out, with a mark that says so.
-const LETTERS: usize = 190;
+const LETTERS: usize = 180;
 
 impl Reports {
     /// The rows that an alert finds, a line each; `None` = none, or there is no such alert.

@@ -155,7 +155,9 @@ texts! {
     wrong_number: "Это не число. Напишите его цифрами.", "That is no number. Write it in digits.";
     wrong_small(least = must): "Это меньше {least}.", "That is less than {least}.";
     wrong_big(most = must): "Это больше {most}.", "That is more than {most}.";
-    wrong_text(count = must): "Не больше {count} знаков.", "No more than {count} characters.";
+    @count wrong_text(count = must):
+        "Не больше {count} знака.|Не больше {count} знаков.|Не больше {count} знаков.",
+        "No more than {count} character.|No more than {count} characters.";
 
     // Periods.
     today: "сегодня", "today";

@@ -367,6 +367,12 @@ impl Rig {
         tokio::time::timeout(SOON, task).await.unwrap().unwrap().unwrap();
     }
 
+    /// Waits until the bot has ended by itself; gives why.
+    pub(super) async fn ended(&mut self) -> BotError {
+        let (_stop, task) = self.served.take().unwrap();
+        tokio::time::timeout(SOON, task).await.unwrap().unwrap().unwrap_err()
+    }
+
     /// Ends the bot as a crash does.
     pub(super) async fn kill(&mut self) {
         let (_, task) = self.served.take().unwrap();

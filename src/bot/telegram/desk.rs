@@ -265,6 +265,11 @@ impl Desk {
                 self.step(Some(incoming.update), &user, &viewer, What::Command { name, arguments }).map(drop)
             }
             Did::Wrote(_) if self.is_strange_group(&viewer) => self.mark(incoming),
+            Did::Sent => {
+                let words = office.words(viewer.language);
+                let messages = vec![parcel::notice(incoming.chat, escape(words.only_words()), &[])];
+                self.write(incoming, Written { messages, ..Written::default() })
+            }
             Did::Wrote(text) => {
                 self.step(Some(incoming.update), &user, &viewer, What::Text(text.clone())).map(drop)
             }

@@ -17,6 +17,9 @@ texts! {
         "Эта кнопка устарела. Вот что открыто сейчас:",
         "That button is out of date. This is where you are now:";
     unknown_command: "Такой команды нет.", "There is no such command.";
+    only_words:
+        "Понимаю только текст и кнопки. Напишите, что показать, или откройте /start.",
+        "Only words and buttons are understood. Type what you want to see, or open /start.";
     unknown_link: "Отчёт по этой ссылке вам недоступен.", "The report of this link is not open to you.";
 
     // Being let in.

@@ -1,6 +1,7 @@
 //! The audit, as admins read it: page by page, names for ids and titles for what the file names.
 
-use super::own;
+use std::fmt::Write as _;
+
 use crate::{
     bot::{
         screen::{Markup, Screen},
@@ -59,12 +60,12 @@ fn line(office: &Office, entry: &Entry, says_whom: bool, words: &Words) -> Resul
     let mut line = format!("{at}  {}", name(act, words));
     let detail = told(&setting, act, detail, words);
     if !detail.is_empty() {
-        line.push_str(&format!(" {detail}"));
+        let _ = write!(line, " {detail}");
     }
     if let Some(subject) = entry.subject.filter(|subject| says_whom && subject.to_string() != *actor) {
-        line.push_str(&format!(" → {}", called(office, &subject.to_string(), words)?));
+        let _ = write!(line, " → {}", called(office, &subject.to_string(), words)?);
     }
-    line.push_str(&format!(" ← {}", called(office, actor, words)?));
+    let _ = write!(line, " ← {}", called(office, actor, words)?);
     Ok(line)
 }
 

@@ -90,6 +90,7 @@ impl Said<'_> {
             (Some((from, used)), _) if used == join - lead => from,
             // A number alone is a day of the last day's month.
             (_, Some(number)) if join - lead == 1 => {
+                let number = number.trim_end_matches("-го").trim_end_matches("-е");
                 let day = last.last().with_day(number.parse().ok()?)?;
                 Period { from: day, until: day.succ_opt()? }
             }

@@ -265,6 +265,7 @@ async fn a_history_has_pages_names_and_titles() {
     rig.write(BOSS, "/users Анна");
     for button in ["✅ Анна", "30 дн.", "История"] {
         rig.press(BOSS, BOSS, button).await;
+        rig.quiet().await;
     }
     rig.says(BOSS, "срок до 01.04.2026 08:51 ← Борис").await;
     assert_eq!(rig.count(BOSS, "просит доступ я из продаж ← Анна"), 0, "it is further back");

@@ -225,7 +225,10 @@ async fn what_has_no_words_is_answered_and_a_caption_is_words() {
         rig.fake.push(json!({ "message": message }));
     };
     let photo = json!([{ "file_id": "p", "file_unique_id": "p", "width": 9, "height": 9 }]);
-    sent(9_001, json!({ "voice": { "file_id": "v", "file_unique_id": "v", "duration": 3 } }));
+    sent(
+        9_001,
+        json!({ "voice": { "file_id": "v", "file_unique_id": "v", "duration": 3, "mime_type": "audio/ogg" } }),
+    );
     rig.says(BOSS, "Понимаю только текст и кнопки").await;
     sent(9_002, json!({ "photo": photo, "caption": "выручка" }));
     rig.says(BOSS, "Вот как я понял «выручка»").await;

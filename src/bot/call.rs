@@ -12,7 +12,10 @@ use super::{
     screen::Markup,
 };
 use crate::{
-    config::bot::{Ask, AskKind, Choice, ChoiceFrom, Report},
+    config::{
+        bot::{Ask, AskKind, Choice, ChoiceFrom, Report},
+        project::Language,
+    },
     model::{time::Period, value::Value},
 };
 
@@ -145,8 +148,15 @@ pub(super) fn shown(scene: &Scene<'_>, ask: &Ask, given: &Given) -> String {
                 more => format!("{} + {more}", named.join(", ")),
             }
         }
+        Given::Value(Value::Float(value)) => figure(value.get(), scene.language()),
         Given::Value(value) => value.to_string(),
     }
+}
+
+/// A number as it is typed: `0,5`.
+pub(super) fn figure(number: f64, language: Language) -> String {
+    let text = number.to_string();
+    if language == Language::Ru { text.replace('.', ",") } else { text }
 }
 
 /// What a value is called.
@@ -189,5 +199,16 @@ pub(super) fn answer_days(scene: &Scene<'_>, call: &Call, name: &str) -> Option<
     match answer(scene, report, &call.with, name)? {
         Given::Period(text) => bounds::judge(scene, report.ask.get(name)?, &text).ok(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_written_as_people_type_them() {
+        let both = |number| [Language::Ru, Language::En].map(|language| figure(number, language));
+        assert_eq!((both(0.5), both(50.0)), (["0,5".into(), "0.5".into()], ["50".into(), "50".into()]));
     }
 }

@@ -357,6 +357,9 @@ pub enum Spot {
         words: String,
         /// What it could mean, the likeliest first; `None` = the lists that it may name are on their way.
         calls: Option<Vec<Call>>,
+        /// Those of the words that none of these uses.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<String>,
         /// The number of the question to whoever knows the lists.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ticket: Option<u64>,

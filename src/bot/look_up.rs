@@ -3,9 +3,9 @@
 
 use super::{
     dialog::Step,
-    event::{Action, Advice, Call, Named, Place, Spot},
+    event::{Action, Advice, Named, Place, Spot},
     find::{self, Link, Listed},
-    meant,
+    meant::{self, Readings, Told},
 };
 use crate::config::bot::Report;
 
@@ -17,13 +17,14 @@ impl Step<'_> {
     pub(super) fn understand(&mut self, text: &str) {
         let words = short(text);
         let lists = meant::has_lists(&self.scene);
-        let calls = (!lists).then(|| meant::understand(&self.scene, &words, &[]));
+        let found = (!lists).then(|| meant::understand(&self.scene, &words, &[]));
+        let (calls, left) = found.map_or((None, vec![]), |found| (Some(found.calls), found.left));
         let ticket = (!words.is_empty() && (lists || self.scene.bot.model.is_some())).then(|| self.next());
         let calls = if ticket.is_none() { calls.or(Some(vec![])) } else { calls };
         if matches!(self.state.trail.last(), Some(Spot::Understood { .. })) {
             self.state.trail.pop();
         }
-        self.enter(Spot::Understood { words: words.clone(), calls, ticket }, Place::New);
+        self.enter(Spot::Understood { words: words.clone(), calls, left, ticket }, Place::New);
         self.actions.extend(ticket.map(|ticket| Action::Understand { ticket, words, report: None }));
     }
 
@@ -36,13 +37,14 @@ impl Step<'_> {
         } else if report.ask.values().any(meant::is_listed) {
             self.look_up(report, words, false, None);
         } else {
-            self.offer(words, told.call, Place::New);
+            self.offer(words, told, Place::New);
         }
     }
 
     /// What nobody knows is not passed over in silence: without it, the report runs once its reader says so.
-    fn offer(&mut self, words: String, call: Call, place: Place) {
-        self.enter(Spot::Understood { words, calls: Some(vec![call]), ticket: None }, place);
+    fn offer(&mut self, words: String, told: Told, place: Place) {
+        let (calls, left) = (Some(vec![told.call]), told.left);
+        self.enter(Spot::Understood { words, calls, left, ticket: None }, place);
     }
 
     /// A report by a link.
@@ -85,18 +87,20 @@ impl Step<'_> {
                     self.looked_up(&report, words, named, place);
                 }
             }
-            Some(Spot::Understood { words, calls, ticket }) => {
-                let mut found = meant::understand(&self.scene, &words, named);
+            Some(Spot::Understood { words, calls, ticket, .. }) => {
+                let Readings { calls: mut found, mut left } = meant::understand(&self.scene, &words, named);
                 if let Some(advised) = advice.and_then(|advice| meant::advised(&self.scene, named, advice)) {
                     found.retain(|call| *call != advised);
                     found.insert(0, advised);
+                    // What a model makes of which word is not known.
+                    left.clear();
                 }
                 // The same readings are not shown twice: whoever is about to press one still can.
                 if calls.as_ref() == Some(&found) {
                     return;
                 }
                 let waited = calls.is_none();
-                let spot = Spot::Understood { words, calls: Some(found), ticket };
+                let spot = Spot::Understood { words, calls: Some(found), left, ticket };
                 if waited {
                     // A report that came first stands above it: what was asked last is shown last.
                     self.state.trail.remove(at);
@@ -119,7 +123,7 @@ impl Step<'_> {
         if told.whole {
             self.call(told.call, place);
         } else {
-            self.offer(words, told.call, place);
+            self.offer(words, told, place);
         }
     }
 

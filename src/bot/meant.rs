@@ -20,15 +20,29 @@ const READINGS: usize = 5;
 /// What a reading must have of the best one's score to be offered beside it.
 const NEAR: f64 = 0.6;
 
-/// What a question in words could mean, the likeliest first; `named` are the values that it names of lists that nobody wrote down.
-pub(super) fn understand(scene: &Scene<'_>, words: &str, named: &[Named]) -> Vec<Call> {
+/// What a question in words could mean.
+pub(super) struct Readings {
+    /// The likeliest first.
+    pub(super) calls: Vec<Call>,
+    /// What was said that none of them uses.
+    pub(super) left: Vec<String>,
+}
+
+/// What a question in words could mean; `named` are the values that it names of lists that nobody wrote down.
+pub(super) fn understand(scene: &Scene<'_>, words: &str, named: &[Named]) -> Readings {
     let said = Said::of(scene, words, named);
     let mut readings: Vec<(f64, Call)> =
         scene.reports().filter_map(|report| said.reading(scene, report)).collect();
     readings.sort_by(|a, b| b.0.total_cmp(&a.0));
     let best = readings.first().map_or(0.0, |(score, _)| *score);
     let near = readings.into_iter().filter(|(score, _)| *score >= best * NEAR);
-    near.take(READINGS).map(|(_, call)| call).collect()
+    let calls: Vec<Call> = near.take(READINGS).map(|(_, call)| call).collect();
+    let mut left: Vec<String> = said.phrases.iter().map(|(text, _)| text.clone()).collect();
+    for report in calls.iter().filter_map(|call| scene.report(&call.report)) {
+        let of_one = said.left(scene, report);
+        left.retain(|text| of_one.contains(text));
+    }
+    Readings { calls, left }
 }
 
 /// What words say of a report that is named already.
@@ -37,6 +51,8 @@ pub(super) struct Told {
     pub(super) call: Call,
     /// Whether every word was understood.
     pub(super) whole: bool,
+    /// What was said that it does not use.
+    pub(super) left: Vec<String>,
 }
 
 /// A report with what words say of its questions: `/revenue прошлая неделя, Центр`.
@@ -50,7 +66,7 @@ pub(super) fn told(scene: &Scene<'_>, report: &Report, words: &str, named: &[Nam
     let mut unused = said.words.iter().enumerate().filter(|(at, _)| !used.contains(at));
     let days = said.period.is_none() || with.values().any(|given| matches!(given, Given::Period(_)));
     let whole = days && unused.all(|(_, word)| names.word(word) >= 1.0);
-    Told { call: Call { report: report.name.clone(), with }, whole }
+    Told { call: Call { report: report.name.clone(), with }, whole, left: said.left(scene, report) }
 }
 
 /// A report with the value that a link names of its lists: of the question that it names, or of the first that has it.
@@ -111,6 +127,8 @@ struct Said<'a> {
     period: Option<String>,
     /// Stems of all other words.
     words: Vec<String>,
+    /// What was said, as it was typed: with its places among the words, or none, where it says the days.
+    phrases: Vec<(String, Option<Range<usize>>)>,
     /// The only number among them, as it was typed, and which of them it is.
     number: Option<(String, Range<usize>)>,
     named: &'a [Named],
@@ -120,11 +138,13 @@ impl<'a> Said<'a> {
     fn of(scene: &Scene<'_>, text: &str, named: &'a [Named]) -> Self {
         let mut tokens = said::tokens(text);
         let found = said::find(&tokens, scene.today);
-        let period = found.map(|(period, at)| {
-            tokens.drain(at);
-            period
-        });
-        Self { period, ..Self::new(&tokens, named) }
+        let days = found.map(|(period, at)| (period, tokens.drain(at).collect::<Vec<_>>().join(" ")));
+        let mut said = Self::new(&tokens, named);
+        if let Some((period, text)) = days {
+            said.period = Some(period);
+            said.phrases.push((text, None));
+        }
+        said
     }
 
     fn without_days(text: &str, named: &'a [Named]) -> Self {
@@ -133,16 +153,17 @@ impl<'a> Said<'a> {
 
     /// Of words without days.
     fn new(tokens: &[String], named: &'a [Named]) -> Self {
-        let (mut words, mut numbers) = (vec![], vec![]);
+        let (mut words, mut numbers, mut phrases) = (vec![], vec![], vec![]);
         for token in tokens.iter().filter(|token| !EMPTY.contains(&token.as_str())) {
             let from = words.len();
             words.extend(stems(token));
+            phrases.push((token.clone(), Some(from..words.len())));
             if token.parse::<f64>().is_ok_and(f64::is_finite) {
                 numbers.push((token.clone(), from..words.len()));
             }
         }
         let number = numbers.pop().filter(|_| numbers.is_empty());
-        Self { period: None, words, number, named }
+        Self { period: None, words, phrases, number, named }
     }
 
     /// How well a report fits, and with which answers.
@@ -164,6 +185,19 @@ impl<'a> Said<'a> {
         let period = f64::from(u8::from(with.values().any(|given| matches!(given, Given::Period(_)))));
         let score = named + names.share(&left) + 0.9 * used.len() as f64 + 0.2 * period - 0.3 * unheard;
         (score > 0.0).then(|| (score, Call { report: report.name.clone(), with }))
+    }
+
+    /// What was said that a report makes nothing of.
+    fn left(&self, scene: &Scene<'_>, report: &Report) -> Vec<String> {
+        let names = Names::of(report);
+        let (with, used) = self.answers(scene, report, &names);
+        let has_days = with.values().any(|given| matches!(given, Given::Period(_)));
+        let is_used = |at: usize| used.contains(&at) || names.word(&self.words[at]) > 0.0;
+        let is_left = |(_, at): &&(String, Option<Range<usize>>)| match at {
+            Some(at) => !at.clone().any(is_used),
+            None => !has_days,
+        };
+        self.phrases.iter().filter(is_left).map(|(text, _)| text.clone()).collect()
     }
 
     /// What is said of a report's questions, and which words said it.

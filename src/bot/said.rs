@@ -6,7 +6,7 @@ mod words;
 use chrono::{Datelike, Days, NaiveDate};
 
 use crate::model::time::Period;
-use words::{Unit, Which, month, number, unit, which};
+use words::{Unit, Which, month, number, unit, weekday, which};
 
 /// Days that a number of days may be.
 const MOST_DAYS: u64 = 3_660;
@@ -43,7 +43,8 @@ fn first(tokens: &[String], at: usize, today: NaiveDate) -> Option<(String, usiz
             .is_some_and(|word| ["за", "в", "во", "на", "for", "in", "on", "of"].contains(&word.as_str())),
     );
     let said = Said { words: &rest[skipped..], today };
-    let (found, used) = said.range().or_else(|| said.relative()).or_else(|| said.alone())?;
+    let (found, used) =
+        said.range().or_else(|| said.since()).or_else(|| said.relative()).or_else(|| said.alone())?;
     // A year that was never meant is none.
     Period::parse(&found, today)?;
     Some((found, used + skipped))
@@ -59,11 +60,23 @@ impl Said<'_> {
         self.words.get(at).map(String::as_str)
     }
 
-    /// `с 1 по 15 марта`, `1 марта - 15 апреля`, `from March 1 to March 15`, `15.03-20.03.2026`.
+    /// `с 1 по 15 марта`, `1 марта - 15 апреля`, `1-15 марта`, `from March 1 to March 15`, `15.03-20.03.2026`.
     fn range(&self) -> Option<(String, usize)> {
         if let Some(found) = self.word(0).and_then(|word| literal_range(word, self.today)) {
             return Some((fixed(found), 1));
         }
+        self.joined().or_else(|| {
+            // What a dash joins in one word, as if it stood alone.
+            let word = self.word(0).filter(|word| literal(word, self.today).is_none())?;
+            let (before, after) = word.split_once('-')?;
+            let words = [before, "-", after].map(str::to_owned).into_iter();
+            let words: Vec<String> = words.chain(self.words[1..].iter().take(3).cloned()).collect();
+            let (found, used) = Said { words: &words, today: self.today }.joined()?;
+            Some((found, used.checked_sub(2)?))
+        })
+    }
+
+    fn joined(&self) -> Option<(String, usize)> {
         let lead = usize::from(matches!(self.word(0), Some("с" | "со" | "from" | "between")));
         let joins = |word: &str| matches!(word, "по" | "до" | "to" | "till" | "until" | "-" | "and");
         let join = (lead + 1..self.words.len().min(lead + 5)).find(|at| self.word(*at).is_some_and(joins))?;
@@ -77,6 +90,7 @@ impl Said<'_> {
             (Some((from, used)), _) if used == join - lead => from,
             // A number alone is a day of the last day's month.
             (_, Some(number)) if join - lead == 1 => {
+                let number = number.trim_end_matches("-го").trim_end_matches("-е");
                 let day = last.last().with_day(number.parse().ok()?)?;
                 Period { from: day, until: day.succ_opt()? }
             }
@@ -89,6 +103,25 @@ impl Said<'_> {
         (from < last.until).then(|| (fixed(Period { from, until: last.until }), join + 1 + used))
     }
 
+    /// `с 1 марта`, `с понедельника`, `since March`: until today; `с начала месяца`.
+    fn since(&self) -> Option<(String, usize)> {
+        if !matches!(self.word(0)?, "с" | "со" | "from" | "since") {
+            return None;
+        }
+        let begins = usize::from(self.word(1).is_some_and(|word| word.starts_with("начал")));
+        if let Some(unit) = self.word(2).and_then(unit).filter(|_| begins > 0) {
+            return Some((format!("this_{}", unit.name()), 3)).filter(|_| !matches!(unit, Unit::Day));
+        }
+        let words = self.words.get(1 + begins..)?;
+        let (point, used) = Said { words, today: self.today }.point()?;
+        let mut from = point.from;
+        if from > self.today {
+            from = from.with_year(from.year() - 1)?;
+        }
+        let until = self.today.succ_opt()?;
+        (from < until).then(|| (fixed(Period { from, until }), 1 + begins + used))
+    }
+
     /// `вчера`, `прошлая неделя`, `последние 10 дней`, `last week`, `past 2 weeks`, `за неделю`.
     fn relative(&self) -> Option<(String, usize)> {
         let first = self.word(0)?;
@@ -97,6 +130,13 @@ impl Said<'_> {
             "вчера" | "yesterday" => return Some(("yesterday".to_owned(), 1)),
             "позавчера" => return Some((self.today.checked_sub_days(Days::new(2))?.to_string(), 1)),
             _ => {}
+        }
+        // `за вчерашний день`
+        for (stem, name) in [("вчерашн", "yesterday"), ("сегодняшн", "today")] {
+            if first.starts_with(stem) {
+                let day = self.word(1).and_then(unit).is_some_and(|unit| matches!(unit, Unit::Day));
+                return Some((name.to_owned(), 1 + usize::from(day)));
+            }
         }
         let which = which(first);
         let at = usize::from(which.is_some());
@@ -144,7 +184,15 @@ impl Said<'_> {
             }
             _ => {}
         }
-        self.quarter().or_else(|| self.named_month())
+        self.quarter().or_else(|| self.named_month()).or_else(|| self.weekday())
+    }
+
+    /// `понедельник`: the last one, today among them.
+    fn weekday(&self) -> Option<(Period, usize)> {
+        let day = weekday(self.word(0)?)?;
+        let back = (7 + self.today.weekday().num_days_from_monday() - day) % 7;
+        let from = self.today.checked_sub_days(Days::new(u64::from(back)))?;
+        Some((Period { from, until: from.succ_opt()? }, 1))
     }
 
     /// `1 квартал 2026`, `первый квартал`, `Q1 2026`.
@@ -153,6 +201,7 @@ impl Said<'_> {
         let (number, mut used) = match first.strip_prefix('q').and_then(|rest| rest.parse::<u32>().ok()) {
             Some(number) => (number, 1),
             None => {
+                let roman = ["i", "ii", "iii", "iv"].iter().position(|roman| *roman == first);
                 let ordinals = [
                     ("перв", 1),
                     ("втор", 2),
@@ -165,6 +214,7 @@ impl Said<'_> {
                 ];
                 let named =
                     ordinals.iter().find(|(stem, _)| first.starts_with(stem)).map(|(_, number)| *number);
+                let named = named.or(roman.map(|at| at as u32 + 1));
                 let number = named.or_else(|| first.trim_end_matches("-й").parse().ok())?;
                 let word = self.word(1)?;
                 (word.starts_with("квартал") || word.starts_with("quarter")).then_some((number, 2))?
@@ -180,7 +230,11 @@ impl Said<'_> {
     /// `март`, `марта 2026`, `15 марта`, `March 15`, `15 March 2026`.
     fn named_month(&self) -> Option<(Period, usize)> {
         let day = |word: Option<&str>| {
-            let word = word?.trim_end_matches("-го").trim_end_matches("th").trim_end_matches("st");
+            let word = word?
+                .trim_end_matches("-го")
+                .trim_end_matches("-е")
+                .trim_end_matches("th")
+                .trim_end_matches("st");
             word.trim_end_matches("nd")
                 .trim_end_matches("rd")
                 .parse::<u32>()
@@ -310,6 +364,21 @@ mod tests {
             ("4 квартал", "2025-10-01..2025-12-31"),
             ("2026-01-01..2026-01-31", "2026-01-01..2026-01-31"),
             ("позавчера", "2026-03-16"),
+            ("за вчерашний день", "yesterday"),
+            ("сегодняшний", "today"),
+            ("с 1 марта", "2026-03-01..2026-03-18"),
+            ("с 25 марта", "2025-03-25..2026-03-18"),
+            ("с октября", "2025-10-01..2026-03-18"),
+            ("с начала октября", "2025-10-01..2026-03-18"),
+            ("с понедельника", "2026-03-16..2026-03-18"),
+            ("с начала месяца", "this_month"),
+            ("в понедельник", "2026-03-16"),
+            ("в среду", "2026-03-18"),
+            ("1-15 марта", "2026-03-01..2026-03-15"),
+            ("1–15 марта 2025 года", "2025-03-01..2025-03-15"),
+            ("с 1-го по 15-е марта", "2026-03-01..2026-03-15"),
+            ("январь-февраль", "2026-01-01..2026-02-28"),
+            ("III квартал", "2025-07-01..2025-09-30"),
         ] {
             assert_eq!(period(said, today()).as_deref(), Some(meant), "{said}");
         }
@@ -327,6 +396,8 @@ mod tests {
             ("from March 1 to March 15", "2026-03-01..2026-03-15"),
             ("Q1 2026", "2026-01-01..2026-03-31"),
             ("may", "2025-05"),
+            ("since March 1", "2026-03-01..2026-03-18"),
+            ("since monday", "2026-03-16..2026-03-18"),
         ] {
             assert_eq!(period(said, today()).as_deref(), Some(meant), "{said}");
         }
@@ -350,6 +421,10 @@ mod tests {
             "01.2147483648",
             "+262142-12",
             "с 1 по 01.01.262142",
+            "с начала",
+            "с начала дня",
+            "с понедельниками",
+            "-марта",
         ] {
             assert_eq!(period(said, today()), None, "{said}");
         }

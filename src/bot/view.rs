@@ -1,7 +1,7 @@
 //! Places of the dialog → screens, before their buttons have tokens.
 
 use super::{
-    ask, call,
+    access, ask, call,
     event::{Access, Call, Draft, DrillTo, Spot, State, Subscribes},
     press::Intent,
     scene::Scene,
@@ -151,7 +151,9 @@ fn spot(scene: &Scene<'_>, state: &State) -> View {
         }
         Some(Spot::Ask { call, name, draft }) => ask::view(scene, call, name, draft),
         Some(Spot::Found { words, page }) => found(scene, words, *page),
-        Some(Spot::Understood { words, calls: Some(calls), .. }) => understood(scene, words, calls),
+        Some(Spot::Understood { words, calls: Some(calls), left, .. }) => {
+            understood(scene, words, calls, left)
+        }
         Some(Spot::Understood { words, calls: None, .. } | Spot::Told { words, .. }) => {
             View::text(&scene.words.understanding(words))
         }
@@ -247,7 +249,7 @@ fn found(scene: &Scene<'_>, query: &str, page: usize) -> View {
     view
 }
 
-fn understood(scene: &Scene<'_>, query: &str, calls: &[Call]) -> View {
+fn understood(scene: &Scene<'_>, query: &str, calls: &[Call], left: &[String]) -> View {
     let calls: Vec<Call> = calls.iter().filter_map(|call| call::kept(scene, call)).collect();
     let mut view = View::text(&if calls.is_empty() {
         let example = scene.reports().next().map_or("", |report| scene.text(&report.title));
@@ -255,6 +257,9 @@ fn understood(scene: &Scene<'_>, query: &str, calls: &[Call]) -> View {
     } else {
         scene.words.understood(query)
     });
+    if !calls.is_empty() && !left.is_empty() {
+        view.say(&format!("\n{}", scene.words.not_used(left.join(", "))));
+    }
     view.grid(calls.into_iter().map(|call| (call::line(scene, &call), Intent::Call(call))), 1);
     view
 }
@@ -283,6 +288,9 @@ fn help(scene: &Scene<'_>, page: usize) -> View {
         for (name, about) in super::words::COMMANDS {
             text = text.plain(format!("\n/{name} — {}", about(words)));
         }
+        for (name, about) in own_commands(scene) {
+            text = text.plain(format!("\n/{name} — {about}"));
+        }
         text = text.plain("\n\n");
     }
     text = text.bold(words.help_reports());
@@ -303,6 +311,17 @@ fn help(scene: &Scene<'_>, page: usize) -> View {
         .collect();
     view.paged(scene, rows.into_iter(), shown, PAGE);
     view
+}
+
+/// Commands of a front-end that sends by itself, in a private chat.
+fn own_commands<'a>(scene: &'a Scene<'_>) -> Vec<(&'static str, &'a str)> {
+    let (viewer, words) = (scene.viewer, &scene.words);
+    if viewer.subscribes == Subscribes::Never || viewer.user != viewer.chat {
+        return vec![];
+    }
+    let mut commands = vec![("subscriptions", words.subscriptions())];
+    commands.extend(access::is_admin(&viewer.access).then(|| ("users", words.users())));
+    commands
 }
 
 /// Whether a draft waits for a list that nobody has asked for yet.

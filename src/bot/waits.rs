@@ -25,7 +25,7 @@ impl Spot {
                     limit: ask::list::KEPT,
                 })
             }
-            Self::Understood { words, calls: None, ticket: Some(ticket) } => {
+            Self::Understood { words, calls: None, ticket: Some(ticket), .. } => {
                 Some(Action::Understand { ticket: *ticket, words: words.clone(), report: None })
             }
             Self::Told { report, words, ticket, .. } => Some(Action::Understand {

@@ -95,11 +95,14 @@ enum Command {
         #[arg(value_name = "ID")]
         id: i64,
     },
-    /// Show what was done to someone, and by whom
+    /// Show what was done to someone, or to everyone, and by whom: the newest first
     History {
-        /// Telegram id
+        /// Telegram id; everyone's, unless told
         #[arg(value_name = "ID")]
-        id: i64,
+        id: Option<i64>,
+        /// How many acts at most
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
     },
 }
 
@@ -140,7 +143,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result {
             told(&users.revoke(*id, roles).map_err(failure)?, &project, context)
         }
         Command::Block { id } => told(&users.block(*id).map_err(failure)?, &project, context),
-        Command::History { id } => history(&users, *id, &project, context),
+        Command::History { id, limit } => history(&users, *id, *limit as usize, &project, context),
     }
 }
 
@@ -193,14 +196,26 @@ fn import(users: &Users, bot: &Bot, file: &std::path::Path, context: &Context) -
     Ok(())
 }
 
-fn history(users: &Users, id: i64, project: &Project, context: &Context) -> Result {
-    const ENTRIES: usize = 100;
-    let mut table = Table::new(["when", "who", "what", "detail"]);
-    for entry in users.history(id, ENTRIES).map_err(failure)? {
-        let at = entry.act.at.with_timezone(&project.zone).format("%Y-%m-%d %H:%M:%S").to_string();
-        table.row([at.into(), entry.act.actor.into(), entry.act.act.into(), entry.act.detail.into()]);
+fn history(users: &Users, id: Option<i64>, limit: usize, project: &Project, context: &Context) -> Result {
+    let mut entries = users.history(id, limit.saturating_add(1)).map_err(failure)?;
+    let goes_on = entries.len() > limit;
+    entries.truncate(limit);
+    if entries.is_empty() && !goes_on {
+        context.output.say("nothing was done yet");
+        return Ok(());
     }
-    table.print(context.output)
+    let mut table = Table::new(["when", "who", "what", "to whom", "detail"]);
+    for entry in entries {
+        let at = entry.act.at.with_timezone(&project.zone).format("%Y-%m-%d %H:%M:%S").to_string();
+        let whom = entry.subject.map(|id| id.to_string()).unwrap_or_default();
+        let act = entry.act;
+        table.row([at.into(), act.actor.into(), act.act.into(), whom.into(), act.detail.into()]);
+    }
+    table.print(context.output)?;
+    if goes_on {
+        context.output.say(&format!("older acts are left out: --limit shows more than {limit}"));
+    }
+    Ok(())
 }
 
 fn told(user: &User, project: &Project, context: &Context) -> Result {

@@ -62,6 +62,19 @@ pub fn sees_member(rules: &RowRules, member: &Member) -> bool {
     rules.roles.iter().any(sees)
 }
 
+/// What nobody has told of a reader, where no role of theirs shows a row without it: an attribute of `bot.toml`.
+pub fn unset<'a>(bot: &'a Bot, rules: &RowRules) -> Option<&'a str> {
+    let unset = |role: &RoleRows| {
+        let empty = |column: &str| role.columns.get(column).is_some_and(Vec::is_empty);
+        bot.roles.get(&role.role)?.rows.iter().find_map(|(column, rule)| match rule {
+            RowRule::User(attribute) if empty(column) => Some(attribute.as_str()),
+            _ => None,
+        })
+    };
+    let unset = rules.roles.iter().map(unset).collect::<Option<Vec<&str>>>()?;
+    unset.first().copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +122,18 @@ mod tests {
         let both = of(&["regional", "written"], &["written", "regional"], &[]).unwrap();
         assert_eq!(both.roles[0].columns["kind"], ["a", "b"]);
         assert!(both.roles[1].columns["region"].is_empty());
+    }
+
+    #[test]
+    fn whoever_sees_no_row_for_want_of_an_attribute_can_be_told() {
+        let told = |roles: &[&str], regions: &[&str]| {
+            unset(&bot(), &of(roles, roles, regions).unwrap()).map(str::to_owned)
+        };
+        assert_eq!(told(&["regional"], &[]).as_deref(), Some("region"));
+        assert_eq!(told(&["regional"], &["mrf1"]), None);
+        assert_eq!(told(&["regional", "written"], &[]), None, "the other role shows rows");
+        assert_eq!(told(&["regional", "executive"], &[]), None);
+        assert_eq!(told(&[ADMIN], &[]), None);
     }
 
     #[test]

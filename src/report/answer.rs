@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{
+    access,
+    cell::Cell,
     drill,
     file::{self, Made},
     format, picture,
@@ -15,8 +17,11 @@ use super::{
     workbook,
 };
 use crate::{
-    bot::screen::{Block, Markup},
-    config::bot::{Chart, FileKind, Show, Table},
+    bot::{
+        screen::{Block, Markup},
+        words::Words,
+    },
+    config::bot::{Chart, FileKind, Format, Show, Table},
     connector::error::{Error, ErrorKind},
     model::name::JobName,
 };
@@ -36,7 +41,7 @@ pub(super) async fn answer(work: &Work<'_>, found: &Found) -> Result<Answer, Fai
     answer.blocks.extend(work.stale().await);
     if found.rows.count == 0 {
         // Said once, however many parts there are; a text may speak of nothing, and a workbook has its own rows.
-        answer.blocks.push(Block::Text(Markup::text(work.words.nothing_found())));
+        answer.blocks.push(Block::Text(Markup::text(work.nothing())));
     }
     for show in &work.report.show {
         match show {
@@ -155,11 +160,25 @@ impl Work<'_> {
 
     /// What the rows are of, and since when they stand.
     fn footer(&self, found: &Found, columns: &[ColumnInfo]) -> Option<Block> {
-        let days = own_period(&found.rows, columns);
-        let days = days.map(|(first, last)| self.words.data_of(format::days(first, last, &self.words)));
-        let updated = self.versions.oldest.map(|oldest| self.words.updated(self.moment(oldest)));
-        let parts: Vec<String> = days.into_iter().chain(updated).collect();
-        (!parts.is_empty()).then(|| Block::Text(Markup::new().italic(parts.join(" · "))))
+        let words = &self.words;
+        let days = own_period(&found.rows, columns).map(|days| words.data_of(days.told(words)));
+        let updated = self.versions.oldest.map(|oldest| self.moment(oldest));
+        let said = match (days, updated) {
+            (Some(days), Some(updated)) => format!("{days} · {}", words.updated(updated)),
+            (Some(days), None) => days,
+            (None, Some(updated)) => words.data_updated(updated),
+            (None, None) => return None,
+        };
+        Some(Block::Text(Markup::new().italic(said)))
+    }
+
+    /// What is said where there is no row: that none fits, or that an admin has yet to tell whose rows the reader sees.
+    fn nothing(&self) -> String {
+        let bot = self.runtime.project().bot.as_ref();
+        let unset = bot.and_then(|bot| bot.attributes.get_key_value(access::unset(bot, &self.rules)?));
+        let Some((name, attribute)) = unset else { return self.words.nothing_found().to_owned() };
+        let title = attribute.title.get(self.words.language());
+        self.words.nothing_set(if title.is_empty() { name.as_str() } else { title })
     }
 
     /// A day and a time by the reader's clock.
@@ -180,15 +199,32 @@ async fn drawn<T: Send + 'static>(
     tokio::task::spawn_blocking(draw).await.map_err(|panic| failed(panic.to_string()))?.map_err(failed)
 }
 
+/// The days or months that rows are of.
+struct OwnPeriod {
+    first: NaiveDate,
+    last: NaiveDate,
+    /// Each stands for its month.
+    by_month: bool,
+}
+
+impl OwnPeriod {
+    fn told(&self, words: &Words) -> String {
+        let told = if self.by_month { format::months } else { format::days };
+        told(self.first, self.last, words)
+    }
+}
+
 /// The first and the last day of the first column of days.
-fn own_period(rows: &Rows, columns: &[ColumnInfo]) -> Option<(chrono::NaiveDate, chrono::NaiveDate)> {
-    use super::cell::Cell;
+fn own_period(rows: &Rows, columns: &[ColumnInfo]) -> Option<OwnPeriod> {
     let day = |cell: &Cell| match cell {
         Cell::Date(day) => Some(*day),
         Cell::Moment(at) => Some(at.date()),
         _ => None,
     };
-    rows.tallies.iter().take(columns.len()).find_map(|tally| Some((day(&tally.least)?, day(&tally.most)?)))
+    rows.tallies.iter().zip(columns).find_map(|(tally, column)| {
+        let by_month = column.format == Some(Format::Month);
+        Some(OwnPeriod { first: day(&tally.least)?, last: day(&tally.most)?, by_month })
+    })
 }
 
 fn file_block(kind: FileKind, found: &Found) -> Option<Block> {

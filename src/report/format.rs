@@ -195,6 +195,16 @@ pub fn days(first: NaiveDate, last: NaiveDate, words: &Words) -> String {
     }
 }
 
+/// Months from first to last, the year said once: `июл – ноя 2026`.
+pub fn months(first: NaiveDate, last: NaiveDate, words: &Words) -> String {
+    let (from, to) = (month(first.month0(), words), month(last.month0(), words));
+    match (first.year() == last.year(), first.month() == last.month()) {
+        (true, true) => format!("{to} {}", last.year()),
+        (true, false) => format!("{from} – {to} {}", last.year()),
+        (false, _) => format!("{from} {} – {to} {}", first.year(), last.year()),
+    }
+}
+
 /// `3 мар`.
 pub fn day_month(day: NaiveDate, words: &Words) -> String {
     format!("{} {}", day.day(), month(day.month0(), words))
@@ -362,5 +372,9 @@ mod tests {
         assert_eq!(of("2026-02-28", "2026-03-03"), "28 фев – 3 мар 2026");
         assert_eq!(of("2025-12-30", "2026-01-02"), "30 дек 2025 – 2 янв 2026");
         assert_eq!(of("2026-03-07", "2026-03-07"), "7 мар 2026");
+        let of = |from: &str, to: &str| months(from.parse().unwrap(), to.parse().unwrap(), &Words::plain(RU));
+        assert_eq!(of("2026-07-01", "2026-11-01"), "июл – ноя 2026");
+        assert_eq!(of("2025-12-01", "2026-12-01"), "дек 2025 – дек 2026");
+        assert_eq!(of("2026-07-01", "2026-07-01"), "июл 2026");
     }
 }

@@ -151,11 +151,12 @@ fn picked(choice: &Choice, given: Option<&Given>, own: Option<&Vec<String>>) -> 
         Some(Given::Picked(picked)) => picked.iter().map(|picked| picked.value.clone()).collect(),
         Some(Given::Value(value)) => vec![value.clone()],
         Some(Given::Period(_)) => return Err("one of the list is asked for".to_owned()),
-        None => match (own.filter(|own| !own.is_empty()), &choice.default) {
-            (Some(own), _) => own.iter().map(|value| Value::Text(value.clone())).collect(),
-            (None, Some(value)) => vec![value.clone()],
-            (None, None) if choice.any.is_some() => return null(choice, &kind),
-            (None, None) => return Err(nothing()),
+        // Several of one's own answer no question for one, as in the dialog; the first does where nothing else would.
+        None => match (own.filter(|own| choice.many || own.len() == 1), &choice.default) {
+            (Some(own), _) if !own.is_empty() => own.iter().map(|value| Value::Text(value.clone())).collect(),
+            (_, Some(value)) => vec![value.clone()],
+            (_, None) if choice.any.is_some() => return null(choice, &kind),
+            (_, None) => vec![Value::Text(own.and_then(|own| own.first()).ok_or_else(nothing)?.clone())],
         },
     };
     let values = if choice.many { values } else { values.into_iter().take(1).collect() };
@@ -320,6 +321,11 @@ mod tests {
         assert_eq!(bound(&report, None, &["mrf1"]).unwrap(), "region=mrf1");
         assert_eq!(bound(&report, None, &[]).unwrap(), "region=NULL");
         assert_eq!(
+            bound(&report, None, &["mrf1", "mrf2"]).unwrap(),
+            "region=NULL",
+            "all of them, as it says"
+        );
+        assert_eq!(
             bound(&report, Some(pick(text("mrf9"))), &[]).unwrap_err(),
             "`mrf9` is not one of the list"
         );
@@ -330,6 +336,11 @@ mod tests {
         assert_eq!(bound(&many, Some(both), &[]).unwrap(), "region=[mrf1, mrf2]");
         let must = asking("region", AskKind::Choice(Choice { any: None, ..choice }), None);
         assert!(bound(&must, Some(Given::Any), &[]).is_err() && bound(&must, None, &[]).is_err());
+        let mut must = Report { ask: report.ask.clone(), ..must };
+        if let AskKind::Choice(choice) = &mut must.ask["region"].kind {
+            choice.any = None;
+        }
+        assert_eq!(bound(&must, None, &["mrf2", "mrf1"]).unwrap(), "region=mrf2");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::error::ArrowError;
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use indexmap::{IndexMap, IndexSet};
 
 use super::{
@@ -131,7 +131,11 @@ pub fn picture(plot: &Plot, name: &str) -> Result<Option<Picture>, String> {
 
 /// The same as numbers, for places that draw with characters.
 fn bars(plot: &Plot) -> Bars {
+    let is_first = |day: &NaiveDate| day.day() == 1;
     let labels = match &plot.axis {
+        Axis::Days(days) if days.len() > 1 && days.iter().all(is_first) => {
+            days.iter().map(|day| format::months(*day, *day, &plot.words)).collect()
+        }
         Axis::Days(days) => days.iter().map(|day| format::day_month(*day, &plot.words)).collect(),
         Axis::Names(names) => names.clone(),
     };
@@ -188,6 +192,9 @@ mod tests {
         assert_eq!((both.series.len(), both.measure.format), (2, None));
         assert_eq!(both.series[1].values, [Some(5.0), Some(4.0), Some(1.0)], "rows of one day are added up");
         assert!(plot_of(&chart(ChartKind::Line, &["gone"], None)).is_none());
+        let months = ["2026-01-01", "2026-02-01"].map(|day| day.parse().unwrap());
+        let by_month = bars(&Plot { axis: Axis::Days(months.to_vec()), ..pivoted.clone() });
+        assert_eq!(by_month.labels, ["янв 2026", "фев 2026"]);
         let picture = picture(&pivoted, "revenue").unwrap().unwrap();
         assert!(picture.png.starts_with(b"\x89PNG"));
         assert_eq!(picture.chart.unwrap().series[0].2, ["3\u{202f}₽", "—", "1\u{202f}₽"]);

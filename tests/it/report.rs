@@ -167,6 +167,8 @@ fn a_report_is_its_parts() {
     assert!(text.contains("… ещё 5 строк") && text.contains("Итого"), "{text}");
     assert!(text.contains("Данные за 4–6 янв 2026 · обновлены "), "{text}");
     assert!(ran.stderr.contains("leads to day"), "{ran:#?}");
+    let day = told(&shop.vitrina(&["report", "day", "--with", "day=2026-01-04"]).done());
+    assert!(day.contains("\nДанные обновлены "), "{day}");
     let files: Vec<String> = fs::read_dir(shop.path("ответ"))
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
@@ -194,7 +196,10 @@ fn readers_see_their_rows_and_no_others() {
     let both = all(&["--role", "regional", "--user", "region=mrf1,mrf2"]);
     assert!(both.contains("6 строк") && !both.contains("999"), "{both}");
     let nobody = all(&["--role", "regional"]);
-    assert!(nobody.contains("Ничего не найдено") && !nobody.contains("Итого"), "{nobody}");
+    assert!(nobody.contains("администратор ещё не указал для вас «region»"), "{nobody}");
+    assert!(!nobody.contains("Итого"), "{nobody}");
+    let none = all(&["--role", "regional", "--user", "region=mrf1", "--with", "manager=Никто"]);
+    assert!(none.contains("Ничего не найдено: за этот период"), "{none}");
     let executive = all(&["--role", "regional", "--role", "executive"]);
     assert!(executive.contains("7 строк"), "{executive}");
     shop.vitrina(&["report", "raw", "--role", "executive"]).done();

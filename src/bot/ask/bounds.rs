@@ -1,7 +1,7 @@
 //! What may be chosen: the calendar's bounds, a number's, a text's.
 
 use crate::{
-    bot::{dates, event::Wrong, scene::Scene},
+    bot::{call, dates, event::Wrong, scene::Scene},
     config::bot::{Ask, AskKind, Dates, NoPeriod, Number},
     model::time::Period,
 };
@@ -44,11 +44,15 @@ pub(in crate::bot) fn number(bounds: &Number, number: f64) -> Result<(), Wrong> 
 pub(in crate::bot) fn told(scene: &Scene<'_>, ask: &Ask, wrong: Wrong) -> String {
     let (words, language) = (&scene.words, scene.language());
     let ends = dates(ask).map(|dates| dates.ends(scene.today));
-    let number = |number: Option<f64>| number.map_or_else(String::new, |number| number.to_string());
+    let number =
+        |number: Option<f64>| number.map_or_else(String::new, |number| call::figure(number, language));
     let (least, most) = match &ask.kind {
         AskKind::Number(bounds) => (number(bounds.least), number(bounds.most)),
-        AskKind::Text { longest, .. } => (String::new(), longest.to_string()),
         _ => (String::new(), String::new()),
+    };
+    let longest = match &ask.kind {
+        AskKind::Text { longest, .. } => *longest,
+        _ => 0,
     };
     match wrong {
         Wrong::NoDate => words.wrong_date().to_owned(),
@@ -65,6 +69,6 @@ pub(in crate::bot) fn told(scene: &Scene<'_>, ask: &Ask, wrong: Wrong) -> String
         Wrong::NoNumber => words.wrong_number().to_owned(),
         Wrong::TooSmall => words.wrong_small(least),
         Wrong::TooBig => words.wrong_big(most),
-        Wrong::NoText => words.wrong_text(most),
+        Wrong::NoText => words.wrong_text(longest as u64),
     }
 }

@@ -73,7 +73,10 @@ pub(super) fn view(scene: &Scene<'_>, call: &Call, name: &str, draft: &Draft) ->
         (AskKind::Choice(_), _) => View::default(),
         (AskKind::Number(number), _) => {
             let text = match (number.least, number.most) {
-                (Some(least), Some(most)) => scene.words.ask_number_bounds(least, most),
+                (Some(least), Some(most)) => {
+                    let figure = |number| call::figure(number, scene.language());
+                    scene.words.ask_number_bounds(figure(least), figure(most))
+                }
                 _ => scene.words.ask_number().to_owned(),
             };
             kept(scene, ask, now, View::text(&text))

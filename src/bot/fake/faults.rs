@@ -33,6 +33,8 @@ pub enum Harm {
     DropRequest,
     /// Done after a while.
     Delay(Duration),
+    /// Done, and answered after a while.
+    SlowReply(Duration),
 }
 
 impl Fault {

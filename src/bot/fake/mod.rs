@@ -88,6 +88,11 @@ impl Fake {
         format!("http://{}", self.address)
     }
 
+    /// Updates and messages have this number and those after it, at most `i32::MAX`: a bot that was served before remembers theirs, and hears none twice.
+    pub fn number_from(&self, number: i64) {
+        self.shared.change(|world| world.number_from(number));
+    }
+
     /// Hears nobody from now on.
     pub fn stop(&self) {
         self.server.abort();

@@ -83,6 +83,11 @@ async fn call(
             tokio::time::sleep(while_).await;
             answer(&done(&shared, &method, &body).await)
         }
+        Some(Harm::SlowReply(while_)) => {
+            let done = done(&shared, &method, &body).await;
+            tokio::time::sleep(while_).await;
+            answer(&done)
+        }
         None => answer(&done(&shared, &method, &body).await),
     }
 }

@@ -135,6 +135,13 @@ impl World {
         }
     }
 
+    /// What is numbered from now on has this number and those after it.
+    pub(super) fn number_from(&mut self, number: i64) {
+        let number = number.clamp(1, i64::from(i32::MAX));
+        self.next_message = i32::try_from(number).unwrap_or(i32::MAX);
+        self.next_update = u32::try_from(number).unwrap_or(u32::MAX);
+    }
+
     /// Puts an update in the queue under a number of its own.
     pub(super) fn push(&mut self, mut update: Value) {
         update["update_id"] = json!(self.next_update);

@@ -104,6 +104,20 @@ pub(super) fn number(word: &str) -> Option<u64> {
     words.iter().find(|(name, _)| *name == word).map(|(_, number)| *number).or_else(|| word.parse().ok())
 }
 
+/// `понедельник`, `Monday`: how many days after Monday. `по понедельникам` is no day.
+pub(super) fn weekday(word: &str) -> Option<u32> {
+    const NAMES: [&[&str]; 7] = [
+        &["понедельник", "понедельника", "понедельнику", "monday"],
+        &["вторник", "вторника", "вторнику", "tuesday"],
+        &["среда", "среду", "среды", "среде", "wednesday"],
+        &["четверг", "четверга", "четвергу", "thursday"],
+        &["пятница", "пятницу", "пятницы", "пятнице", "friday"],
+        &["суббота", "субботу", "субботы", "субботе", "saturday"],
+        &["воскресенье", "воскресенья", "воскресенью", "sunday"],
+    ];
+    NAMES.iter().zip(0..).find(|(names, _)| names.contains(&word)).map(|(_, after)| after)
+}
+
 /// `марта`, `Mar`.
 pub(super) fn month(word: &str) -> Option<u32> {
     const STEMS: [(&str, u32); 24] = [

@@ -62,8 +62,8 @@ pub(super) enum News {
     Did(Box<Incoming>, oneshot::Sender<()>),
     /// A report has an answer, or waits in line.
     Answer(RunKey, Box<Answered>),
-    /// Something that a dialog asked for: a user's, in a chat.
-    Heard(i64, i64, What),
+    /// Something that a dialog asked for, and as whom it was found.
+    Heard(Box<Viewer>, What),
     /// A list of a report, which a user wanted, cannot be told: why.
     Failed(i64, String, String),
     /// A message did not arrive.
@@ -79,6 +79,13 @@ pub(super) struct RunKey {
     pub(super) report: String,
 }
 
+/// A report that runs: how it is stopped, what it is, and as whom.
+struct Run {
+    stop: CancellationToken,
+    call: Call,
+    viewer: Viewer,
+}
+
 /// The desk.
 pub(super) struct Desk {
     office: Office,
@@ -89,7 +96,7 @@ pub(super) struct Desk {
     news: mpsc::Sender<News>,
     /// What the desk tells itself: it must not wait for a place among the news, which it alone takes. No more than one step makes, or a start finds.
     own_news: VecDeque<News>,
-    runs: HashMap<RunKey, CancellationToken>,
+    runs: HashMap<RunKey, Run>,
     line: Line<(Call, Viewer)>,
     flood: Flood,
     commands: Commands,
@@ -191,8 +198,8 @@ impl Desk {
             }
             News::Answer(key, answered) => unpanicked("an answer", || self.answered(&key, *answered))
                 .unwrap_or_else(|| self.panicked(None, key.user, key.chat, false)),
-            News::Heard(user, chat, what) => unpanicked("a lookup", || self.happened(user, chat, what))
-                .unwrap_or_else(|| self.panicked(None, user, chat, false)),
+            News::Heard(finder, what) => unpanicked("a lookup", || self.looked_up(&finder, what))
+                .unwrap_or_else(|| self.panicked(None, finder.user, finder.chat, false)),
             News::Failed(user, report, cause) => {
                 let tell = || troubles::report_failed(&self.office, user, &report, &cause);
                 unpanicked("a failure", tell).unwrap_or(Ok(()))
@@ -258,6 +265,11 @@ impl Desk {
                 self.step(Some(incoming.update), &user, &viewer, What::Command { name, arguments }).map(drop)
             }
             Did::Wrote(_) if self.is_strange_group(&viewer) => self.mark(incoming),
+            Did::Sent => {
+                let words = office.words(viewer.language);
+                let messages = vec![parcel::notice(incoming.chat, escape(words.only_words()), &[])];
+                self.write(incoming, Written { messages, ..Written::default() })
+            }
             Did::Wrote(text) => {
                 self.step(Some(incoming.update), &user, &viewer, What::Text(text.clone())).map(drop)
             }
@@ -433,7 +445,7 @@ impl Desk {
         let answer = self.telegram.answer_callback_query(CallbackQueryId(callback.to_owned()));
         let toast = toast.filter(|text| !text.is_empty());
         let answer = match toast {
-            Some(text) => answer.text(text.chars().take(TOAST / 2).collect::<String>()),
+            Some(text) => answer.text(within(&text, TOAST)),
             None => answer,
         };
         tokio::spawn(async move {
@@ -447,8 +459,18 @@ impl Desk {
 impl Drop for Desk {
     /// Whatever ended it: the next desk begins its runs anew, so none goes on.
     fn drop(&mut self) {
-        self.runs.values().for_each(CancellationToken::cancel);
+        self.runs.values().for_each(|run| run.stop.cancel());
     }
+}
+
+/// As much of a text as fits into so many UTF-16 units.
+fn within(text: &str, units: usize) -> String {
+    let mut used = 0;
+    let fits = |c: &char| {
+        used += c.len_utf16();
+        used <= units
+    };
+    text.chars().take_while(fits).collect()
 }
 
 fn to(viewer: &Viewer) -> To {

@@ -35,6 +35,7 @@ use crate::{
             dialogs::{Also, Step},
             outbox::NewMessage,
             subscriptions::{Subscription, SubscriptionState},
+            users::User,
         },
         error::Result,
     },
@@ -46,6 +47,8 @@ const AT_ONCE: usize = 4;
 const OWN_WAIT: Duration = Duration::from_hours(2);
 /// How long it may take to tell whether data is fresh.
 const FRESHNESS: Duration = Duration::from_secs(30);
+/// Reports with their parameters whose answers are held at once.
+const PART: usize = 16;
 /// Subscriptions of one round; the others come in the next.
 const ROUND: usize = 10_000;
 
@@ -123,24 +126,33 @@ impl Firing {
             let wait = wait.and_then(|wait| TimeDelta::from_std(wait).ok()).unwrap_or_default();
             let due = timing.and_then(|timing| due::due(&timing, one.fired_at, wait, now));
             let Some(due::Due { first: since, newest: at }) = due else { continue };
-            let (otherwise, to) = match given {
-                None => (Otherwise::Warn, self.own_viewer(&one)?.into_iter().collect()),
+            let otherwise = match given {
+                None => Otherwise::Warn,
                 Some(None) => continue,
-                Some(Some(given)) => {
-                    if members.is_none() {
-                        members = Some(self.office.members()?);
-                    }
-                    let to =
-                        self.recipients(&setting.bot, &given.to, members.as_deref().unwrap_or_default())?;
-                    (given.otherwise, to)
-                }
+                Some(Some(given)) => given.otherwise,
             };
+            let to = self.readers(&setting.bot, &one, &mut members)?;
             found.push(Due { one, at, since, wait, otherwise, to, now: false });
             if found.len() >= ROUND {
                 break;
             }
         }
         Ok(found)
+    }
+
+    /// Who gets a subscription at this moment, by the files and by their rights; nobody where the files do not give it any more.
+    fn readers(
+        &self,
+        bot: &Bot,
+        one: &Subscription,
+        members: &mut Option<Vec<(User, Access)>>,
+    ) -> Result<Vec<Viewer>> {
+        let Some(name) = &one.name else { return Ok(self.own_viewer(one)?.into_iter().collect()) };
+        let Some(given) = bot.subscriptions.get(name) else { return Ok(vec![]) };
+        if members.is_none() {
+            *members = Some(self.office.members()?);
+        }
+        self.recipients(bot, &given.to, members.as_deref().unwrap_or_default())
     }
 
     /// Brings the given ones to what the file says.
@@ -174,7 +186,7 @@ impl Firing {
         &self,
         bot: &Bot,
         to: &crate::config::bot::Recipients,
-        members: &[(crate::state::bot::users::User, Access)],
+        members: &[(User, Access)],
     ) -> Result<Vec<Viewer>> {
         let has = |access: &Access| matches!(access, Access::Member { roles, .. } if roles.iter().any(|role| to.roles.contains(role)));
         let people = members.iter().filter(|(user, access)| user.reachable && has(access));
@@ -222,7 +234,24 @@ impl Firing {
             }
             ready.push(one);
         }
-        let answers = self.ask(&ready).await?;
+        for part in parts(ready) {
+            self.send(part, &stale).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks what these send, and sends it to whoever may have it once the answers are there.
+    async fn send(&self, mut ready: Vec<Due>, stale: &HashMap<String, Option<Vec<String>>>) -> Result<()> {
+        let mut answers = HashMap::new();
+        loop {
+            self.ask(&ready, &mut answers).await?;
+            self.bring_up_to_date(&mut ready)?;
+            // Whose rights changed meanwhile gets what they may see now.
+            let is_answered = |due: &Due, viewer| answers.contains_key(&question(&due.one, viewer));
+            if ready.iter().all(|due| due.to.iter().all(|viewer| is_answered(due, viewer))) {
+                break;
+            }
+        }
         for one in &ready {
             let warn = stale.get(&one.one.report).and_then(Option::as_deref).filter(|_| !one.now);
             let made = unpanicked(&one.one.report, || self.messages(one, &answers, warn.unwrap_or_default()));
@@ -241,20 +270,39 @@ impl Firing {
         Ok(())
     }
 
+    /// Who gets what at this moment: nobody what was paused or taken back since it came due, or whom the role was taken away from.
+    fn bring_up_to_date(&self, ready: &mut [Due]) -> Result<()> {
+        let (setting, mut members) = (self.office.setting(), None);
+        for due in ready.iter_mut().filter(|due| !due.to.is_empty()) {
+            let one = self.office.records.subscription(due.one.id)?;
+            let one = one.filter(|one| due.now || one.state == SubscriptionState::On);
+            due.to = match one {
+                Some(one) => self.readers(&setting.bot, &one, &mut members)?,
+                None => vec![],
+            };
+            let what = Sent::read(&due.one.report);
+            due.to.retain(|viewer| access::may_have(&setting.bot, &viewer.access, &what));
+        }
+        Ok(())
+    }
+
     /// What something is made of that is not fresh; `None` = that was not told in time.
     async fn stale(&self, what: &Sent) -> Option<Vec<String>> {
         let stale = tokio::time::timeout(FRESHNESS, self.answers.stale(what)).await;
         stale.inspect_err(|_| tracing::warn!("how fresh `{}` is was not told in time", what.written())).ok()
     }
 
-    /// Asks each distinct question once.
-    async fn ask(&self, ready: &[Due]) -> Result<HashMap<Question, Outcome>> {
+    /// Asks each distinct question that has no answer yet, once.
+    async fn ask(&self, ready: &[Due], answers: &mut HashMap<Question, Outcome>) -> Result<()> {
         let mut questions: HashMap<Question, (Viewer, String, With)> = HashMap::new();
         for one in ready {
             for viewer in &one.to {
                 let with = serde_json::from_str(&one.one.asks).unwrap_or_default();
                 let ask = || (viewer.clone(), one.one.report.clone(), with);
-                questions.entry(question(&one.one, viewer)).or_insert_with(ask);
+                let question = question(&one.one, viewer);
+                if !answers.contains_key(&question) {
+                    questions.entry(question).or_insert_with(ask);
+                }
             }
         }
         let asked = questions.into_iter().map(async |(question, (viewer, report, with))| {
@@ -266,7 +314,6 @@ impl Firing {
             };
             (question, viewer.user, report, answered)
         });
-        let mut answers = HashMap::new();
         let mut asked = futures::stream::iter(asked).buffer_unordered(AT_ONCE);
         while let Some((question, reader, report, answered)) = asked.next().await {
             if let Some(cause) = &answered.cause {
@@ -274,7 +321,7 @@ impl Firing {
             }
             answers.insert(question, answered.outcome);
         }
-        Ok(answers)
+        Ok(())
     }
 
     /// What a subscription sends; equal screens are made once.
@@ -350,6 +397,26 @@ impl Firing {
         self.office.news.notify_one();
         Ok(())
     }
+}
+
+/// What is due, in parts of so many reports with their parameters: equal ones stand together, and what was found for a part is let go before the next is
+/// asked for.
+fn parts(mut ready: Vec<Due>) -> Vec<Vec<Due>> {
+    ready.sort_by(|a, b| (&a.one.report, &a.one.asks).cmp(&(&b.one.report, &b.one.asks)));
+    let (mut parts, mut asked): (Vec<Vec<Due>>, usize) = (vec![], 0);
+    for due in ready {
+        let last = parts.last().and_then(|part| part.last());
+        if last.is_none_or(|last| (&last.one.report, &last.one.asks) != (&due.one.report, &due.one.asks)) {
+            if asked.is_multiple_of(PART) {
+                parts.push(vec![]);
+            }
+            asked += 1;
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(due);
+        }
+    }
+    parts
 }
 
 /// What makes answers equal: report and parameters; language, zone; and of the viewer's rights what rows may depend on.

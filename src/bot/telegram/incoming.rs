@@ -26,6 +26,8 @@ pub(super) enum Did {
     Command(String, String),
     /// They wrote.
     Wrote(String),
+    /// They sent what has no words: a voice, a picture.
+    Sent,
     /// They pressed a button.
     Pressed {
         /// Of the press; it is answered once.
@@ -90,14 +92,18 @@ pub(super) fn incoming(update: Update, me: &str) -> Option<Incoming> {
 
 /// Words of a message. In a group the bot hears its own commands, and answers to what it said.
 fn said(message: &Message, me: &str) -> Option<Did> {
-    let text = message.text()?.trim();
+    let private = matches!(message.chat.kind, ChatKind::Private(_));
+    let Some(text) = message.text().or(message.caption()).map(str::trim) else {
+        // Of several pictures at once, each is a message of its own.
+        let one = matches!(message.kind, MessageKind::Common(_)) && message.media_group_id().is_none();
+        return (private && one).then_some(Did::Sent);
+    };
     if let Some(command) = text.strip_prefix('/') {
         let (word, arguments) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
         let (name, whose) = word.split_once('@').unwrap_or((word, me));
         let ours = whose.eq_ignore_ascii_case(me);
         return ours.then(|| Did::Command(name.to_lowercase(), arguments.trim().to_owned()));
     }
-    let private = matches!(message.chat.kind, ChatKind::Private(_));
     let replies = message.reply_to_message().and_then(|to| to.from.as_ref());
     let to_us = replies
         .is_some_and(|from| from.username.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(me)));

@@ -187,20 +187,35 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), BotError> 
     let firing = Firing { office: office.clone(), answers: Arc::clone(&answers) };
     let alerts = Alerts { office, answers };
     let ear = Ear { me: me.username().to_owned(), news };
+    // Whatever ends one of them ends the others in order, as when the bot is stopped: the answer to what is on its way to Telegram is waited for, since
+    // what is not known to have arrived is sent again.
+    let ending = stop.child_token();
     let hear = async {
         match &parts.webhook {
-            Some(webhook) => hearing::listen(&telegram, webhook, ear, stop.clone()).await,
-            None => hearing::poll(&telegram, ear, stop.clone()).await,
+            Some(webhook) => hearing::listen(&telegram, webhook, ear, ending.clone()).await,
+            None => hearing::poll(&telegram, ear, ending.clone()).await,
         }
     };
-    tokio::try_join!(
-        hear,
-        async { Ok(desk.run(heard, stop.clone()).await?) },
-        async { Ok(delivery.run(stop.clone()).await?) },
-        async { Ok(firing.run(wanted, stop.clone()).await?) },
-        async { Ok(alerts.run(stop.clone()).await?) },
-    )?;
-    Ok(())
+    let (heard, told, sent, fired, alerted) = tokio::join!(
+        ends(&ending, hear),
+        ends(&ending, async { Ok(desk.run(heard, ending.clone()).await?) }),
+        ends(&ending, async { Ok(delivery.run(ending.clone()).await?) }),
+        ends(&ending, async { Ok(firing.run(wanted, ending.clone()).await?) }),
+        ends(&ending, async { Ok(alerts.run(ending.clone()).await?) }),
+    );
+    heard.and(told).and(sent).and(fired).and(alerted)
+}
+
+/// A part of the bot, which the others end with where it fails.
+async fn ends(
+    ending: &CancellationToken,
+    part: impl Future<Output = Result<(), BotError>>,
+) -> Result<(), BotError> {
+    let ended = part.await;
+    if ended.is_err() {
+        ending.cancel();
+    }
+    ended
 }
 
 fn client(token: &str, api_url: Option<&str>) -> Result<Telegram, BotError> {

@@ -45,6 +45,15 @@ impl Outside {
     }
 }
 
+/// What was found, without all that was found.
+pub(super) fn nothing(what: What) -> What {
+    match what {
+        What::Options { ticket, .. } => What::Options { ticket, found: None },
+        What::Understood { ticket, .. } => What::Understood { ticket, named: vec![], advice: None },
+        other => other,
+    }
+}
+
 /// Whoever looks into questions.
 pub(super) struct Inquiries {
     answers: Arc<dyn Answers>,
@@ -65,7 +74,7 @@ impl Inquiries {
         let (answers, news, viewer) = (Arc::clone(&self.answers), self.news.clone(), viewer.clone());
         tokio::spawn(async move {
             let _place = place;
-            let heard = |what| News::Heard(viewer.user, viewer.chat, what);
+            let heard = |what| News::Heard(Box::new(viewer.clone()), what);
             // The desk is gone only when the bot stops.
             match outside {
                 Outside::Options(ticket, question) => {

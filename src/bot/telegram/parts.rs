@@ -204,15 +204,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_a_phone_is_a_picture() {
-        let narrow = parts_of(2, 10);
+        let narrow = parts_of(1, 10);
         let [Part::Text(text)] = narrow.as_slice() else { panic!("{narrow:?}") };
         let lines = text.trim_start_matches("<pre>").trim_end_matches("</pre>").lines();
         assert!(lines.clone().all(|line| line.chars().count() <= PHONE), "{text}");
-        assert!(
-            lines.count() == 15 && text.contains("Константин Константи…") && text.contains("… ещё 7 строк"),
-            "{text}"
-        );
-        for columns in [4, 10] {
+        assert!(lines.count() == 15 && text.contains("… ещё 7 строк"), "{text}");
+        // Two columns with names that would be cut, and more columns than letters can show.
+        for columns in [2, 4, 10] {
             let wide = parts_of(columns, 10);
             let [Part::Picture { png, name, caption }] = wide.as_slice() else { panic!("{wide:?}") };
             assert_eq!((name.as_str(), caption.as_str()), ("leads-table.png", "Лиды"));

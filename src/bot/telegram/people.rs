@@ -1,8 +1,14 @@
 //! `/users`, for admins: who is in, with which rights; change, history, export.
 
+mod card;
+mod history;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+
+use card::{attribute, card, is_of_file, zones};
+use history::history;
 
 use super::{
     office::Office,
@@ -19,7 +25,7 @@ use crate::{
     state::{
         bot::{
             dialogs::Also,
-            users::{Act, Standing, User, UserFilter},
+            users::{Standing, User, UserFilter},
         },
         error::Result,
     },
@@ -27,10 +33,10 @@ use crate::{
 
 /// Users on a page.
 const PAGE: usize = 8;
-/// Entries of the audit on a screen.
-const ENTRIES: usize = 20;
-/// Bytes of a search that a button carries to the next page.
-const SEARCH: usize = 24;
+/// Bytes of a search that a button carries to the next page: beside the page's number, as many as a button has.
+const SEARCH: usize = 44;
+/// What the audit says of someone who lives by the project's clock.
+const PROJECTS_ZONE: &str = "the project's";
 /// Lengths of access, in days; 0 = no end.
 const EXPIRIES: [i64; 4] = [0, 7, 30, 90];
 
@@ -58,7 +64,7 @@ pub(super) fn list(office: &Office, words: &Words, search: &str, page: usize) ->
     if found.is_empty() {
         text = text.plain(format!("\n{}", words.users_none()));
     }
-    let mut rows: Vec<Vec<Button>> = found.iter().take(PAGE).map(|user| vec![line(user)]).collect();
+    let mut rows: Vec<Vec<Button>> = found.iter().take(PAGE).map(|user| vec![line(office, user)]).collect();
     let mut short = search.to_owned();
     while short.len() > SEARCH {
         short.pop();
@@ -71,7 +77,7 @@ pub(super) fn list(office: &Office, words: &Words, search: &str, page: usize) ->
         turn.push(button("▸", &format!("l:{}:{short}", page + 1)));
     }
     rows.extend((!turn.is_empty()).then_some(turn));
-    rows.push(vec![button(words.export(), "x")]);
+    rows.push(vec![button(words.export(), "x"), button(words.history(), "h:0")]);
     Ok(Reply::of(screen(text, rows)))
 }
 
@@ -81,6 +87,7 @@ pub(super) fn pressed(office: &Office, viewer: &Viewer, verb: &str, id: i64, res
     match verb {
         "l" => return list(office, words, rest, id.max(0) as usize).map(|reply| (Some(reply), None)),
         "x" => return export(office, viewer, words).map(|reply| (Some(reply), None)),
+        "h" if id == 0 => return Ok((Some(Reply::of(history(office, None, page(rest), words)?)), None)),
         _ => {}
     }
     let Some(user) = office.records.user(id)? else {
@@ -88,7 +95,7 @@ pub(super) fn pressed(office: &Office, viewer: &Viewer, verb: &str, id: i64, res
     };
     match verb {
         "u" => Ok((Some(Reply::of(card(office, &user, words))), None)),
-        "h" => Ok((Some(Reply::of(history(office, &user, words)?)), None)),
+        "h" => Ok((Some(Reply::of(history(office, Some(&user), page(rest), words)?)), None)),
         "t" => Ok((attribute(office, &user, rest, words).map(Reply::of), None)),
         "z" => Ok((Some(Reply::of(zones(&user, words))), None)),
         // Another admin was quicker.
@@ -168,7 +175,7 @@ impl Change {
             Self::Value(given, name, value) => ("attribute", format!("{name} {} {value}", sign(*given))),
             Self::Expire(None) => ("expiry", "none".to_owned()),
             Self::Expire(Some(at)) => ("expiry", at.to_rfc3339()),
-            Self::Zone(zone) => ("zone", zone.unwrap_or("the project's").to_owned()),
+            Self::Zone(zone) => ("zone", zone.unwrap_or(PROJECTS_ZONE).to_owned()),
         }
     }
 
@@ -230,132 +237,6 @@ fn changed(office: &Office, viewer: &Viewer, user: &User, change: &Change) -> Re
     Ok(Reply { besides: decided.told, deed: Some(decided.deed), ..Reply::of(screen) })
 }
 
-/// Someone, and what may be done about them.
-fn card(office: &Office, user: &User, words: &Words) -> Screen {
-    let setting = office.setting();
-    let mut text =
-        Markup::new().bold(requests::called(user)).plain(format!("\n{}", standing(user.standing, words)));
-    if let Some(expires) = user.expires {
-        let until = expires.with_timezone(&setting.zone).format("%d.%m.%Y %H:%M");
-        text = text.plain(format!(", {}", words.until(until)));
-    }
-    if let Some(zone) = &user.zone {
-        text = text.plain(format!("\n🕐 {zone}"));
-    }
-    if let Some(reason) = &user.reason {
-        text = text.plain(format!("\n{}", words.reason(reason)));
-    }
-    for (name, values) in &user.attributes {
-        if let Some(attribute) = setting.bot.attributes.get(name) {
-            let titles: Vec<&str> = values
-                .iter()
-                .map(|value| attribute.values.get(value).map_or(value.as_str(), String::as_str))
-                .collect();
-            let title = requests::title(&attribute.title, name, words.language());
-            text = text.plain(format!("\n{title}: {}", titles.join(", ")));
-        }
-    }
-    let id = user.id;
-    if user.standing == Standing::Waiting {
-        return screen(text, requests::decide(office, user, words));
-    }
-    let mut rows = requests::roles(office, user, words.language());
-    let attributes = setting.bot.attributes.iter().filter(|(_, attribute)| !attribute.values.is_empty());
-    let attributes = attributes.map(|(name, attribute)| {
-        button(
-            &requests::title(&attribute.title, name, words.language()),
-            &format!("t:{id}:{}", own::tag(name)),
-        )
-    });
-    rows.extend(attributes.collect::<Vec<_>>().chunks(2).map(<[Button]>::to_vec));
-    rows.push(EXPIRIES.iter().map(|days| button(&length(*days, words), &format!("e:{id}:{days}"))).collect());
-    rows.push(vec![button(words.zone(), &format!("z:{id}"))]);
-    rows.push(match user.standing {
-        Standing::Member => {
-            vec![button(words.revoke(), &format!("n:{id}")), button(words.block(), &format!("b:{id}"))]
-        }
-        Standing::Blocked => vec![button(words.unblock(), &format!("n:{id}"))],
-        _ => vec![button(words.approve(), &format!("a:{id}")), button(words.block(), &format!("b:{id}"))],
-    });
-    rows.push(vec![button(words.history(), &format!("h:{id}")), button(words.back(), "l:0")]);
-    screen(text, rows)
-}
-
-/// The values of one attribute, to tick; `None` = the file does not know it any more.
-fn attribute(office: &Office, user: &User, tag: &str, words: &Words) -> Option<Screen> {
-    let setting = office.setting();
-    let (name, attribute) = setting.bot.attributes.iter().find(|(name, _)| own::tag(name) == tag)?;
-    let given = user.attributes.get(name);
-    let buttons: Vec<Button> = attribute
-        .values
-        .iter()
-        .map(|(value, title)| {
-            let ticked = given.is_some_and(|given| given.contains(value));
-            let tick = if ticked { "☑" } else { "☐" };
-            let what = own::turned(ticked, &format!("{tag}:{}", own::tag(value)));
-            button(&format!("{tick} {title}"), &format!("v:{}:{what}", user.id))
-        })
-        .collect();
-    let mut rows: Vec<Vec<Button>> = buttons.chunks(2).map(<[Button]>::to_vec).collect();
-    rows.push(vec![button(words.back(), &format!("u:{}", user.id))]);
-    let text = Markup::new().bold(requests::called(user));
-    let text = text.plain(format!("\n{}", requests::title(&attribute.title, name, words.language())));
-    Some(screen(text, rows))
-}
-
-/// Whose clock someone lives by, to choose.
-fn zones(user: &User, words: &Words) -> Screen {
-    let id = user.id;
-    let marked = |label: &str, is: bool| if is { format!("● {label}") } else { label.to_owned() };
-    let projects = marked(words.zone_of_project(), user.zone.is_none());
-    let mut rows = vec![vec![button(&projects, &format!("w:{id}:"))]];
-    let zones = ZONES
-        .map(|zone| button(&marked(zone, user.zone.as_deref() == Some(zone)), &format!("w:{id}:{zone}")));
-    rows.extend(zones.chunks(2).map(<[Button]>::to_vec));
-    rows.push(vec![button(words.back(), &format!("u:{id}"))]);
-    screen(Markup::new().bold(requests::called(user)).plain(format!("\n{}", words.zone())), rows)
-}
-
-fn history(office: &Office, user: &User, words: &Words) -> Result<Screen> {
-    let zone = office.setting().zone;
-    let mut text = Markup::new().bold(requests::called(user));
-    let entries = office.records.audit(Some(user.id), ENTRIES)?;
-    if entries.is_empty() {
-        text = text.plain(format!("\n{}", words.history_none()));
-    }
-    for entry in entries {
-        let at = entry.act.at.with_timezone(&zone).format("%d.%m.%Y %H:%M");
-        let Act { act, detail, actor, .. } = &entry.act;
-        text = text.plain(format!("\n{at}  {} {detail} ← {actor}", act_name(act, words)));
-    }
-    Ok(screen(text, vec![vec![button(words.back(), &format!("u:{}", user.id))]]))
-}
-
-/// What an act of the audit is called; one that has no name here, as it is kept.
-fn act_name<'a>(act: &'a str, words: &'a Words) -> &'a str {
-    match act {
-        "request" => words.act_request(),
-        "approve" => words.act_approve(),
-        "deny" => words.act_deny(),
-        "block" => words.act_block(),
-        "revoke" => words.act_revoke(),
-        "grant" => words.act_grant(),
-        "role" => words.act_role(),
-        "attribute" => words.act_attribute(),
-        "expiry" => words.act_expiry(),
-        "zone" => words.act_zone(),
-        "import" => words.act_import(),
-        "export" => words.act_export(),
-        "subscribe" => words.act_subscribe(),
-        "pause" => words.act_pause(),
-        "resume" => words.act_resume(),
-        "unsubscribe" => words.act_unsubscribe(),
-        "stop" => words.act_stop(),
-        "cancel" => words.act_cancel(),
-        other => other,
-    }
-}
-
 /// Every user as a CSV file.
 fn export(office: &Office, viewer: &Viewer, words: &Words) -> Result<Reply> {
     let users = office.records.users(&UserFilter::default(), 0, usize::MAX)?;
@@ -375,26 +256,18 @@ fn export(office: &Office, viewer: &Viewer, words: &Words) -> Result<Reply> {
     Ok(Reply { also, ..Reply::of(Screen { blocks, rows: vec![] }) })
 }
 
-fn line(user: &User) -> Button {
+fn page(rest: &str) -> usize {
+    rest.parse().unwrap_or(0)
+}
+
+fn line(office: &Office, user: &User) -> Button {
     let mark = match user.standing {
+        _ if is_of_file(office, user) => "⭐",
+        Standing::Member if user.expires.is_some_and(|expires| expires <= office.now()) => "⌛",
         Standing::Seen | Standing::Denied => "·",
         Standing::Waiting => "❓",
         Standing::Member => "✅",
         Standing::Blocked => "⛔",
     };
     button(&format!("{mark} {}", user.name), &format!("u:{}", user.id))
-}
-
-fn standing(standing: Standing, words: &Words) -> &str {
-    match standing {
-        Standing::Seen => words.is_seen(),
-        Standing::Waiting => words.is_waiting(),
-        Standing::Member => words.is_member(),
-        Standing::Denied => words.is_denied(),
-        Standing::Blocked => words.is_blocked(),
-    }
-}
-
-fn length(days: i64, words: &Words) -> String {
-    if days == 0 { words.no_expiry().to_owned() } else { words.expiry_days(days) }
 }

@@ -8,7 +8,7 @@ use super::{html::escape, mine, office::Office, own, parcel};
 use crate::{
     bot::{access, event::Access, screen::Button, words::Words},
     config::{
-        bot::{Sent, Text},
+        bot::{RowRule, Sent, Text},
         project::Language,
     },
     state::{
@@ -79,9 +79,10 @@ pub(super) fn request(office: &Office, user: &User, reason: &str) -> Result<Deci
     Ok(Decided { user, told, deed })
 }
 
-/// The buttons by which an admin decides: roles to tick, then yes or no.
+/// The buttons by which an admin decides: roles to tick, what these need to be told, then yes or no.
 pub(super) fn decide(office: &Office, user: &User, words: &Words) -> Vec<Vec<Button>> {
     let mut rows = roles(office, user, words.language());
+    rows.extend(attributes(office, user, &needed(office, user), words.language()));
     rows.push(vec![
         own::button(words.approve(), &format!("a:{}", user.id)),
         own::button(words.deny(), &format!("d:{}", user.id)),
@@ -104,6 +105,44 @@ pub(super) fn roles(office: &Office, user: &User, language: Language) -> Vec<Vec
     });
     let buttons: Vec<Button> = buttons.collect();
     buttons.chunks(2).map(<[Button]>::to_vec).collect()
+}
+
+/// A button for each of these attributes, which leads to its values.
+pub(super) fn attributes(
+    office: &Office,
+    user: &User,
+    names: &[String],
+    language: Language,
+) -> Vec<Vec<Button>> {
+    let setting = office.setting();
+    let buttons = names.iter().filter_map(|name| {
+        let title = title(&setting.bot.attributes.get(name)?.title, name, language);
+        Some(own::button(&title, &format!("t:{}:{}", user.id, own::tag(name))))
+    });
+    buttons.collect::<Vec<_>>().chunks(2).map(<[Button]>::to_vec).collect()
+}
+
+/// Attributes by which roles of someone choose their rows.
+fn needed(office: &Office, user: &User) -> Vec<String> {
+    let setting = office.setting();
+    let roles = user.roles.iter().filter_map(|name| setting.bot.roles.get(name));
+    let mut names: Vec<String> = vec![];
+    for rule in roles.flat_map(|role| role.rows.values()) {
+        if let RowRule::User(name) = rule
+            && !names.contains(name)
+            && setting.bot.attributes.contains_key(name)
+        {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// Those of them that nobody has told of this user: the roles show no row then.
+pub(super) fn unset(office: &Office, user: &User) -> Vec<String> {
+    let mut names = needed(office, user);
+    names.retain(|name| user.attributes.get(name).is_none_or(Vec::is_empty));
+    names
 }
 
 /// A title, or the name of what has none.

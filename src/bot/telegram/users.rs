@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Who does it, in the audit.
-const ACTOR: &str = "command line";
+pub(super) const ACTOR: &str = "command line";
 
 /// The bot's users.
 pub struct Users {
@@ -62,9 +62,9 @@ impl Users {
         Ok(users)
     }
 
-    /// What was done to someone, the newest first.
-    pub fn history(&self, id: i64, limit: usize) -> Result<Vec<Entry>, BotError> {
-        Ok(self.office.records.audit(Some(id), limit)?)
+    /// What was done to someone, or to everyone, the newest first.
+    pub fn history(&self, id: Option<i64>, limit: usize) -> Result<Vec<Entry>, BotError> {
+        Ok(self.office.records.audit(id, 0, limit)?)
     }
 
     /// Changes someone, who is told what follows.

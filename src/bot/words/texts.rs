@@ -17,6 +17,9 @@ texts! {
         "Эта кнопка устарела. Вот что открыто сейчас:",
         "That button is out of date. This is where you are now:";
     unknown_command: "Такой команды нет.", "There is no such command.";
+    only_words:
+        "Понимаю только текст и кнопки. Напишите, что показать, или откройте /start.",
+        "Only words and buttons are understood. Type what you want to see, or open /start.";
     unknown_link: "Отчёт по этой ссылке вам недоступен.", "The report of this link is not open to you.";
 
     // Being let in.
@@ -60,6 +63,7 @@ texts! {
         "What are you looking for? Type a word of its title.";
     understanding(words): "Читаю «{words}»…", "Reading “{words}”…";
     understood(words): "Вот как я понял «{words}». Что показать?", "This is how I read “{words}”. Which one?";
+    not_used(words = must): "Не учтено: {words}.", "Not taken into account: {words}.";
     understood_nothing(words, example):
         "Не получилось понять «{words}». Назовите отчёт и период, например: «{example} за прошлую неделю».",
         "“{words}” could not be read. Name a report and a period, for example: “{example} last week”.";
@@ -154,7 +158,9 @@ texts! {
     wrong_number: "Это не число. Напишите его цифрами.", "That is no number. Write it in digits.";
     wrong_small(least = must): "Это меньше {least}.", "That is less than {least}.";
     wrong_big(most = must): "Это больше {most}.", "That is more than {most}.";
-    wrong_text(count = must): "Не больше {count} знаков.", "No more than {count} characters.";
+    @count wrong_text(count = must):
+        "Не больше {count} знака.|Не больше {count} знаков.|Не больше {count} знаков.",
+        "No more than {count} character.|No more than {count} characters.";
 
     // Periods.
     today: "сегодня", "today";
@@ -214,7 +220,9 @@ texts! {
     cron_day: "день месяца, от 1 до 31", "a day of the month, 1 to 31";
     cron_month: "месяц, от 1 до 12", "a month, 1 to 12";
     cron_weekday: "день недели, MON–SUN или от 0 до 7", "a weekday, MON to SUN or 0 to 7";
-    subscribed(when = must): "Готово, буду присылать: {when}.", "Done. It will be sent {when}.";
+    subscribed(when = must):
+        "Готово, буду присылать: {when}. Все подписки: /subscriptions",
+        "Done. It will be sent {when}. All subscriptions: /subscriptions";
     daily_at(time = must): "каждый день в {time}", "every day at {time}";
     workdays_at(time = must): "по будням в {time}", "on workdays at {time}";
     mondays_at(time = must): "по понедельникам в {time}", "on Mondays at {time}";
@@ -278,6 +286,12 @@ texts! {
     is_denied: "отказано", "denied";
     is_blocked: "заблокирован", "blocked";
     is_seen: "без доступа", "no access";
+    is_over(time = must): "доступ закончился {time}", "access ended {time}";
+    is_of_file: "администратор: так записано в bot.toml", "an admin: bot.toml says so";
+    attribute_missing(title = must):
+        "⚠ Не указано: {title}. Без этого роль не покажет ни одной строки.",
+        "⚠ Not set: {title}. Without it the role shows no row.";
+    by_command_line: "командная строка", "command line";
 
     // What was done to a user, in their history.
     act_request: "просит доступ", "asks for access";
@@ -345,6 +359,9 @@ texts! {
     nothing_found:
         "Ничего не найдено: за этот период и с этими условиями строк нет.",
         "Nothing was found: there are no rows for this period and these conditions.";
+    nothing_set(title = must):
+        "Ничего не найдено: администратор ещё не указал для вас «{title}», без этого строк не видно.",
+        "Nothing was found: an admin has not set “{title}” for you yet, and without it no row can be seen.";
     total: "Итого", "Total";
     @count rows_more(count = must):
         "… ещё {count} строка|… ещё {count} строки|… ещё {count} строк",
@@ -363,6 +380,7 @@ texts! {
         "⚠️ No data yet: “{name}” was never built.";
     data_of(days = must): "Данные за {days}", "Data of {days}";
     updated(time = must): "обновлены {time}", "updated {time}";
+    data_updated(time = must): "Данные обновлены {time}", "Data updated {time}";
 
     // Charts.
     @count shown_rows(count = must, all):

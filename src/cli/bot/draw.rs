@@ -18,6 +18,10 @@ use crate::{
 const BAR: usize = 32;
 /// Bars of a chart; the others are counted.
 const BARS: usize = 31;
+/// Series whose bars can be told apart; more are shown as a table of their numbers.
+const SERIES: usize = 6;
+/// Columns of such a table; the others are counted.
+const COLUMNS: usize = 12;
 
 /// A screen, its pictures and files told by where they were saved: `saved` has one place for each, in order.
 pub(super) fn screen(screen: &Screen, saved: &[String], output: Output, own: &Words) -> String {
@@ -75,11 +79,34 @@ fn table(rows: &Rows, output: Output, own: &Words) -> String {
 fn chart(picture: &Picture, saved: Option<&String>, output: Output) -> String {
     let mut text = String::new();
     if let Some(bars) = &picture.chart {
-        text.push_str(&drawn(bars));
+        text.push_str(&if bars.series.len() > SERIES { numbers(bars, output) } else { drawn(bars) });
     }
     if let Some(place) = saved {
         let about = printable(&picture.caption);
         let _ = write!(text, "{}", output.results.paint(format!("{about} {place}").trim(), Tone::Dim));
+    }
+    text
+}
+
+/// The numbers of a chart of many series, such as a heat map: what there is more of goes down.
+fn numbers(bars: &Bars, output: Output) -> String {
+    let cell = |label: usize, of: usize| bars.series[of].2.get(label).map_or("", String::as_str).trim();
+    let series = bars.series.iter().map(|(title, ..)| title.as_str()).collect::<Vec<_>>();
+    let labels = bars.labels.iter().map(String::as_str).collect::<Vec<_>>();
+    let (down, across) = if series.len() > labels.len() { (&series, &labels) } else { (&labels, &series) };
+    let heads = across.iter().take(COLUMNS).map(|title| (printable(title), true));
+    let mut table = Table::of_columns(std::iter::once((String::new(), false)).chain(heads));
+    for (row, title) in down.iter().enumerate().take(BARS) {
+        let cells = (0..across.len().min(COLUMNS))
+            .map(|column| if series.len() > labels.len() { cell(column, row) } else { cell(row, column) });
+        table.row(std::iter::once(*title).chain(cells).map(Into::into));
+    }
+    let mut text = table.text(output).trim_end().to_owned();
+    text.push('\n');
+    for (all, shown) in [(down.len(), BARS), (across.len(), COLUMNS)] {
+        if all > shown {
+            let _ = writeln!(text, "… + {}", all - shown);
+        }
     }
     text
 }
@@ -146,6 +173,7 @@ fn buttons(rows: &[Vec<Button>], output: Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::output::ColorWhen;
 
     #[test]
     fn charts_of_blocks() {
@@ -162,6 +190,34 @@ mod tests {
         assert_eq!(lines[0], format!("Пн       {} 100", "█".repeat(32)));
         assert_eq!(lines[1], format!("Вторник  {} 50", "█".repeat(16)));
         assert_eq!(lines[2], "Ср        —");
+    }
+
+    #[test]
+    fn many_series_are_a_table_of_their_numbers() {
+        let cohort = |week: usize| {
+            let written = (0..3).map(|at| format!("{}", week * 10 + at)).collect();
+            (format!("{week:02}.03"), vec![Some(1.0); 3], written)
+        };
+        let labels = vec!["1".to_owned(), "2".to_owned(), "3".to_owned()];
+        let heat = numbers(
+            &Bars { labels, series: (1..=40).map(cohort).collect() },
+            Output::new(ColorWhen::Never, true),
+        );
+        let lines: Vec<Vec<&str>> = heat.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(
+            (lines[0].as_slice(), lines[1].as_slice()),
+            (&["1", "2", "3"][..], &["01.03", "10", "11", "12"][..])
+        );
+        assert_eq!((lines.len(), lines[32].as_slice()), (33, &["…", "+", "9"][..]));
+        let days: Vec<String> = (1..=20).map(|day| format!("{day:02}.01")).collect();
+        let many = |at: usize| {
+            (format!("Р{at}"), vec![Some(1.0); 20], (0..20).map(|day| format!("{day}")).collect())
+        };
+        let wide = numbers(
+            &Bars { labels: days, series: (0..14).map(many).collect() },
+            Output::new(ColorWhen::Never, true),
+        );
+        assert!(wide.lines().next().unwrap().ends_with("Р11") && wide.ends_with("… + 2\n"), "{wide}");
     }
 
     #[test]

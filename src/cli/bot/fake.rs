@@ -12,6 +12,8 @@ use crate::{
         failure::{Exit, Failure, Result},
         interrupt, output, runner,
     },
+    clock::SystemClock,
+    model::time::Clock,
 };
 
 const EXAMPLES: &str = "\
@@ -59,6 +61,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
         exit: Exit::World,
         ..Failure::problem(format!("cannot listen: {error}"))
     })?;
+    // Its numbers rise from one start to the next, as Telegram's do.
+    fake.number_from(SystemClock.now().timestamp());
     let language = if project.language == crate::config::project::Language::Ru { "ru" } else { "en" };
     for admin in &bot.admins {
         fake.user(*admin, &format!("Admin {admin}"), language);

@@ -198,12 +198,19 @@ impl Drawing {
     }
 }
 
+/// What is written as 0.0.
+const NOTHING: f64 = 0.05;
+
 impl Shape {
     fn write(&self, svg: &mut String) -> std::fmt::Result {
         match self {
             Self::Box { area, radius, fill } => {
                 let Area { left, top, .. } = area;
                 let (width, height) = (area.width().max(0.0), area.height().max(0.0));
+                // What has no extent is not seen, and is no rectangle of SVG.
+                if width < NOTHING || height < NOTHING {
+                    return Ok(());
+                }
                 let radius = radius.min(width / 2.0).min(height / 2.0);
                 write!(
                     svg,

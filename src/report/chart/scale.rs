@@ -43,8 +43,8 @@ impl Scale {
         }
         let mut step = round((high - low) / steps);
         // Counted things have no halves.
-        if measure.whole && step < 1.0 {
-            step = 1.0;
+        if measure.whole && step.fract() > 0.0 {
+            step = if step < 1.0 { 1.0 } else { 5.0 };
         }
         let low = (low / step + 1e-9).floor() * step;
         let high = (high / step - 1e-9).ceil() * step;
@@ -149,6 +149,17 @@ mod tests {
         assert_eq!(labels(&[-30.0, 70.0], None), "−40 −20 0 20 40 60 80 | ");
         assert_eq!(labels(&[12_000.0, 48_000.0], None), "0 10 20 30 40 50 | тыс.");
         assert_eq!(labels(&[1_500.0, 1_740.0], None), "1_500 1_550 1_600 1_650 1_700 1_750 | ");
+    }
+
+    #[test]
+    fn counted_things_have_whole_marks() {
+        let measure = Measure { format: None, whole: true };
+        for most in 1..=1_000 {
+            let scale = Scale::over([0.0, f64::from(most)].into_iter(), true, 5.0, &measure);
+            let marks = scale.marks();
+            assert!(marks.iter().all(|mark| mark.fract() == 0.0), "{most}: {marks:?}");
+            assert!((2..=8).contains(&marks.len()), "{most}: {marks:?}");
+        }
     }
 
     #[test]

@@ -104,6 +104,8 @@ fn every_number_of_a_drawing_is_one() {
         let svg = draw(&plot).unwrap().svg();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", told(&plot));
         assert!(!svg.contains("<b>"), "{}", told(&plot));
+        let is_flat = svg.contains("width=\"0.0\"") || svg.contains("height=\"0.0\"");
+        assert!(!is_flat, "a rectangle without extent: {}", told(&plot));
     }
 }
 

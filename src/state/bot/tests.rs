@@ -83,7 +83,7 @@ fn every_change_of_a_user_is_in_the_audit_and_a_refused_one_is_not() {
     let sent = Step { update: Some(5), messages: vec![to(7, "refused")], ..Step::default() };
     assert_eq!(records.change_user(7, &act("grant"), &sent, |_| Err("no")).unwrap(), Err("no"));
     assert!(!records.is_handled(5).unwrap() && records.waiting_after(0).unwrap().is_empty());
-    let audit = records.audit(Some(7), 10).unwrap();
+    let audit = records.audit(Some(7), 0, 10).unwrap();
     assert_eq!((audit.len(), audit[0].act.clone()), (1, act("grant")));
     // A new name is kept, and takes nothing away.
     let met = records.meet(&name(7, "Анна Иванова"), now()).unwrap();

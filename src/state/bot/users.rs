@@ -215,12 +215,12 @@ impl BotRecords {
         })
     }
 
-    /// The newest entries of the audit, of one user or of all.
-    pub fn audit(&self, subject: Option<i64>, limit: usize) -> Result<Vec<Entry>> {
+    /// Entries of the audit, of one user or of all: at most `limit` of them, the newest first, after the first `skip`.
+    pub fn audit(&self, subject: Option<i64>, skip: usize, limit: usize) -> Result<Vec<Entry>> {
         self.database.with(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT id, at, actor, subject, act, detail FROM bot_audit
-                 WHERE ?1 IS NULL OR subject = ?1 ORDER BY id DESC LIMIT ?2",
+                 WHERE ?1 IS NULL OR subject = ?1 ORDER BY id DESC LIMIT ?2 OFFSET ?3",
             )?;
             let entry = |row: &Row<'_>| {
                 Ok(Entry {
@@ -234,7 +234,8 @@ impl BotRecords {
                     },
                 })
             };
-            statement.query_map(params![subject, limit as i64], entry)?.collect()
+            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            statement.query_map(params![subject, number(limit), number(skip)], entry)?.collect()
         })
     }
 

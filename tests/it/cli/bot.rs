@@ -1,6 +1,12 @@
 //! `bot chat`: the bot in a pipe, a line for each press or word.
 
-use std::{fs::File, path::Path};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
 
 use super::{Sandbox, shop};
 use crate::support::project::Ran;
@@ -126,4 +132,49 @@ fn as_a_user_of_the_bot() {
         .says(2, &["`@anna_sels` is no user of the bot", "did you mean `@anna_sells`?"]);
     said(&shop, &["--as", "5"], "").says(2, &["`5` is no user of the bot", "vitrina users list"]);
     said(&shop, &["--as", "77", "--role", "boss"], "").says(2, &["cannot be used with"]);
+}
+
+/// A `bot fake` that runs; it ends with the test.
+struct Faked {
+    child: Child,
+    url: String,
+}
+
+impl Faked {
+    fn start(shop: &Sandbox) -> Self {
+        let mut command = shop.command(&["bot", "fake", "--user", "7=Анна"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        Self { child, url: url.trim().to_owned() }
+    }
+}
+
+impl Drop for Faked {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_telegram_of_ones_own_hears_people_each_time_it_is_started() {
+    let shop = bot();
+    let http = reqwest::Client::new();
+    for _ in 0..2 {
+        let fake = Faked::start(&shop);
+        let post = http.post(format!("{}/fake/message", fake.url)).header("content-type", "application/json");
+        let wrote = post.body(r#"{ "user": 1, "chat": 1, "text": "/cities" }"#).send().await.unwrap();
+        assert!(wrote.status().is_success(), "{wrote:?}");
+        let begun = Instant::now();
+        loop {
+            let chats = http.get(format!("{}/fake/chats", fake.url)).send().await.unwrap();
+            let chats = chats.text().await.unwrap();
+            if chats.contains("Итого 13") {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_mins(1), "{chats}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
 }

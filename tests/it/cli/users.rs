@@ -32,6 +32,12 @@ fn rights_are_given_taken_and_written_down() {
     for act in ["grant", "revoke", "import", "block", "command line"] {
         assert!(history.contains(act), "{history}");
     }
+    let all = here.vitrina(&["users", "history", "--limit", "2"]).done();
+    assert!(all.stdout.contains("block") && !all.stdout.contains("revoke"), "{all:?}");
+    assert!(all.stderr.contains("--limit shows more than 2"), "{all:?}");
+    let exports = here.vitrina(&["users", "history"]).done();
+    assert!(exports.stdout.contains("export") && exports.stderr.is_empty(), "{exports:?}");
+    assert!(here.vitrina(&["users", "history", "8"]).done().stderr.contains("nothing was done yet"));
 }
 
 #[test]

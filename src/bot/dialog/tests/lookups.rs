@@ -36,6 +36,22 @@ fn commands_and_links_take_them() {
 }
 
 #[test]
+fn what_no_reading_uses_is_said() {
+    let bot = bot();
+    let mut talk = Talk::new(&bot, viewer());
+    let mut left = |said: &str| {
+        talk.says(said);
+        let text = talk.screen.plain_text();
+        text.split_once("Не учтено: ").map(|(_, left)| left.trim_end_matches('.').to_owned())
+    };
+    assert_eq!(left("выручка за прошлую неделю").as_deref(), None);
+    assert_eq!(left("выручка за прошлую неделю по центру").as_deref(), Some("центру"));
+    assert_eq!(left("лиды за прошлую неделю по центру").as_deref(), None);
+    // Days that the question does not take.
+    assert_eq!(left("/revenue 2019 абв").as_deref(), Some("абв, 2019"));
+}
+
+#[test]
 fn what_is_known_at_once_asks_nobody() {
     let bot = bot();
     let mut talk = Talk::new(&bot, viewer());
@@ -56,6 +72,7 @@ fn what_nobody_knows_is_not_passed_over() {
     assert!(talk.ran().is_none());
     let text = talk.screen.plain_text();
     assert!(text.contains("Вот как я понял «абракадабра вчера»."), "{text}");
+    assert!(text.contains("Не учтено: абракадабра."), "{text}");
     assert_eq!(talk.labels()[0], "Выручка по дням · вчера");
     talk.taps("Выручка");
     assert_eq!(talk.ran().unwrap().1["kind"], Given::Any);

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use super::{Desk, News, RunKey};
+use super::{Desk, News, Run, RunKey};
 use crate::{
     bot::{
+        access,
         event::{Call, Outcome, State, Viewer, What},
-        telegram::{answers::Answered, line::Joined, outside::Outside, troubles},
+        telegram::{
+            answers::Answered,
+            line::Joined,
+            outside::{self, Outside},
+            troubles,
+        },
     },
     state::error::Result,
 };
@@ -24,9 +30,7 @@ impl Desk {
         if self.runs.is_empty() {
             return;
         }
-        for run in self.runs.values() {
-            run.cancel();
-        }
+        self.runs.values().for_each(|run| run.stop.cancel());
         let ended = async {
             while !self.runs.is_empty() {
                 match heard.recv().await {
@@ -61,18 +65,48 @@ impl Desk {
         Ok(())
     }
 
-    /// A report has an answer: its reader sees it with the rights of this moment, admins see why it failed.
+    /// A report has an answer: its reader sees it with the rights of this moment, admins see why it failed. One whose reader has other rights by now than it ran
+    /// with runs again: its rows may not be theirs any more.
     pub(super) fn answered(&mut self, key: &RunKey, answered: Answered) -> Result<()> {
         if !matches!(answered.outcome, Outcome::Queued(_)) {
-            self.runs.remove(key);
+            let ran = self.runs.remove(key);
             for (key, (call, viewer)) in self.line.ended(key) {
+                let viewer = self.as_now(viewer)?;
                 self.run_now(key, call, viewer);
+            }
+            if let Some(Run { stop, call, viewer: before }) = ran
+                && matches!(answered.outcome, Outcome::Done { .. })
+                && !stop.is_cancelled()
+            {
+                let now = self.as_now(before.clone())?;
+                if now.access != before.access && self.may_run(&now, &key.report) {
+                    self.begin(key.clone(), call, now);
+                    return Ok(());
+                }
             }
         }
         if let Some(cause) = &answered.cause {
             troubles::report_failed(&self.office, key.user, &key.report, cause)?;
         }
         self.happened(key.user, key.chat, What::Answer { run: key.run, outcome: answered.outcome })
+    }
+
+    /// Someone with the rights of this moment.
+    fn as_now(&self, viewer: Viewer) -> Result<Viewer> {
+        let known = self.office.records.user(viewer.user)?;
+        known.map_or(Ok(viewer.clone()), |user| self.office.viewer(&user, viewer.chat))
+    }
+
+    fn may_run(&self, viewer: &Viewer, report: &str) -> bool {
+        let setting = self.office.setting();
+        setting.bot.reports.get(report).is_some_and(|report| access::may_run(&viewer.access, report))
+    }
+
+    /// Something was found that a dialog asked for. What was found with other rights than its user has by now is not told.
+    pub(super) fn looked_up(&mut self, finder: &Viewer, what: What) -> Result<()> {
+        let now = self.as_now(finder.clone())?;
+        let what = if now.access == finder.access { what } else { outside::nothing(what) };
+        self.happened(finder.user, finder.chat, what)
     }
 
     pub(super) fn do_after(
@@ -100,7 +134,7 @@ impl Desk {
     /// Asks the project beside the desk.
     pub(super) fn ask(&mut self, viewer: &Viewer, outside: Outside) {
         let unanswered = self.inquiries.ask(viewer, outside);
-        self.own_news.extend(unanswered.map(|what| News::Heard(viewer.user, viewer.chat, what)));
+        self.own_news.extend(unanswered.map(|what| News::Heard(Box::new(viewer.clone()), what)));
     }
 
     /// Begins a report beside the desk, or puts it in line.
@@ -115,7 +149,8 @@ impl Desk {
 
     fn run_now(&mut self, key: RunKey, call: Call, viewer: Viewer) {
         let stop = CancellationToken::new();
-        self.runs.insert(key.clone(), stop.clone());
+        let run = Run { stop: stop.clone(), call: call.clone(), viewer: viewer.clone() };
+        self.runs.insert(key.clone(), run);
         let (answers, news) = (std::sync::Arc::clone(&self.answers), self.news.clone());
         tokio::spawn(async move {
             let answered = answers.run(&viewer, &call.report, &call.with, &stop).await;
@@ -127,8 +162,8 @@ impl Desk {
     pub(super) fn cancel(&mut self, key: &RunKey) {
         if self.line.stop(key) {
             self.tell(key.clone(), Outcome::Cancelled);
-        } else if let Some(stop) = self.runs.get(key) {
-            stop.cancel();
+        } else if let Some(run) = self.runs.get(key) {
+            run.stop.cancel();
         }
     }
 

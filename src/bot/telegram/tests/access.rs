@@ -5,7 +5,7 @@ use crate::state::bot::{
     users::Standing,
 };
 
-use super::rig::{ANNA, BOSS, IVAN, Rig, monday};
+use super::rig::{ANNA, BOSS, IVAN, Rig, monday, said, until};
 
 #[tokio::test]
 async fn a_stranger_asks_an_admin_decides_and_the_decision_is_told() {
@@ -27,7 +27,7 @@ async fn a_stranger_asks_an_admin_decides_and_the_decision_is_told() {
     rig.write(ANNA, "/revenue");
     rig.says(ANNA, "Итого 1 200").await;
     let acts: Vec<String> =
-        rig.records().audit(Some(ANNA), 10).unwrap().into_iter().map(|entry| entry.act.act).collect();
+        rig.records().audit(Some(ANNA), 0, 10).unwrap().into_iter().map(|entry| entry.act.act).collect();
     assert_eq!(acts, ["approve", "role", "role", "role", "request"]);
 }
 
@@ -62,8 +62,8 @@ async fn only_admins_decide_whatever_buttons_others_forge() {
     }
     rig.quiet().await;
     assert!(!rig.told(IVAN).contains("Борис"), "{}", rig.told(IVAN));
-    assert_eq!(rig.records().audit(Some(BOSS), 10).unwrap(), []);
-    let acts = rig.records().audit(Some(IVAN), 10).unwrap();
+    assert_eq!(rig.records().audit(Some(BOSS), 0, 10).unwrap(), []);
+    let acts = rig.records().audit(Some(IVAN), 0, 10).unwrap();
     assert_eq!(acts.len(), 1, "only what the test did itself: {acts:?}");
 }
 
@@ -123,7 +123,7 @@ async fn users_are_listed_found_and_exported() {
     rig.press(BOSS, BOSS, "Анна").await;
     rig.press(BOSS, BOSS, "История").await;
     rig.says(BOSS, "выданы роли").await;
-    let exports = rig.records().audit(None, 20).unwrap();
+    let exports = rig.records().audit(None, 0, 20).unwrap();
     let exports: Vec<_> = exports.into_iter().filter(|entry| entry.act.act == "export").collect();
     assert_eq!(exports.len(), 1, "{exports:?}");
     assert_eq!((exports[0].act.actor.as_str(), exports[0].act.detail.as_str()), ("1", "3"));
@@ -152,7 +152,7 @@ async fn what_people_do_about_their_subscriptions_is_in_the_audit() {
     rig.press(BOSS, BOSS, "✅ Анна").await;
     rig.press(BOSS, BOSS, "Закрыть доступ").await;
     rig.says(ANNA, "Подписка остановлена").await;
-    let acts = rig.records().audit(Some(ANNA), 20).unwrap();
+    let acts = rig.records().audit(Some(ANNA), 0, 20).unwrap();
     let acts: Vec<(&str, &str)> =
         acts.iter().rev().map(|entry| (entry.act.actor.as_str(), entry.act.act.as_str())).collect();
     let expected = [
@@ -195,7 +195,7 @@ async fn someone_lives_by_the_clock_that_an_admin_gives_them() {
     rig.fake.tap(BOSS, BOSS, 1, "!w:7:Mars/Olympus");
     rig.quiet().await;
     assert_eq!(rig.records().user(ANNA).unwrap().unwrap().zone.as_deref(), Some("Asia/Vladivostok"));
-    assert!(rig.records().audit(Some(ANNA), 10).unwrap().iter().any(|entry| entry.act.act == "zone"));
+    assert!(rig.records().audit(Some(ANNA), 0, 10).unwrap().iter().any(|entry| entry.act.act == "zone"));
 }
 
 #[tokio::test]
@@ -222,6 +222,100 @@ async fn two_admins_decide_once() {
     assert_eq!(anna.standing, Standing::Denied);
     assert!(anna.roles.is_empty(), "what was ticked is taken away: {:?}", anna.roles);
     assert_eq!(rig.count(ANNA, "В доступе отказано"), 1);
-    let acts = rig.records().audit(Some(ANNA), 20).unwrap();
+    let acts = rig.records().audit(Some(ANNA), 0, 20).unwrap();
     assert_eq!(acts.iter().filter(|entry| entry.act.act == "deny").count(), 1, "{acts:?}");
+}
+
+#[tokio::test]
+async fn an_answer_is_of_the_rights_of_the_moment_it_comes_at() {
+    let rig = Rig::start().await;
+    rig.admit(ANNA, &["executive"]);
+    let held = rig.made.held.acquire().await.unwrap();
+    rig.write(ANNA, "/own");
+    until("it does not run", || rig.made.asked("own").len() == 1).await;
+    rig.admit(ANNA, &["regional"]);
+    drop(held);
+    rig.says(ANNA, "Видит regional").await;
+    rig.quiet().await;
+    assert_eq!(rig.count(ANNA, "Видит executive"), 0, "{}", rig.told(ANNA));
+    assert_eq!(rig.made.asked("own").len(), 2);
+    // One that waits behind another of hers runs with what she may see when it begins.
+    let held = rig.made.held.acquire().await.unwrap();
+    rig.write(ANNA, "/own");
+    until("it does not run", || rig.made.asked("own").len() == 3).await;
+    rig.admit(ANNA, &["board"]);
+    drop(held);
+    rig.says(ANNA, "у вас больше нет нужной роли").await;
+    rig.quiet().await;
+    assert_eq!((rig.made.asked("own").len(), rig.count(ANNA, "Видит")), (3, 1), "{}", rig.told(ANNA));
+}
+
+#[tokio::test]
+async fn a_history_has_pages_names_and_titles() {
+    let rig = Rig::start().await;
+    rig.write(ANNA, "/start");
+    rig.press(ANNA, ANNA, "Запросить доступ").await;
+    rig.write(ANNA, "я из продаж");
+    rig.press(BOSS, BOSS, "☐ Регион").await;
+    rig.press(BOSS, BOSS, "Впустить").await;
+    rig.says(ANNA, "Доступ открыт").await;
+    for _ in 0..20 {
+        rig.admit(ANNA, &["regional"]);
+    }
+    rig.write(BOSS, "/users Анна");
+    for button in ["✅ Анна", "30 дн.", "История"] {
+        rig.press(BOSS, BOSS, button).await;
+        rig.quiet().await;
+    }
+    rig.says(BOSS, "срок до 01.04.2026 08:51 ← Борис").await;
+    assert_eq!(rig.count(BOSS, "просит доступ я из продаж ← Анна"), 0, "it is further back");
+    rig.press(BOSS, BOSS, "Страница 2").await;
+    rig.says(BOSS, "доступ открыт ← Борис").await;
+    rig.says(BOSS, "роль + Регион ← Борис").await;
+    let last = rig.says(BOSS, "просит доступ я из продаж ← Анна").await;
+    assert!(!said(&last).contains("срок"), "{last}");
+    for button in ["Страница 1", "Назад", "Назад", "Выгрузить", "История"] {
+        rig.press(BOSS, BOSS, button).await;
+        rig.quiet().await;
+    }
+    rig.says(BOSS, "выгрузка пользователей 2 ← Борис").await;
+}
+
+#[tokio::test]
+async fn an_admin_of_the_file_is_one_whatever_the_records_say() {
+    let rig = Rig::start().await;
+    rig.write(BOSS, "/users");
+    rig.press(BOSS, BOSS, "⭐ Борис").await;
+    rig.says(BOSS, "администратор: так записано в bot.toml").await;
+    rig.quiet().await;
+    for button in ["Закрыть доступ", "Заблокировать", "Впустить", "без срока"]
+    {
+        assert!(rig.fake.press(BOSS, BOSS, button).is_none(), "{button}:\n{}", rig.told(BOSS));
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_shows_nothing_without_an_attribute_is_told_of() {
+    let mut rig = Rig::stopped().await;
+    rig.bot = rig
+        .bot
+        .replace("title = \"Регион\"\n", "title = \"Менеджер\"\nrows.region = { user = \"region\" }\n");
+    rig.serve();
+    rig.write(ANNA, "/start");
+    rig.press(ANNA, ANNA, "Запросить доступ").await;
+    rig.write(ANNA, "я из продаж");
+    rig.press(BOSS, BOSS, "☐ Менеджер").await;
+    rig.says(BOSS, "⚠ Не указано: region").await;
+    for button in ["region", "☐ Волга", "Назад"] {
+        rig.press(BOSS, BOSS, button).await;
+    }
+    let card = rig.says(BOSS, "region: Волга").await;
+    assert!(!said(&card).contains("⚠"), "{card}");
+    rig.press(BOSS, BOSS, "Впустить").await;
+    rig.says(ANNA, "Доступ открыт").await;
+    let anna = rig.records().user(ANNA).unwrap().unwrap();
+    assert_eq!(
+        (anna.roles, anna.attributes["region"].clone()),
+        (vec!["regional".to_owned()], vec!["mrf2".to_owned()])
+    );
 }

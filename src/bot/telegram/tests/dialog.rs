@@ -209,3 +209,30 @@ async fn another_report_takes_the_place_of_the_one_that_runs() {
     rig.quiet().await;
     assert_eq!(rig.count(BOSS, "в очереди"), 0, "{}", rig.told(BOSS));
 }
+
+#[tokio::test]
+async fn what_has_no_words_is_answered_and_a_caption_is_words() {
+    let rig = Rig::start().await;
+    let sent = |number: i32, content: serde_json::Value| {
+        let mut message = json!({
+            "message_id": number, "date": 1_790_000_000,
+            "chat": { "id": BOSS, "type": "private", "first_name": "Борис" },
+            "from": { "id": BOSS, "is_bot": false, "first_name": "Борис", "language_code": "ru" },
+        });
+        for (key, value) in content.as_object().unwrap() {
+            message[key] = value.clone();
+        }
+        rig.fake.push(json!({ "message": message }));
+    };
+    let photo = json!([{ "file_id": "p", "file_unique_id": "p", "width": 9, "height": 9 }]);
+    sent(
+        9_001,
+        json!({ "voice": { "file_id": "v", "file_unique_id": "v", "duration": 3, "mime_type": "audio/ogg" } }),
+    );
+    rig.says(BOSS, "Понимаю только текст и кнопки").await;
+    sent(9_002, json!({ "photo": photo, "caption": "выручка" }));
+    rig.says(BOSS, "Вот как я понял «выручка»").await;
+    sent(9_003, json!({ "photo": photo, "media_group_id": "album" }));
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "Понимаю только текст"), 1, "{}", rig.told(BOSS));
+}

@@ -1,6 +1,9 @@
 //! What comes in wrong: forged, doubled, reordered, unknown, too much; and a token that is not ours alone.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -188,4 +191,24 @@ async fn a_webhook_hears_telegram_and_nobody_else() {
     rig.quiet().await;
     assert_eq!(rig.made.asked("revenue").len(), 1);
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_bot_that_cannot_go_on_doubles_nothing_that_is_on_its_way() {
+    let mut rig = Rig::start().await;
+    rig.write(BOSS, "/start");
+    rig.says(BOSS, "Отчёты").await;
+    rig.quiet().await;
+    rig.fake.fault(Fault::of("sendMessage", 1, Harm::SlowReply(Duration::from_secs(2))).in_chat(BOSS));
+    rig.write(BOSS, "/favourites");
+    rig.says(BOSS, "Избранное").await;
+    // Telegram has the message, and its answer is still on the way.
+    rig.fake.fault(Fault::of("getUpdates", 1, Harm::Refused(401, "Unauthorized")));
+    rig.write(ANNA, "/start");
+    let error = rig.ended().await;
+    assert!(matches!(error, BotError::WrongToken), "{error}");
+    rig.serve();
+    rig.says(ANNA, "кому открыт доступ").await;
+    rig.quiet().await;
+    assert_eq!(rig.count(BOSS, "Избранное"), 1, "{}", rig.told(BOSS));
 }

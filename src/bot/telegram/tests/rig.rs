@@ -14,12 +14,12 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value as Json;
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     bot::{
-        event::{Named, Outcome, Picked, Viewer, With},
+        event::{Access, Named, Outcome, Picked, Viewer, With},
         fake::{Fake, TOKEN},
         outbox::Limits,
         screen::{Block, Head, Markup, Picture, Table},
@@ -90,6 +90,11 @@ title = "<b>Дикий</b> & _"
 roles = ["executive"]
 command = "wild"
 sql = "SELECT 1 AS one"
+[report.own]
+title = "Своё"
+roles = ["executive", "regional"]
+command = "own"
+sql = "SELECT 1 AS one"
 [report.crash]
 title = "Падающий"
 roles = ["executive"]
@@ -129,7 +134,6 @@ to = { roles = ["executive"] }
 const BOOK: &str = "description = \"Книга продаж\"\nexcel = \"book.xlsx\"\n[[sheet]]\nname = \"Один\"\nsql = \"SELECT 1 AS one\"\n";
 
 /// What the made-up reports were asked, and what they are to find.
-#[derive(Default)]
 pub(super) struct Made {
     asked: Mutex<Vec<(Viewer, String)>>,
     pub(super) stale: Mutex<Vec<String>>,
@@ -141,6 +145,23 @@ pub(super) struct Made {
     /// Alerts that were looked for so far.
     pub(super) looked: Mutex<Vec<String>>,
     pub(super) failing: Mutex<BTreeMap<String, String>>,
+    /// While a test holds it, `own` is not answered.
+    pub(super) held: Semaphore,
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        Self {
+            asked: Mutex::default(),
+            stale: Mutex::default(),
+            alert: Mutex::default(),
+            alert_fails: Mutex::default(),
+            hangs: AtomicBool::default(),
+            looked: Mutex::default(),
+            failing: Mutex::default(),
+            held: Semaphore::new(1),
+        }
+    }
 }
 
 impl Made {
@@ -165,6 +186,12 @@ impl Answers for Made {
             "crash" => panic!("a panic that a test makes"),
             "line" => {
                 let blocks = vec![Block::Text(Markup::text("Всё хорошо"))];
+                (Outcome::Done { blocks, drills: vec![] }, None)
+            }
+            "own" => {
+                let _turn = self.held.acquire().await;
+                let Access::Member { roles, .. } = &viewer.access else { panic!("{viewer:?}") };
+                let blocks = vec![Block::Text(Markup::text(format!("Видит {}", roles.join(", "))))];
                 (Outcome::Done { blocks, drills: vec![] }, None)
             }
             "wild" => (Outcome::Done { blocks: wild(), drills: vec![] }, None),
@@ -338,6 +365,12 @@ impl Rig {
         let (stop, task) = self.served.take().unwrap();
         stop.cancel();
         tokio::time::timeout(SOON, task).await.unwrap().unwrap().unwrap();
+    }
+
+    /// Waits until the bot has ended by itself; gives why.
+    pub(super) async fn ended(&mut self) -> BotError {
+        let (_stop, task) = self.served.take().unwrap();
+        tokio::time::timeout(SOON, task).await.unwrap().unwrap().unwrap_err()
     }
 
     /// Ends the bot as a crash does.

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, monday};
+use super::rig::{ANNA, BOSS, IVAN, Rig, SALES, monday, until};
 use crate::{
     model::time::Clock,
     state::bot::{
@@ -351,4 +351,33 @@ async fn someone_subscribes_a_group_which_gets_it_as_the_group() {
     rig.press(IVAN, IVAN, "🔔 Выручка → -5").await;
     rig.press(IVAN, IVAN, "Удалить").await;
     rig.says(IVAN, "Подписок нет").await;
+}
+
+#[tokio::test]
+async fn what_is_sent_is_of_the_rights_of_the_moment_it_leaves_at() {
+    let mut rig = Rig::stopped().await;
+    for user in [ANNA, IVAN, BOSS] {
+        rig.admit(user, &["executive"]);
+        let own = Subscription { report: "own".to_owned(), ..super::access::own(user) };
+        rig.records().subscribe(&own, monday()).unwrap();
+    }
+    rig.bot = rig.bot.replace("admins = [1]", "admins = [2]");
+    let made = std::sync::Arc::clone(&rig.made);
+    let held = made.held.acquire().await.unwrap();
+    rig.serve();
+    pass(&rig, 10);
+    until("it does not run", || made.asked("own").len() == 1).await;
+    // One has other rows by now, one wants none of it any more, one stays.
+    rig.admit(ANNA, &["regional"]);
+    let of_ivan = rig.records().subscriptions(Some(IVAN)).unwrap()[0].id;
+    rig.records().set_subscription(of_ivan, SubscriptionState::Paused, None, monday()).unwrap();
+    drop(held);
+    rig.says(ANNA, "Видит regional").await;
+    rig.says(BOSS, "Видит executive").await;
+    rig.quiet().await;
+    looks().await;
+    rig.quiet().await;
+    let counts = |user| (rig.count(user, "Видит executive"), rig.count(user, "Видит regional"));
+    assert_eq!((counts(ANNA), counts(IVAN), counts(BOSS)), ((0, 1), (0, 0), (1, 0)));
+    assert_eq!(made.asked("own").len(), 2, "the question of two is asked once");
 }

@@ -1,6 +1,6 @@
 //! Where the next slice ends: arithmetic of offsets, without I/O.
 
-use super::{range::Range, topic::AllEnds};
+use super::{range::Range, topic::AllEnds, witness};
 use crate::{
     connector::error::{Error, ErrorKind, Result},
     model::{
@@ -69,7 +69,7 @@ pub(super) fn cut(
         return None;
     }
     if total <= most {
-        return Some(head.clone());
+        return Some(further(head, from));
     }
     let mut after = from.cloned().unwrap_or_else(|| beginning(head, ends));
     let mut left = most;
@@ -88,6 +88,29 @@ pub(super) fn cut(
         }
     }
     Some(after)
+}
+
+/// The head, but in partitions that another writer of the track has carried past it: there nobody goes back.
+fn further(head: &Position, from: Option<&Position>) -> Position {
+    let mut after = head.clone();
+    for (name, bound) in from.iter().flat_map(|from| &from.partitions) {
+        let reached = |bound: &Bound| offset_after(bound).unwrap_or_default();
+        if after.partitions.get(name).is_none_or(|end| reached(end) < reached(bound)) {
+            after.partitions.insert(name.clone(), bound.clone());
+        }
+    }
+    after
+}
+
+/// Whether a position, or the message that it remembers, lies behind these ends.
+pub(super) fn lies_behind(from: &Position, ends: &AllEnds) -> Result<bool> {
+    for (name, bound) in &from.partitions {
+        let high = ends.get(&number(name)?).map_or(0, |ends| ends.high);
+        if offset_after(bound)? > high || witness::offset(bound).is_some_and(|offset| offset >= high) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Where a topic begins that is read from its beginning: what was deleted before is nothing that was lost, also in partitions of which a slice takes nothing.
@@ -146,5 +169,30 @@ mod tests {
             }
             prop_assert_eq!(read, ends);
         }
+
+        /// Another writer of the track may be past the head in some partitions: they stay where they are, whatever is taken of the others.
+        #[test]
+        fn what_others_carried_past_the_head_stays(all in vec((0_i64..40, 0_i64..40), 1..8), most in 1_u64..200) {
+            let (head, from) = all.iter().copied().unzip::<_, _, Vec<_>, Vec<_>>();
+            let (head, from) = (position(&head), position(&from));
+            let ends = AllEnds::new();
+            let open = open(Some(&from), &head, &ends).unwrap();
+            if let Some(after) = cut(Some(&from), &head, &open, &ends, most) {
+                for (name, bound) in &from.partitions {
+                    prop_assert!(offset_after(&after.partitions[name]).unwrap() >= offset_after(bound).unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_position_or_its_message_may_lie_behind_known_ends() {
+        let ends: AllEnds = [(0, Ends { low: 0, high: 5 })].into();
+        assert!(!lies_behind(&position(&[5]), &ends).unwrap());
+        assert!(lies_behind(&position(&[6]), &ends).unwrap());
+        assert!(lies_behind(&position(&[5, 1]), &ends).unwrap(), "another partition");
+        let mut inside = position(&[3]);
+        inside.partitions.get_mut("0").unwrap().witness = Some("5 0 digest".to_owned());
+        assert!(lies_behind(&inside, &ends).unwrap());
     }
 }

@@ -270,10 +270,12 @@ impl Inner {
         if self.spec.whole {
             return Ok(());
         }
+        // Another writer of this track may have seen a later head.
+        let ends = if plan::lies_behind(from, &seen.ends)? { self.ends()? } else { seen.ends.clone() };
         for (name, bound) in &from.partitions {
             let (partition, next) = (number(name)?, offset_after(bound)?);
-            let ends = seen.ends.get(&partition);
-            if ends.is_none_or(|ends| ends.high < next) {
+            let found = ends.get(&partition);
+            if found.is_none_or(|found| found.high < next) {
                 let message = format!(
                     "{} ends before the position in partition {partition}: it was made again or cut off",
                     self.shown()
@@ -281,18 +283,18 @@ impl Inner {
                 return Err(Error::new(ErrorKind::SourceChanged, message));
             }
         }
-        for (partition, ends) in &seen.ends {
+        for (partition, found) in &ends {
             let bound = from.partitions.get(&partition.to_string());
             let next = bound.map_or(Ok(0), offset_after)?;
-            if ends.low > next {
-                let gone = Range { partition: *partition, from: next, until: ends.low };
-                return Err(lost(&self.shown(), gone, *ends));
+            if found.low > next {
+                let gone = Range { partition: *partition, from: next, until: found.low };
+                return Err(lost(&self.shown(), gone, *found));
             }
         }
         if seen.trusted.as_ref() == Some(from) || from == head {
             return Ok(());
         }
-        witness::check(&self.cluster, &self.topic, from, &seen.ends)?.then_some(()).ok_or_else(|| {
+        witness::check(&self.cluster, &self.topic, from, &ends)?.then_some(()).ok_or_else(|| {
             let message =
                 format!("{} was made again: its messages up to the position are others now", self.shown());
             Error::new(ErrorKind::SourceChanged, message)

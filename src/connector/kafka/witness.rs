@@ -15,7 +15,10 @@ use super::{
     range::{Range, glance, read},
     topic::AllEnds,
 };
-use crate::{connector::error::Result, model::position::Position};
+use crate::{
+    connector::error::Result,
+    model::position::{Bound, Position},
+};
 
 /// Offsets from the end that are looked through for a message: behind the last one may lie a transaction's mark.
 const NEAR: i64 = 4;
@@ -42,8 +45,7 @@ pub(super) fn check(cluster: &Cluster, topic: &str, from: &Position, ends: &AllE
     for (name, bound) in &from.partitions {
         let partition = number(name)?;
         let witness = bound.witness.as_deref().unwrap_or_default();
-        let offset = witness.split(' ').next().and_then(|offset| offset.parse::<i64>().ok());
-        let (Some(offset), Some(ends)) = (offset, ends.get(&partition)) else { continue };
+        let (Some(offset), Some(ends)) = (offset(bound), ends.get(&partition)) else { continue };
         if offset >= ends.high {
             return Ok(false);
         }
@@ -63,6 +65,11 @@ pub(super) fn check(cluster: &Cluster, topic: &str, from: &Position, ends: &AllE
         Ok(same)
     })?;
     Ok(same)
+}
+
+/// The offset of the message that a bound remembers.
+pub(super) fn offset(bound: &Bound) -> Option<i64> {
+    bound.witness.as_deref()?.split(' ').next()?.parse().ok()
 }
 
 fn of(message: &BorrowedMessage<'_>) -> String {

@@ -131,7 +131,7 @@ fn a_pipeline_that_reads_its_source_again_has_windows_built_again() {
     let sandbox = project();
     sandbox.write(
         "pipelines/copied.toml",
-        "[source]\nconnection = \"bot\"\ntable = \"events\"\ncursor = \"dt\"\n[sink]\nconnection = \"store\"\nmode = \"merge\"\nkey = [\"dt\"]\n",
+        "[source]\nconnection = \"bot\"\ntable = \"events\"\ncursor = { column = \"dt\" }\n[sink]\nconnection = \"store\"\ntable = \"copied\"\nmode = \"merge\"\nkey = [\"dt\"]\n",
     );
     let of_copies = mart("days", 1, POLICIES[0].1, "").replace("bot.events", "pipeline.copied");
     sandbox.write("marts/seen.toml", &of_copies);

@@ -1,8 +1,9 @@
 //! One member's run from its begin in the history to its end: opens source and sink, picks the story, counts.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chrono::NaiveDate;
+use futures::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -94,7 +95,7 @@ impl Runtime {
         };
         let mut tally = Tally::default();
         let result = match &turn {
-            Ok(_) => self.tell(job, member, order, &mut tally).instrument(span).await,
+            Ok(_) => caught(self.tell(job, member, order, &mut tally).instrument(span)).await,
             Err(_) => Err(Error::new(ErrorKind::Cancelled, "cancelled before it began")),
         };
         let state = match &result {
@@ -456,4 +457,25 @@ pub(super) async fn shape(
     let condition = |when: &Sql| engine.condition(&when.text, params, transform.schema());
     let delete = member.delete_when.as_ref().map(condition).transpose()?;
     Ok(Shape { source: Arc::clone(source), transform, delete })
+}
+
+/// A panic is a mistake of ours: it ends this run, and is told as its failure.
+async fn caught(story: impl Future<Output = Result<()>>) -> Result<()> {
+    AssertUnwindSafe(story).catch_unwind().await.unwrap_or_else(|_| {
+        let message = "the run panicked: this is a mistake in Vitrina, please report it";
+        Err(Error::new(ErrorKind::Internal, message))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_the_failure_of_its_run() {
+        assert!(caught(async { Ok(()) }).await.is_ok());
+        let error = caught(async { panic!("as a test does") }).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Internal);
+        assert!(error.to_string().contains("please report it"), "{error}");
+    }
 }

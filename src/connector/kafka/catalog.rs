@@ -194,7 +194,7 @@ mod tests {
         let config = Config { brokers: vec!["localhost:1".to_owned()], security, ..Config::default() };
         let topics = Topics(Arc::new(Cluster::new(&config, context)));
         let error = Error::from(topics.table("actions").await.expect_err("a missing file"));
-        assert_eq!(error.kind, ErrorKind::Unsupported, "{error}");
+        assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
         assert_eq!(error.advice(), "check `security.ca_file`");
     }
 }

@@ -182,6 +182,7 @@ impl Store {
     pub fn drop_table(&self, table: impl Into<TableName>) {
         let name = table.into();
         let _: Result<()> = self.change(|state| {
+            state.version += 1;
             state.tables.remove(&name);
             Ok(())
         });

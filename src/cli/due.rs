@@ -93,7 +93,7 @@ impl Before {
                 // A checked project has no cycle.
                 Some(Trigger::After(_) | Trigger::AfterInputs) => self.find(lineage, other, trigger),
                 Some(timed) => {
-                    self.timed.extend(schedule::timing(timed).map(|timing| (name_of(other), timing)))
+                    self.timed.extend(schedule::timing(timed).map(|timing| (name_of(other), timing)));
                 }
             }
         }

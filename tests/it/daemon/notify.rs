@@ -102,11 +102,12 @@ fn a_failure_and_a_blocked_check_are_told_once_until_they_recover() {
     let check = "\n[[check]]\nname = \"enough\"\nsql = \"SELECT * FROM this WHERE n < 2\"\n";
     sandbox.write("marts/busy.toml", &format!("{BUSY}{check}"));
     let receiver = Receiver::new(&[]);
-    let serving = start(&sandbox, receiver.port);
+    // Before the first run: one that finds no rows makes no table, and the mart behind it would fail.
     sandbox.sqlite("bot.db", "INSERT INTO calls (seconds) VALUES (7)");
+    let serving = start(&sandbox, receiver.port);
     serving.until("a check blocks", || receiver.count() == 1);
     let notice = receiver.notice(0);
-    assert_eq!(receiver.heard(), [of("check_blocked", "failing", "busy")]);
+    assert_eq!(receiver.heard(), [of("check_blocked", "failing", "busy")], "{notice}");
     assert_eq!((&notice["project"], &notice["profile"]), (&json!("served"), &json!("default")));
     let why = notice["why"].as_str().unwrap();
     assert!(why.contains("check \"enough\" does not hold: 1 row breaks it"), "{why}");

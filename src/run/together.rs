@@ -94,15 +94,14 @@ impl MartRun<'_> {
             }
         };
         let finish = move |ready: Vec<(&'g Goal, Result<Ready>)>| {
-            let failed = Arc::clone(&failed);
             join_all(
-                ready
-                    .into_iter()
-                    .map(move |(goal, ready)| self.finish_noting(goal, ready, Arc::clone(&failed))),
+                ready.into_iter().map(|(goal, ready)| self.finish_noting(goal, ready, Arc::clone(&failed))),
             )
         };
-        let ready = gathered(stream::once(begun).flatten(), self.sink.commits_together());
-        ready.map(finish).buffered(2).flat_map(stream::iter)
+        let together = self.sink.commits_together();
+        let ready = gathered(stream::once(begun).flatten(), together);
+        // Where one is committed at a time, what is staged may lie in memory: then no other is staged beside it.
+        ready.map(finish).buffered(together.min(2)).flat_map(stream::iter)
     }
 
     async fn next_ready<'g>(
@@ -296,5 +295,18 @@ mod tests {
         assert!(!together.is_cut().await);
         drop(rows);
         assert!(!together.is_cut().await);
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_waits_for_no_more_than_a_moment() {
+        let quick = stream::iter(0..5);
+        let slow = stream::once(async {
+            tokio::time::sleep(LINGER * 2).await;
+            5
+        });
+        let found: Vec<Vec<i32>> = gathered(quick.chain(slow), 3).collect().await;
+        assert_eq!(found, [vec![0, 1, 2], vec![3, 4], vec![5]]);
+        let alone: Vec<Vec<i32>> = gathered(stream::iter(0..2), 1).collect().await;
+        assert_eq!(alone, [[0], [1]]);
     }
 }

@@ -7,7 +7,7 @@ use deltalake::{
     DeltaTableError,
     kernel::{Add, Remove},
 };
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 
 use super::{
@@ -82,10 +82,10 @@ impl News {
     /// What came after a version, up to another; `None` = an entry is gone.
     pub(super) async fn between(location: &Location, before: u64, version: u64) -> Result<Option<Self>> {
         let reads: Vec<_> = (before + 1..=version).map(|at| location.logged_entry(at)).collect();
-        let entries: Vec<_> = futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        let mut entries = stream::iter(reads).buffered(READS_AT_ONCE).zip(stream::iter(before + 1..));
         let mut news = Self::default();
-        for (entry, at) in entries.into_iter().zip(before + 1..) {
-            let Some(entry) = entry else { return Ok(None) };
+        while let Some((entry, at)) = entries.next().await {
+            let Some(entry) = entry? else { return Ok(None) };
             news.take_in(&entry).map_err(|error| {
                 location.failed(&format!("log entry {at} cannot be read"), DeltaTableError::from(error))
             })?;

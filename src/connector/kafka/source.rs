@@ -271,7 +271,8 @@ impl Inner {
             return Ok(());
         }
         // Another writer of this track may have seen a later head.
-        let ends = if plan::lies_behind(from, &seen.ends)? { self.ends()? } else { seen.ends.clone() };
+        let now = if plan::lies_behind(from, &seen.ends)? { Some(self.ends()?) } else { None };
+        let ends = now.as_ref().unwrap_or(&seen.ends);
         for (name, bound) in &from.partitions {
             let (partition, next) = (number(name)?, offset_after(bound)?);
             let found = ends.get(&partition);
@@ -283,7 +284,7 @@ impl Inner {
                 return Err(Error::new(ErrorKind::SourceChanged, message));
             }
         }
-        for (partition, found) in &ends {
+        for (partition, found) in ends {
             let bound = from.partitions.get(&partition.to_string());
             let next = bound.map_or(Ok(0), offset_after)?;
             if found.low > next {
@@ -294,7 +295,7 @@ impl Inner {
         if seen.trusted.as_ref() == Some(from) || from == head {
             return Ok(());
         }
-        witness::check(&self.cluster, &self.topic, from, &ends)?.then_some(()).ok_or_else(|| {
+        witness::check(&self.cluster, &self.topic, from, ends)?.then_some(()).ok_or_else(|| {
             let message =
                 format!("{} was made again: its messages up to the position are others now", self.shown());
             Error::new(ErrorKind::SourceChanged, message)

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{
     access,
+    cache::{Weighs, key},
     cell::Cell,
     drill,
     file::{self, Made},
@@ -25,6 +26,24 @@ use crate::{
     connector::error::{Error, ErrorKind},
     model::name::JobName,
 };
+
+/// Bytes of pictures that are kept.
+pub(super) const DRAWN_BYTES: usize = 16 << 20;
+
+/// What was drawn: pictures, or a table that is narrow enough to be read.
+pub(super) struct Drawn(Vec<Block>);
+
+impl Weighs for Drawn {
+    fn weighs(&self) -> usize {
+        /// Of anything else than its pixels, about.
+        const BLOCK: usize = 4 << 10;
+        let size = |block: &Block| match block {
+            Block::Picture(picture) => picture.png.len() + BLOCK,
+            _ => BLOCK,
+        };
+        self.0.iter().map(size).sum()
+    }
+}
 
 /// What was read for an answer.
 pub(super) struct Found {
@@ -87,14 +106,16 @@ impl Work<'_> {
         spec: &Chart,
         found: &Found,
         columns: &[ColumnInfo],
-    ) -> Result<Option<Block>, Failure> {
+    ) -> Result<Vec<Block>, Failure> {
         let title = spec.title.as_ref().unwrap_or(&self.report.title).get(self.words.language());
         let plot = picture::plot(spec, &found.rows, columns, (title, &self.days()), &self.words)
             .map_err(unreadable)?;
-        let Some(plot) = plot else { return Ok(None) };
+        let Some(plot) = plot else { return Ok(vec![]) };
         let name = self.file_name();
-        let picture = drawn("a chart", move || picture::picture(&plot, &name)).await?;
-        Ok(picture.map(Block::Picture))
+        let drawn_of = format!("{:?}", (plot.kind, &plot.axis, &plot.series, &plot.measure));
+        let of = [title, &plot.subtitle, &name, &drawn_of].map(str::to_owned);
+        let draw = move || Ok(picture::picture(&plot, &name)?.map(Block::Picture).into_iter().collect());
+        self.drawn("a chart", &of, draw).await
     }
 
     async fn table(
@@ -111,8 +132,9 @@ impl Work<'_> {
         if self.pictures {
             let title = self.report.title.get(self.words.language()).to_owned();
             let (days, name, words) = (self.days(), self.file_name(), self.words.clone());
+            let of = [title.clone(), days.clone(), name.clone(), format!("{shown:?}")];
             let draw = move || table::for_phone(shown, (&title, &days), &name, &words);
-            answer.blocks.extend(drawn("a table", draw).await?);
+            answer.blocks.extend(self.drawn("a table", &of, draw).await?);
         } else {
             answer.blocks.push(Block::Table(shown));
         }
@@ -123,6 +145,28 @@ impl Work<'_> {
             answer.drills.extend(drills.map_err(unreadable)?);
         }
         Ok(())
+    }
+
+    /// Draws what was not drawn for another a moment ago; `of` is all that it depends on besides the language. Pixels take tens of milliseconds, and
+    /// others go on meanwhile.
+    async fn drawn(
+        &self,
+        what: &str,
+        of: &[String],
+        draw: impl FnOnce() -> Result<Vec<Block>, String> + Send + 'static,
+    ) -> Result<Vec<Block>, Failure> {
+        let failed = |why: String| {
+            Failure::Failed(Error::new(ErrorKind::Internal, format!("{what} cannot be drawn: {why}")))
+        };
+        let language = format!("{:?}", self.words.language());
+        let place = self.drawn.place(key(&[&[what.to_owned(), language], of].concat()));
+        let blocks = place.get_or_try_init(async || {
+            let drawn = tokio::task::spawn_blocking(draw).await.map_err(|panic| failed(panic.to_string()))?;
+            Ok::<_, Failure>(Arc::new(Drawn(drawn.map_err(failed)?)))
+        });
+        let blocks = blocks.await?.0.clone();
+        self.drawn.trim();
+        Ok(blocks)
     }
 
     /// The days that the answer is about; empty = it asks for none.
@@ -186,17 +230,6 @@ impl Work<'_> {
         let at = at.with_timezone(&self.zone);
         format!("{} {}", format::date(at.date_naive(), self.words.language()), at.format("%H:%M"))
     }
-}
-
-/// Draws: pixels take tens of milliseconds, and others go on meanwhile.
-async fn drawn<T: Send + 'static>(
-    what: &str,
-    draw: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, Failure> {
-    let failed = |why: String| {
-        Failure::Failed(Error::new(ErrorKind::Internal, format!("{what} cannot be drawn: {why}")))
-    };
-    tokio::task::spawn_blocking(draw).await.map_err(|panic| failed(panic.to_string()))?.map_err(failed)
 }
 
 /// The days or months that rows are of.

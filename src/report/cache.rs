@@ -1,7 +1,9 @@
-//! What was read a moment ago, for those who ask the same: rows by report, parameters, row rules and how far the tracks are that it reads; lists likewise.
+//! What was read a moment ago, for those who ask the same: rows by report, parameters, row rules and how far the tracks are that it reads; lists and
+//! pictures likewise.
 //!
 //! A place is made before the query runs, so that many who ask at once wait for one execution. A failed or cancelled one leaves the place
-//! empty, and the next who waits tries.
+//! empty, and the next who waits tries. Where nobody can tell how long rows are good for, a place is there until its query begins: who asks later
+//! has a query of their own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,6 +44,14 @@ impl<T: Weighs> Cache<T> {
         let place = places.shift_remove(&key).unwrap_or_default();
         places.insert(key, Arc::clone(&place));
         place
+    }
+
+    /// Whoever asks from now on gets a place of their own.
+    pub(super) fn close(&self, key: Key, place: &Place<T>) {
+        let mut places = self.lock();
+        if places.get(&key).is_some_and(|there| Arc::ptr_eq(there, place)) {
+            places.shift_remove(&key);
+        }
     }
 
     /// Lets go of what was not asked for longest, until all fit.
@@ -94,6 +104,18 @@ mod tests {
         put("c").await;
         assert_eq!([there("a"), there("b"), there("c")], [true, false, true]);
         assert_ne!(key(&["ab".into(), "c".into()]), key(&["a".into(), "bc".into()]));
+    }
+
+    #[test]
+    fn a_closed_place_is_for_those_who_have_it() {
+        let (cache, key) = (Cache::<Rows>::new(1 << 20), key(&["x".into()]));
+        let (first, second) = (cache.place(key), cache.place(key));
+        assert!(Arc::ptr_eq(&first, &second));
+        cache.close(key, &first);
+        let third = cache.place(key);
+        assert!(!Arc::ptr_eq(&first, &third), "its query has begun");
+        cache.close(key, &second);
+        assert!(Arc::ptr_eq(&third, &cache.place(key)), "another's place was closed");
     }
 
     #[tokio::test]

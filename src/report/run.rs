@@ -1,7 +1,7 @@
 //! A report from its request to the parts of its answer.
 //!
-//! rules → parameters → rows (cached, or one execution that every part shares, and one more where a text compares) → parts, in order; what is stale
-//! is said first, what the rows are of last. Dropping the work stops the query in its database. A report's time runs while it is worked on, and not
+//! rules → parameters → rows (cached, or one execution that every part shares, and everyone who asked before it began; one more where a text
+//! compares) → parts, in order; what is stale is said first, what the rows are of last. Dropping the work stops the query in its database. A report's time runs while it is worked on, and not
 //! while it waits for one of the few that run at once, or for another that reads the same rows.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     access::{self, Reader},
     allowance::Allowance,
-    answer::{self, Found},
-    cache::{CACHE_BYTES, Cache, Weighs, key},
+    answer::{self, DRAWN_BYTES, Drawn, Found},
+    cache::{CACHE_BYTES, Cache, Place, Weighs, key},
     excel::ExcelMeta,
     file::{self, FileJob, Limits, Made, Writing},
     options::LISTS_BYTES,
@@ -54,7 +54,10 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub struct Reports {
     runtime: Arc<Runtime>,
     cache: Cache<Rows>,
+    /// Of rows that may be others a moment later: the places of queries that have not begun.
+    waiting: Cache<Rows>,
     lists: Cache<List>,
+    drawn: Cache<Drawn>,
     slots: Semaphore,
     limits: Limits,
 }
@@ -124,6 +127,7 @@ pub(super) struct Work<'a> {
     pub(super) versions: Versions,
     pub(super) limits: Limits,
     pub(super) pictures: bool,
+    pub(super) drawn: &'a Cache<Drawn>,
     allowance: Allowance,
 }
 
@@ -133,7 +137,9 @@ impl Reports {
         Self {
             runtime,
             cache: Cache::new(CACHE_BYTES),
+            waiting: Cache::new(CACHE_BYTES),
             lists: Cache::new(LISTS_BYTES),
+            drawn: Cache::new(DRAWN_BYTES),
             slots: Semaphore::new(AT_ONCE),
             limits: Limits::default(),
         }
@@ -189,6 +195,7 @@ impl Reports {
                 versions: allowance.spend(versions).await?,
                 limits: self.limits,
                 pictures: request.pictures,
+                drawn: &self.drawn,
                 allowance,
             };
             self.answer(&work).await
@@ -227,49 +234,64 @@ impl Reports {
         Ok((Found { rows, before, files }, cached))
     }
 
-    /// The rows of one execution, from the cache where they are there and whole.
+    /// The rows of one execution: from the cache where they are there and whole, or of a query that had not begun when they were asked for.
     async fn rows(
         &self,
         work: &Work<'_>,
         asked: &Asked,
         kinds: &[FileKind],
     ) -> Result<(Arc<Rows>, Vec<Made>, bool), Failure> {
-        if !work.is_cacheable() {
-            let (rows, files) = self.executed(work, asked, kinds).await?;
-            return Ok((Arc::new(rows), files, false));
-        }
-        let place = self.cache.place(work.key(asked));
+        let key = work.key(asked);
+        let place = match work.good_for() {
+            GoodFor::Versions => self.cache.place(key),
+            GoodFor::TheMoment => self.waiting.place(key),
+            GoodFor::Nobody => Place::default(),
+        };
         let mut ran = None;
         let rows = place
             .get_or_try_init(async || {
-                let (rows, files) = self.executed(work, asked, kinds).await?;
+                let begun = || self.waiting.close(key, &place);
+                let (rows, files) = self.executed(work, asked, kinds, begun).await?;
                 ran = Some(files);
                 Ok::<_, Failure>(Arc::new(rows))
             })
             .await?;
         let rows = Arc::clone(rows);
         self.cache.trim();
+        self.waiting.trim();
         match ran {
             Some(files) => Ok((rows, files, false)),
             // A file needs rows that were not kept.
             None if !rows.complete && !kinds.is_empty() => {
-                let (rows, files) = self.executed(work, asked, kinds).await?;
+                let (rows, files) = self.executed(work, asked, kinds, || ()).await?;
                 Ok((Arc::new(rows), files, false))
             }
             None => Ok((rows, vec![], true)),
         }
     }
 
-    /// Runs a query in its turn. Only whoever runs one takes a place, and the time that it may take begins then.
+    /// Runs a query in its turn. Only whoever runs one takes a turn, and the time that it may take begins then.
     async fn executed(
         &self,
         work: &Work<'_>,
         asked: &Asked,
         kinds: &[FileKind],
+        begun: impl FnOnce(),
     ) -> Result<(Rows, Vec<Made>), Failure> {
         let _turn = self.slots.acquire().await;
+        begun();
         work.allowance.spend(work.execute(asked, kinds)).await
     }
+}
+
+/// Whom the rows of one execution are good for.
+enum GoodFor {
+    /// Everyone, as long as the tracks stand still that they come from.
+    Versions,
+    /// Whoever asked before it began.
+    TheMoment,
+    /// The one who asked: a moment later the same question has another answer.
+    Nobody,
 }
 
 impl Weighs for Rows {
@@ -315,9 +337,14 @@ impl Work<'_> {
         self.report.ask.iter().find(range).map(|(name, _)| name.as_str())
     }
 
-    /// Whether the same question will have the same answer as long as its tracks stand still.
-    fn is_cacheable(&self) -> bool {
-        self.versions.complete && !moves(&self.report.sql.text) && !self.report.sql.native
+    fn good_for(&self) -> GoodFor {
+        if moves(&self.report.sql.text) {
+            GoodFor::Nobody
+        } else if self.versions.complete && !self.report.sql.native {
+            GoodFor::Versions
+        } else {
+            GoodFor::TheMoment
+        }
     }
 
     fn key(&self, asked: &Asked) -> super::cache::Key {

@@ -265,6 +265,12 @@ async fn what_does_not_fit_a_phone_is_a_picture_there() {
         reports.run(&request, &CancellationToken::new()).await.unwrap().blocks
     };
     let phone = blocks(true).await;
+    let again = blocks(true).await;
+    let drawn = |blocks: &[Block]| match &blocks[1] {
+        Block::Picture(picture) => Arc::clone(&picture.png),
+        other => panic!("{other:?}"),
+    };
+    assert!(Arc::ptr_eq(&drawn(&phone), &drawn(&again)), "the same was drawn twice");
     let [Block::Table(narrow), Block::Picture(wide), ..] = &phone[..] else { panic!("{phone:?}") };
     assert_eq!((narrow.columns.len(), narrow.more), (2, 23));
     assert!(
@@ -462,4 +468,30 @@ async fn time_in_line_is_not_running_time() {
     let (waited, (ran, took)) = tokio::join!(waiting, quick);
     assert!(ran.is_ok() && took < Duration::from_secs(15), "{took:?}: {ran:?}");
     assert!(waited.iter().all(|(ran, _)| matches!(ran, Err(Failure::Cancelled))), "{waited:?}");
+}
+
+/// Nobody knows when a table changes that others write: a query that runs may have read it already, and one that waits for its turn has not.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_before_a_query_begins_shares_it() {
+    let shop = shop();
+    shop.write("bot.toml", &format!("{BOT}{ENDLESS}"));
+    let loaded = vitrina::config::load(shop.root(), "default", &|_| None);
+    let runtime = Runtime::open(Arc::new(loaded.project.unwrap()), Arc::new(SystemClock)).unwrap();
+    let reports = Reports::new(runtime);
+    let run = async |report: &str| {
+        let reader = access::Reader { roles: vec!["admin".to_owned()], ..access::Reader::default() };
+        let (language, zone) = (Language::Ru, chrono_tz::Europe::Moscow);
+        let report = report.to_owned();
+        let request = Request { report, with: With::new(), reader, language, zone, pictures: false };
+        reports.run(&request, &CancellationToken::new()).await
+    };
+    let busy = futures::future::join_all((0..8).map(|_| run("own")));
+    let wait = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        futures::future::join_all((0..20).map(|_| run("plans"))).await
+    };
+    let (_, answers) = tokio::join!(busy, wait);
+    let read_before = answers.iter().filter(|answer| answer.as_ref().unwrap().cached).count();
+    assert_eq!(read_before, 19, "one query for all who waited");
+    assert!(!run("plans").await.unwrap().cached, "rows of a moment ago");
 }

@@ -65,7 +65,7 @@ impl Alerts {
             let setting = self.office.setting();
             if !known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &setting)) {
                 let names: Vec<&str> = setting.bot.alerts.keys().map(String::as_str).collect();
-                self.office.records.keep_looks(&names)?;
+                self.office.records.keep_alerts(&names, BUILT_IN)?;
                 known = Some(setting);
             }
             let due = self.due()?;

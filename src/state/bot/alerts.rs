@@ -48,13 +48,18 @@ impl BotRecords {
         self.database.with(|connection| look(connection, name, at))
     }
 
-    /// Forgets up to when all other alerts were looked for.
-    pub fn keep_looks(&self, names: &[&str]) -> Result<()> {
+    /// Forgets all other alerts of the file, those with a prefix excepted: up to when they were looked for, and that they are raised. One that comes back
+    /// begins anew.
+    pub fn keep_alerts(&self, names: &[&str], except: &str) -> Result<()> {
         self.database.with(|connection| {
             let names = serde_json::json!(names).to_string();
-            let sql = "DELETE FROM bot_looks WHERE alert NOT IN (SELECT value FROM json_each(?1))";
-            connection.execute(sql, [names])?;
-            Ok(())
+            let transaction = connection.transaction()?;
+            let others = "NOT IN (SELECT value FROM json_each(?1))";
+            transaction.execute(&format!("DELETE FROM bot_looks WHERE alert {others}"), [&names])?;
+            let raised =
+                format!("DELETE FROM bot_alerts WHERE name {others} AND substr(name, 1, length(?2)) <> ?2");
+            transaction.execute(&raised, [names.as_str(), except])?;
+            transaction.commit()
         })
     }
 

@@ -227,7 +227,13 @@ fn an_alert_is_looked_for_from_where_it_was() {
     assert_eq!(records.looked("drop", later).unwrap(), now(), "it stays as it was");
     records.set_looked("drop", later).unwrap();
     records.looked("other", now()).unwrap();
-    records.keep_looks(&["drop"]).unwrap();
+    let raised = Raised { raised_at: now(), told_at: None };
+    for name in ["drop", "other", " failed"] {
+        records.set_alert(name, Some(raised), &[], now()).unwrap();
+    }
+    records.keep_alerts(&["drop"], " ").unwrap();
+    let raised = [" ", "drop", "other"].map(|prefix| records.raised(prefix).unwrap().len());
+    assert_eq!(raised, [1, 1, 0], "one that comes back is told anew");
     assert_eq!(records.looked("drop", now()).unwrap(), later);
     assert_eq!(records.looked("other", later).unwrap(), later, "it was forgotten");
 }

@@ -123,3 +123,67 @@ fn is_at(found: &Fields<'_>, index: usize, name: &str) -> bool {
 fn is_last(found: &Fields<'_>, index: usize) -> bool {
     found[index + 1..].iter().all(|(name, _)| *name != found[index].0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::{
+        array::AsArray,
+        datatypes::{Field, Int64Type, Schema},
+    };
+
+    use super::{super::json, *};
+
+    /// The numbers that are read in columns `a` and `b`, and what is wrong with bad rows.
+    fn read(others: Others, rows: &[&str]) -> (Vec<[Option<i64>; 2]>, Vec<String>) {
+        let column = |name| Field::new(name, DataType::Int64, true);
+        let schema = Arc::new(Schema::new(vec![column("a"), column("b")]));
+        let mut reader = FieldRows::new(schema, Rules::default(), others).unwrap();
+        for (ordinal, row) in rows.iter().enumerate() {
+            let mut found = vec![];
+            json::fields(row.as_bytes(), &mut found).unwrap();
+            reader.push(ordinal as u64, &found);
+        }
+        let chunk = reader.finish().unwrap();
+        let columns = [0, 1].map(|at| chunk.batch.column(at).as_primitive::<Int64Type>().iter().collect());
+        let [a, b]: [Vec<Option<i64>>; 2] = columns;
+        let bad = chunk.bad.iter().map(|bad| bad.column.clone().unwrap_or_default()).collect();
+        (a.into_iter().zip(b).map(|(a, b)| [a, b]).collect(), bad)
+    }
+
+    #[test]
+    fn fields_are_found_wherever_they_lie() {
+        let rows = [
+            r#"{"a":1,"b":2}"#,
+            r#"{"b":4,"a":3}"#,
+            r#"{"b":6,"a":5}"#,
+            r#"{"a":7,"b":8}"#,
+            r#"{"b":9}"#,
+            "{}",
+            r#"{"a":1,"a":10}"#,
+            r#"{"b":1,"b":2,"a":3,"b":11}"#,
+        ];
+        let expected = [
+            [Some(1), Some(2)],
+            [Some(3), Some(4)],
+            [Some(5), Some(6)],
+            [Some(7), Some(8)],
+            [None, Some(9)],
+            [None, None],
+            [Some(10), None],
+            [Some(3), Some(11)],
+        ];
+        for others in [Others::Drop, Others::Refuse] {
+            assert_eq!(read(others, &rows), (expected.to_vec(), vec![]));
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_no_column_is_refused_where_that_is_asked_for() {
+        let rows = [r#"{"a":1,"b":2}"#, r#"{"a":1,"c":2}"#, r#"{"a":1,"b":2,"c":3}"#, r#"{"a":3,"b":4}"#];
+        let kept = vec![[Some(1), Some(2)], [Some(3), Some(4)]];
+        assert_eq!(read(Others::Refuse, &rows), (kept, vec!["c".to_owned(); 2]));
+        assert_eq!(read(Others::Drop, &rows).0.len(), 4);
+    }
+}

@@ -307,3 +307,93 @@ fn text(value: &str, into: &mut Vec<u8>) -> bool {
     into.push(b'"');
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array,
+        StringArray, Time64MicrosecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
+    };
+    use proptest::prelude::*;
+
+    use super::{
+        super::{super::Value, fields},
+        *,
+    };
+
+    fn row(cells: Vec<ArrayRef>) -> Result<String> {
+        let named = cells.into_iter().enumerate().map(|(at, cell)| (format!("c{at}"), cell, true));
+        let batch = RecordBatch::try_from_iter_with_nullable(named).unwrap();
+        let mut spelled = vec![];
+        Encoder::new(&batch)?.row(0, &mut spelled)?;
+        Ok(String::from_utf8(spelled).unwrap())
+    }
+
+    #[test]
+    fn cells_are_spelled_by_their_types() {
+        let spelled = row(vec![
+            Arc::new(Int64Array::from(vec![i64::MIN])),
+            Arc::new(UInt64Array::from(vec![u64::MAX])),
+            Arc::new(Int8Array::from(vec![-7])),
+            Arc::new(BooleanArray::from(vec![false])),
+            Arc::new(Float32Array::from(vec![0.1])),
+            Arc::new(Float64Array::from(vec![-0.0])),
+            Arc::new(Float64Array::from(vec![f64::NEG_INFINITY])),
+            Arc::new(StringArray::from(vec!["\"Ж\\\n\u{1}"])),
+            Arc::new(BinaryArray::from(vec![b"\xff".as_slice()])),
+            Arc::new(Date32Array::from(vec![-1])),
+            Arc::new(Time64MicrosecondArray::from(vec![1])),
+            Arc::new(TimestampSecondArray::from(vec![0])),
+            Arc::new(TimestampNanosecondArray::from(vec![-1]).with_timezone("UTC")),
+            Arc::new(Int64Array::from(vec![None])),
+        ]);
+        let expected = [
+            "-9223372036854775808",
+            "18446744073709551615",
+            "-7",
+            "false",
+            "0.1",
+            "-0.0",
+            "\"-inf\"",
+            r#""\"Ж\\\n\u0001""#,
+            "\"/w==\"",
+            "\"1969-12-31\"",
+            "\"00:00:00.000001\"",
+            "\"1970-01-01T00:00:00\"",
+            "\"1969-12-31T23:59:59.999999999Z\"",
+            "null",
+        ];
+        let fields = expected.iter().enumerate().map(|(at, cell)| format!("\"c{at}\":{cell}"));
+        assert_eq!(spelled.unwrap(), format!("{{{}}}", fields.collect::<Vec<_>>().join(",")));
+    }
+
+    #[test]
+    fn times_outside_the_calendar_are_refused() {
+        let refused = [
+            row(vec![Arc::new(Date32Array::from(vec![i32::MAX]))]),
+            row(vec![Arc::new(TimestampSecondArray::from(vec![i64::MIN]))]),
+        ];
+        assert!(refused.iter().all(|row| row.as_ref().is_err_and(|error| error.kind == ErrorKind::BadData)));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_and_texts_come_back(whole: i64, real in any::<f64>().prop_filter("finite", |real| real.is_finite()), text: String) {
+            let cells: [ArrayRef; 3] = [
+                Arc::new(Int64Array::from(vec![whole])),
+                Arc::new(Float64Array::from(vec![real])),
+                Arc::new(StringArray::from(vec![text.as_str()])),
+            ];
+            let spelled = row(cells.to_vec()).unwrap();
+            let mut found = vec![];
+            fields(spelled.as_bytes(), &mut found).unwrap();
+            prop_assert_eq!(&found[0].1, &Value::Number(&whole.to_string()));
+            let Value::Number(number) = found[1].1 else { return Err(TestCaseError::fail("no number")) };
+            prop_assert_eq!(number.parse::<f64>().unwrap().to_bits(), real.to_bits());
+            prop_assert_eq!(&found[2].1, &Value::Text(text.as_str().into()));
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&spelled).is_ok());
+        }
+    }
+}

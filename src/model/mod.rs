@@ -3,6 +3,7 @@
 
 pub mod column;
 pub mod delivery;
+pub mod iso;
 pub mod name;
 pub mod position;
 pub mod problem;

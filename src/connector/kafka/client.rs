@@ -69,6 +69,16 @@ pub(super) enum Isolation {
     Uncommitted,
 }
 
+impl Isolation {
+    /// As librdkafka names it.
+    fn level(self) -> &'static str {
+        match self {
+            Self::Committed => "read_committed",
+            Self::Uncommitted => "read_uncommitted",
+        }
+    }
+}
+
 /// A cluster as one connection sees it. Connects when it is asked something.
 pub(super) struct Cluster {
     pub(super) name: String,
@@ -86,6 +96,19 @@ pub(super) struct Cluster {
     pub(super) reporter: Reporter,
     /// Topics that are waited for.
     pub(super) watch: Watch,
+}
+
+/// A client with a group takes a tenth of a second to close: all are closed at once.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let (readers, reporter) = (self.readers.leave(), self.reporter.leave());
+        std::thread::scope(|scope| {
+            scope.spawn(move || drop(reporter));
+            for reader in readers {
+                scope.spawn(move || drop(reader));
+            }
+        });
+    }
 }
 
 impl Cluster {
@@ -164,7 +187,8 @@ impl Cluster {
             listen(looker);
             return Ok(looker.clone());
         }
-        let looker = self.consumer(isolation, 1)?;
+        // Of no group, which only readers need: it would take a tenth of a second to close.
+        let looker = Arc::new(self.made(self.settings()?.set("isolation.level", isolation.level()))?);
         *place = Some(looker.clone());
         Ok(looker)
     }
@@ -172,12 +196,8 @@ impl Cluster {
     /// A client that reads, and fetches so many KiB of each partition ahead.
     pub(super) fn consumer(&self, isolation: Isolation, ahead: usize) -> Result<Arc<Consumer>> {
         let mut settings = self.settings()?;
-        let level = match isolation {
-            Isolation::Committed => "read_committed",
-            Isolation::Uncommitted => "read_uncommitted",
-        };
         settings
-            .set("isolation.level", level)
+            .set("isolation.level", isolation.level())
             // Named because the library wants one; partitions are assigned by hand and nothing is committed to it.
             .set("group.id", format!("{}vitrina", self.config.prefix))
             .set("enable.partition.eof", "true")

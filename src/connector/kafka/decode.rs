@@ -62,7 +62,7 @@ impl Decoder {
         self.next += 1;
         let layout = self.layout.clone();
         let mut held = Held::default();
-        let mut found: Fields<'_> = vec![];
+        let mut found: Fields<'_> = Vec::with_capacity(layout.schema.fields().len());
         let read = self.content(&layout.body, message, &mut held, &mut found)?;
         if let Err(reason) = read {
             self.rows.refuse(ordinal, &reason, whole(message));

@@ -73,6 +73,13 @@ impl Failed {
     }
 }
 
+impl Reporter {
+    /// The client, which it no longer has.
+    pub(super) fn leave(&self) -> Option<Consumer> {
+        lock(&self.client).take().map(|(_, client)| client)
+    }
+}
+
 /// Reports a position. A failure is told once; then nothing is reported for a while, and nobody waits.
 pub(super) fn report(cluster: &Cluster, group: &str, topic: &str, position: &Position) -> Result<()> {
     let mut list = TopicPartitionList::new();

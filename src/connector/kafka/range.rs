@@ -27,6 +27,9 @@ use crate::connector::error::{Error, ErrorKind, Result};
 /// How long a read waits for the next message of a range before it gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a client may ask for a topic that it does not know, before it is left to itself.
+const CONNECT: Duration = Duration::from_secs(1);
+
 /// How long one look into a queue waits.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -86,7 +89,11 @@ fn go_through(
     if ranges.is_empty() {
         return Ok(());
     }
-    let consumer = cluster.readers.take(cluster, ranges.len())?;
+    let (consumer, knows) = cluster.readers.take(cluster, topic, ranges.len())?;
+    if !knows {
+        // A client that knows who leads the partitions fetches at once; one that does not finds out up to a second later.
+        let _ = consumer.fetch_metadata(Some(topic), CONNECT);
+    }
     let reading = Reading { cluster, topic, consumer: &consumer };
     let queues = reading.assign(&ranges)?;
     let mut early = vec![];
@@ -109,7 +116,7 @@ fn go_through(
         }
     }
     if reading.release(queues) {
-        cluster.readers.give(consumer, ranges.len());
+        cluster.readers.give(consumer, topic, ranges.len());
     }
     Ok(())
 }
@@ -162,7 +169,7 @@ impl Reading<'_> {
         queue: &PartitionQueue<Context>,
         each: &mut impl FnMut(&BorrowedMessage<'_>) -> Result<bool>,
     ) -> Result<Drained> {
-        let mut heard = Instant::now();
+        let mut silent = None;
         let mut taken = 0_u64;
         let mut next = range.from;
         loop {
@@ -175,8 +182,7 @@ impl Reading<'_> {
                     if !each(&message)? {
                         return Ok(Drained::Stopped);
                     }
-                    // Whoever takes the messages may have taken long, which is no silence of the cluster.
-                    heard = Instant::now();
+                    silent = None;
                     next = offset + 1;
                     if next == range.until {
                         return Ok(Drained::Whole);
@@ -187,11 +193,14 @@ impl Reading<'_> {
                     return Ok(Drained::Until(next));
                 }
                 Some(Err(error)) => self.weigh(range, &error)?,
-                None if heard.elapsed() > PATIENCE => {
-                    return Err(self.failed(&KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)));
+                None => {
+                    // From the first look in vain: whoever takes the messages may have taken long before it.
+                    if silent.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                        return Err(self.failed(&KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)));
+                    }
+                    // Whoever waits listens at once.
+                    self.listen(range)?;
                 }
-                // Whoever waits listens at once.
-                None => self.listen(range)?,
             }
             taken += 1;
             if taken.is_multiple_of(LISTEN_EVERY) {

@@ -38,40 +38,54 @@ pub(super) struct Readers(Mutex<Vec<Idle>>);
 
 struct Idle {
     client: Arc<Consumer>,
+    /// The topic that it read last.
+    topic: String,
     /// KiB that it fetches ahead of a partition.
     ahead: usize,
     since: Instant,
 }
 
 impl Readers {
-    /// A client that reads committed messages of so many partitions, and holds none.
-    pub(super) fn take(&self, cluster: &Cluster, partitions: usize) -> Result<Arc<Consumer>> {
+    /// A client that reads committed messages of so many partitions, and holds none; and whether it knows this topic, having read it last.
+    pub(super) fn take(
+        &self,
+        cluster: &Cluster,
+        topic: &str,
+        partitions: usize,
+    ) -> Result<(Arc<Consumer>, bool)> {
         let ahead = ahead(partitions);
         let (closed, taken) = {
             let mut idle = lock(&self.0);
             let closed = tired(&mut idle);
-            let fitting = idle.iter().rposition(|idle| idle.ahead == ahead);
+            let knowing = idle.iter().rposition(|idle| idle.ahead == ahead && idle.topic == topic);
+            let fitting = knowing.or_else(|| idle.iter().rposition(|idle| idle.ahead == ahead));
             (closed, fitting.map(|at| idle.remove(at)))
         };
         drop(closed);
-        let Some(Idle { client, .. }) = taken else {
-            return cluster.consumer(Isolation::Committed, ahead);
+        let Some(idle) = taken else {
+            return Ok((cluster.consumer(Isolation::Committed, ahead)?, false));
         };
-        listen(&client);
+        listen(&idle.client);
         // What it heard while it waited is no reason for what may fail now.
-        client.context().forget();
-        Ok(client)
+        idle.client.context().forget();
+        Ok((idle.client, idle.topic == topic))
     }
 
-    /// Takes a client back, as it was taken for so many partitions.
-    pub(super) fn give(&self, client: Arc<Consumer>, partitions: usize) {
+    /// Those that wait, no longer waiting.
+    pub(super) fn leave(&self) -> Vec<Arc<Consumer>> {
+        lock(&self.0).drain(..).map(|idle| idle.client).collect()
+    }
+
+    /// Takes a client back, as it was taken for so many partitions of this topic.
+    pub(super) fn give(&self, client: Arc<Consumer>, topic: &str, partitions: usize) {
         let closed = {
             let mut idle = lock(&self.0);
             let mut closed = tired(&mut idle);
             if idle.len() == IDLE {
                 closed.push(idle.remove(0));
             }
-            idle.push(Idle { client, ahead: ahead(partitions), since: Instant::now() });
+            let (topic, ahead) = (topic.to_owned(), ahead(partitions));
+            idle.push(Idle { client, topic, ahead, since: Instant::now() });
             closed
         };
         // To close one takes time, in which others may take theirs.
@@ -101,19 +115,26 @@ mod tests {
         let context = OpenContext { name: "place".into(), root: "/".into(), scratch: "/".into() };
         let config = Config { brokers: vec!["localhost:1".to_owned()], ..Config::default() };
         let cluster = Cluster::new(&config, context);
-        let take = || cluster.readers.take(&cluster, 1).unwrap();
-        let first = take();
-        let other = take();
+        let take = || cluster.readers.take(&cluster, "a", 1).unwrap();
+        let ((first, knows), (other, _)) = (take(), take());
+        assert!(!knows, "a new one knows nothing");
         assert!(!Arc::ptr_eq(&first, &other), "two reads at a time");
         let known = Arc::as_ptr(&first);
-        cluster.readers.give(first, 1);
-        let wide = cluster.readers.take(&cluster, 200).unwrap();
+        cluster.readers.give(first, "a", 1);
+        let (wide, _) = cluster.readers.take(&cluster, "a", 200).unwrap();
         assert!(!std::ptr::eq(known, Arc::as_ptr(&wide)), "one that fetches less of each partition");
-        let again = take();
-        assert!(std::ptr::eq(known, Arc::as_ptr(&again)));
-        let many: Vec<_> = std::iter::repeat_with(take).take(IDLE).chain([again, other]).collect();
-        for client in many {
-            cluster.readers.give(client, 1);
+        cluster.readers.give(other, "b", 1);
+        let (again, knows) = take();
+        assert!(
+            std::ptr::eq(known, Arc::as_ptr(&again)) && knows,
+            "not the one that read another topic since"
+        );
+        let (other, knows) = take();
+        assert!(!knows, "it read another topic last");
+        let many: Vec<_> =
+            std::iter::repeat_with(take).take(IDLE).chain([(again, true), (other, true)]).collect();
+        for (client, _) in many {
+            cluster.readers.give(client, "a", 1);
         }
         assert_eq!(lock(&cluster.readers.0).len(), IDLE);
         let mut idle = lock(&cluster.readers.0);

@@ -28,8 +28,11 @@ use crate::{
     failpoint,
 };
 
-/// How long messages may be on their way before it is asked what became of them.
-const FLUSH: Duration = Duration::from_millis(200);
+/// How often it is looked what became of the last messages: the client's own `flush` looks ten times a second.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// How long a client that is to write may take to connect, before it is left to itself.
+const CONNECT: Duration = Duration::from_secs(1);
 
 /// How long the cluster may take to shut out an owner that was cut off, beyond the time-out of its transaction.
 const SHUTTING_OUT: Duration = Duration::from_secs(15);
@@ -122,6 +125,8 @@ impl Slot {
             // A producer of ours has nothing underway while the slot is held.
             self.owned = None;
             let producer = cluster.producer(&self.id)?;
+            // The client looks for its coordinator at once where it is connected, and half a second later where it is not.
+            let _ = producer.client().fetch_watermarks(&cluster.records(), self.number, CONNECT);
             let (begun, patience) = (Instant::now(), cluster.config.transaction() + SHUTTING_OUT);
             while let Err(error) = producer.init_transactions(ANSWER) {
                 let again = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
@@ -209,12 +214,15 @@ impl Transaction<'_> {
         let message = BaseRecord::to(&topic).partition(entry.partition);
         sender.send(message.key(entry.key.as_bytes()).payload(entry.text.as_bytes()))?;
         loop {
-            let flushed = self.producer.flush(FLUSH);
+            let flushed = self.producer.flush(Duration::ZERO);
             self.refused()?;
             match flushed {
                 Ok(()) => return Ok(()),
                 Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut))
-                    if Instant::now() < sender.until => {}
+                    if Instant::now() < sender.until =>
+                {
+                    self.producer.poll(LOOK);
+                }
                 Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => return Err(self.slow()),
                 Err(error) => return Err(self.failed("cannot write into", &error)),
             }

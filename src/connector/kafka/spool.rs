@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufReader, ErrorKind as Io, Read, Seek, SeekFrom, Write},
+    io::{ErrorKind as Io, Read, Seek, SeekFrom, Write},
     path::Path,
 };
 
@@ -26,33 +26,34 @@ const IN_MEMORY: usize = 8 << 20;
 const NONE: u32 = u32::MAX;
 const NOW: i64 = i64::MIN;
 
-/// Bytes that tell the lengths of a message's parts.
+/// Bytes that tell the lengths of a message's parts, before them.
 const HEAD: usize = 20;
 
 /// Messages, in order.
 pub(super) struct Spool {
     file: SpooledTempFile,
     rows: u64,
-    next: Spooled,
-    /// The messages of a batch, on their way into the file together.
+    /// Bytes of each batch's messages.
+    blocks: Vec<usize>,
+    /// The messages of a batch, on their way into the file or out of it.
     bytes: Vec<u8>,
 }
 
 /// One of them.
-#[derive(Debug, Default)]
-pub(super) struct Spooled {
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) payload: Option<Vec<u8>>,
+#[derive(Debug)]
+pub(super) struct Spooled<'a> {
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) payload: Option<&'a [u8]>,
     pub(super) timestamp: Option<i64>,
     /// Each as its number among the options' headers, its length and its text.
-    headers: Vec<u8>,
+    headers: &'a [u8],
 }
 
 impl Spool {
     pub(super) fn new(scratch: &Path) -> Result<Self> {
         fs::create_dir_all(scratch).map_err(failed)?;
         let file = tempfile::spooled_tempfile_in(IN_MEMORY, scratch);
-        Ok(Self { file, rows: 0, next: Spooled::default(), bytes: vec![] })
+        Ok(Self { file, rows: 0, blocks: vec![], bytes: vec![] })
     }
 
     /// Messages that wait.
@@ -77,103 +78,109 @@ impl Spool {
             options.timestamp.as_ref().map(|name| Ok::<_, Error>(cast(batch.column(at(name)?), &millis)?));
         let times = times.transpose()?;
         let times = times.as_ref().map(AsArray::as_primitive::<TimestampMillisecondType>);
+        let bytes = &mut self.bytes;
+        bytes.clear();
         for row in 0..batch.num_rows() {
-            let next = &mut self.next;
-            fill(&mut next.payload, |payload| content.row(row, payload))?;
-            fill(&mut next.key, |key| Ok(!keys.is_empty() && encoder.key(&keys, row, key)?))?;
-            next.timestamp = times.filter(|times| !times.is_null(row)).map(|times| times.value(row));
-            next.headers.clear();
-            for (number, column) in headers.iter().enumerate() {
-                next.add_header(number, |text| encoder.bare(*column, row, text))?;
-            }
-            self.next.write(&mut self.bytes).map_err(failed)?;
+            let begun = bytes.len();
+            bytes.extend_from_slice(&[0; HEAD]);
+            let head = Head {
+                key: part(bytes, |into| Ok(!keys.is_empty() && encoder.key(&keys, row, into)?))?,
+                payload: part(bytes, |into| content.row(row, into))?,
+                headers: part(bytes, |into| {
+                    let cell = |(number, column): (usize, &usize)| {
+                        add_header(into, number, |text| encoder.bare(*column, row, text))
+                    };
+                    headers.iter().enumerate().try_for_each(cell).map(|()| true)
+                })?,
+                time: times.filter(|times| !times.is_null(row)).map_or(NOW, |times| times.value(row)),
+            };
+            head.write(&mut bytes[begun..begun + HEAD]);
         }
-        self.file.write_all(&self.bytes).map_err(failed)?;
-        self.bytes.clear();
+        self.file.write_all(bytes).map_err(failed)?;
+        self.blocks.push(bytes.len());
         self.rows += batch.num_rows() as u64;
         Ok(())
     }
 
     /// Gives every message, in order.
-    pub(super) fn each(&mut self, mut take: impl FnMut(&Spooled) -> Result<()>) -> Result<()> {
+    pub(super) fn each(&mut self, mut take: impl FnMut(&Spooled<'_>) -> Result<()>) -> Result<()> {
         self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let mut reader = BufReader::with_capacity(1 << 20, &mut self.file);
-        let mut message = Spooled::default();
-        for _ in 0..self.rows {
-            message.read(&mut reader).map_err(failed)?;
-            take(&message)?;
+        for block in &self.blocks {
+            self.bytes.resize(*block, 0);
+            self.file.read_exact(&mut self.bytes).map_err(failed)?;
+            let mut rest = self.bytes.as_slice();
+            while !rest.is_empty() {
+                take(&Spooled::first(&mut rest).ok_or_else(|| failed(Io::InvalidData))?)?;
+            }
         }
         Ok(())
     }
 }
 
-/// Fills a part anew; `with` says whether there is one.
-fn fill(part: &mut Option<Vec<u8>>, with: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<()> {
-    let mut bytes = part.take().unwrap_or_default();
-    bytes.clear();
-    *part = with(&mut bytes)?.then_some(bytes);
+/// Adds a part; `with` says whether there is one. Gives its length.
+fn part(bytes: &mut Vec<u8>, with: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<u32> {
+    let begun = bytes.len();
+    if !with(bytes)? {
+        bytes.truncate(begun);
+        return Ok(NONE);
+    }
+    let length = u32::try_from(bytes.len() - begun).ok().filter(|length| *length != NONE);
+    length.ok_or_else(|| failed(Io::FileTooLarge))
+}
+
+fn add_header(
+    bytes: &mut Vec<u8>,
+    number: usize,
+    with: impl FnOnce(&mut Vec<u8>) -> Result<bool>,
+) -> Result<()> {
+    let begun = bytes.len();
+    bytes.extend_from_slice(&(number as u32).to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    match part(bytes, with)? {
+        NONE => bytes.truncate(begun),
+        length => bytes[begun + 4..begun + 8].copy_from_slice(&length.to_le_bytes()),
+    }
     Ok(())
 }
 
-impl Spooled {
+/// The lengths of a message's parts, and its time.
+struct Head {
+    key: u32,
+    payload: u32,
+    headers: u32,
+    time: i64,
+}
+
+impl Head {
+    fn write(&self, to: &mut [u8]) {
+        for (at, length) in [self.key, self.payload, self.headers].into_iter().enumerate() {
+            to[at * 4..at * 4 + 4].copy_from_slice(&length.to_le_bytes());
+        }
+        to[12..].copy_from_slice(&self.time.to_le_bytes());
+    }
+}
+
+impl<'a> Spooled<'a> {
+    /// Takes the first message off those that are left.
+    fn first(rest: &mut &'a [u8]) -> Option<Self> {
+        let head = rest.split_off(..HEAD)?;
+        let mut part = |length| match length {
+            NONE => Some(None),
+            length => rest.split_off(..length as usize).map(Some),
+        };
+        let (key, payload) = (part(number(head, 0))?, part(number(head, 4))?);
+        let headers = part(number(head, 8))?.unwrap_or_default();
+        let time = i64::from(number(head, 16)) << 32 | i64::from(number(head, 12));
+        Some(Self { key, payload, timestamp: (time != NOW).then_some(time), headers })
+    }
+
     /// Headers, each as its number among the options' ones and its text.
-    pub(super) fn headers(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        let mut rest = self.headers.as_slice();
+    pub(super) fn headers(&self) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let mut rest = self.headers;
         std::iter::from_fn(move || {
-            let (head, behind) = rest.split_at_checked(8)?;
-            let (text, behind) = behind.split_at_checked(number(head, 4) as usize)?;
-            rest = behind;
-            Some((number(head, 0) as usize, text))
+            let head = rest.split_off(..8)?;
+            Some((number(head, 0) as usize, rest.split_off(..number(head, 4) as usize)?))
         })
-    }
-
-    fn add_header(&mut self, number: usize, with: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<()> {
-        let begun = self.headers.len();
-        self.headers.extend_from_slice(&(number as u32).to_le_bytes());
-        self.headers.extend_from_slice(&[0; 4]);
-        if with(&mut self.headers)? {
-            let length = (self.headers.len() - begun - 8) as u32;
-            self.headers[begun + 4..begun + 8].copy_from_slice(&length.to_le_bytes());
-        } else {
-            self.headers.truncate(begun);
-        }
-        Ok(())
-    }
-
-    fn write(&self, to: &mut Vec<u8>) -> std::io::Result<()> {
-        let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| Io::FileTooLarge);
-        let of = |part: &Option<Vec<u8>>| part.as_deref().map_or(Ok(NONE), length);
-        let mut head = [0; HEAD];
-        head[..4].copy_from_slice(&of(&self.key)?.to_le_bytes());
-        head[4..8].copy_from_slice(&of(&self.payload)?.to_le_bytes());
-        head[8..12].copy_from_slice(&length(&self.headers)?.to_le_bytes());
-        head[12..].copy_from_slice(&self.timestamp.unwrap_or(NOW).to_le_bytes());
-        to.extend_from_slice(&head);
-        for part in [&self.key, &self.payload].into_iter().flatten() {
-            to.extend_from_slice(part);
-        }
-        to.extend_from_slice(&self.headers);
-        Ok(())
-    }
-
-    fn read(&mut self, from: &mut impl Read) -> std::io::Result<()> {
-        let mut head = [0; HEAD];
-        from.read_exact(&mut head)?;
-        let time = i64::from(number(&head, 16)) << 32 | i64::from(number(&head, 12));
-        self.timestamp = (time != NOW).then_some(time);
-        for (part, length) in [(&mut self.key, number(&head, 0)), (&mut self.payload, number(&head, 4))] {
-            *part = match length {
-                NONE => None,
-                length => {
-                    let mut bytes = part.take().unwrap_or_default();
-                    bytes.resize(length as usize, 0);
-                    from.read_exact(&mut bytes)?;
-                    Some(bytes)
-                }
-            };
-        }
-        self.headers.resize(number(&head, 8) as usize, 0);
-        from.read_exact(&mut self.headers)
     }
 }
 
@@ -226,7 +233,7 @@ mod tests {
         spool
             .each(|message| {
                 let headers: Vec<_> = message.headers().map(|(at, bytes)| (at, text(bytes))).collect();
-                let parts = [&message.key, &message.payload].map(|part| part.as_deref().map(text));
+                let parts = [message.key, message.payload].map(|part| part.map(text));
                 found.push((parts, message.timestamp, headers));
                 Ok(())
             })

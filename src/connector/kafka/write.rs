@@ -234,7 +234,7 @@ impl Inner {
 }
 
 /// The headers of a message; each by its column's name.
-fn headers(names: &[String], spooled: &Spooled) -> OwnedHeaders {
+fn headers(names: &[String], spooled: &Spooled<'_>) -> OwnedHeaders {
     spooled.headers().fold(OwnedHeaders::new_with_capacity(names.len()), |headers, (at, text)| {
         headers.insert(Header { key: &names[at], value: Some(text) })
     })
@@ -327,14 +327,14 @@ impl StagedRows {
             let mut sent = 0_u64;
             spool.each(|spooled| {
                 let mut message = BaseRecord::to(topic);
-                if let Some(payload) = &spooled.payload {
-                    message = message.payload(payload.as_slice());
+                if let Some(payload) = spooled.payload {
+                    message = message.payload(payload);
                 }
                 if !names.is_empty() {
                     message = message.headers(headers(names, spooled));
                 }
-                if let Some(key) = &spooled.key {
-                    message = message.key(key.as_slice());
+                if let Some(key) = spooled.key {
+                    message = message.key(key);
                 }
                 if let Some(timestamp) = spooled.timestamp {
                     message = message.timestamp(timestamp);

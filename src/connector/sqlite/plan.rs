@@ -118,14 +118,17 @@ impl<'a> Look<'a> {
         };
         let end = self.tuple(head_bound)?;
         let range = Range { lower: self.lower(begin.as_deref())?, upper: Some(end.clone()) };
-        let after = match self.nth(&range, self.rows_in(&range, limit)?)? {
+        let most = self.rows_in(&range, limit)?;
+        let (after, known) = match self.nth(&range, most)? {
             Some(tuple) if compare(&tuple, &end).is_lt() => {
-                Position::single(self.identity(), Some(self.bound(&tuple)?))
+                let after = Position::single(self.identity(), Some(self.bound(&tuple)?));
+                (after, self.tells_apart().then_some(most))
             }
-            _ => head.clone(),
+            _ => (head.clone(), None),
         };
         let upper = after.bound().map(|bound| self.tuple(bound)).transpose()?.unwrap_or(end);
-        let rows = self.count(&Range { lower: range.lower, upper: Some(upper) })?;
+        let count = || self.count(&Range { lower: range.lower, upper: Some(upper) });
+        let rows = known.map_or_else(count, Ok)?;
         let late = self.overlaps() && after == *head && self.has_late_rows(from_bound, head_bound);
         if rows == 0 && !late {
             return Ok(None);
@@ -191,6 +194,11 @@ impl<'a> Look<'a> {
         };
         let like = |i: usize| like.as_ref().map(|last: &Vec<Raw>| &last[i]);
         self.keys.iter().zip(&bound.at).enumerate().map(|(i, (key, value))| key.raw(value, like(i))).collect()
+    }
+
+    /// Whether every row has a key of its own, surely: so that as many rows lie up to the n-th one's.
+    fn tells_apart(&self) -> bool {
+        matches!(self.keys.as_slice(), [key] if self.table.rowid.as_ref() == Some(&key.column))
     }
 
     /// Whether rows keep their keys as long as they live.

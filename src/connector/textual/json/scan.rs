@@ -145,18 +145,22 @@ impl<'a> Scan<'a> {
     fn string(&mut self) -> Option<Cow<'a, str>> {
         self.take(b'"').then_some(())?;
         let begun = self.at;
-        loop {
-            match self.peek()? {
-                b'"' => {
-                    let text = &self.text[begun..self.at];
-                    self.at += 1;
-                    return Some(Cow::Borrowed(text));
-                }
-                b'\\' => return self.escaped(begun),
-                0..=0x1f => return None,
-                _ => self.at += 1,
+        self.at += self.plain();
+        match self.peek()? {
+            b'"' => {
+                let text = &self.text[begun..self.at];
+                self.at += 1;
+                Some(Cow::Borrowed(text))
             }
+            b'\\' => self.escaped(begun),
+            _ => None,
         }
+    }
+
+    /// Bytes ahead that a string has as they are.
+    fn plain(&self) -> usize {
+        let ahead = &self.text.as_bytes()[self.at..];
+        ahead.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(ahead.len())
     }
 
     /// The rest of a string that has escapes.
@@ -164,9 +168,7 @@ impl<'a> Scan<'a> {
         let mut text = self.text[begun..self.at].to_owned();
         loop {
             let plain = self.at;
-            while !matches!(self.peek()?, b'"' | b'\\' | 0..=0x1f) {
-                self.at += 1;
-            }
+            self.at += self.plain();
             text.push_str(&self.text[plain..self.at]);
             let byte = self.peek()?;
             self.at += 1;

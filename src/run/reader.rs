@@ -136,7 +136,10 @@ fn chunks(inbox: Inbox) -> Chunks {
     let next = |inbox: Inbox| async move {
         let message = inbox.lock().await.recv().await;
         match message {
-            Some(Ok(Message::Chunk(chunk, _))) => Some((Ok(chunk), inbox)),
+            Some(Ok(Message::Chunk(chunk, place))) => {
+                drop(place);
+                Some((Ok(chunk), inbox))
+            }
             Some(Ok(Message::End)) => None,
             Some(Err(error)) => Some((Err(error), inbox)),
             Some(Ok(Message::Unit(_))) | None => {

@@ -200,6 +200,9 @@ pub struct RemoteTable {
     pub name: String,
     /// Its columns, in the order of the schema.
     pub columns: Vec<RemoteColumn>,
+    /// All that statements over it rest on, as the place told it: the same text as long as it is the same table with the same columns. A report's query then does not wait for it to be
+    /// told again, but compares it before any row counts. `None` = whoever asks for rows asks for the table first.
+    pub told: Option<String>,
 }
 
 /// A column of a table in such a place.

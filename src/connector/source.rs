@@ -1,5 +1,7 @@
 //! A place that rows come from.
 
+use std::time::Duration;
+
 use arrow::{array::UInt64Array, record_batch::RecordBatch};
 use async_trait::async_trait;
 use chrono_tz::Tz;
@@ -107,6 +109,22 @@ pub trait Source: Send + Sync {
 
     /// Resolves when there may be something new: what `continuous` waits on. Also where the place cannot be asked any more and waiting does not mend it (it was dropped, a right was taken away): the next head says so.
     async fn changed(&self);
+}
+
+/// Waits as [`Source::changed`] does, in a place that has to be asked: `news` says whether there is something new, and is asked every so often, not at once. Ends where asking fails and
+/// stays so; a place that cannot be asked for now is asked again.
+pub(crate) async fn until_news<F>(every: Duration, mut news: impl FnMut() -> F)
+where
+    F: Future<Output = Result<bool>> + Send,
+{
+    loop {
+        tokio::time::sleep(every).await;
+        match news().await {
+            Ok(true) => return,
+            Err(error) if error.stays() => return,
+            Ok(false) | Err(_) => {}
+        }
+    }
 }
 
 /// A piece of a unit: rows that decoded, and rows that did not.

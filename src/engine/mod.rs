@@ -38,6 +38,7 @@ mod resolve;
 mod row_wise;
 mod source_scan;
 mod state;
+mod trusted;
 
 #[cfg(test)]
 mod memory_tests;

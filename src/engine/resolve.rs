@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use datafusion::{catalog::TableProvider, common::TableReference};
+use futures::future::try_join_all;
 use indexmap::IndexMap;
 
 use super::{
     relations::{Opened, Part, Relation, RelationMember, Relations, unite},
     session::Extra,
+    trusted::{Known, Trusted, is_same},
     typing::{TableName, quoted},
 };
 use crate::{
@@ -24,6 +26,7 @@ use crate::{
 pub(super) struct Lookup {
     pub(super) connections: IndexMap<String, Arc<dyn Connection>>,
     pub(super) relations: IndexMap<String, Arc<dyn Relations>>,
+    known: Known,
 }
 
 impl Lookup {
@@ -33,21 +36,32 @@ impl Lookup {
         name: &TableName,
         extra: &[Extra<'_>],
     ) -> Result<Arc<dyn TableProvider>> {
+        self.found(name, extra, None).await
+    }
+
+    /// The same, where with `trusted` tables are taken for what they were: they are noted there, and must be confirmed.
+    pub(super) async fn found(
+        &self,
+        name: &TableName,
+        extra: &[Extra<'_>],
+        trusted: Option<&Trusted>,
+    ) -> Result<Arc<dyn TableProvider>> {
         let parts: Vec<&str> = name.parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
             [table] => match extra.iter().find(|(known, _)| known == table) {
                 Some((_, provider)) => Ok(Arc::clone(provider)),
                 None => Err(bare(name, extra)),
             },
-            [kind, job] if self.relations.contains_key(*kind) => self.relation(kind, job).await,
+            [kind, job] if self.relations.contains_key(*kind) => self.relation(kind, job, trusted).await,
             [connection, table] => {
                 let open = self.connection(connection)?;
                 let schema = open.default_schema();
-                self.existing(&RelationMember::at(connection, Some(schema), table), name).await
+                self.existing(&RelationMember::at(connection, Some(schema), table), name, trusted).await
             }
             [connection, schema, table] => {
                 self.connection(connection)?;
-                self.existing(&RelationMember::at(connection, Some((*schema).to_owned()), table), name).await
+                let at = RelationMember::at(connection, Some((*schema).to_owned()), table);
+                self.existing(&at, name, trusted).await
             }
             _ => Err(Error::new(ErrorKind::NotFound, format!("{name} is not a table's name"))
                 .hint("tables are named connection.table or connection.schema.table")),
@@ -66,8 +80,13 @@ impl Lookup {
     }
 
     /// A table that must be there.
-    async fn existing(&self, at: &RelationMember, name: &TableName) -> Result<Arc<dyn TableProvider>> {
-        if let Some(table) = self.open(at).await? {
+    async fn existing(
+        &self,
+        at: &RelationMember,
+        name: &TableName,
+        trusted: Option<&Trusted>,
+    ) -> Result<Arc<dyn TableProvider>> {
+        if let Some(table) = self.open(at, trusted).await? {
             return Ok(table);
         }
         let error = Error::new(ErrorKind::NotFound, format!("there is no table {name}"));
@@ -93,16 +112,43 @@ impl Lookup {
 
     /// A table, if it is there. A connector says that one is not by `None`: what else it does not find (a file of certificates, a bucket, a database) stops whoever asks, and never makes a
     /// table one that nobody wrote yet.
-    async fn open(&self, at: &RelationMember) -> Result<Option<Arc<dyn TableProvider>>> {
+    async fn open(
+        &self,
+        at: &RelationMember,
+        trusted: Option<&Trusted>,
+    ) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(trusted) = trusted
+            && let Some(table) = self.known.get(at)
+        {
+            trusted.add(at, &table);
+            return Ok(Some(table));
+        }
         let connection = self.connection(&at.connection)?;
         let schema = at.schema.clone().unwrap_or_else(|| connection.default_schema());
         let Some(schema) = connection.catalog().schema(&schema) else {
             return Ok(None);
         };
-        schema.table(&at.table).await.map_err(|error| stopping(error.into()))
+        let table = schema.table(&at.table).await.map_err(|error| stopping(error.into()))?;
+        self.known.see(at, table.as_ref());
+        Ok(table)
     }
 
-    async fn relation(&self, kind: &str, job: &str) -> Result<Arc<dyn TableProvider>> {
+    /// Whether all tables that were trusted are what they were.
+    pub(super) async fn confirms(&self, trusted: &Trusted) -> Result<bool> {
+        let tables = trusted.tables();
+        let asked = tables.iter().map(|(at, before)| async move {
+            let now = self.open(at, None).await?;
+            Ok::<_, Error>(now.is_some_and(|now| is_same(before, &now)))
+        });
+        Ok(try_join_all(asked).await?.into_iter().all(|same| same))
+    }
+
+    async fn relation(
+        &self,
+        kind: &str,
+        job: &str,
+        trusted: Option<&Trusted>,
+    ) -> Result<Arc<dyn TableProvider>> {
         let relations = &self.relations[kind];
         let Some(relation) = relations.get(job) else {
             let names = relations.names();
@@ -115,7 +161,7 @@ impl Lookup {
         };
         let mut opened = vec![];
         for (member, shared) in distinct(&relation) {
-            let table = self.open(member).await?;
+            let table = self.open(member, trusted).await?;
             let columns = table.as_ref().map(|table| table.schema()).or_else(|| member.planned.clone());
             let constants = if shared { vec![] } else { member.member.clone() };
             let reference = TableReference::partial(member.connection.as_str(), member.table.as_str());

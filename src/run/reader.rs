@@ -10,7 +10,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
 };
 use tracing::Instrument;
@@ -26,12 +26,15 @@ use crate::{
     },
 };
 
-/// Chunks that are read ahead of what is staged.
-const CHUNKS_AHEAD: usize = 4;
+/// Chunks that are read ahead of what is staged, at most: so many small ones bridge the time in which a sink ends one unit and begins the next.
+const CHUNKS_AHEAD: usize = 64;
+/// KiB of their rows, at most; a larger chunk waits until it is alone.
+const KIB_AHEAD: usize = 16 << 10;
 
 enum Message {
     Unit(Unit),
-    Chunk(Chunk),
+    /// Its room is free again once it is taken.
+    Chunk(Chunk, OwnedSemaphorePermit),
     End,
 }
 
@@ -76,7 +79,7 @@ impl Reader {
         match self.inbox.lock().await.recv().await.transpose()? {
             None => Ok(None),
             Some(Message::Unit(unit)) => Ok(Some((unit, chunks(Arc::clone(&self.inbox))))),
-            Some(Message::Chunk(_) | Message::End) => {
+            Some(Message::Chunk(..) | Message::End) => {
                 Err(Error::new(ErrorKind::Internal, "a unit was left before its end"))
             }
         }
@@ -90,9 +93,10 @@ async fn read_all(
     limit: SliceLimit,
     outbox: &mpsc::Sender<Result<Message>>,
 ) -> Result<()> {
+    let room = Arc::new(Semaphore::new(KIB_AHEAD));
     while let Some(unit) = source.plan(from.as_ref(), head, limit).await? {
         from = unit.after.position().cloned();
-        if !send_unit(source, unit, outbox).await? {
+        if !send_unit(source, unit, &room, outbox).await? {
             break;
         }
     }
@@ -100,17 +104,31 @@ async fn read_all(
 }
 
 /// `false` = nobody listens any more.
-async fn send_unit(source: &dyn Source, unit: Unit, outbox: &mpsc::Sender<Result<Message>>) -> Result<bool> {
+async fn send_unit(
+    source: &dyn Source,
+    unit: Unit,
+    room: &Arc<Semaphore>,
+    outbox: &mpsc::Sender<Result<Message>>,
+) -> Result<bool> {
     if outbox.send(Ok(Message::Unit(unit.clone()))).await.is_err() {
         return Ok(false);
     }
     let mut chunks = source.read(&unit).await?;
     while let Some(chunk) = chunks.next().await {
-        if outbox.send(Ok(Message::Chunk(chunk?))).await.is_err() {
+        let chunk = chunk?;
+        let kib = (bytes(&chunk) >> 10).clamp(1, KIB_AHEAD) as u32;
+        let Ok(place) = Arc::clone(room).acquire_many_owned(kib).await else { return Ok(false) };
+        if outbox.send(Ok(Message::Chunk(chunk, place))).await.is_err() {
             return Ok(false);
         }
     }
     Ok(outbox.send(Ok(Message::End)).await.is_ok())
+}
+
+/// What a chunk's rows take, without what they share with others.
+fn bytes(chunk: &Chunk) -> usize {
+    let columns = chunk.batch.columns().iter();
+    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
 }
 
 /// The chunks of the unit at hand; an error where the reader stopped before its end.
@@ -118,7 +136,10 @@ fn chunks(inbox: Inbox) -> Chunks {
     let next = |inbox: Inbox| async move {
         let message = inbox.lock().await.recv().await;
         match message {
-            Some(Ok(Message::Chunk(chunk))) => Some((Ok(chunk), inbox)),
+            Some(Ok(Message::Chunk(chunk, place))) => {
+                drop(place);
+                Some((Ok(chunk), inbox))
+            }
             Some(Ok(Message::End)) => None,
             Some(Err(error)) => Some((Err(error), inbox)),
             Some(Ok(Message::Unit(_))) | None => {
@@ -135,7 +156,7 @@ mod tests {
 
     use arrow::{
         array::{RecordBatch, UInt64Array},
-        datatypes::{Schema, SchemaRef},
+        datatypes::{DataType, Field, Schema, SchemaRef},
     };
     use async_trait::async_trait;
 
@@ -145,11 +166,13 @@ mod tests {
         unit::{Progress, Scope},
     };
 
-    /// One unit of many chunks, each known by its only ordinal; counts those that were read.
-    #[derive(Default)]
-    struct Counted(Arc<AtomicUsize>);
+    /// One unit of many chunks of so many KiB, each known by its ordinal; counts those that were read.
+    struct Counted {
+        read: Arc<AtomicUsize>,
+        kib: usize,
+    }
 
-    const CHUNKS: usize = 20;
+    const CHUNKS: usize = 100;
 
     fn end() -> Position {
         let identity =
@@ -160,7 +183,7 @@ mod tests {
     #[async_trait]
     impl Source for Counted {
         async fn schema(&self) -> Result<SchemaRef> {
-            Ok(Arc::new(Schema::empty()))
+            Ok(Arc::new(Schema::new(vec![Field::new("n", DataType::UInt64, false)])))
         }
 
         async fn head(&self) -> Result<Position> {
@@ -178,11 +201,13 @@ mod tests {
         }
 
         async fn read(&self, unit: &Unit) -> Result<BoxStream<'static, Result<Chunk>>> {
-            let (read, schema) = (Arc::clone(&self.0), Arc::clone(&unit.schema));
+            let column = Arc::new(UInt64Array::from(vec![0; self.kib << 7]));
+            let (read, batch) =
+                (Arc::clone(&self.read), RecordBatch::try_new(Arc::clone(&unit.schema), vec![column])?);
             let chunks = stream::iter(0..CHUNKS as u64).map(move |ordinal| {
                 read.fetch_add(1, Ordering::SeqCst);
-                let batch = RecordBatch::new_empty(Arc::clone(&schema));
-                Ok(Chunk { batch, ordinals: UInt64Array::from(vec![ordinal]), bad: vec![] })
+                let ordinals = UInt64Array::from(vec![ordinal]);
+                Ok(Chunk { batch: batch.clone(), ordinals, bad: vec![] })
             });
             Ok(chunks.boxed())
         }
@@ -197,20 +222,28 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn no_more_is_read_ahead_than_may_wait() {
-        let source = Counted::default();
-        let read = Arc::clone(&source.0);
+    /// Chunks of so many KiB, of which so many may wait.
+    async fn reads_ahead(kib: usize, most: usize) {
+        let read = Arc::new(AtomicUsize::new(0));
+        let source = Counted { read: Arc::clone(&read), kib };
         let mut reader = Reader::start(Arc::new(source), None, end(), SliceLimit::default());
         let (_, mut chunks) = reader.next().await.unwrap().expect("a unit");
         for taken in 0..CHUNKS {
             settle().await;
             // Those that wait, and the one that waits for room among them.
-            assert_eq!(read.load(Ordering::SeqCst), (taken + CHUNKS_AHEAD + 1).min(CHUNKS));
+            assert_eq!(read.load(Ordering::SeqCst), (taken + most + 1).min(CHUNKS));
             let chunk = chunks.next().await.expect("a chunk").unwrap();
             assert_eq!(chunk.ordinals.value(0), taken as u64);
         }
         assert!(chunks.next().await.is_none());
         assert!(reader.next().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_ahead_than_may_wait() {
+        reads_ahead(1, CHUNKS_AHEAD).await;
+        reads_ahead(KIB_AHEAD / 4, 4).await;
+        reads_ahead(KIB_AHEAD, 1).await;
+        reads_ahead(KIB_AHEAD * 2, 1).await;
     }
 }

@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use futures::future::join_all;
 
 use super::Runtime;
 use crate::{
     config::lineage::{Node, named},
+    connector::error::Result,
     engine::typing::TableName,
-    model::name::JobName,
+    model::{name::JobName, unit::Record},
 };
+
+/// Sinks that are asked at once.
+const AT_ONCE: usize = 4;
 
 /// Where tables stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,15 +30,23 @@ pub struct Versions {
 }
 
 impl Runtime {
-    /// Asks the sinks of every track that writes one of these tables.
+    /// Asks the sinks of every track that writes one of these tables, some at once.
     pub async fn versions(&self, tables: &[TableName]) -> Versions {
         let mut versions = Versions { complete: true, ..Versions::default() };
+        let mut nodes: Vec<&Node> = vec![];
         for table in tables {
-            let nodes = self.writers(table);
-            versions.complete &= !nodes.is_empty();
-            for node in nodes {
-                self.note(node, &mut versions).await;
+            let writers = self.writers(table);
+            versions.complete &= !writers.is_empty();
+            for node in writers {
+                if !nodes.iter().any(|known| std::ptr::eq(*known, node)) {
+                    nodes.push(node);
+                }
             }
+        }
+        for some in nodes.chunks(AT_ONCE) {
+            let asked = some.iter().map(|node| self.record_of(&node.job, &node.member));
+            let found = join_all(asked).await;
+            some.iter().zip(found).for_each(|(node, record)| self.note(node, record, &mut versions));
         }
         versions
     }
@@ -56,13 +69,10 @@ impl Runtime {
         writers.map(|node| &self.lineage.nodes[node]).collect()
     }
 
-    async fn note(&self, node: &Node, versions: &mut Versions) {
-        let track = self.project.track(&node.job, &node.member).key();
-        if versions.tracks.contains_key(&track) {
-            return;
-        }
-        match self.record_of(&node.job, &node.member).await {
+    fn note(&self, node: &Node, record: Result<Option<Record>>, versions: &mut Versions) {
+        match record {
             Ok(record) => {
+                let track = self.project.track(&node.job, &node.member).key();
                 versions.tracks.insert(track, record.as_ref().map_or(0, |record| record.seq));
                 if let Some(record) = record {
                     versions.oldest = Some(versions.oldest.map_or(record.at, |oldest| oldest.min(record.at)));

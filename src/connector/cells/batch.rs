@@ -39,6 +39,9 @@ pub struct BatchDecoder {
     unlisted: Option<String>,
 }
 
+/// What is wrong with a row, and in which column; `None` = nothing.
+type Fault = Option<(Option<String>, String)>;
+
 impl BatchDecoder {
     /// Rows of `declared` against a contract; without one they come as they are. `shown` is how messages name the table.
     pub fn new(shown: &str, declared: &SchemaRef, contract: Option<&Contract>, zone: Tz) -> Result<Self> {
@@ -112,8 +115,9 @@ impl BatchDecoder {
     /// Decodes a batch of `source`, whose rows have these numbers in their unit.
     pub fn decode(&self, batch: &RecordBatch, ordinals: UInt64Array) -> Result<Chunk> {
         let rows = batch.num_rows();
-        let mut bad: Vec<Option<(Option<String>, String)>> = match &self.unlisted {
-            None => vec![None; rows],
+        // One for each row once there is any; most batches have none.
+        let mut bad: Vec<Fault> = match &self.unlisted {
+            None => vec![],
             Some(column) => {
                 vec![Some((Some(column.clone()), "the contract does not name it".to_owned())); rows]
             }
@@ -122,6 +126,12 @@ impl BatchDecoder {
         for (at, to) in self.picked.iter().zip(self.target.fields()) {
             let from = self.source.field(*at);
             let (decoded, lost) = self.column(batch.column(*at), to.data_type())?;
+            let lost = lost.filter(|lost| lost.true_count() > 0);
+            if lost.is_none() && (to.is_nullable() || decoded.null_count() == 0) {
+                columns.push(decoded);
+                continue;
+            }
+            bad.resize(rows, None);
             for (row, fault) in bad.iter_mut().enumerate() {
                 let reason = if lost.as_ref().is_some_and(|lost| lost.value(row)) {
                     format!("{} in a column of type {}", from.data_type(), to.data_type())
@@ -141,7 +151,7 @@ impl BatchDecoder {
         &self,
         batch: &RecordBatch,
         columns: Vec<ArrayRef>,
-        bad: Vec<Option<(Option<String>, String)>>,
+        bad: Vec<Fault>,
         ordinals: UInt64Array,
     ) -> Result<Chunk> {
         let options = |rows| RecordBatchOptions::new().with_row_count(Some(rows));

@@ -24,7 +24,7 @@ use tokio::sync::{OnceCell, OwnedMutexGuard};
 use super::{
     config::{Compression, Config},
     error::{failed, failed_half_way, never_connected, strange},
-    settings::{AS_ARROW, AS_ROWS, THROWING, WRITING},
+    settings::{AS_ARROW, AS_ROWS, LZ4, THROWING, WRITING},
     tls,
 };
 use crate::connector::{
@@ -157,7 +157,7 @@ impl Server {
                     .with_database(&self.config.database)
                     .with_user(&self.config.user)
                     .with_product_info("vitrina", env!("CARGO_PKG_VERSION"))
-                    .with_compression(match self.config.compression {
+                    .with_compression(match self.config.compressed() {
                         Compression::Lz4 => clickhouse::Compression::Lz4,
                         Compression::Zstd => clickhouse::Compression::zstd(),
                         Compression::None => clickhouse::Compression::None,
@@ -209,12 +209,14 @@ impl Server {
         })
     }
 
-    /// What a statement is sent with besides its values, the last one of a name counting: those of the connection, then ours.
+    /// What a statement is sent with besides its values, the last one of a name counting: how answers are compressed, those of the connection, then ours.
     fn settings(&self, ours: &[(&str, &str)], values: &[(String, String)]) -> Vec<(String, String)> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let limit = self.config.statement_timeout.map(|limit| limit.get().as_secs().max(1).to_string());
+        let usual = (self.config.compressed() == Compression::Lz4).then_some(&LZ4).map(owned);
         let told = self.config.settings.iter().map(|(name, value)| (name.clone(), value.clone()));
-        let told = told.chain(limit.map(|limit| ("max_execution_time".to_owned(), limit)));
+        let told =
+            usual.into_iter().chain(told).chain(limit.map(|limit| ("max_execution_time".to_owned(), limit)));
         let ours = told.chain(ours.iter().chain(&THROWING).map(owned));
         ours.chain(values.iter().cloned()).collect()
     }

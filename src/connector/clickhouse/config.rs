@@ -42,9 +42,9 @@ pub struct Config {
     /// Certificates that vouch for the server (PEM), relative to the project's folder; those of the system unless told.
     #[serde(default)]
     pub ca_file: Option<String>,
-    /// How rows are compressed on the way; `"lz4"` unless told.
+    /// How rows are compressed on the way; unless told `"lz4"`, and not at all to a server on this machine (`localhost`, `127.0.0.1`, `[::1]`).
     #[serde(default)]
-    pub compression: Compression,
+    pub compression: Option<Compression>,
     /// Settings of the server for every statement: `settings = { max_threads = "4" }`. Those that what is promised rests on (`async_insert`, `mutations_sync`,
     /// `read_overflow_mode`, …) are Vitrina's own, and refused.
     #[serde(default)]
@@ -78,11 +78,10 @@ impl Urls {
 }
 
 /// How rows are compressed on the way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
     /// Fast.
-    #[default]
     Lz4,
     /// Smaller: for slow lines.
     Zstd,
@@ -169,11 +168,17 @@ impl Config {
             user: default_user(),
             password: None,
             ca_file: None,
-            compression: Compression::default(),
+            compression: None,
             settings: IndexMap::new(),
             connect_timeout: connect_timeout(),
             statement_timeout: None,
         }
+    }
+
+    /// How rows are compressed on the way.
+    pub(super) fn compressed(&self) -> Compression {
+        let near = || self.url.all().iter().all(|url| is_here(url));
+        self.compression.unwrap_or_else(|| if near() { Compression::None } else { Compression::Lz4 })
     }
 
     /// What a table of this connection can promise as a source.
@@ -198,5 +203,37 @@ impl Config {
         let modes = vec![Mode::Append, Mode::Merge, Mode::Replace, Mode::Window];
         let assuming = vec!["one daemon writes the table, through one server".to_owned()];
         SinkFacts { weak: None, assuming, modes, slice: SliceLimit::default(), linger: LINGER }
+    }
+}
+
+/// Whether an address is this machine's own, as far as it says so.
+fn is_here(url: &str) -> bool {
+    let place = url.split_once("://").map_or(url, |(_, place)| place);
+    let place = place.split('/').next().unwrap_or_default();
+    let host = match place.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => place,
+    };
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_compressed_on_their_way_to_other_machines() {
+        let of = |url: &str| Config::new(url).compressed();
+        for url in ["http://127.0.0.1:8123", "https://localhost", "http://[::1]:8123/", "http://[::1]"] {
+            assert_eq!(of(url), Compression::None, "{url}");
+        }
+        for url in ["https://ch.example.internal:8443", "http://localhost.example:8123", "http://10.0.0.1"] {
+            assert_eq!(of(url), Compression::Lz4, "{url}");
+        }
+        let several = ["http://localhost:8123", "http://other:8123"].map(str::to_owned).to_vec();
+        let several = Config { url: Urls::Several(several), ..Config::new("") };
+        assert_eq!(several.compressed(), Compression::Lz4);
+        let told = Config { compression: Some(Compression::Zstd), ..Config::new("http://localhost:8123") };
+        assert_eq!(told.compressed(), Compression::Zstd);
     }
 }

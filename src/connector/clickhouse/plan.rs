@@ -233,6 +233,12 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
+    /// Whether what its keys end with is decided by the parts of this one server's table: not where replicas follow each other, nor where a key is computed as it is read.
+    pub(super) fn rests_on_parts(&self) -> bool {
+        let stored = |key: &Key| self.table.column(&key.key().column).is_some_and(|column| !column.computed);
+        self.table.has_own_parts() && self.keys.all.iter().all(stored)
+    }
+
     async fn row(&self, sql: &str) -> Result<Option<Row>> {
         self.server.row(&self.shown(), sql).await
     }

@@ -30,6 +30,9 @@ pub(super) const AS_ARROW: [(&str, &str); 6] = [
 /// Small answers.
 pub(super) const AS_ROWS: [(&str, &str); 1] = [("output_format_json_quote_64bit_integers", "0")];
 
+/// How answers are compressed by LZ4: fast. The server's own level is that of its slow variant, which takes several times as long as the query itself.
+pub(super) const LZ4: (&str, &str) = ("http_zlib_compression_level", "1");
+
 /// What every statement is sent with: a limit that is met is an error, and no profile cuts answers by itself. With `break` the answer ends there, and looks like a whole one.
 pub(super) const THROWING: [(&str, &str); 13] = [
     ("limit", "0"),

@@ -30,7 +30,7 @@ use crate::{
     connector::{
         cells::{BatchDecoder, raw_rows},
         error::{ErrorKind, Result},
-        source::{BadRow, Chunk, Source, SourceSpec},
+        source::{BadRow, Chunk, Source, SourceSpec, until_news},
     },
     model::{
         name::AttemptId,
@@ -52,6 +52,8 @@ pub(super) struct TableSource {
     spec: SourceSpec,
     /// What was seen when the head was last taken.
     seen: Mutex<Option<String>>,
+    /// Of a cursor: where it ended while the table had these parts.
+    ended: Mutex<Option<(String, String)>>,
     /// Of a whole table: what a run reads.
     held: Mutex<Option<Arc<Held>>>,
 }
@@ -77,7 +79,7 @@ impl Drop for Held {
 
 impl TableSource {
     pub(super) fn new(server: Arc<Server>, spec: SourceSpec) -> Self {
-        Self { server, spec, seen: Mutex::default(), held: Mutex::default() }
+        Self { server, spec, seen: Mutex::default(), ended: Mutex::default(), held: Mutex::default() }
     }
 
     fn by_cursor(&self) -> bool {
@@ -135,21 +137,59 @@ impl TableSource {
 
     /// What changes with whatever may concern the source: the end of a cursor, or, for whole tables, their parts; where there are none, as in views, the time.
     async fn version(&self) -> Result<String> {
-        let look = self.look().await?;
+        let parts = self.parts().await?;
+        // None are told of what has none, as views, and of an empty table.
+        let some = parts.clone().filter(|parts| !parts.is_empty());
         if self.by_cursor() {
-            return Ok(serde_json::to_string(&look.head().await?).unwrap_or_default());
+            return self.end(some).await;
         }
-        if !look.table.engine.ends_with("MergeTree") {
-            let sql = format!("SELECT toString(intDiv(toUnixTimestamp(now()), {}))", LOOK_ANYWAY.as_secs());
-            return Ok(self.server.cell(&look.shown(), &sql).await?.unwrap_or_default());
+        if let Some(some) = some {
+            return Ok(some);
         }
-        let sql = format!(
-            "SELECT concat(toString(count()), ' ', toString(sum(rows)), ' ', toString(max(modification_time)), ' ', toString(sum(cityHash64(name)))) \
-             FROM system.parts WHERE active AND database = {} AND table = {}",
-            literal(&look.table.database),
-            literal(&look.table.name)
-        );
+        let look = self.look().await?;
+        if parts.is_some() && look.table.engine.ends_with("MergeTree") {
+            return Ok(String::new());
+        }
+        let sql = format!("SELECT toString(intDiv(toUnixTimestamp(now()), {}))", LOOK_ANYWAY.as_secs());
         Ok(self.server.cell(&look.shown(), &sql).await?.unwrap_or_default())
+    }
+
+    /// What changes with every part that comes or goes, by inserts, merges, mutations, or another table of this name: a part's path names the table and the part. `None` = the user
+    /// may not see parts.
+    async fn parts(&self) -> Result<Option<String>> {
+        let database = self.spec.schema.as_deref().unwrap_or(&self.server.config.database);
+        let sql = format!(
+            "SELECT concat(toString(count()), ' ', toString(sum(rows)), ' ', toString(max(modification_time)), ' ', toString(sum(cityHash64(path)))) \
+             FROM system.parts WHERE active AND database = {} AND table = {} HAVING count() > 0",
+            literal(database),
+            literal(&self.spec.table)
+        );
+        match self.server.cell(&self.server.table_shown(database, &self.spec.table), &sql).await {
+            Ok(parts) => Ok(Some(parts.unwrap_or_default())),
+            Err(error) if error.kind == ErrorKind::Denied => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The end of the cursor, asked for anew unless these are the parts that it was last found in: where it does not lead the table's order, the server looks through all of it.
+    async fn end(&self, parts: Option<String>) -> Result<String> {
+        let known = lock(&self.ended).clone();
+        if let (Some(parts), Some((ended, end))) = (&parts, known)
+            && ended == *parts
+        {
+            return Ok(end);
+        }
+        let look = self.look().await?;
+        let end = serde_json::to_string(&look.head().await?).unwrap_or_default();
+        *lock(&self.ended) = parts.filter(|_| look.rests_on_parts()).map(|parts| (parts, end.clone()));
+        Ok(end)
+    }
+
+    /// Whether something has changed since this was last asked, or the head last taken.
+    async fn has_news(&self) -> Result<bool> {
+        let version = self.version().await?;
+        let before = lock(&self.seen).replace(version.clone());
+        Ok(before.is_none_or(|before| before != version))
     }
 
     /// The statement that reads a unit.
@@ -228,19 +268,7 @@ impl Source for TableSource {
     async fn changed(&self) {
         // Whoever waits has read what it wanted of the state that was held.
         *lock(&self.held) = None;
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let version = match self.version().await {
-                Ok(version) => version,
-                Err(error) if error.stays() => return,
-                // A server that is away for now is no news.
-                Err(_) => continue,
-            };
-            let before = lock(&self.seen).replace(version.clone());
-            if before.is_none_or(|before| before != version) {
-                return;
-            }
-        }
+        until_news(LOOK_EVERY, || self.has_news()).await;
     }
 }
 

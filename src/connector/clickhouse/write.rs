@@ -110,6 +110,13 @@ impl Inner {
         })
     }
 
+    /// The records, where there is a table of them.
+    async fn kept_records(&self) -> Result<Option<Records<'_>>> {
+        let there = has_records(&self.server, &self.database, &self.shown);
+        let (there, records) = tokio::try_join!(there, self.records())?;
+        Ok(there.then_some(records))
+    }
+
     async fn finisher(&self) -> Result<Finisher<'_>> {
         Ok(Finisher {
             server: &self.server,
@@ -198,19 +205,17 @@ impl Sink for TableSink {
     }
 
     async fn peek(&self, track: &Track) -> Result<Option<Record>> {
-        let inner = &self.inner;
-        if !has_records(&inner.server, &inner.database, &inner.shown).await? {
-            return Ok(None);
+        match self.inner.kept_records().await? {
+            Some(records) => records.of(&track.key()).await,
+            None => Ok(None),
         }
-        inner.records().await?.of(&track.key()).await
     }
 
     async fn records(&self, prefix: &str) -> Result<Vec<(String, Record)>> {
-        let inner = &self.inner;
-        if !has_records(&inner.server, &inner.database, &inner.shown).await? {
-            return Ok(vec![]);
+        match self.inner.kept_records().await? {
+            Some(records) => records.with_prefix(prefix).await,
+            None => Ok(vec![]),
         }
-        inner.records().await?.with_prefix(prefix).await
     }
 
     async fn claim(&self, track: &Track, schema: &SchemaRef) -> Result<Claim> {

@@ -1,15 +1,16 @@
 //! Data files written where no reader sees them: no log entry names them yet.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     num::NonZeroU64,
     panic,
     sync::{Arc, Once},
 };
 
 use arrow::{
-    array::{RecordBatch, RecordBatchOptions, new_null_array},
+    array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
     datatypes::SchemaRef,
+    row::{RowConverter, SortField},
 };
 use deltalake::{
     datafile::writer::{DeltaWriter, WriterConfig},
@@ -19,6 +20,7 @@ use deltalake::{
 use parquet::{
     basic::{Compression, ZstdLevel},
     file::properties::{EnabledStatistics, WriterProperties},
+    schema::types::ColumnPath,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -35,6 +37,8 @@ pub(super) const TARGET_BYTES: u64 = 128 << 20;
 const GROUP_ROWS: usize = 256 << 10;
 /// Rows that are encoded at a time.
 const WRITE_ROWS: usize = 8192;
+/// Rows that are looked at to guess which columns repeat themselves; where there are less than half as many values, none does not.
+const SAMPLE: usize = 8192;
 /// Batches that wait to be encoded while the next ones are read.
 const AHEAD: usize = 4;
 
@@ -56,15 +60,12 @@ impl FileWriter {
     /// Begins files of a table in the columns of `schema`.
     pub(super) fn start(table: &Table, schema: &SchemaRef, partition_columns: &[String]) -> Result<Self> {
         hush_second_aborts();
-        let properties = properties().map_err(|error| {
-            table.location.error(ErrorKind::Internal, "its files cannot be compressed").caused_by(error)
-        })?;
         let (indexed, statistics) =
             get_num_idx_cols_and_stats_columns(Some(table.state()?.table_config()), HashMap::new());
         let config = WriterConfig::new(
             schema.clone(),
             partition_columns.to_vec(),
-            Some(properties),
+            None,
             NonZeroU64::new(TARGET_BYTES),
             Some(WRITE_ROWS),
             indexed,
@@ -123,14 +124,20 @@ impl FileWriter {
     }
 }
 
+/// How files are encoded is decided by the first rows.
 async fn encode(
     location: Location,
     mut writer: DeltaWriter,
     mut receive: mpsc::Receiver<Message>,
 ) -> Result<Vec<Add>> {
+    let mut begun = false;
     loop {
         match receive.recv().await {
             Some(Message::Batch(batch)) => {
+                if !begun {
+                    writer = writer.with_writer_properties(properties(&location, &batch)?);
+                    begun = true;
+                }
                 if let Err(error) = writer.write(&batch).await {
                     abandon(writer).await;
                     return Err(location.failed("its data files cannot be written", error));
@@ -181,13 +188,35 @@ fn hush_second_aborts() {
     });
 }
 
-fn properties() -> Result<WriterProperties, parquet::errors::ParquetError> {
-    Ok(WriterProperties::builder()
+fn properties(location: &Location, first: &RecordBatch) -> Result<WriterProperties> {
+    let level = ZstdLevel::try_new(1).map_err(|error| {
+        location.error(ErrorKind::Internal, "its files cannot be compressed").caused_by(error)
+    })?;
+    let mut properties = WriterProperties::builder()
         .set_created_by(format!("vitrina {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .build())
+        .set_statistics_enabled(EnabledStatistics::Chunk);
+    for (field, column) in first.schema_ref().fields().iter().zip(first.columns()) {
+        if never_repeats(column) {
+            let path = ColumnPath::from(field.name().as_str());
+            properties = properties.set_column_dictionary_enabled(path, false);
+        }
+    }
+    Ok(properties.build())
+}
+
+/// Whether a column's first values are all different, but for one in a hundred: so many different ones would overflow a row group's dictionary, and be written twice over. A column that repeats
+/// itself later on is only larger for it.
+fn never_repeats(column: &ArrayRef) -> bool {
+    let sample = column.slice(0, column.len().min(SAMPLE));
+    let values = sample.len() - sample.null_count();
+    if values < SAMPLE / 2 || sample.data_type().is_nested() {
+        return false;
+    }
+    let rows = RowConverter::new(vec![SortField::new(sample.data_type().clone())])
+        .and_then(|converter| converter.convert_columns(&[sample]));
+    rows.is_ok_and(|rows| rows.iter().collect::<HashSet<_>>().len() >= values - values / 100)
 }
 
 /// Files that no log entry names yet: removed when dropped, unless they were kept.

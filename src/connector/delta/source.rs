@@ -16,7 +16,7 @@ use super::{
     super::{
         cells::BatchDecoder,
         error::{Error, ErrorKind, Result},
-        source::{Chunk, Source, SourceSpec},
+        source::{Chunk, Source, SourceSpec, until_news},
     },
     cursor::Cursor,
     location::Location,
@@ -110,6 +110,12 @@ impl DeltaSource {
                 None => "version".to_owned(),
             },
         })
+    }
+
+    /// Whether the table has another version than was seen, or is gone.
+    async fn has_news(&self) -> Result<bool> {
+        let moved = self.location.goes_on(self.seen.load(Ordering::SeqCst)).await?;
+        Ok(moved || matches!(self.location.exists().await, Ok(false)))
     }
 
     fn other_source(&self, position: &Position, identity: &SourceIdentity) -> Error {
@@ -233,17 +239,7 @@ impl Source for DeltaSource {
     }
 
     async fn changed(&self) {
-        loop {
-            tokio::time::sleep(self.location.look_every).await;
-            match self.location.goes_on(self.seen.load(Ordering::SeqCst)).await {
-                Ok(true) => return,
-                // The table is gone.
-                Ok(false) if matches!(self.location.exists().await, Ok(false)) => return,
-                Err(error) if error.stays() => return,
-                // A place that cannot be asked now is asked again.
-                Ok(false) | Err(_) => {}
-            }
-        }
+        until_news(self.location.look_every, || self.has_news()).await;
     }
 }
 

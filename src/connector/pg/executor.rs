@@ -59,6 +59,7 @@ pub(super) fn remote(server: &Arc<Server>, table: Table) -> RemoteTable {
     RemoteTable {
         name: table.sql(),
         columns: columns(&table, &dialect),
+        told: None,
         executor: Arc::new(PostgresExecutor { place, sessions, dialect }),
         scan: Arc::new(Scanned(LiveTable::new(server.clone(), table))),
     }
@@ -71,6 +72,7 @@ pub(super) fn staged(lease: &Arc<Lease>, schema: &SchemaRef, utf8: bool, shown: 
     RemoteTable {
         name: STAGE.to_owned(),
         columns: staged_columns(schema, &dialect),
+        told: None,
         executor: Arc::new(PostgresExecutor { place, sessions, dialect }),
         scan: Arc::new(Scanned(StagedTable::new(lease.clone(), schema.clone(), shown))),
     }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
-        source::{Chunk, Source, SourceSpec},
+        source::{Chunk, Source, SourceSpec, until_news},
     },
     model::{
         position::Position,
@@ -160,6 +160,13 @@ impl TableSource {
         self.end(lease, None).await?;
         Ok(version)
     }
+
+    /// Whether something was committed since this was last asked, or the head last taken.
+    async fn has_news(&self) -> Result<bool> {
+        let version = self.version().await?;
+        let before = lock(&self.seen).replace(version.clone());
+        Ok(before.is_none_or(|before| before != version))
+    }
 }
 
 #[async_trait]
@@ -255,19 +262,7 @@ impl Source for TableSource {
         if !self.by_cursor() && self.server.dialect.last_commit().is_none() {
             return tokio::time::sleep(LOOK_ANYWAY).await;
         }
-        loop {
-            tokio::time::sleep(self.server.dialect.looks_every()).await;
-            let version = match self.version().await {
-                Ok(version) => version,
-                Err(error) if error.stays() => return,
-                // A server that is away for now is no news.
-                Err(_) => continue,
-            };
-            let before = lock(&self.seen).replace(version.clone());
-            if before.is_none_or(|before| before != version) {
-                return;
-            }
-        }
+        until_news(self.server.dialect.looks_every(), || self.has_news()).await;
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) fn remote(database: &Arc<Database>, table: Table, hidden: Option<&str
         executor: Arc::new(SqliteExecutor { database: database.clone(), place }),
         name: quote(&table.name),
         columns: columns(&table, hidden),
+        told: None,
         scan: Arc::new(Scanned(LiveTable::new(database.clone(), table, hidden))),
     }
 }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     connector::{
         error::Result,
-        source::{Chunk, Source, SourceSpec},
+        source::{Chunk, Source, SourceSpec, until_news},
     },
     model::{
         position::Position,
@@ -78,6 +78,20 @@ impl TableSource {
     /// The state that is held of this generation.
     fn pinned(&self, generation: &Position) -> Option<Arc<Pinned>> {
         lock(&self.pinned).clone().filter(|pinned| pinned.generation == *generation)
+    }
+
+    /// Whether others have committed since this was last asked, or the head last taken; so they have where that is not known.
+    async fn has_news(&self) -> Result<bool> {
+        let (inner, seen) = (self.inner.clone(), lock(&self.seen).take());
+        let looked = blocking(move || {
+            let Some(seen) = seen else { return Ok((inner.version()?, true)) };
+            let number = data_version(&inner.database, &seen.lease)?;
+            let moved = number != seen.number;
+            Ok((Version { number, ..seen }, moved))
+        });
+        let (version, moved) = looked.await?;
+        *lock(&self.seen) = Some(version);
+        Ok(moved)
     }
 }
 
@@ -289,30 +303,7 @@ impl Source for TableSource {
     async fn changed(&self) {
         // Whoever waits has read what it wanted of the state that was held.
         *lock(&self.pinned) = None;
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let inner = self.inner.clone();
-            let seen = lock(&self.seen).take();
-            let looked = blocking(move || {
-                let Some(seen) = seen else {
-                    return Ok((inner.version()?, true));
-                };
-                let number = data_version(&inner.database, &seen.lease)?;
-                let changed = number != seen.number;
-                Ok((Version { number, ..seen }, changed))
-            });
-            match looked.await {
-                Ok((version, changed)) => {
-                    *lock(&self.seen) = Some(version);
-                    if changed {
-                        return;
-                    }
-                }
-                Err(error) if error.stays() => return,
-                // A database that cannot be looked at for now is no news.
-                Err(_) => {}
-            }
-        }
+        until_news(LOOK_EVERY, || self.has_news()).await;
     }
 }
 

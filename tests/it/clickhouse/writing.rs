@@ -410,7 +410,7 @@ async fn older_records_are_taken_away() {
 async fn rows_travel_compressed_or_not() {
     let place = Place::new();
     for (at, compression) in [(1, Compression::Lz4), (2, Compression::Zstd), (3, Compression::None)] {
-        let connection = open(Config { compression, ..place.config.clone() });
+        let connection = open(Config { compression: Some(compression), ..place.config.clone() });
         let rows = people(at * 10_000..(at + 1) * 10_000);
         write(&connection, &spec("way", Mode::Replace, SinkOptions::default()), at, &rows).await;
         assert_eq!(

@@ -8,6 +8,7 @@ mod native;
 mod places;
 mod queries;
 mod row_rules;
+mod trusted;
 mod typing;
 
 use std::sync::Arc;

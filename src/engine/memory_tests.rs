@@ -170,7 +170,7 @@ async fn row_numbers_begin_anew_with_each_partition() {
          WHERE least <> 1 OR most <> n OR kinds <> n"
     );
     let ordered = format!(
-        "SELECT count(*) AS n FROM ({numbered}) AS one JOIN ({numbered}) AS next ON one.k IS NOT DISTINCT FROM next.k AND next.r = one.r + 1 \
+        "SELECT count(*) AS n FROM ({numbered}) AS one JOIN ({numbered}) AS next ON (one.k IS NOT DISTINCT FROM next.k) AND next.r = one.r + 1 \
          WHERE next.value >= one.value OR one.r <> one.again"
     );
     for threads in [1, 2] {

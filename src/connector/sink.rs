@@ -229,7 +229,7 @@ pub trait Sink: Send + Sync {
     async fn target(&self) -> Result<Option<SchemaRef>>;
 
     /// How many staged units of different tracks it likes to be given to commit at once: it commits those together that wait. A staged unit of such a place is in files of its own,
-    /// not in memory.
+    /// not in memory, once its rows were looked at.
     fn commits_together(&self) -> usize {
         1
     }

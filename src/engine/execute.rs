@@ -6,16 +6,20 @@
 use std::{future::Future, num::NonZeroUsize, sync::Arc};
 
 use datafusion::{
-    common::tree_node::{Transformed, TreeNode},
+    common::tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     error::{DataFusionError, Result as SqlResult},
     execution::{
         SendableRecordBatchStream, SessionState,
         memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool},
     },
-    logical_expr::LogicalPlan,
+    logical_expr::{Expr, LogicalPlan},
     physical_plan::{
-        ExecutionPlan, execute_stream, execution_plan::replace_children_if_necessary, joins::HashJoinExec,
-        sorts::sort::SortExec, stream::RecordBatchStreamAdapter, windows::WindowAggExec,
+        ExecutionPlan, execute_stream,
+        execution_plan::replace_children_if_necessary,
+        joins::HashJoinExec,
+        sorts::sort::SortExec,
+        stream::RecordBatchStreamAdapter,
+        windows::{BoundedWindowAggExec, WindowAggExec},
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -24,6 +28,7 @@ use super::{
     compact::Compact,
     partition_windows::PartitionWindows,
     reads::Reads,
+    row_numbers::RowNumbers,
     session::{Engine, failed},
 };
 use crate::connector::error::Result;
@@ -66,16 +71,36 @@ impl Engine {
 
 /// How an optimized plan is run.
 pub(super) async fn physical(state: &SessionState, plan: &LogicalPlan) -> SqlResult<Arc<dyn ExecutionPlan>> {
-    bounded(state.query_planner().create_physical_plan(plan, state).await?)
+    let filtered = has_expression(plan, is_filtered_window)?;
+    bounded(state.query_planner().create_physical_plan(plan, state).await?, filtered)
 }
 
-/// The same plan, with what its operators hold counted, and no larger than it must be.
-fn bounded(plan: Arc<dyn ExecutionPlan>) -> SqlResult<Arc<dyn ExecutionPlan>> {
+/// Whether an expression of this kind is anywhere in a plan.
+pub(super) fn has_expression(plan: &LogicalPlan, is: impl Fn(&Expr) -> bool) -> SqlResult<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            found |= expression.exists(|expression| Ok(is(expression)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(found)
+}
+
+fn is_filtered_window(expression: &Expr) -> bool {
+    matches!(expression, Expr::WindowFunction(function) if function.params.filter.is_some())
+}
+
+/// The same plan, with what its operators hold counted, and no larger than it must be. `filtered` = window functions may have a FILTER.
+fn bounded(plan: Arc<dyn ExecutionPlan>, filtered: bool) -> SqlResult<Arc<dyn ExecutionPlan>> {
     let bounded = plan.transform_up(|node| {
-        if let Some(functions) = node.downcast_ref::<WindowAggExec>() {
-            return Ok(
-                PartitionWindows::of(functions).map_or_else(|| Transformed::no(node), Transformed::yes)
-            );
+        let own = match (node.downcast_ref::<WindowAggExec>(), node.downcast_ref::<BoundedWindowAggExec>()) {
+            (Some(functions), _) => PartitionWindows::of(functions, filtered),
+            (_, Some(functions)) => RowNumbers::of(functions),
+            (None, None) => None,
+        };
+        if let Some(own) = own {
+            return Ok(Transformed::yes(own));
         }
         // A sort for the first rows of all holds just those.
         match node.downcast_ref::<SortExec>() {
@@ -89,7 +114,8 @@ fn bounded(plan: Arc<dyn ExecutionPlan>) -> SqlResult<Arc<dyn ExecutionPlan>> {
     bounded.map(|plan| plan.data)
 }
 
-fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+/// Whether a plan joins by hashes.
+pub(super) fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.exists(|node| Ok(node.is::<HashJoinExec>())).unwrap_or_default()
 }
 

@@ -124,10 +124,12 @@ async fn window_functions_are_those_of_whole_partitions() {
                 CASE WHEN value % 5 = 0 THEN NULL ELSE CAST(value % 3 AS DOUBLE) END AS f FROM generate_series(1, 100000)";
     let windows = format!(
         "SELECT value, k, f, sum(value) OVER (PARTITION BY k, f) AS s, count(*) OVER (PARTITION BY k, f) AS n, \
+         sum(f) OVER (PARTITION BY k, f) AS sf, count(DISTINCT value % 11) OVER (PARTITION BY k, f) AS d, min(CAST(value AS VARCHAR)) OVER (PARTITION BY k, f) AS t, \
          last_value(value) OVER (PARTITION BY k, f ORDER BY value ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS last FROM ({rows})"
     );
     let groups = format!(
-        "SELECT value, one.k, one.f, s, n, last FROM ({rows}) AS one JOIN (SELECT k, f, sum(value) AS s, count(*) AS n, max(value) AS last FROM ({rows}) GROUP BY k, f) AS g \
+        "SELECT value, one.k, one.f, s, n, sf, d, t, last FROM ({rows}) AS one JOIN (SELECT k, f, sum(value) AS s, count(*) AS n, \
+         sum(f) AS sf, count(DISTINCT value % 11) AS d, min(CAST(value AS VARCHAR)) AS t, max(value) AS last FROM ({rows}) GROUP BY k, f) AS g \
          ON (one.k IS NOT DISTINCT FROM g.k) AND (one.f IS NOT DISTINCT FROM g.f)"
     );
     let differ = format!(
@@ -143,6 +145,54 @@ async fn window_functions_are_those_of_whole_partitions() {
         assert_eq!(numbers(&engine, &total).await, [5_000_050_000]);
         assert_eq!(numbers(&engine, &format!("SELECT count(*) FROM ({windows}) WHERE value < 0")).await, [0]);
     }
+}
+
+/// A function does not tell its FILTER.
+#[tokio::test]
+async fn window_functions_keep_their_filters() {
+    let rows = "SELECT value, value % 1000 AS k FROM generate_series(1, 20000)";
+    let wrong = format!(
+        "SELECT count(*) AS n FROM (SELECT k, sum(value) FILTER (WHERE value > 10000) OVER (PARTITION BY k) AS s, sum(value) OVER (PARTITION BY k) AS whole FROM ({rows})) AS one \
+         JOIN (SELECT k, sum(value) FILTER (WHERE value > 10000) AS s, sum(value) AS whole FROM ({rows}) GROUP BY k) AS g ON one.k = g.k \
+         WHERE one.s <> g.s OR one.whole <> g.whole OR g.s = g.whole"
+    );
+    let (engine, _folder) = small(1 << 30, 2);
+    assert_eq!(numbers(&engine, &wrong).await, [0]);
+}
+
+/// Keys of few rows and of many batches, NULL among them.
+#[tokio::test]
+async fn row_numbers_begin_anew_with_each_partition() {
+    let numbered = "SELECT value, k, row_number() OVER (PARTITION BY k ORDER BY value DESC) AS r, row_number() OVER (PARTITION BY k ORDER BY value DESC) AS again \
+                    FROM (SELECT value, CASE WHEN value < 30000 THEN 1 WHEN value % 7 = 0 THEN NULL ELSE value % 20000 END AS k FROM generate_series(1, 100000))";
+    let counted = format!(
+        "SELECT count(*) AS n FROM (SELECT count(*) AS n, min(r) AS least, max(r) AS most, count(DISTINCT r) AS kinds FROM ({numbered}) GROUP BY k) \
+         WHERE least <> 1 OR most <> n OR kinds <> n"
+    );
+    let ordered = format!(
+        "SELECT count(*) AS n FROM ({numbered}) AS one JOIN ({numbered}) AS next ON (one.k IS NOT DISTINCT FROM next.k) AND next.r = one.r + 1 \
+         WHERE next.value >= one.value OR one.r <> one.again"
+    );
+    for threads in [1, 2] {
+        let (engine, _folder) = small(1 << 30, threads);
+        let plan = engine.explain(numbered, &Params::new(), now()).await.unwrap();
+        assert!(plan.contains("RowNumbers"), "{plan}");
+        assert_eq!(numbers(&engine, &format!("SELECT count(*) FROM ({numbered})")).await, [100_000]);
+        assert_eq!(numbers(&engine, &counted).await, [0], "of {threads} threads");
+        assert_eq!(numbers(&engine, &ordered).await, [0], "of {threads} threads");
+        assert_eq!(
+            numbers(&engine, &format!("SELECT count(*) FROM ({numbered}) WHERE value < 0")).await,
+            [0]
+        );
+    }
+    let (engine, _folder) = small(1 << 30, 2);
+    let beside = "SELECT row_number() OVER (PARTITION BY value % 3 ORDER BY value) AS r, lag(value) OVER (PARTITION BY value % 3 ORDER BY value) AS before \
+                  FROM generate_series(1, 10)";
+    assert!(!engine.explain(beside, &Params::new(), now()).await.unwrap().contains("RowNumbers"));
+    assert_eq!(
+        numbers(&engine, &format!("SELECT count(*) FROM ({beside}) WHERE before IS NULL AND r = 1")).await,
+        [3]
+    );
 }
 
 /// The only column of an answer.

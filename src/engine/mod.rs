@@ -2,6 +2,7 @@
 //!
 //! - [`typing`]: SQL judged without running it; every mistake at its place.
 //! - [`session`]: [`Engine`](session::Engine), which runs queries.
+//! - [`again`]: questions that are asked of many tables, one after another.
 //! - [`transform`], [`condition`]: a pipeline's SQL over the unit at hand.
 //! - [`relations`]: `mart.NAME` and `pipeline.NAME`.
 //! - [`row_rules`]: which rows a reader sees.
@@ -9,6 +10,7 @@
 //!
 //! Invariant: only queries are ever run, and a parameter's value never becomes SQL text.
 
+pub mod again;
 pub mod condition;
 pub mod params;
 pub mod relations;
@@ -35,6 +37,7 @@ mod probe_source;
 mod push_down;
 mod reads;
 mod resolve;
+mod row_numbers;
 mod row_wise;
 mod source_scan;
 mod state;

@@ -61,6 +61,11 @@ impl Params {
         self.0.iter().map(|(name, value)| (name.clone(), value.data_type())).collect()
     }
 
+    /// The value of this name.
+    pub fn get(&self, name: &str) -> Option<&ScalarValue> {
+        self.0.get(name)
+    }
+
     /// By name, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ScalarValue)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))

@@ -2,13 +2,13 @@
 //!
 //! A function whose frame reaches to its partition's end (`sum(x) OVER (PARTITION BY y)`) has no row to give before the last row of that partition.
 //! DataFusion's operator for such functions gives nothing before the last row of all partitions, and counts none that it holds. This one holds one
-//! partition, and counts it.
+//! partition, and counts it. An aggregate of whole partitions (`sum(x) OVER (PARTITION BY y)`) is computed of many of them at once, as a GROUP BY is.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, iter::repeat_n, ops::Range, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch},
-    compute::{SortColumn, concat, concat_batches},
+    array::{ArrayRef, RecordBatch, UInt64Array},
+    compute::{SortColumn, concat, concat_batches, take},
     datatypes::SchemaRef,
 };
 use datafusion::{
@@ -22,7 +22,12 @@ use datafusion::{
         SendableRecordBatchStream, TaskContext,
         memory_pool::{MemoryConsumer, MemoryReservation},
     },
-    physical_expr::{PhysicalExpr, PhysicalSortExpr, window::WindowExpr},
+    logical_expr::EmitTo,
+    physical_expr::{
+        PhysicalExpr, PhysicalSortExpr,
+        aggregate::AggregateFunctionExpr,
+        window::{PlainAggregateWindowExpr, WindowExpr},
+    },
     physical_expr_common::sort_expr::OrderingRequirements,
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
@@ -37,20 +42,24 @@ use super::compact::compact;
 
 /// Window functions of one `PARTITION BY` over rows that are sorted by it.
 #[derive(Debug)]
-pub(super) struct PartitionWindows(WindowAggExec);
+pub(super) struct PartitionWindows {
+    functions: WindowAggExec,
+    filtered: bool,
+}
 
 impl PartitionWindows {
-    /// The same functions as DataFusion's operator computes; `None` where all rows are one partition.
-    pub(super) fn of(functions: &WindowAggExec) -> Option<Arc<dyn ExecutionPlan>> {
+    /// The same functions as DataFusion's operator computes; `None` where all rows are one partition. `filtered` = one of them may have a FILTER, which they do not
+    /// tell.
+    pub(super) fn of(functions: &WindowAggExec, filtered: bool) -> Option<Arc<dyn ExecutionPlan>> {
         let is_partitioned = !functions.window_expr().first()?.partition_by().is_empty();
-        is_partitioned.then(|| Arc::new(Self(functions.clone())) as _)
+        is_partitioned.then(|| Arc::new(Self { functions: functions.clone(), filtered }) as _)
     }
 }
 
 impl DisplayAs for PartitionWindows {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PartitionWindows: ")?;
-        self.0.fmt_as(format, f)
+        self.functions.fmt_as(format, f)
     }
 }
 
@@ -60,30 +69,30 @@ impl ExecutionPlan for PartitionWindows {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.0.properties()
+        self.functions.properties()
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.0.children()
+        self.functions.children()
     }
 
     fn apply_expressions(
         &self,
         visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        self.0.apply_expressions(visit)
+        self.functions.apply_expressions(visit)
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        self.0.maintains_input_order()
+        self.functions.maintains_input_order()
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        self.0.required_input_ordering()
+        self.functions.required_input_ordering()
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        self.0.input_distribution_requirements()
+        self.functions.input_distribution_requirements()
     }
 
     fn replace_children(
@@ -91,8 +100,11 @@ impl ExecutionPlan for PartitionWindows {
         children: Vec<Arc<dyn ExecutionPlan>>,
         options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let functions = Arc::new(self.0.clone()).replace_children(children, options)?;
-        Ok(functions.downcast_ref().and_then(Self::of).unwrap_or(functions))
+        let functions = Arc::new(self.functions.clone()).replace_children(children, options)?;
+        Ok(functions
+            .downcast_ref::<WindowAggExec>()
+            .and_then(|own| Self::of(own, self.filtered))
+            .unwrap_or(functions))
     }
 
     fn with_new_children(
@@ -103,12 +115,13 @@ impl ExecutionPlan for PartitionWindows {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let schema = self.0.schema();
+        let schema = self.functions.schema();
         let consumer = MemoryConsumer::new(format!("PartitionWindows[{partition}]"));
         let partitions = Partitions {
-            input: self.0.input().execute(partition, Arc::clone(&context))?,
-            functions: self.0.window_expr().to_vec(),
-            keys: self.0.partition_by_sort_keys()?,
+            input: self.functions.input().execute(partition, Arc::clone(&context))?,
+            functions: self.functions.window_expr().to_vec(),
+            filtered: self.filtered,
+            keys: self.functions.partition_by_sort_keys()?,
             schema: Arc::clone(&schema),
             open: vec![],
             held: consumer.register(context.memory_pool()),
@@ -127,6 +140,7 @@ impl ExecutionPlan for PartitionWindows {
 struct Partitions {
     input: SendableRecordBatchStream,
     functions: Vec<Arc<dyn WindowExpr>>,
+    filtered: bool,
     keys: Vec<PhysicalSortExpr>,
     schema: SchemaRef,
     /// The rows so far of one partition, whose end was not seen.
@@ -152,9 +166,9 @@ impl Partitions {
         if batch.num_rows() == 0 {
             return Ok(None);
         }
-        let keys = self.key_columns(batch)?;
+        let keys = columns(&self.keys, batch)?;
         let goes_on = match self.open.last() {
-            Some(open) => key(&self.key_columns(open)?, open.num_rows() - 1)? == key(&keys, 0)?,
+            Some(open) => key(&columns(&self.keys, open)?, open.num_rows() - 1)? == key(&keys, 0)?,
             None => true,
         };
         let last = evaluate_partition_ranges(batch.num_rows(), &keys)?.last().map_or(0, |last| last.start);
@@ -169,30 +183,67 @@ impl Partitions {
         Ok(ended)
     }
 
-    fn key_columns(&self, batch: &RecordBatch) -> Result<Vec<SortColumn>> {
-        self.keys.iter().map(|key| key.evaluate_to_sort_column(batch)).collect()
-    }
-
     /// The rows that were held, and these, which are whole partitions, with the functions' values as columns behind theirs; `None` where there are none.
     fn computed(&mut self, behind: Option<RecordBatch>) -> Result<Option<RecordBatch>> {
         self.open.extend(behind);
         let Some(first) = self.open.first() else { return Ok(None) };
         let rows = concat_batches(&first.schema(), &self.open)?;
-        let partitions = evaluate_partition_ranges(rows.num_rows(), &self.key_columns(&rows)?)?;
-        let partitions: Vec<_> = partitions.into_iter().map(|at| rows.slice(at.start, at.len())).collect();
-        let values = self.functions.iter().map(|function| {
-            let values = partitions.iter().map(|rows| function.evaluate(rows)).collect::<Result<Vec<_>>>()?;
-            Ok(concat(&values.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
-        });
+        let partitions = evaluate_partition_ranges(rows.num_rows(), &columns(&self.keys, &rows)?)?;
+        let values = self.functions.iter().map(|function| self.values(function, &rows, &partitions));
         let values = values.collect::<Result<Vec<ArrayRef>>>()?;
         let columns = rows.columns().iter().cloned().chain(values).collect();
         self.open.clear();
         self.held.free();
         Ok(Some(RecordBatch::try_new(Arc::clone(&self.schema), columns)?))
     }
+
+    /// A function's values for the rows of whole partitions.
+    fn values(
+        &self,
+        function: &Arc<dyn WindowExpr>,
+        rows: &RecordBatch,
+        partitions: &[Range<usize>],
+    ) -> Result<ArrayRef> {
+        if let Some(aggregate) = whole(function).filter(|_| !self.filtered) {
+            return grouped(aggregate, &function.evaluate_args(rows)?, partitions);
+        }
+        let values = partitions.iter().map(|at| function.evaluate(&rows.slice(at.start, at.len())));
+        let values = values.collect::<Result<Vec<_>>>()?;
+        Ok(concat(&values.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
+    }
 }
 
-fn key(columns: &[SortColumn], row: usize) -> Result<Vec<ScalarValue>> {
+/// The aggregate that a function is, where it takes in all rows of a partition in whatever order.
+fn whole(function: &Arc<dyn WindowExpr>) -> Option<&AggregateFunctionExpr> {
+    let aggregate = function.as_any().downcast_ref::<PlainAggregateWindowExpr>()?.get_aggregate_expr();
+    let frame = function.get_window_frame();
+    let is_whole = frame.start_bound.is_unbounded() && frame.end_bound.is_unbounded();
+    (is_whole && function.order_by().is_empty() && aggregate.groups_accumulator_supported())
+        .then_some(aggregate)
+}
+
+/// An aggregate of each partition, for each of its rows.
+fn grouped(
+    aggregate: &AggregateFunctionExpr,
+    arguments: &[ArrayRef],
+    partitions: &[Range<usize>],
+) -> Result<ArrayRef> {
+    let groups: Vec<usize> =
+        partitions.iter().enumerate().flat_map(|(group, rows)| repeat_n(group, rows.len())).collect();
+    let mut accumulator = aggregate.create_groups_accumulator()?;
+    accumulator.update_batch(arguments, &groups, None, partitions.len())?;
+    let values = accumulator.evaluate(EmitTo::All)?;
+    let rows = UInt64Array::from_iter_values(groups.into_iter().map(|group| group as u64));
+    Ok(take(&values, &rows, None)?)
+}
+
+/// The columns that rows are sorted by.
+pub(super) fn columns(keys: &[PhysicalSortExpr], batch: &RecordBatch) -> Result<Vec<SortColumn>> {
+    keys.iter().map(|key| key.evaluate_to_sort_column(batch)).collect()
+}
+
+/// A row's values of such columns.
+pub(super) fn key(columns: &[SortColumn], row: usize) -> Result<Vec<ScalarValue>> {
     let columns: Vec<_> = columns.iter().map(|column| Arc::clone(&column.values)).collect();
     get_row_at_idx(&columns, row)
 }

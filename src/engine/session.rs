@@ -64,7 +64,7 @@ pub struct Engine {
     pub(super) zone: Tz,
     pub(super) state: SessionState,
     /// The same, with memory of its own.
-    aside: SessionState,
+    pub(super) aside: SessionState,
     /// One thread, rows in order.
     pub(super) transforms: SessionState,
     pub(super) lookup: Lookup,
@@ -257,7 +257,8 @@ impl Engine {
         Ok((plan, names))
     }
 
-    async fn planned(
+    /// A logical plan, and what its SQL names.
+    pub(super) async fn planned(
         &self,
         state: &SessionState,
         sql: &str,

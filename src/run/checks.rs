@@ -5,12 +5,11 @@ use std::sync::Arc;
 use arrow::{array::AsArray, datatypes::Int64Type};
 use chrono::{DateTime, TimeDelta, Utc};
 use datafusion::{catalog::TableProvider, scalar::ScalarValue};
-use futures::TryStreamExt;
 
 use crate::{
     config::project::{Check, Rule, Severity},
     connector::error::{Error, ErrorKind, Result},
-    engine::{params::Params, session::Engine},
+    engine::{again::Plans, params::Params, session::Engine},
     model::{name::Track, window::Window},
     state::builds::CheckResult,
 };
@@ -18,6 +17,8 @@ use crate::{
 /// What checks are asked about.
 pub(super) struct Question<'a> {
     pub engine: &'a Engine,
+    /// Of what was asked before.
+    pub plans: &'a Plans,
     /// Of the mart's own SQL.
     pub params: &'a Params,
     /// The window that was built; `None` = the whole table was.
@@ -39,7 +40,7 @@ impl Question<'_> {
                 Rule::RowCount { min, max } => u64::from(!(*min..=*max).contains(&rows)),
                 Rule::NoRows { .. } | Rule::Newest { .. } => {
                     let this = this.ok_or_else(|| unseen(check))?;
-                    self.count(check, Arc::clone(this)).await.map_err(|error| about(check, error))?
+                    self.count(check, this).await.map_err(|error| about(check, error))?
                 }
             };
             let (name, severity) = (check.name.clone(), check.severity);
@@ -59,11 +60,10 @@ impl Question<'_> {
     }
 
     /// Rows of `this` that break it.
-    async fn count(&self, check: &Check, this: Arc<dyn TableProvider>) -> Result<u64> {
+    async fn count(&self, check: &Check, this: &Arc<dyn TableProvider>) -> Result<u64> {
         let (sql, params) = self.query(check);
         let sql = format!("SELECT count(*) AS broken FROM ({sql}) AS broken");
-        let rows = self.engine.query_over(&sql, &params, self.now, &[("this", this)]).await?;
-        let batches: Vec<_> = rows.try_collect().await.map_err(Error::from)?;
+        let batches = self.engine.ask_again(&sql, &params, self.now, this, self.plans).await?;
         let count = batches
             .iter()
             .filter(|batch| batch.num_rows() > 0)

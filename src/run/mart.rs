@@ -34,6 +34,7 @@ use crate::{
         sink::{Attempt, Claim, Rows, Sink, Staged, Staging},
     },
     engine::{
+        again::Plans,
         params::Params,
         session::{Engine, normal},
     },
@@ -56,6 +57,8 @@ pub(super) struct MartRun<'a> {
     pub sql: &'a Sql,
     pub windows: Option<&'a Windows>,
     pub checks: &'a [Check],
+    /// Of the checks, while the run lasts.
+    pub plans: Plans,
     pub track: Track,
     pub sink: Arc<dyn Sink>,
     /// The sink's connection, where a query that it computes whole may fill the table without its rows leaving it.
@@ -189,8 +192,8 @@ impl MartRun<'_> {
         if self.checks.is_empty() {
             return Ok(vec![]);
         }
-        let engine = &self.runtime.engine;
-        let question = Question { engine, params: &goal.params, window: goal.window.as_ref(), now };
+        let (engine, plans) = (&self.runtime.engine, &self.plans);
+        let question = Question { engine, plans, params: &goal.params, window: goal.window.as_ref(), now };
         let asked = question.ask(self.checks, rows, this.as_ref());
         let results = unless_cancelled(&self.cancel, self.grace, asked).await?;
         let (history, track) = (Arc::clone(&self.runtime.history), goal.track.clone());

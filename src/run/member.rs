@@ -30,7 +30,7 @@ use crate::{
         sink::{Sink, SinkSpec},
         source::Source,
     },
-    engine::{params::Params, session::Engine},
+    engine::{again::Plans, params::Params, session::Engine},
     model::{
         delivery::Mode,
         name::{JobName, Member, Track},
@@ -298,6 +298,7 @@ impl Runtime {
                     sql,
                     windows: windows.as_ref(),
                     checks,
+                    plans: Plans::default(),
                     track: order.track,
                     sink: self.sink(&spec).await?,
                     there: self.there(sink),

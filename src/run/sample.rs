@@ -7,6 +7,7 @@ use super::{Runtime, checks::Question, member::Found, params};
 use crate::{
     config::project::{MartOutput, Rule},
     connector::error::{Error, ErrorKind, Result},
+    engine::again::Plans,
     model::name::{JobName, Member},
     state::builds::Checked,
 };
@@ -50,7 +51,9 @@ impl Runtime {
         let window = windows.as_ref().and_then(|windows| windows.parse(&checked.window));
         let now = self.clock.now();
         let params = params::of_table(&found.facts, windows.as_ref(), window.as_ref(), now);
-        let question = Question { engine: &self.engine, params: &params, window: window.as_ref(), now };
+        let plans = Plans::default();
+        let (engine, window) = (&self.engine, window.as_ref());
+        let question = Question { engine, plans: &plans, params: &params, window, now };
         let (asked, params) = question.query(check);
         let query = sql.text.trim_end().trim_end_matches(';');
         let sql = format!("WITH this AS (\n{query}\n)\nSELECT * FROM (\n{asked}\n) AS broken LIMIT {limit}");

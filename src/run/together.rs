@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// How long a window that is ready waits for others to be committed with.
-const LINGER: Duration = Duration::from_millis(500);
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The rows of several windows, on their way.
 struct Together {

@@ -10,6 +10,7 @@ use arrow::{
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, stream::SelectAll};
+use tokio::time::Instant;
 
 use super::{
     blocking,
@@ -36,6 +37,8 @@ use crate::{
 
 /// Builds between two rounds of maintenance, as slices have them.
 const MAINTAIN_EVERY: u64 = 50;
+/// A run that goes on has them no nearer to each other than this: nothing is built meanwhile. A shorter one has its round at its end.
+const MAINTAIN_APART: Duration = Duration::from_secs(60);
 /// How long one round may take.
 const MAINTAIN_BUDGET: Duration = Duration::from_secs(30);
 
@@ -142,17 +145,21 @@ impl MartRun<'_> {
         self.observer.event(&self.track, &Event::Windows { done: 0, total });
         let at_once = self.runtime.project.parallel.max(1);
         let at_once = if windows.batch_size > 1 { at_once.min(BATCHES_AT_ONCE) } else { at_once };
-        let (mut waiting, mut running) = (batches(windows, goals).into_iter(), SelectAll::new());
+        let (mut waiting, mut running) = (batches(windows, goals).into_iter().peekable(), SelectAll::new());
         let (mut done, mut failed, mut due) = (0, Failed::default(), false);
+        let mut maintained = Instant::now();
         loop {
+            let is_time = waiting.peek().is_none() || maintained.elapsed() >= MAINTAIN_APART;
+            let first = due && is_time && failed.world.is_none();
             // Those at work end first: a window that waits its turn may hold what maintenance waits for.
-            if due && running.is_empty() {
-                due = false;
+            if first && running.is_empty() {
+                (due, maintained) = (false, Instant::now());
                 if let Err(error) = self.sink.maintain(MAINTAIN_BUDGET, self.clock.now()).await {
                     tally.note(&format!("maintenance did not succeed: {error}"));
                 }
+                continue;
             }
-            while !due
+            while !first
                 && running.len() < at_once
                 && failed.world.is_none()
                 && let Some(batch) = waiting.next()

@@ -12,11 +12,11 @@
 //! - An answer that got lost: the newest snapshot is asked whether our attempt is its record. Files are taken back only where somebody else has the
 //!   version, never after a failure: an entry that names them may still arrive.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::datatypes::SchemaRef;
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use async_trait::async_trait;
-use datafusion::catalog::TableProvider;
+use datafusion::{catalog::TableProvider, datasource::MemTable};
 use deltalake::kernel::{Action, Add};
 
 use super::{
@@ -52,6 +52,8 @@ pub(super) struct StagedFiles {
     pub(super) erased: Erased,
     /// Other columns that the table takes with this commit.
     pub(super) columns: Vec<Action>,
+    /// The staged rows, where they are few: for the first who looks, since many units may wait for their commit.
+    pub(super) few: Mutex<Option<Vec<RecordBatch>>>,
 }
 
 #[async_trait]
@@ -61,6 +63,9 @@ impl Staged for StagedFiles {
     }
 
     fn table(&self) -> Option<Arc<dyn TableProvider>> {
+        if let Some(rows) = self.few.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Some(Arc::new(MemTable::try_new(Arc::clone(&self.schema), vec![rows]).ok()?));
+        }
         let files = self.adds.iter().map(DataFile::added).collect();
         files_as_table(&self.table.location, files, &self.schema).ok()
     }

@@ -27,6 +27,7 @@ use super::{
     bounds::{Bounds, literal, stats_exclude},
     digest::KeyDigest,
     files::{FileWriter, Unnamed},
+    listing::Listing,
     location::Location,
     read::{apart, batches_of, stream_files},
     table::{DataFile, Table},
@@ -169,21 +170,21 @@ fn before(until: &Value) -> Value {
     }
 }
 
-/// What became of each file that was judged.
+/// What became of the files that were judged.
 #[derive(Debug, Default)]
 pub(super) struct Erased {
-    files: BTreeMap<Arc<str>, Fate>,
+    /// Those that go, by path.
+    gone: BTreeMap<Arc<str>, Gone>,
+    /// All of them.
+    judged: Arc<Listing>,
 }
 
+/// A file that goes; the rows that stay are in others.
 #[derive(Debug)]
-enum Fate {
-    Untouched,
-    /// Gone; the rows that stay are in these files.
-    Gone {
-        file: Arc<DataFile>,
-        rest: Vec<Add>,
-        unnamed: Box<Unnamed>,
-    },
+struct Gone {
+    file: Arc<DataFile>,
+    rest: Vec<Add>,
+    unnamed: Unnamed,
 }
 
 impl Erased {
@@ -193,30 +194,29 @@ impl Erased {
             return Ok(());
         }
         let listing = table.listing()?;
-        self.files.retain(|path, _| listing.contains(path));
+        self.gone.retain(|path, _| listing.contains(path));
         let schema = table.schema()?;
-        for (path, file) in listing.iter() {
-            if !self.files.contains_key(path) {
-                let fate = judge(erase, table, file, &schema).await?;
-                self.files.insert(Arc::clone(path), fate);
+        let fresh: Vec<_> = listing.beyond(&self.judged).collect();
+        for (path, file) in fresh {
+            if let Some(gone) = judge(erase, table, file, &schema).await? {
+                self.gone.insert(Arc::clone(path), gone);
             }
         }
+        self.judged = listing;
         Ok(())
     }
 
-    /// Whether any file goes.
+    /// Whether no file goes.
     pub(super) fn is_empty(&self) -> bool {
-        !self.files.values().any(|fate| matches!(fate, Fate::Gone { .. }))
+        self.gone.is_empty()
     }
 
     /// The actions that take the rows out.
     pub(super) fn actions(&self, now: i64) -> Vec<Action> {
         let mut actions = vec![];
-        for fate in self.files.values() {
-            if let Fate::Gone { file, rest, .. } = fate {
-                actions.push(file.removal(true, now));
-                actions.extend(rest.iter().cloned().map(Action::Add));
-            }
+        for gone in self.gone.values() {
+            actions.push(gone.file.removal(true, now));
+            actions.extend(gone.rest.iter().cloned().map(Action::Add));
         }
         actions
     }
@@ -232,25 +232,27 @@ impl Erased {
     }
 
     fn each(&mut self, act: impl Fn(&mut Unnamed)) {
-        for fate in self.files.values_mut() {
-            if let Fate::Gone { unnamed, .. } = fate {
-                act(unnamed);
-            }
-        }
+        self.gone.values_mut().for_each(|gone| act(&mut gone.unnamed));
     }
 }
 
-async fn judge(erase: &Erase, table: &Table, file: &Arc<DataFile>, schema: &SchemaRef) -> Result<Fate> {
-    let gone = |rest, unnamed| Fate::Gone { file: Arc::clone(file), rest, unnamed: Box::new(unnamed) };
+/// What becomes of a file; `None` = it is untouched.
+async fn judge(
+    erase: &Erase,
+    table: &Table,
+    file: &Arc<DataFile>,
+    schema: &SchemaRef,
+) -> Result<Option<Gone>> {
+    let gone = |rest, unnamed| Some(Gone { file: Arc::clone(file), rest, unnamed });
     if matches!(erase, Erase::Everything) {
         return Ok(gone(vec![], Unnamed::default()));
     }
     if erase.spares(file, schema) {
-        return Ok(Fate::Untouched);
+        return Ok(None);
     }
     let (going, total) = count(erase, table, file, schema).await?;
     if going == 0 {
-        return Ok(Fate::Untouched);
+        return Ok(None);
     }
     let mut unnamed = Unnamed::default();
     if going == total {

@@ -106,7 +106,8 @@ impl FileWriter {
         self.location.error(ErrorKind::Internal, "the encoder stopped").caused_by(error)
     }
 
-    fn widen(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+    /// Rows in the columns of its files, as [`write`](Self::write) has them.
+    pub(super) fn widen(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         if batch.schema_ref() == &self.schema {
             return Ok(batch.clone());
         }

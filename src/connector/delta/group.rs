@@ -25,7 +25,7 @@ use super::{
 use crate::failpoint;
 
 /// Units of one log entry, at most.
-const MOST: usize = 64;
+const MOST: usize = 128;
 
 /// Those who wait to be committed, in the order they came.
 #[derive(Default)]

@@ -41,8 +41,21 @@ impl Listing {
     }
 
     /// The files by path.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<DataFile>)> {
+    #[cfg(test)]
+    fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<DataFile>)> {
         self.0.iter()
+    }
+
+    /// Its files whose paths another listing lacks. Listings that were carried on share their paths, so most are told apart without a look at the text.
+    pub(super) fn beyond<'l>(
+        &'l self,
+        other: &'l Self,
+    ) -> impl Iterator<Item = (&'l Arc<str>, &'l Arc<DataFile>)> {
+        let mut known = other.0.keys().peekable();
+        self.0.iter().filter(move |(path, _)| {
+            while known.next_if(|known| !Arc::ptr_eq(known, path) && known < path).is_some() {}
+            known.next_if(|known| Arc::ptr_eq(known, path) || known == path).is_none()
+        })
     }
 
     /// Whether there is a file of this path.
@@ -128,6 +141,24 @@ mod tests {
             stats: Some(format!(r#"{{"numRecords":{rows}}}"#)),
             ..Add::default()
         }
+    }
+
+    #[test]
+    fn what_another_listing_lacks() {
+        let listing = |paths: &[&str]| Listing::of(paths.iter().map(|path| DataFile::added(&added(path, 1))));
+        let beyond = |one: &Listing, other: &Listing| {
+            one.beyond(other).map(|(path, _)| path.to_string()).collect::<Vec<_>>()
+        };
+        let before = listing(&["b", "c", "e", "я"]);
+        let add = |path: &str| Change::Added(DataFile::added(&added(path, 2)));
+        let files = vec![add("a"), Change::Removed("c".to_owned()), add("d"), add("e"), add("z")];
+        let after = before.after(&News { transactions: Numbers::new(), files });
+        assert_eq!(beyond(&after, &before), ["a", "d", "z"]);
+        assert_eq!(beyond(&before, &after), ["c"]);
+        assert!(beyond(&after, &after.clone()).is_empty());
+        assert_eq!(beyond(&before, &Listing::default()), ["b", "c", "e", "я"]);
+        assert!(beyond(&Listing::default(), &before).is_empty());
+        assert!(beyond(&listing(&["c", "я"]), &before).is_empty(), "paths of its own");
     }
 
     async fn commit(table: &Table, actions: Vec<Action>) {

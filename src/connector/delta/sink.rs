@@ -1,6 +1,10 @@
 //! The sink: one target table and the records of its tracks.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
@@ -33,7 +37,7 @@ use crate::{
 };
 
 /// Units that are committed at once by one who has many: their syncs overlap, and one log entry has them all.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 64;
 
 /// A Delta table that rows go to.
 pub(super) struct DeltaSink {
@@ -123,6 +127,7 @@ impl Sink for DeltaSink {
             erase: written.erase,
             erased,
             columns,
+            few: Mutex::new(written.few),
         }))
     }
 

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, SchemaRef},
+};
+use datafusion::common::utils::memory::get_record_batch_memory_size;
 use deltalake::kernel::Add;
 use futures::StreamExt as _;
 
@@ -23,6 +27,9 @@ use crate::model::{
     value::Value,
 };
 
+/// Bytes of a unit's rows that stay in memory for its checks; more of them are read back from the files.
+const FEW_BYTES: usize = 8 << 20;
+
 /// New data files, and which rows they replace.
 pub(super) struct Written {
     /// The files.
@@ -31,6 +38,34 @@ pub(super) struct Written {
     pub(super) rows: u64,
     /// What goes when they come.
     pub(super) erase: Erase,
+    /// The rows as the files show them, where checks are to see them and they are few.
+    pub(super) few: Option<Vec<RecordBatch>>,
+}
+
+/// Rows that stay in memory as long as they are few.
+struct Few {
+    batches: Option<Vec<RecordBatch>>,
+    bytes: usize,
+}
+
+impl Few {
+    /// None yet; or nothing is kept. A partition's value of text is read back as the log says it, where the empty text is NULL.
+    fn new(kept: bool, schema: &SchemaRef, partition_columns: &[String]) -> Self {
+        let is_text = |column: &String| {
+            schema.field_with_name(column).is_ok_and(|field| *field.data_type() == DataType::Utf8)
+        };
+        Self { batches: (kept && !partition_columns.iter().any(is_text)).then(Vec::new), bytes: 0 }
+    }
+
+    fn take(&mut self, batch: RecordBatch) {
+        if let Some(batches) = &mut self.batches {
+            self.bytes += get_record_batch_memory_size(&batch);
+            batches.push(batch);
+        }
+        if self.bytes > FEW_BYTES {
+            self.batches = None;
+        }
+    }
 }
 
 /// Writes a unit's rows into data files in the columns of `schema`.
@@ -46,7 +81,9 @@ pub(super) async fn write_rows(
     let Rows::Stream(mut rows) = rows else {
         return Err(location.error(ErrorKind::Unsupported, "a Delta table runs no SQL of its own"));
     };
-    let mut writer = FileWriter::start(table, schema, &table.partition_columns()?)?;
+    let partition_columns = table.partition_columns()?;
+    let mut few = Few::new(spec.checked && spec.mode != Mode::Merge, schema, &partition_columns);
+    let mut writer = FileWriter::start(table, schema, &partition_columns)?;
     let mut written = 0;
     let erase = if spec.mode == Mode::Merge {
         let mut merge = Merge::new(location, &spec.key, spec.delete, schema, scratch.to_owned());
@@ -66,11 +103,13 @@ pub(super) async fn write_rows(
             let batch = batch?;
             stays_inside(location, &erase, &batch)?;
             written += batch.num_rows() as u64;
+            let batch = writer.widen(&batch)?;
             writer.write(&batch).await?;
+            few.take(batch);
         }
         erase
     };
-    Ok(Written { adds: writer.finish().await?, rows: written, erase })
+    Ok(Written { adds: writer.finish().await?, rows: written, erase, few: few.batches })
 }
 
 /// What goes when a unit comes.

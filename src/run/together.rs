@@ -21,7 +21,7 @@ use datafusion::{
 };
 use futures::{Stream, StreamExt, future::join_all, stream};
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 
@@ -62,11 +62,11 @@ pub(super) fn batches<'g>(windows: &Windows, goals: &'g [Goal]) -> Vec<&'g [Goal
     goals.chunk_by(follows).flat_map(|run| run.chunks(windows.batch_size.max(1))).collect()
 }
 
-/// What comes within [`LINGER`] of each other, at most so many together.
-fn gathered<T>(stream: impl Stream<Item = T>, most: usize) -> impl Stream<Item = Vec<T>> {
+/// What comes within so long of each other, at most so many together.
+fn gathered<T>(stream: impl Stream<Item = T>, most: usize, linger: Duration) -> impl Stream<Item = Vec<T>> {
     stream::unfold(Box::pin(stream.fuse()), move |mut stream| async move {
         let mut found = vec![stream.next().await?];
-        let until = Instant::now() + LINGER;
+        let until = Instant::now() + linger;
         while found.len() < most
             && let Ok(Some(next)) = timeout_at(until, stream.next()).await
         {
@@ -75,6 +75,25 @@ fn gathered<T>(stream: impl Stream<Item = T>, most: usize) -> impl Stream<Item =
         Some((found, stream))
     })
 }
+
+/// How many may be ready or underway at once, where so many are committed together. Where it is one at a time, what is staged may lie in memory: then no other is staged beside it.
+fn most(together: usize) -> usize {
+    if together > 1 { 2 * together } else { 1 }
+}
+
+/// Finishes what is made in groups, while the next ones are made. Each has leave from before its making until it is finished, and there are [`most`] of them: whoever was begun is
+/// polled until it ends, since it may hold what the others wait for.
+fn finished<T, U, F: Future<Output = Vec<U>>>(
+    made: impl Stream<Item = T>,
+    together: usize,
+    linger: Duration,
+    finish: impl FnMut(Vec<T>) -> F,
+) -> impl Stream<Item = U> {
+    gathered(made, together, linger).map(finish).buffered(most(together)).flat_map(stream::iter)
+}
+
+/// A window that was made ready, and its leave.
+type Made<'g> = (&'g Goal, Result<Ready>, OwnedSemaphorePermit);
 
 impl MartRun<'_> {
     /// Builds the windows of a batch. They are made ready oldest first; as many as the sink likes to commit together are committed while the next ones are made ready. Where one
@@ -85,32 +104,33 @@ impl MartRun<'_> {
         goals: &'g [Goal],
     ) -> impl Stream<Item = (&'g Goal, Result<Built>)> + Send + 'g {
         let failed = Arc::new(AtomicBool::new(false));
+        let at_once = self.sink.commits_together();
+        let leave = Arc::new(Semaphore::new(most(at_once)));
         let begun = {
             let failed = Arc::clone(&failed);
             async move {
                 let together = self.ask_together(windows, goals).await;
-                let next = move |(left, together)| self.next_ready(left, together, Arc::clone(&failed));
+                let next = move |(left, together)| {
+                    self.next_ready(left, together, Arc::clone(&leave), Arc::clone(&failed))
+                };
                 stream::unfold((goals, together), next)
             }
         };
-        let finish = move |ready: Vec<(&'g Goal, Result<Ready>)>| {
-            join_all(
-                ready.into_iter().map(|(goal, ready)| self.finish_noting(goal, ready, Arc::clone(&failed))),
-            )
+        let finish = move |ready: Vec<Made<'g>>| {
+            join_all(ready.into_iter().map(|made| self.finish_noting(made, Arc::clone(&failed))))
         };
-        let together = self.sink.commits_together();
-        let ready = gathered(stream::once(begun).flatten(), together);
-        // Where one is committed at a time, what is staged may lie in memory: then no other is staged beside it.
-        ready.map(finish).buffered(together.min(2)).flat_map(stream::iter)
+        finished(stream::once(begun).flatten(), at_once, LINGER, finish)
     }
 
     async fn next_ready<'g>(
         &'g self,
         left: &'g [Goal],
         together: Option<Together>,
+        leave: Arc<Semaphore>,
         failed: Arc<AtomicBool>,
-    ) -> Option<((&'g Goal, Result<Ready>), (&'g [Goal], Option<Together>))> {
-        let (goal, left) = left.split_first().filter(|_| !failed.load(Ordering::SeqCst))?;
+    ) -> Option<(Made<'g>, (&'g [Goal], Option<Together>))> {
+        let (goal, left) = left.split_first()?;
+        let leave = leave.acquire_owned().await.ok().filter(|_| !failed.load(Ordering::SeqCst))?;
         let rows = match &together {
             Some(together) => together.rows(goal, left.is_empty()).await,
             None => None,
@@ -126,13 +146,12 @@ impl MartRun<'_> {
             // What is too much for many windows may be enough for one.
             ready = self.in_time(self.make_ready(goal, None)).await;
         }
-        Some(((goal, ready), (left, together)))
+        Some(((goal, ready, leave), (left, together)))
     }
 
     async fn finish_noting<'g>(
         &'g self,
-        goal: &'g Goal,
-        ready: Result<Ready>,
+        (goal, ready, _leave): Made<'g>,
         failed: Arc<AtomicBool>,
     ) -> (&'g Goal, Result<Built>) {
         let built = self.in_time(self.finish(goal, ready)).await;
@@ -304,9 +323,39 @@ mod tests {
             tokio::time::sleep(LINGER * 2).await;
             5
         });
-        let found: Vec<Vec<i32>> = gathered(quick.chain(slow), 3).collect().await;
+        let found: Vec<Vec<i32>> = gathered(quick.chain(slow), 3, LINGER).collect().await;
         assert_eq!(found, [vec![0, 1, 2], vec![3, 4], vec![5]]);
-        let alone: Vec<Vec<i32>> = gathered(stream::iter(0..2), 1).collect().await;
+        let alone: Vec<Vec<i32>> = gathered(stream::iter(0..2), 1, LINGER).collect().await;
         assert_eq!(alone, [[0], [1]]);
+    }
+
+    /// What is made holds for a while what is needed to finish others.
+    #[tokio::test]
+    async fn what_was_begun_goes_on_while_others_are_finished() {
+        let wait = |millis| tokio::time::sleep(Duration::from_millis(millis));
+        for together in [1, 2, 8] {
+            let (held, leave) = (Arc::new(Mutex::new(())), Arc::new(Semaphore::new(most(together))));
+            let needed = Arc::clone(&held);
+            let made = stream::unfold(0, move |at| {
+                let (held, leave) = (Arc::clone(&held), Arc::clone(&leave));
+                async move {
+                    let leave = leave.acquire_owned().await.ok().filter(|_| at < 10)?;
+                    let _held = held.lock().await;
+                    wait(30).await;
+                    Some(((at, leave), at + 1))
+                }
+            });
+            let finish = move |made: Vec<(i32, OwnedSemaphorePermit)>| {
+                let needed = Arc::clone(&needed);
+                async move {
+                    wait(45).await;
+                    let _needed = needed.lock().await;
+                    made.into_iter().map(|(at, _)| at).collect::<Vec<_>>()
+                }
+            };
+            let all = finished(made, together, Duration::from_millis(10), finish).collect::<Vec<_>>();
+            let all = tokio::time::timeout(Duration::from_secs(60), all).await;
+            assert_eq!(all.expect("nobody waits for ever"), (0..10).collect::<Vec<_>>());
+        }
     }
 }

@@ -24,6 +24,11 @@ Examples:
 /// Who is the admin where the file names none.
 const SOMEONE: i64 = 1;
 
+/// Numbers of updates and messages rise from one start to the next, as Telegram's do: they begin with the time, in tenths of a second (in milliseconds) since 2026 began (in
+/// milliseconds since 1970). Two starts within a second have others, and there are enough until 2032.
+const NUMBER_EVERY: i64 = 100;
+const NUMBERED_FROM: i64 = 1_767_225_600_000;
+
 /// Options of `bot fake`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -61,8 +66,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
         exit: Exit::World,
         ..Failure::problem(format!("cannot listen: {error}"))
     })?;
-    // Its numbers rise from one start to the next, as Telegram's do.
-    fake.number_from(SystemClock.now().timestamp());
+    fake.number_from((SystemClock.now().timestamp_millis() - NUMBERED_FROM) / NUMBER_EVERY);
     let language = if project.language == crate::config::project::Language::Ru { "ru" } else { "en" };
     for admin in &bot.admins {
         fake.user(*admin, &format!("Admin {admin}"), language);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -208,13 +209,9 @@ impl Config {
 
 /// Whether an address is this machine's own, as far as it says so.
 fn is_here(url: &str) -> bool {
-    let place = url.split_once("://").map_or(url, |(_, place)| place);
-    let place = place.split('/').next().unwrap_or_default();
-    let host = match place.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => place,
-    };
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+    let url = Url::parse(url).ok();
+    let host = url.as_ref().and_then(Url::host_str);
+    matches!(host, Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
 #[cfg(test)]

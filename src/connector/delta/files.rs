@@ -37,7 +37,7 @@ pub(super) const TARGET_BYTES: u64 = 128 << 20;
 const GROUP_ROWS: usize = 256 << 10;
 /// Rows that are encoded at a time.
 const WRITE_ROWS: usize = 8192;
-/// Rows that are looked at to guess which columns repeat themselves; where there are less than half as many values, none does not.
+/// Rows that are looked at to guess which columns repeat themselves; of less than half as many values nothing is guessed.
 const SAMPLE: usize = 8192;
 /// Batches that wait to be encoded while the next ones are read.
 const AHEAD: usize = 4;
@@ -251,5 +251,29 @@ impl Drop for Unnamed {
         if let (false, Some(location)) = (self.kept, &self.location) {
             location.discard(std::mem::take(&mut self.files));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn columns_that_never_repeat_are_told_by_their_first_values() {
+        let never = |values: Vec<Option<i64>>| never_repeats(&(Arc::new(Int64Array::from(values)) as _));
+        let distinct = |count: usize| (0..count as i64).map(Some).collect::<Vec<_>>();
+        assert!(never(distinct(SAMPLE / 2)) && !never(distinct(SAMPLE / 2 - 1)), "too few to tell");
+        let one_in_a_hundred = SAMPLE / 100;
+        let again = |count: usize| [distinct(SAMPLE - count), vec![Some(0); count]].concat();
+        assert!(never(again(one_in_a_hundred)) && !never(again(one_in_a_hundred + 1)));
+        assert!(
+            never([distinct(SAMPLE), vec![Some(0); SAMPLE]].concat()),
+            "what comes later is not looked at"
+        );
+        assert!(!never([distinct(SAMPLE / 2 - 1), vec![None; SAMPLE]].concat()), "NULLs are no values");
+        let texts: StringArray = (0..SAMPLE).map(|at| Some(format!("{}", at % 7))).collect();
+        assert!(!never_repeats(&(Arc::new(texts) as _)));
     }
 }

@@ -146,3 +146,38 @@ fn stays_inside(location: &Location, erase: &Erase, batch: &RecordBatch) -> Resu
     let error: Error = location.error(ErrorKind::BadData, where_to);
     Err(error.hint("mend the SQL: a build replaces its own rows only"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::{
+        array::UInt8Array,
+        datatypes::{Field, Schema},
+    };
+
+    use super::*;
+
+    #[test]
+    fn rows_stay_in_memory_as_long_as_they_are_few() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("n", DataType::UInt8, false)]));
+        let rows = |bytes: usize| {
+            let column = UInt8Array::new(vec![0; bytes].into(), None);
+            RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(column)]).unwrap()
+        };
+        let mut few = Few::new(true, &schema, &[]);
+        few.take(rows(FEW_BYTES / 2));
+        few.take(rows(FEW_BYTES / 2));
+        assert_eq!(few.batches.as_ref().map(Vec::len), Some(2), "just as many as may be");
+        few.take(rows(1));
+        assert!(few.batches.is_none());
+        few.take(rows(1));
+        assert!(few.batches.is_none(), "a part of the rows");
+        assert!(Few::new(false, &schema, &[]).batches.is_none(), "nobody looks");
+        let text: SchemaRef = Arc::new(Schema::new(vec![Field::new("region", DataType::Utf8, true)]));
+        assert!(
+            Few::new(true, &text, &["region".to_owned()]).batches.is_none(),
+            "its empty text is read back as NULL"
+        );
+    }
+}

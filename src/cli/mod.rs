@@ -87,8 +87,9 @@ fn on_threads(command: Command, context: &Context) -> Result {
         .build()
         .map_err(|error| Failure::problem(format!("cannot start threads: {error}")))?;
     let ended = runtime.block_on(execute(command, context));
-    // What still reads in the background has no one to read for.
-    runtime.shutdown_background();
+    // What still reads in the background has no one to read for: its threads end with the process. To shut the runtime down would detach threads that are just
+    // ending, which glibc does not always survive (its bug 19951: pthread_detach reads what such a thread has freed).
+    std::mem::forget(runtime);
     ended
 }
 

@@ -8,7 +8,7 @@ use arrow::{
         Float64Builder, Int8Builder, Int16Builder, Int32Builder, Int64Builder, StringBuilder, UInt8Builder,
         UInt16Builder, UInt32Builder, UInt64Builder, make_array,
     },
-    datatypes::{DataType, Field, TimeUnit},
+    datatypes::{DataType, Decimal128Type, DecimalType as _, Field, TimeUnit},
 };
 
 use super::{Cell, Rules, spelling};
@@ -53,7 +53,7 @@ impl Misfit {
 }
 
 /// A column under construction.
-pub(super) struct Column {
+pub struct Column {
     nullable: bool,
     to: DataType,
     builder: Builder,
@@ -186,6 +186,52 @@ impl Column {
         Ok(())
     }
 
+    /// Takes a value that a column of its type keeps as it is; false = the column has another type, and takes it as a [`Cell`] or not at all.
+    #[inline]
+    pub fn plain<T: Plain>(&mut self, value: T) -> bool {
+        value.append(self)
+    }
+
+    /// [`plain`](Self::plain) of days since 1970-01-01.
+    #[inline]
+    pub fn plain_date(&mut self, days: i32) -> bool {
+        let Builder::Date(builder) = &mut self.builder else {
+            return false;
+        };
+        builder.append_value(days);
+        true
+    }
+
+    /// [`plain`](Self::plain) of microseconds since 1970-01-01T00:00, of an instant (`utc`) or of a wall clock. Where the column's unit is a longer one, they are whole units or no plain value.
+    #[inline]
+    pub fn plain_timestamp(&mut self, micros: i64, utc: bool) -> bool {
+        let Builder::Timestamp { ticks, unit, utc: kept } = &mut self.builder else {
+            return false;
+        };
+        let whole = |tick: i64| (*kept == utc && micros % tick == 0).then_some(micros / tick);
+        let value = match unit {
+            Tick::S => whole(1_000_000),
+            Tick::Ms => whole(1_000),
+            Tick::Us => whole(1),
+            Tick::Ns => None,
+        };
+        value.inspect(|value| ticks.append_value(*value)).is_some()
+    }
+
+    /// [`plain`](Self::plain) of `unscaled × 10^-scale`.
+    #[inline]
+    pub fn plain_decimal(&mut self, unscaled: i128, scale: u8) -> bool {
+        let Builder::Decimal128(builder, precision, kept) = &mut self.builder else {
+            return false;
+        };
+        let fits =
+            *kept == scale.cast_signed() && Decimal128Type::is_valid_decimal_precision(unscaled, *precision);
+        if fits {
+            builder.append_value(unscaled);
+        }
+        fits
+    }
+
     pub(super) fn finish(&mut self) -> Result<ArrayRef> {
         let array: ArrayRef = each!(&mut self.builder, builder => Arc::new(builder.finish()));
         if *array.data_type() == self.to {
@@ -195,6 +241,29 @@ impl Column {
         Ok(make_array(array.to_data().into_builder().data_type(self.to.clone()).build()?))
     }
 }
+
+/// A value that a column of one type keeps as it is.
+pub trait Plain {
+    /// Appends it where the column is of its type.
+    fn append(self, to: &mut Column) -> bool;
+}
+
+macro_rules! plain {
+    ($($kind:ty => $builder:ident),*) => {$(
+        impl Plain for $kind {
+            #[inline]
+            fn append(self, to: &mut Column) -> bool {
+                let Builder::$builder(builder) = &mut to.builder else {
+                    return false;
+                };
+                builder.append_value(self);
+                true
+            }
+        }
+    )*};
+}
+
+plain!(bool => Bool, i16 => Int16, i32 => Int32, i64 => Int64, u32 => UInt32, f32 => Float32, f64 => Float64, &str => Text, &[u8] => Bytes);
 
 /// The largest whole number up to which doubles have every one.
 const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -38,9 +38,10 @@ use arrow::{
 use chrono_tz::Tz;
 use serde_json::{Map, Value as Json};
 
-use self::column::{Column, Misfit};
+use self::column::Misfit;
 pub use self::{
     batch::{BatchDecoder, raw_rows, takes},
+    column::Column,
     json::{OwnedCell, cell_as_json, cells_from_json},
     spelling::{Zoned, parse_date, parse_timestamp},
     text::{TextMisfit, from_text},
@@ -124,8 +125,24 @@ impl RowDecoder {
 
     /// Takes a row, or notes it as bad and gives false. `cell(i)` gives the cell of the schema's column `i`; it is asked again when the row is bad.
     pub fn push<'c>(&mut self, ordinal: u64, cell: impl Fn(usize) -> Cell<'c>) -> bool {
+        self.push_plain(ordinal, |_, _| None, cell)
+    }
+
+    /// The same for a place that has values in the form that columns keep them: `plain(i, column)` puts one there without a cell, and gives how many bytes it is; of
+    /// what it does not take the cell is asked for.
+    pub fn push_plain<'c>(
+        &mut self,
+        ordinal: u64,
+        plain: impl Fn(usize, &mut Column) -> Option<usize>,
+        cell: impl Fn(usize) -> Cell<'c>,
+    ) -> bool {
         let mut bytes = 0;
+        let plainly = self.rules.null_values.is_empty();
         for index in 0..self.columns.len() {
+            if plainly && let Some(size) = plain(index, &mut self.columns[index]) {
+                bytes += size;
+                continue;
+            }
             let given = cell(index);
             bytes += size(given);
             if let Err(misfit) = self.append(index, given) {

@@ -1,12 +1,14 @@
 //! The binary format of COPY, read: rows of fields, and each field as a cell.
 
-use std::ops::Range;
+use std::{cell::OnceCell, ops::Range};
+
+use bytes::{Bytes, BytesMut};
 
 use super::{
     numeric::{self, Number},
     types::Kind,
 };
-use crate::connector::cells::Cell;
+use crate::connector::cells::{Cell, Column};
 
 /// What every binary COPY begins with.
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
@@ -18,7 +20,7 @@ const MICROS_TO_2000: i64 = 946_684_800_000_000;
 /// Rows out of a stream of bytes that is cut anywhere.
 #[derive(Debug, Default)]
 pub(crate) struct RowReader {
-    buffer: Vec<u8>,
+    buffer: Bytes,
     at: usize,
     begun: bool,
     ended: bool,
@@ -42,10 +44,18 @@ pub(crate) type Fields = Vec<Option<Range<usize>>>;
 
 impl RowReader {
     /// Takes more bytes. Fields that were found before are forgotten.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        self.buffer.drain(..self.at);
+    pub(crate) fn feed(&mut self, bytes: Bytes) {
+        let rest = &self.buffer[self.at..];
+        // The server sends rows one by one: hardly ever is there a rest.
+        self.buffer = if rest.is_empty() {
+            bytes
+        } else {
+            let mut joined = BytesMut::with_capacity(rest.len() + bytes.len());
+            joined.extend_from_slice(rest);
+            joined.extend_from_slice(&bytes);
+            joined.freeze()
+        };
         self.at = 0;
-        self.buffer.extend_from_slice(bytes);
     }
 
     /// Whether the end was seen: a stream that breaks off has none.
@@ -120,56 +130,94 @@ impl RowReader {
     }
 }
 
-/// A long number's spelling, which its cell borrows.
-pub(crate) fn spelling(kind: Kind, bytes: Option<&[u8]>) -> Option<String> {
-    match (kind, numeric::read(bytes.filter(|_| matches!(kind, Kind::Numeric(_)))?)?) {
-        (_, Number::Long(text)) => Some(text),
-        _ => None,
-    }
-}
-
-/// A field as a cell. Infinite dates and times are texts, so that no date column takes them.
-pub(crate) fn cell<'a>(kind: Kind, bytes: Option<&'a [u8]>, spelled: Option<&'a str>) -> Cell<'a> {
+/// A field as a cell. Infinite dates and times are texts, so that no date column takes them; numbers that are too long for a number are texts that lie in `long`.
+pub(crate) fn cell<'a>(kind: Kind, bytes: Option<&'a [u8]>, long: &'a OnceCell<String>) -> Cell<'a> {
     let Some(bytes) = bytes else {
         return Cell::Null;
     };
-    fixed(kind, bytes, spelled).unwrap_or(Cell::NotUtf8(bytes))
+    found(kind, bytes, long).unwrap_or(Cell::NotUtf8(bytes))
 }
 
-fn fixed<'a>(kind: Kind, bytes: &'a [u8], spelled: Option<&'a str>) -> Option<Cell<'a>> {
+fn found<'a>(kind: Kind, bytes: &'a [u8], long: &'a OnceCell<String>) -> Option<Cell<'a>> {
     Some(match kind {
         Kind::Text | Kind::Other => Cell::Text(std::str::from_utf8(bytes).ok()?),
-        Kind::Int8 => Cell::Int(i64::from_be_bytes(bytes.try_into().ok()?)),
-        Kind::Int4 => Cell::Int(i32::from_be_bytes(bytes.try_into().ok()?).into()),
+        Kind::Int8 => Cell::Int(int8(bytes)?),
+        Kind::Int4 => Cell::Int(int4(bytes)?.into()),
         Kind::Int2 => Cell::Int(i16::from_be_bytes(bytes.try_into().ok()?).into()),
         Kind::Oid => Cell::Int(u32::from_be_bytes(bytes.try_into().ok()?).into()),
         Kind::Bool => Cell::Bool(*bytes.first()? != 0),
         Kind::Float4 => Cell::Real(f32::from_be_bytes(bytes.try_into().ok()?).into()),
         Kind::Float8 => Cell::Real(f64::from_be_bytes(bytes.try_into().ok()?)),
         Kind::Bytea => Cell::Bytes(bytes),
-        Kind::Date => match i32::from_be_bytes(bytes.try_into().ok()?) {
+        Kind::Date => match int4(bytes)? {
             i32::MAX => Cell::Text("infinity"),
             i32::MIN => Cell::Text("-infinity"),
             days => Cell::Date(days.checked_add(DAYS_TO_2000)?),
         },
-        Kind::Time => Cell::Time(i64::from_be_bytes(bytes.try_into().ok()?)),
-        Kind::Timestamp { utc, .. } => match i64::from_be_bytes(bytes.try_into().ok()?) {
+        Kind::Time => Cell::Time(int8(bytes)?),
+        Kind::Timestamp { utc, .. } => match int8(bytes)? {
             i64::MAX => Cell::Text("infinity"),
             i64::MIN => Cell::Text("-infinity"),
             micros => Cell::Timestamp { micros: micros.checked_add(MICROS_TO_2000)?, utc },
         },
-        Kind::Numeric(_) => match (spelled, numeric::read(bytes)?) {
-            (Some(text), _) => Cell::Text(text),
-            (None, Number::Decimal { unscaled, scale }) => Cell::Decimal { unscaled, scale },
-            (None, Number::NotFinite(value)) => Cell::Real(value),
-            (None, Number::Long(_)) => return None,
+        Kind::Numeric(_) => match numeric::read(bytes)? {
+            Number::Decimal { unscaled, scale } => Cell::Decimal { unscaled, scale },
+            Number::NotFinite(value) => Cell::Real(value),
+            Number::Long(text) => Cell::Text(long.get_or_init(|| text)),
         },
     })
 }
 
+/// Puts a field into a column that keeps what the server sends as it is, and gives how many bytes that is; `None` = its cell is to be asked for.
+#[inline]
+pub(crate) fn plain(kind: Kind, bytes: &[u8], column: &mut Column) -> Option<usize> {
+    let taken = match kind {
+        Kind::Text | Kind::Other => column.plain(std::str::from_utf8(bytes).ok()?),
+        Kind::Int8 => column.plain(int8(bytes)?),
+        Kind::Int4 => column.plain(int4(bytes)?),
+        Kind::Int2 => column.plain(i16::from_be_bytes(bytes.try_into().ok()?)),
+        Kind::Oid => column.plain(u32::from_be_bytes(bytes.try_into().ok()?)),
+        Kind::Bool => column.plain(*bytes.first()? != 0),
+        Kind::Float4 => column.plain(f32::from_be_bytes(bytes.try_into().ok()?)),
+        Kind::Float8 => column.plain(f64::from_be_bytes(bytes.try_into().ok()?)),
+        Kind::Bytea => column.plain(bytes),
+        Kind::Date => match int4(bytes)? {
+            i32::MAX | i32::MIN => false,
+            days => column.plain_date(days.checked_add(DAYS_TO_2000)?),
+        },
+        // A day's end has no place in a column of times.
+        Kind::Time => false,
+        Kind::Timestamp { utc, .. } => match int8(bytes)? {
+            i64::MAX | i64::MIN => false,
+            micros => column.plain_timestamp(micros.checked_add(MICROS_TO_2000)?, utc),
+        },
+        Kind::Numeric(_) => match numeric::read(bytes)? {
+            Number::Decimal { unscaled, scale } => column.plain_decimal(unscaled, scale),
+            Number::NotFinite(_) | Number::Long(_) => false,
+        },
+    };
+    let long = matches!(kind, Kind::Text | Kind::Other | Kind::Bytea);
+    taken.then_some(if long { 4 + bytes.len() } else { 8 })
+}
+
+#[inline]
+fn int8(bytes: &[u8]) -> Option<i64> {
+    Some(i64::from_be_bytes(bytes.try_into().ok()?))
+}
+
+#[inline]
+fn int4(bytes: &[u8]) -> Option<i32> {
+    Some(i32::from_be_bytes(bytes.try_into().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell as Counter, sync::Arc};
+
+    use arrow::datatypes::{Field, Schema, SchemaRef};
+
     use super::*;
+    use crate::connector::cells::{RowDecoder, Rules};
 
     fn stream() -> Vec<u8> {
         let mut bytes = SIGNATURE.to_vec();
@@ -189,11 +237,11 @@ mod tests {
         for size in [1, 2, 3, 7, 19, 1_000] {
             let (mut reader, mut fields, mut rows) = (RowReader::default(), vec![], vec![]);
             for part in bytes.chunks(size) {
-                reader.feed(part);
+                reader.feed(Bytes::copy_from_slice(part));
                 while reader.next(2, &mut fields) == Step::Row {
                     let first = fields[0].clone().map(|field| reader.bytes(field).to_vec());
                     rows.push((
-                        cell(Kind::Int4, first.as_deref(), None) == Cell::Int(rows.len() as i64),
+                        cell(Kind::Int4, first.as_deref(), &OnceCell::new()) == Cell::Int(rows.len() as i64),
                         fields[1].clone(),
                     ));
                 }
@@ -207,19 +255,107 @@ mod tests {
     fn what_is_no_copy_is_broken() {
         let mut fields = vec![];
         let mut reader = RowReader::default();
-        reader.feed(&stream());
+        reader.feed(stream().into());
         assert_eq!(reader.next(3, &mut fields), Step::Broken);
         let mut reader = RowReader::default();
-        reader.feed(&[b'x'; 30]);
+        reader.feed(Bytes::from_static(&[b'x'; 30]));
         assert_eq!(reader.next(2, &mut fields), Step::Broken);
     }
 
     #[test]
     fn infinity_is_no_date() {
-        assert_eq!(cell(Kind::Date, Some(&i32::MAX.to_be_bytes()), None), Cell::Text("infinity"));
-        assert_eq!(cell(Kind::Date, Some(&0_i32.to_be_bytes()), None), Cell::Date(10_957));
-        let kind = Kind::Timestamp { digits: 6, utc: true };
-        assert_eq!(cell(kind, Some(&i64::MIN.to_be_bytes()), None), Cell::Text("-infinity"));
-        assert_eq!(cell(Kind::Int8, Some(&[1]), None), Cell::NotUtf8(&[1]));
+        let long = OnceCell::new();
+        let (day, time) = (Kind::Date, Kind::Timestamp { digits: 6, utc: true });
+        assert_eq!(cell(day, Some(&i32::MAX.to_be_bytes()), &long), Cell::Text("infinity"));
+        assert_eq!(cell(day, Some(&0_i32.to_be_bytes()), &long), Cell::Date(10_957));
+        assert_eq!(cell(time, Some(&i64::MIN.to_be_bytes()), &long), Cell::Text("-infinity"));
+        assert_eq!(cell(Kind::Int8, Some(&[1]), &long), Cell::NotUtf8(&[1]));
+    }
+
+    /// A number as the server sends it: of one digit of base 10,000.
+    fn number(digit: u16, weight: i16, scale: u16) -> Vec<u8> {
+        let words = [1, weight.cast_unsigned(), 0, scale, digit];
+        words.iter().flat_map(|word| word.to_be_bytes()).collect()
+    }
+
+    #[test]
+    fn a_plain_value_is_what_its_cell_is() {
+        let instant = Kind::Timestamp { digits: 6, utc: true };
+        let clock = Kind::Timestamp { digits: 6, utc: false };
+        let fields: Vec<(Kind, Vec<u8>)> = [
+            (Kind::Text, "Ж".into()),
+            (Kind::Text, vec![0xff]),
+            (Kind::Bool, vec![1]),
+            (Kind::Int2, 7_i16.to_be_bytes().into()),
+            (Kind::Int4, 70_000_i32.to_be_bytes().into()),
+            (Kind::Int8, (-7_i64).to_be_bytes().into()),
+            (Kind::Int8, vec![1]),
+            (Kind::Oid, u32::MAX.to_be_bytes().into()),
+            (Kind::Float4, 0.5_f32.to_be_bytes().into()),
+            (Kind::Float8, 0.1_f64.to_be_bytes().into()),
+            (Kind::Bytea, vec![0, 255]),
+            (Kind::Date, 1_i32.to_be_bytes().into()),
+            (Kind::Date, i32::MAX.to_be_bytes().into()),
+            (Kind::Time, 86_400_000_000_i64.to_be_bytes().into()),
+            (instant, 1_000_000_i64.to_be_bytes().into()),
+            (instant, 1_001_i64.to_be_bytes().into()),
+            (clock, (-1_000_i64).to_be_bytes().into()),
+            (clock, i64::MIN.to_be_bytes().into()),
+            (Kind::Numeric(None), number(1_250, -1, 2)),
+            (Kind::Numeric(None), number(1_250, -1, 4)),
+            (Kind::Numeric(None), number(9_999, 3, 2)),
+            (Kind::Numeric(None), number(1, 30, 0)),
+            (Kind::Numeric(None), [&[0; 4], &0xC000_u16.to_be_bytes()[..], &[0; 2]].concat()),
+        ]
+        .into();
+        let types = [
+            "bool",
+            "int8",
+            "int16",
+            "int32",
+            "int64",
+            "uint32",
+            "float32",
+            "float64",
+            "text",
+            "bytes",
+            "date",
+            "time",
+            "decimal(6,2)",
+            "decimal(38,4)",
+            "timestamp(s)",
+            "timestamp(ms, UTC)",
+            "timestamp(us)",
+            "timestamp(us, UTC)",
+        ];
+        let mut straight = 0;
+        for spelled in types {
+            let to: crate::model::column::ColumnType = spelled.parse().unwrap();
+            let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("x", to.arrow().clone(), true)]));
+            for (kind, bytes) in &fields {
+                let (long, taken) = (OnceCell::new(), Counter::new(0));
+                let cell = |_| cell(*kind, Some(bytes), &long);
+                let plainly = |_, column: &mut Column| {
+                    let size = plain(*kind, bytes, column);
+                    taken.set(taken.get() + u32::from(size.is_some()));
+                    size
+                };
+                let decoder = || RowDecoder::new(schema.clone(), Rules::default()).unwrap();
+                let (mut by_cell, mut by_value) = (decoder(), decoder());
+                assert_eq!(
+                    by_cell.push(0, cell),
+                    by_value.push_plain(0, plainly, cell),
+                    "{kind:?} as {spelled}"
+                );
+                assert_eq!(by_cell.bytes(), by_value.bytes(), "{kind:?} as {spelled}");
+                assert_eq!(
+                    by_cell.finish().unwrap().batch,
+                    by_value.finish().unwrap().batch,
+                    "{kind:?} as {spelled}"
+                );
+                straight += taken.get();
+            }
+        }
+        assert_eq!(straight, 16);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! COPY takes no values, so statements go by the extended protocol: values are bound, and rows come in the same binary format as by COPY.
 
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{cell::OnceCell, fmt, pin::Pin, sync::Arc};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use tokio_postgres::{
 use super::{
     agreement::{PostgresDialect, columns, spelled, staged_columns},
     client::{Lease, Server},
-    decode::{cell, spelling},
+    decode::{cell, plain},
     dialect::STAGE,
     error::failed,
     scan::{LiveTable, StagedTable},
@@ -258,10 +258,13 @@ impl Reading {
         let fields =
             (0..self.kinds.len()).map(|at| Ok(row.try_get::<_, Option<Bytes<'_>>>(at)?.map(|b| b.0)));
         let fields: Vec<Option<&[u8]>> = fields.collect::<Result<_, tokio_postgres::Error>>()?;
-        let spelled: Vec<Option<String>> =
-            self.kinds.iter().zip(&fields).map(|(kind, field)| spelling(*kind, *field)).collect();
+        let long = vec![OnceCell::new(); fields.len()];
         let kinds = &self.kinds;
-        self.decoder.push(self.ordinal, |at| cell(kinds[at], fields[at], spelled[at].as_deref()));
+        self.decoder.push_plain(
+            self.ordinal,
+            |at, column| plain(kinds[at], fields[at]?, column),
+            |at| cell(kinds[at], fields[at], &long[at]),
+        );
         self.ordinal += 1;
         Ok(())
     }

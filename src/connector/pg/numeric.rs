@@ -30,22 +30,23 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Number> {
         MINUS_INFINITY => return Some(Number::NotFinite(f64::NEG_INFINITY)),
         _ => return None,
     }
-    let digits: Vec<u16> = (0..count).map(|i| at(4 + i)).collect::<Option<_>>()?;
+    let digits =
+        bytes.get(8..8 + 2 * count)?.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
     let negative = sign == NEGATIVE;
-    Some(match short(&digits, weight, scale) {
+    Some(match short(digits.clone(), weight, scale) {
         Some((unscaled, scale)) => {
             Number::Decimal { unscaled: if negative { -unscaled } else { unscaled }, scale }
         }
-        None => Number::Long(spelled(&digits, weight, scale, negative)),
+        None => Number::Long(spelled(&digits.collect::<Vec<_>>(), weight, scale, negative)),
     })
 }
 
-fn short(digits: &[u16], weight: i32, scale: u16) -> Option<(i128, u8)> {
+fn short(mut digits: impl ExactSizeIterator<Item = u16>, weight: i32, scale: u16) -> Option<(i128, u8)> {
     let scale = u8::try_from(scale).ok().filter(|scale| *scale <= 76)?;
-    let fold = |value: i128, digit: &u16| value.checked_mul(10_000)?.checked_add(i128::from(*digit));
-    let whole = digits.iter().try_fold(0_i128, fold)?;
     // The power of ten that the last digit stands for, and how many places that is from the scale.
     let places = (weight + 1 - digits.len() as i32) * 4 + i32::from(scale);
+    let fold = |value: i128, digit: u16| value.checked_mul(10_000)?.checked_add(i128::from(digit));
+    let whole = digits.try_fold(0_i128, fold)?;
     let power = || 10_i128.checked_pow(places.unsigned_abs());
     let unscaled = match whole {
         0 => 0,

@@ -3,7 +3,7 @@
 //! Nothing is read ahead of who takes the chunks: what waits is one message of the server and the chunk under construction. A stream that
 //! is dropped asks the server to stop.
 
-use std::{pin::Pin, sync::Arc};
+use std::{cell::OnceCell, pin::Pin, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream::BoxStream};
@@ -12,7 +12,7 @@ use tokio_postgres::CopyOutStream;
 
 use super::{
     client::Lease,
-    decode::{Fields, RowReader, Step, cell, spelling},
+    decode::{Fields, RowReader, Step, cell, plain},
     error::failed,
     rows::Rows,
     types::Kind,
@@ -96,7 +96,8 @@ async fn begin(held: Held, query: Query) -> Result<BoxStream<'static, Result<Chu
         stream: Box::pin(stream),
         reader: RowReader::default(),
         fields: vec![],
-        spelled: vec![None; query.kinds.len()],
+        kinds: query.kinds.clone(),
+        long: vec![OnceCell::new(); query.kinds.len()],
         rows: Rows::new(query)?,
     };
     let chunks = futures::stream::try_unfold(reading, |mut reading| async move {
@@ -123,8 +124,9 @@ struct Reading {
     stream: Pin<Box<CopyOutStream>>,
     reader: RowReader,
     fields: Fields,
-    /// Numbers that are too long for a number, by column.
-    spelled: Vec<Option<String>>,
+    kinds: Vec<Kind>,
+    /// Numbers of a row that are too long for a number, by column.
+    long: Vec<OnceCell<String>>,
     rows: Rows,
 }
 
@@ -134,7 +136,7 @@ impl Reading {
             return Ok(None);
         }
         while !self.rows.are_many() {
-            match self.reader.next(self.rows.query.kinds.len(), &mut self.fields) {
+            match self.reader.next(self.kinds.len(), &mut self.fields) {
                 Step::Row => self.take_row(),
                 Step::Broken => {
                     let message = format!("{}: the server's answer is no binary COPY", self.rows.query.shown);
@@ -142,7 +144,7 @@ impl Reading {
                 }
                 Step::Short | Step::End => match self.stream.next().await {
                     Some(bytes) => {
-                        self.reader.feed(&bytes.map_err(|error| failed(&self.rows.query.shown, error))?);
+                        self.reader.feed(bytes.map_err(|error| failed(&self.rows.query.shown, error))?);
                     }
                     None => {
                         self.finish().await?;
@@ -173,15 +175,16 @@ impl Reading {
     }
 
     fn take_row(&mut self) {
-        let Self { reader, fields, spelled, rows, .. } = self;
-        let query = rows.query.clone();
-        let bytes = |at: usize| fields[at].clone().map(|field| reader.bytes(field));
-        for (at, kind) in query.kinds.iter().enumerate() {
-            if matches!(kind, Kind::Numeric(_)) {
-                spelled[at] = spelling(*kind, bytes(at));
-            }
+        let Self { reader, fields, long, rows, .. } = self;
+        for spelling in long.iter_mut() {
+            spelling.take();
         }
-        rows.take(|at| cell(query.kinds[at], bytes(at), spelled[at].as_deref()));
+        let kinds = &self.kinds;
+        let bytes = |at: usize| fields[at].clone().map(|field| reader.bytes(field));
+        rows.take(
+            |at, column| plain(kinds[at], bytes(at)?, column),
+            |at| cell(kinds[at], bytes(at), &long[at]),
+        );
     }
 }
 

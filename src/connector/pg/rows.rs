@@ -6,7 +6,7 @@ use serde_json::Map;
 
 use super::read::Query;
 use crate::connector::{
-    cells::{Cell, RowDecoder, cell_as_json},
+    cells::{Cell, Column, RowDecoder, cell_as_json},
     error::Result,
     source::{BadRow, Chunk},
 };
@@ -44,26 +44,35 @@ impl Rows {
         (self.decoder.rows() > 0).then(|| self.decoder.finish()).transpose()
     }
 
-    /// Takes the next row; `cell(i)` is the cell of the query's column `i`, and is asked again where the row is bad.
-    pub(crate) fn take<'c>(&mut self, cell: impl Fn(usize) -> Cell<'c>) {
-        let ordinal = self.ordinal;
-        self.ordinal += 1;
-        let query = self.query.clone();
-        let own = query.schema.fields().len();
-        let others = || -> Map<String, serde_json::Value> {
-            let others = query.others.iter().enumerate();
-            others.map(|(i, name)| (name.clone(), cell_as_json(cell(own + i)))).collect()
-        };
+    /// Takes the next row: `plain` and `cell` as [`RowDecoder::push_plain`] has them, for the query's columns.
+    pub(crate) fn take<'c>(
+        &mut self,
+        plain: impl Fn(usize, &mut Column) -> Option<usize>,
+        cell: impl Fn(usize) -> Cell<'c>,
+    ) {
+        let Self { query, decoder, ordinal } = self;
+        let number = *ordinal;
+        *ordinal += 1;
         if query.refuses {
-            let fields = query.schema.fields().iter().enumerate();
-            let mut row: Map<_, _> =
-                fields.map(|(i, field)| (field.name().clone(), cell_as_json(cell(i)))).collect();
-            row.extend(others());
-            let reason = "a column that the contract does not list".to_owned();
-            let column = query.others.first().cloned();
-            self.decoder.refuse(BadRow { ordinal, column, reason, row });
-        } else if !self.decoder.push(ordinal, &cell) {
-            self.decoder.complete(others());
+            decoder.refuse(unlisted(query, number, &cell));
+        } else if !decoder.push_plain(number, plain, &cell) {
+            decoder.complete(others(query, &cell));
         }
     }
+}
+
+/// A row of a table that has a column which the contract does not list.
+fn unlisted<'c>(query: &Query, ordinal: u64, cell: &impl Fn(usize) -> Cell<'c>) -> BadRow {
+    let fields = query.schema.fields().iter().enumerate();
+    let mut row: Map<_, _> = fields.map(|(i, field)| (field.name().clone(), cell_as_json(cell(i)))).collect();
+    row.extend(others(query, cell));
+    let reason = "a column that the contract does not list".to_owned();
+    BadRow { ordinal, column: query.others.first().cloned(), reason, row }
+}
+
+/// What a bad row has beside the columns of the schema.
+fn others<'c>(query: &Query, cell: &impl Fn(usize) -> Cell<'c>) -> Map<String, serde_json::Value> {
+    let own = query.schema.fields().len();
+    let others = query.others.iter().enumerate();
+    others.map(|(i, name)| (name.clone(), cell_as_json(cell(own + i)))).collect()
 }

@@ -140,7 +140,7 @@ impl<L> Gathering<L> {
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
             let line = &self.line;
-            self.rows.take(|at| line.cell(at, query.kinds[at]));
+            self.rows.take(|_, _| None, |at| line.cell(at, query.kinds[at]));
         }
         Ok(())
     }

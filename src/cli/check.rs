@@ -14,7 +14,7 @@ use super::{
     runner,
 };
 use crate::{
-    config::{self, Loaded, draw},
+    config::{self, DEFAULT_PROFILE, Loaded, draw},
     model::problem::{Problem, Severity},
 };
 
@@ -62,6 +62,14 @@ enum Format {
 pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let root = context.root()?;
     let mut loaded = config::check(&root, &variable);
+    let profile = context.global.profile.as_str();
+    if profile != DEFAULT_PROFILE {
+        // Every profile is checked; the one that is named must be among them.
+        let unknown = config::load(&root, profile, &variable).problems.into_iter();
+        loaded
+            .problems
+            .extend(unknown.filter(|problem| problem.code == "unknown-profile" && problem.span.is_empty()));
+    }
     if args.online {
         unless_interrupted(online(&root, &mut loaded, context)).await?;
     }

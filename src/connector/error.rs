@@ -224,7 +224,8 @@ impl From<datafusion::error::DataFusionError> for Error {
                     Self::new(ErrorKind::Limit, format!("the SQL engine ran out of memory: {message}"))
                         .hint("raise `memory` in [daemon]")
                 }
-                _ => Self::new(ErrorKind::BadData, format!("SQL failed: {}", cellless::engine(&other))),
+                _ => Self::new(ErrorKind::BadData, format!("SQL failed: {}", cellless::engine(&other)))
+                    .hint("mend the SQL, or the rows that it meets"),
             }),
         }
     }

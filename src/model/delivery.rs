@@ -61,6 +61,8 @@ pub enum Order {
     MayMiss(String),
     /// Rows that show up late are met by reading an overlap again; only a merge takes it without doubling.
     Overlap,
+    /// Rows are read again, because of this; only a merge takes them without doubling.
+    Again(String),
 }
 
 /// What a sink can keep of a promise; derived from its configuration alone.
@@ -145,6 +147,10 @@ pub fn delivery(source: &SourceFacts, mode: Mode, sink: &SinkFacts) -> Delivery 
         Reading::Whole | Reading::Ranges(Order::Sure) => {}
         Reading::Ranges(Order::Assuming(what)) => assuming.insert(0, what.clone()),
         Reading::Ranges(Order::MayMiss(why)) => return Delivery::MayMiss { why: why.clone() },
+        Reading::Ranges(Order::Again(_)) if mode == Mode::Merge => {}
+        Reading::Ranges(Order::Again(why)) => {
+            return Delivery::AtLeastOnce { why: format!("{why}, and {mode} cannot tell its rows apart") };
+        }
         Reading::Ranges(Order::Overlap) if mode == Mode::Merge => {
             assuming.insert(0, "no row shows up later than the overlap".to_owned());
         }
@@ -186,6 +192,8 @@ mod tests {
         assert_eq!(level(Order::Sure, Mode::Merge, Some("no transactions")), DeliveryLevel::ExactlyOnce);
         assert_eq!(level(Order::Overlap, Mode::Append, None), DeliveryLevel::AtLeastOnce);
         assert_eq!(level(Order::Overlap, Mode::Merge, None), DeliveryLevel::ExactlyOnce);
+        assert_eq!(level(Order::Again("changed".into()), Mode::Append, None), DeliveryLevel::AtLeastOnce);
+        assert_eq!(level(Order::Again("changed".into()), Mode::Merge, None), DeliveryLevel::ExactlyOnce);
         assert_eq!(level(Order::MayMiss("VACUUM".into()), Mode::Merge, None), DeliveryLevel::MayMiss);
     }
 }

@@ -47,7 +47,7 @@ pub fn table(
     Ok(Table {
         columns: chosen.iter().map(head).collect(),
         rows: (0..shown).map(row).collect(),
-        total: total(spec, rows, &chosen, words),
+        total: total(spec, rows, &chosen, words)?,
         more: rows.count - shown as u64,
         more_columns: if spec.columns.is_empty() { (columns.len() - chosen.len()) as u64 } else { 0 },
     })
@@ -69,23 +69,30 @@ pub(super) fn written(cells: &[Cell], info: &ColumnInfo, words: &Words) -> Vec<S
     cells.iter().map(|cell| cut(&text(cell), CELL)).collect()
 }
 
-fn total(spec: &TableSpec, rows: &Rows, chosen: &[(usize, &ColumnInfo)], words: &Words) -> Vec<String> {
+/// A line of sums, with as many places behind the comma as the column above them has.
+fn total(
+    spec: &TableSpec,
+    rows: &Rows,
+    chosen: &[(usize, &ColumnInfo)],
+    words: &Words,
+) -> Result<Vec<String>, ArrowError> {
     if spec.total.is_empty() || rows.count == 0 {
-        return vec![];
+        return Ok(vec![]);
     }
     let mut cells: Vec<String> = vec![];
     for (at, info) in chosen {
-        let wanted = spec.total.contains(&info.name);
-        cells.push(if wanted {
-            format::shown(&rows.tallies[*at].sum(), info.format, words)
-        } else {
-            String::new()
-        });
+        if !spec.total.contains(&info.name) {
+            cells.push(String::new());
+            continue;
+        }
+        let mut column = rows.cells(*at, spec.rows)?;
+        column.push(rows.tallies[*at].sum());
+        cells.extend(written(&column, info, words).pop());
     }
     if let Some(first) = cells.first_mut().filter(|first| first.is_empty()) {
         *first = words.total().to_owned();
     }
-    cells
+    Ok(cells)
 }
 
 /// Letters up to a number of them.
@@ -253,6 +260,15 @@ mod tests {
         let shown = narrow(&table, PHONE + 21).unwrap();
         assert!(shown.lines().all(|line| line.chars().count() <= PHONE + 21), "{shown}");
         insta::assert_snapshot!(shown.replace('\u{a0}', "_"));
+    }
+
+    #[test]
+    fn a_total_has_the_places_of_its_column() {
+        let money = Decimal128Array::from(vec![123, 127]).with_precision_and_scale(12, 2).unwrap();
+        let rows = rows_of(vec![("money", Arc::new(money) as arrow::array::ArrayRef)]);
+        let info = ColumnInfo { name: "money".into(), title: "money".into(), format: None, number: true };
+        let table = table(&spec(&["money"]), &rows, &[info], &Words::plain(Language::En)).unwrap();
+        assert_eq!((table.rows[0][0].as_str(), table.total[0].as_str()), ("1.23", "2.50"));
     }
 
     #[test]

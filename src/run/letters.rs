@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::blocking;
+use super::{blocking, replay};
 use crate::{
     connector::{error::Result, sink::Attempt, source::BadRow},
     model::{name::Track, unit::Record},
@@ -17,12 +17,14 @@ pub(super) struct Letters {
     track: Track,
     seq: u64,
     attempt: Attempt,
+    /// Whether the unit takes the place of all that was written before: then so do its letters.
+    anew: bool,
 }
 
 impl Letters {
     /// None yet.
-    pub(super) fn new(records: Arc<Records>, track: Track, seq: u64, attempt: Attempt) -> Self {
-        Self { records, track, seq, attempt }
+    pub(super) fn new(records: Arc<Records>, track: Track, seq: u64, attempt: Attempt, anew: bool) -> Self {
+        Self { records, track, seq, attempt, anew }
     }
 
     /// Writes some, so that they survive a crash; they do not count yet.
@@ -43,7 +45,8 @@ impl Letters {
     pub(super) async fn confirm(&self) -> Result<()> {
         let (records, track, attempt, seq) =
             (Arc::clone(&self.records), self.track.clone(), self.attempt.clone(), self.seq);
-        blocking(move || records.confirm(&track, seq, &attempt.id)).await?;
+        let older = if self.anew { replay::tracks(&self.track) } else { vec![] };
+        blocking(move || records.confirm(&track, seq, &attempt.id, &older)).await?;
         Ok(())
     }
 }

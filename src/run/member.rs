@@ -233,6 +233,12 @@ impl Runtime {
         mut order: Order,
         tally: &mut Tally,
     ) -> Result<()> {
+        if member.sink.mode == Mode::Replace {
+            let what = "each run replaces its table: only the rows that were replayed would be left in it";
+            return Err(Error::new(ErrorKind::Unsupported, what).hint(
+                "mend the rows or the contract, then `vitrina run NAME --full-refresh` reads all of it again",
+            ));
+        }
         let of = order.track;
         order.track = replay::track(&of);
         let sink = self.sink(&member.sink).await?;

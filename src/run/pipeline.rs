@@ -31,6 +31,7 @@ use crate::{
     engine::{params::Params, session::Engine},
     failpoint,
     model::{
+        delivery::Mode,
         name::{AttemptId, Track},
         position::Position,
         time::Clock,
@@ -301,7 +302,13 @@ impl PipelineRun<'_> {
             track: self.track.clone(),
             shape: Arc::clone(&ready.shape),
             judge: Judge::new(self.member.bad_rows, format!("`{}`", self.track.name()), before),
-            letters: Letters::new(Arc::clone(&self.records), self.track.clone(), seq, attempt.clone()),
+            letters: Letters::new(
+                Arc::clone(&self.records),
+                self.track.clone(),
+                seq,
+                attempt.clone(),
+                self.refresh || self.member.sink.mode == Mode::Replace,
+            ),
             observer: Arc::clone(&self.observer),
             now: attempt.at,
         });

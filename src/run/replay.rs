@@ -167,7 +167,7 @@ fn decode(
 }
 
 /// Letters of the pipeline itself, and those that failed again when they were replayed.
-fn tracks(of: &Track) -> Vec<String> {
+pub(super) fn tracks(of: &Track) -> Vec<String> {
     vec![of.key(), track(of).key()]
 }
 

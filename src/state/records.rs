@@ -163,14 +163,21 @@ impl Records {
         })
     }
 
-    /// The unit of these letters was committed: they count from now on. Gives how many there are.
-    pub fn confirm(&self, track: &Track, seq: u64, attempt: &AttemptId) -> Result<u64> {
+    /// The unit of these letters was committed: they count from now on. Gives how many there are. Letters of the tracks `older` that wait are dropped: the unit took the place of theirs.
+    pub fn confirm(&self, track: &Track, seq: u64, attempt: &AttemptId, older: &[String]) -> Result<u64> {
         self.database.with(|connection| {
-            let confirmed = connection.execute(
+            let transaction = connection.transaction()?;
+            transaction.execute(
+                "UPDATE letters SET state = 'dropped', row = '{}'
+                 WHERE state = 'confirmed' AND track IN (SELECT value FROM json_each(?1)) AND attempt <> ?2",
+                params![keys(Some(older)), attempt.as_str()],
+            )?;
+            let confirmed = transaction.execute(
                 "UPDATE letters SET state = 'confirmed'
                  WHERE track = ?1 AND seq = ?2 AND attempt = ?3 AND state = 'pending'",
                 params![track.key(), seq as i64, attempt.as_str()],
             )?;
+            transaction.commit()?;
             Ok(confirmed as u64)
         })
     }
@@ -388,7 +395,7 @@ mod tests {
         assert_eq!(records.list(None, 10).unwrap(), vec![]);
         assert_eq!(records.count(None).unwrap(), vec![]);
         assert_eq!(records.get(1).unwrap(), None);
-        assert_eq!(records.confirm(&orders, 1, &first).unwrap(), 2);
+        assert_eq!(records.confirm(&orders, 1, &first, &[]).unwrap(), 2);
         let found = records.list(Some(&[orders.key()]), 10).unwrap();
         assert_eq!((found[0].ordinal, found[0].seq, &found[0].row), (3, 1, &letter(3).row));
         assert_eq!(found[0].at, letter(3).at);
@@ -402,7 +409,7 @@ mod tests {
         let (orders, other) = (track("orders"), track("other"));
         let records = Records::open(folder.path()).unwrap();
         records.add(&orders, 1, &attempt("old"), &[letter(0)]).unwrap();
-        records.confirm(&orders, 1, &attempt("old")).unwrap();
+        records.confirm(&orders, 1, &attempt("old"), &[]).unwrap();
         // Sequence 2 was tried three times: one attempt committed and died before it could confirm.
         for (id, ordinal) in [("failed", 1), ("committed", 2), ("late", 3)] {
             records.add(&orders, 2, &attempt(id), &[letter(ordinal)]).unwrap();
@@ -420,12 +427,30 @@ mod tests {
     }
 
     #[test]
+    fn letters_of_what_was_replaced_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (orders, again, other) = (track("orders"), track("orders/replay"), track("other"));
+        let records = Records::open(folder.path()).unwrap();
+        for (track, id, ordinal) in [(&orders, "a1", 0), (&again, "a2", 1), (&other, "a3", 2)] {
+            records.add(track, 1, &attempt(id), &[letter(ordinal)]).unwrap();
+            records.confirm(track, 1, &attempt(id), &[]).unwrap();
+        }
+        records.add(&orders, 2, &attempt("a4"), &[letter(3)]).unwrap();
+        let older = [orders.key(), again.key()];
+        for confirmed in [1, 0] {
+            assert_eq!(records.confirm(&orders, 2, &attempt("a4"), &older).unwrap(), confirmed);
+            assert_eq!(ordinals(&records, &orders), [3]);
+            assert_eq!((ordinals(&records, &again), ordinals(&records, &other)), (vec![], vec![2]));
+        }
+    }
+
+    #[test]
     fn letters_go_with_a_renamed_track() {
         let folder = tempfile::tempdir().unwrap();
         let (old, new, first) = (track("заказы"), track("orders"), attempt("a1"));
         let records = Records::open(folder.path()).unwrap();
         records.add(&old, 1, &first, &[letter(0)]).unwrap();
-        records.confirm(&old, 1, &first).unwrap();
+        records.confirm(&old, 1, &first, &[]).unwrap();
         records.add(&old, 2, &attempt("a2"), &[letter(1)]).unwrap();
         for _ in 0..2 {
             records.rename(&old.key(), &new.key()).unwrap();
@@ -442,7 +467,7 @@ mod tests {
         let records = Records::open(folder.path()).unwrap();
         records.add(&orders, 1, &first, &[letter(3)]).unwrap();
         records.add(&orders, 1, &first, &[letter(3), letter(4)]).unwrap();
-        assert_eq!(records.confirm(&orders, 1, &first).unwrap(), 2);
+        assert_eq!(records.confirm(&orders, 1, &first, &[]).unwrap(), 2);
     }
 
     #[test]
@@ -452,7 +477,7 @@ mod tests {
         let records = Records::open(folder.path()).unwrap();
         for track in [&orders, &other] {
             records.add(track, 1, &first, &[letter(0), letter(1), letter(2)]).unwrap();
-            records.confirm(track, 1, &first).unwrap();
+            records.confirm(track, 1, &first, &[]).unwrap();
         }
         let ids: Vec<i64> = records.list(None, 10).unwrap().iter().map(|letter| letter.id).collect();
         assert_eq!(records.mark_replayed_until(&[orders.key()], ids[0]).unwrap(), 1);

@@ -99,7 +99,20 @@ impl<'a> Common<'a> {
             owner: self.owner.cloned(),
             tags: self.tags.to_vec(),
             was: self.was.map(JobName::new),
-            schedule: self.schedule.and_then(|raw| schedule(raw, tree.at(&["schedule"]), zone, report)),
+            schedule: self.schedule.and_then(|raw| {
+                let node = tree.at(&["schedule"]);
+                if self.kind == JobKind::Mart && raw.continuous == Some(true) {
+                    let hint = "write `after = \"inputs\"`: it is built as soon as what it reads was written";
+                    report.key(
+                        node.at(&["continuous"]),
+                        "bad-schedule",
+                        "only pipelines are continuous",
+                        hint,
+                    );
+                    return None;
+                }
+                schedule(raw, node, zone, report)
+            }),
             retry: retry(self.retry, tree.at(&["retry"]), report),
             warn_after: self.freshness.map(|freshness| freshness.warn_after),
             matrix,

@@ -332,7 +332,7 @@ impl Resolve<'_, '_, '_, '_> {
             _ => "at_least_once",
         };
         let better = match &source.reading {
-            Reading::Ranges(Order::Overlap) => "use `merge`, or ",
+            Reading::Ranges(Order::Overlap | Order::Again(_)) => "use `merge`, or ",
             _ => "",
         };
         let hint = format!("{better}write the weaker promise down: `delivery = \"{level}\"` in [sink]");

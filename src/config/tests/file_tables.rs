@@ -33,12 +33,19 @@ fn told(pipeline: &str) -> Vec<String> {
 }
 
 #[test]
+fn files_that_are_read_again_are_not_appended_in_silence() {
+    let found = source("\"payments\"", "files.format = \"csv\"\nfiles.changed = \"read\"");
+    assert!(found.len() == 1 && found[0].contains("[weak-delivery]"), "{found:?}");
+    assert!(found[0].contains("use `merge`"), "{found:?}");
+}
+
+#[test]
 fn good_ones() {
     for (table, rest) in [
         ("\"payments/*.csv\"", "files.delimiter = \";\""),
         (
             "\"payments\"",
-            "files.format = \"jsonl\"\nfiles.settle = \"5s\"\nfiles.seen = \"name\"\nfiles.changed = \"read\"",
+            "files.format = \"jsonl\"\nfiles.settle = \"5s\"\nfiles.seen = \"name\"\nfiles.changed = \"refuse\"",
         ),
         ("\"платежи 2026.csv.gz\"", "files.header = false\ncolumns = { id = \"int64\" }"),
     ] {

@@ -65,6 +65,13 @@ fn schedules() {
 }
 
 #[test]
+fn no_mart_is_continuous() {
+    let daily = "sql = \"SELECT 1 AS x\"\nschedule = { continuous = true }\n[sink]\nconnection = \"shop\"";
+    let told = mart(daily);
+    assert!(told.contains("bad-schedule") && told.contains("only pipelines are continuous"), "{told}");
+}
+
+#[test]
 fn waits_that_would_be_cut_are_refused() {
     let waiting = |wait: &str| pipeline(&format!("retry = {{ wait = \"{wait}\" }}\n{ORDERS}"));
     assert_snapshot!("a long wait", waiting("11m"));

@@ -163,6 +163,10 @@ pub fn source_facts(spec: &SourceSpec) -> SourceFacts {
         return SourceFacts { reading: Reading::Whole, replays: true };
     }
     let options = spec.options.files.clone().unwrap_or_default();
+    if options.changed == Changed::Read {
+        let order = Order::Again("a file that was changed is read again, all of it".to_owned());
+        return SourceFacts { reading: Reading::Ranges(order), replays: true };
+    }
     let mut assumed = match options.settle {
         None => "a file is whole when its name shows".to_owned(),
         Some(span) => format!("a file is whole when it was the same for {span}"),

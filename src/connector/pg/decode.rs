@@ -278,11 +278,11 @@ mod tests {
         words.iter().flat_map(|word| word.to_be_bytes()).collect()
     }
 
-    #[test]
-    fn a_plain_value_is_what_its_cell_is() {
+    /// Fields of every kind, and of some whose values are none or find no place.
+    fn fields() -> Vec<(Kind, Vec<u8>)> {
         let instant = Kind::Timestamp { digits: 6, utc: true };
         let clock = Kind::Timestamp { digits: 6, utc: false };
-        let fields: Vec<(Kind, Vec<u8>)> = [
+        [
             (Kind::Text, "Ж".into()),
             (Kind::Text, vec![0xff]),
             (Kind::Bool, vec![1]),
@@ -307,7 +307,11 @@ mod tests {
             (Kind::Numeric(None), number(1, 30, 0)),
             (Kind::Numeric(None), [&[0; 4], &0xC000_u16.to_be_bytes()[..], &[0; 2]].concat()),
         ]
-        .into();
+        .into()
+    }
+
+    #[test]
+    fn a_plain_value_is_what_its_cell_is() {
         let types = [
             "bool",
             "int8",
@@ -332,7 +336,7 @@ mod tests {
         for spelled in types {
             let to: crate::model::column::ColumnType = spelled.parse().unwrap();
             let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("x", to.arrow().clone(), true)]));
-            for (kind, bytes) in &fields {
+            for (kind, bytes) in &fields() {
                 let (long, taken) = (OnceCell::new(), Counter::new(0));
                 let cell = |_| cell(*kind, Some(bytes), &long);
                 let plainly = |_, column: &mut Column| {

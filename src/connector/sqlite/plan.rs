@@ -246,17 +246,23 @@ impl<'a> Look<'a> {
             return Ok(self.one(&sql, &parameters, |row| row.get::<_, i64>(0))?.unwrap_or(0).unsigned_abs());
         };
         let column = quote(&key.column);
-        let length = format!("CASE typeof({column}) WHEN 'text' THEN length({column}) ELSE 0 END");
-        let sql = format!("SELECT count(*), min({length}), max({length}) FROM {table}{condition}");
-        let lengths = |row: &Row<'_>| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, Option<i64>>(2)?))
-        };
-        let (rows, shortest, longest) = self.one(&sql, &parameters, lengths)?.unwrap_or_default();
+        // As `shape_of` has it.
+        let shape = format!(
+            "CASE typeof({column}) WHEN 'text'
+               THEN length({column}) || substr({column}, 11, 1) || ltrim(substr({column}, 20), '.0123456789')
+             END"
+        );
+        let sql = format!(
+            "SELECT count(*), coalesce(min({shape}), ''), coalesce(max({shape}), '') FROM {table}{condition}"
+        );
+        let shapes =
+            |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        let (rows, one, another) = self.one(&sql, &parameters, shapes)?.unwrap_or_default();
         let upper = match range.upper.as_ref().and_then(|upper| upper.first()) {
-            Some(Raw::Text(text)) => Some(text.chars().count() as i64),
-            _ => longest,
+            Some(Raw::Text(text)) => shape_of(text),
+            _ => another.clone(),
         };
-        if shortest != longest || (rows > 0 && upper != longest) {
+        if one != another || (rows > 0 && upper != another) {
             return Err(key.uneven());
         }
         Ok(rows.unsigned_abs())
@@ -347,6 +353,14 @@ impl<'a> Look<'a> {
         };
         query().map_err(|error| failed(&self.shown(), error))
     }
+}
+
+/// How a time is spelled: how long it is, what divides day and time, and its zone.
+fn shape_of(text: &str) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    let zone: String = letters.iter().skip(19).collect();
+    let zone = zone.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    format!("{}{}{zone}", letters.len(), letters.get(10).map_or(String::new(), char::to_string))
 }
 
 fn tuple_of(row: &Row<'_>, keys: usize) -> rusqlite::Result<Vec<Raw>> {

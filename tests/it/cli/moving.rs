@@ -197,6 +197,31 @@ fn dead_letters_are_mended_and_replayed() {
 }
 
 #[test]
+fn letters_of_a_table_that_is_replaced_are_those_of_its_last_run() {
+    let shop = shop();
+    let file = shop.path("pipelines/orders.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let whole = text.replace("cursor = { column = \"id\" }\n", "").replace("\"append\"", "\"replace\"");
+    std::fs::write(&file, &whole).unwrap();
+    shop.vitrina(&["run", "orders"]).done();
+    shop.vitrina(&["run", "orders", "--full-refresh"]).done();
+    let letters = || shop.vitrina(&["dead-letters", "list", "--format", "json"]).done().json();
+    assert_eq!(letters().as_array().unwrap().len(), 1, "one row is bad, however often it was read");
+
+    let mended = whole.replace("bad_rows =", "null_values = [\"много\"]\nbad_rows =");
+    std::fs::write(&file, mended).unwrap();
+    let refused = shop.vitrina(&["dead-letters", "replay", "orders"]).ended(1);
+    assert!(refused.stderr.contains("--full-refresh"), "{refused:#?}");
+    let count = || {
+        let sql = "SELECT count(*) AS n FROM warehouse.orders";
+        shop.vitrina(&["query", sql, "--format", "json"]).done().json()
+    };
+    assert_eq!(count(), json!([{ "n": 3 }]), "what was refused changed nothing");
+    shop.vitrina(&["run", "orders", "--full-refresh"]).done();
+    assert_eq!((count(), letters()), (json!([{ "n": 4 }]), json!([])));
+}
+
+#[test]
 fn dead_letters_are_dropped() {
     let shop = shop();
     shop.vitrina(&["run", "orders"]).done();

@@ -101,6 +101,19 @@ async fn cursors_that_do_not_sort_are_refused() {
     assert_eq!(refusal("x").await, Some(ErrorKind::Unsupported), "floating point");
     assert_eq!(refusal("at").await, Some(ErrorKind::BadData), "times of unequal length");
     assert_eq!(refusal("mixed").await, Some(ErrorKind::BadData), "text above all numbers");
+    for (one, another) in [
+        ("2026-01-01T10:00:00+01:00", "2026-01-01T09:30:00+00:00"),
+        ("2026-01-01T10:00:00Z", "2026-01-01 10:00:05Z"),
+        ("2026-01-01T10:00:00.5Z", "2026-01-01T10:00:00.75"),
+    ] {
+        let place =
+            Place::made(&format!("CREATE TABLE t (at TEXT); INSERT INTO t VALUES ('{one}'), ('{another}')"));
+        let spec = SourceSpec { contract: Some(contract(&[("at", "timestamp(us, UTC)")])), ..by("at") };
+        let source = place.open().source(&spec).await.unwrap();
+        let head = source.head().await.unwrap();
+        let refused = source.plan(None, &head, WIDE).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::BadData, "{one} {another}");
+    }
 }
 
 #[tokio::test]

@@ -36,6 +36,9 @@ first day of last month and moves it bot database → message log → warehouse;
 cinema's subscriptions and views, which become marts. Both end in Excel dashboards. No service is needed.
 Run again, it goes on from where it stands.";
 
+/// A file that the demo's project has, and hardly another one.
+const OF_OURS: &str = "pipelines/crm_actions.toml";
+
 /// In fewer days there may be no renewal and no refund yet, and so no table of them.
 const CINEMA_DAYS: u16 = 120;
 
@@ -73,6 +76,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
 /// Writes the shipped project; one that is there goes on as it is.
 fn make_project(args: &Args, context: &Context) -> Result {
     if args.dir.join(PROJECT_FILE).is_file() {
+        if !args.dir.join(OF_OURS).is_file() {
+            return Err(Failure::usage(format!("{} is another project", args.dir.display()))
+                .hint("choose another folder: --dir DIR"));
+        }
         if args.days.is_some() {
             return Err(Failure::usage(format!(
                 "{} is there already: its history has begun",

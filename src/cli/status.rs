@@ -126,7 +126,9 @@ async fn tell_of_old(context: &Context) {
 
 /// The daemon in a line, and what is wrong with it, also with `--quiet`.
 pub(super) fn tell_of(daemon: &Status, zone: Tz, context: &Context) {
-    let local = |at: DateTime<Utc>| at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string();
+    // The project's own zone is not known where its files cannot be read.
+    let form = if zone == Tz::UTC { "%Y-%m-%d %H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S" };
+    let local = |at: DateTime<Utc>| at.with_timezone(&zone).format(form).to_string();
     let stops = if daemon.stopping { ", stopping" } else { "" };
     context.output.say(&format!(
         "the daemon (process {}, profile {}) serves this project since {}{stops}",

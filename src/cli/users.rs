@@ -192,7 +192,7 @@ fn import(users: &Users, bot: &Bot, file: &std::path::Path, context: &Context) -
     for one in &listed {
         users.import(one).map_err(failure)?;
     }
-    context.output.say(&format!("{} users are as the file says", listed.len()));
+    context.output.say(&format!("{} as the file says", output::counted(listed.len() as u64, "user")));
     Ok(())
 }
 

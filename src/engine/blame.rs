@@ -2,6 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
+use arrow::datatypes::DataType;
 use datafusion::{
     common::{Column, DataFusionError, SchemaError},
     sql::sqlparser::ast::{Expr, Spanned, Value, VisitMut, visit_expressions_mut},
@@ -13,7 +14,7 @@ use super::{
     reads::Reads,
     typing::{Finding, quoted},
 };
-use crate::model::problem::nearest;
+use crate::model::{column::ColumnType, problem::nearest};
 
 /// What the planner means, and where.
 pub(super) fn blame(error: &DataFusionError, sql: &str, names: &Reads) -> Finding {
@@ -25,7 +26,7 @@ pub(super) fn blame(error: &DataFusionError, sql: &str, names: &Reads) -> Findin
         DataFusionError::SchemaError(schema, _) => schema_mistake(schema, place.as_ref(), &places, sql),
         other => {
             let text = other.strip_backtrace();
-            let message = cleaned(&text);
+            let message = signature(&text).unwrap_or_else(|| cleaned(&text));
             if let Some(name) = twice(&message) {
                 return duplicate(name, sql, places.whole());
             }
@@ -38,7 +39,8 @@ pub(super) fn blame(error: &DataFusionError, sql: &str, names: &Reads) -> Findin
                 let helps = d.helps.iter().map(|help| help.message.as_str());
                 helps.chain(d.notes.iter().map(|note| note.message.as_str())).next()
             });
-            finding.hint = help.map(lowered);
+            // Which of the two operands has that type is not said; the message names both types.
+            finding.hint = help.filter(|help| !help.starts_with("has type")).map(lowered);
             finding
         }
     }
@@ -151,7 +153,7 @@ fn function_in(message: &str, names: &Reads) -> Option<Range<usize>> {
 
 fn code(message: &str) -> &'static str {
     const TYPES: [&str; 8] =
-        ["coerc", "type", "cast", "incompatible", "signature", "takes a", "takes one", "non-boolean"];
+        ["coerc", "type", "cast", "incompatible", "is given", "takes a", "takes one", "non-boolean"];
     let message = message.to_lowercase();
     if message.starts_with("there is no table") {
         "sql-unknown-table"
@@ -180,7 +182,35 @@ fn cleaned(message: &str) -> String {
     }
     let text = text.split("\nThis issue was likely caused by a bug").next().unwrap_or(text);
     let text = text.split(" No function matches the given name").next().unwrap_or(text);
+    // The parser's own tree, spelled for whoever develops it.
+    let text = match text.split_once(" { ") {
+        Some((said, tree)) if tree.contains("span: ") => said.rsplit_once(' ').map_or(said, |(said, _)| said),
+        _ => text,
+    };
     lowered(text.trim_end_matches('.')).replace('\n', " ")
+}
+
+/// What a function takes and what it is given, from a message that tells why each of its signatures does not fit.
+fn signature(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("Function '")?;
+    let (name, rest) = rest.split_once("' failed to match any signature, errors: ")?;
+    let wanted = |before: &str, after: &str| {
+        let parts =
+            rest.split(before).skip(1).filter_map(|part| Some(part.split_once(after)?.0.to_lowercase()));
+        parts.collect::<IndexSet<String>>()
+    };
+    let types = wanted("requires ", ", but received");
+    if types.is_empty() {
+        let counts = wanted("expects ", " arguments").into_iter().collect::<Vec<_>>().join(" or ");
+        let given: String =
+            rest.split_once("but received ")?.1.chars().take_while(char::is_ascii_digit).collect();
+        return Some(format!("`{name}` takes {counts} arguments, and is given {given}"));
+    }
+    let types = types.into_iter().collect::<Vec<_>>().join(", ");
+    let given = rest.split_once("(DataType: ")?.1.split_once(").").map_or("", |(given, _)| given);
+    let given =
+        given.parse::<DataType>().map_or(given.to_owned(), |given| ColumnType::of(&given).to_string());
+    Some(format!("`{name}` takes {types}, and is given {given}"))
 }
 
 /// Thinks the last wrong name away, so that the next mistake shows. Whether there was something to replace.

@@ -135,6 +135,24 @@ fn missing_and_unknown_tables() {
 }
 
 #[test]
+fn functions_say_what_they_take() {
+    for (sql, said) in [
+        (
+            "SELECT sum(action) AS x FROM source",
+            "`sum` takes decimal, uint64, int64, float64, duration, interval, and is given text",
+        ),
+        ("SELECT substr(action) AS x FROM source", "substring without for/from is not valid"),
+        (
+            "SELECT 1 + action AS x FROM source",
+            "cannot coerce arithmetic expression Int64 + Utf8 to valid types",
+        ),
+    ] {
+        let finding = &check(sql).findings[0];
+        assert_eq!((finding.message.as_str(), finding.hint.as_deref()), (said, None), "{sql}");
+    }
+}
+
+#[test]
 fn mistakes_of_types_have_a_place() {
     for (sql, place, code) in [
         ("SELECT action + amount AS x FROM source", "action + amount", "sql-type"),

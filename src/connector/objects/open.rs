@@ -24,6 +24,8 @@ use super::{
 };
 use crate::model::{secret::Secret, time::Span};
 
+/// How long a connection is kept that nobody uses: less than the servers keep theirs, so that no request goes into one that is just being closed. Servers on Node keep 5 s.
+const IDLE: Duration = Duration::from_secs(4);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long one request may take unless told.
@@ -154,6 +156,7 @@ fn client(settings: &Settings, config: &Config) -> OurResult<ClientOptions> {
     let timeout = config.request_timeout.map_or(REQUEST, Span::get);
     let mut client = ClientOptions::new()
         .with_allow_http(config.allow_http)
+        .with_pool_idle_timeout(IDLE)
         .with_connect_timeout(CONNECT.min(timeout))
         .with_timeout(timeout);
     let Some(file) = &config.ca_file else { return Ok(client) };

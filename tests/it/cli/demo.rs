@@ -41,4 +41,8 @@ fn a_folder_with_other_things_is_left_alone() {
     let called = here.vitrina(&["demo", "--dir", "занято"]).ended(2);
     assert!(called.stderr.contains("holds other things already"), "{called:#?}");
     assert_eq!(here.path("занято").read_dir().unwrap().count(), 1);
+    here.write("чужой/vitrina.toml", "[project]\nname = \"other\"\n");
+    let called = here.vitrina(&["demo", "--dir", "чужой"]).ended(2);
+    assert!(called.stderr.contains("is another project"), "{called:#?}");
+    assert_eq!(here.path("чужой").read_dir().unwrap().count(), 1);
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config::{
         project::{Check, Rule, Sql},
-        tree::Node,
+        tree::{Node, Value},
     },
     engine::{
         params::value_type,
@@ -78,7 +78,31 @@ impl Judge<'_> {
         if let Some(finding) = typed.findings.first() {
             let hint = finding.hint.clone().unwrap_or_default();
             report.value(rule, "bad-check", finding.message.clone(), hint);
+        } else if let Some(target) = target {
+            let accepted =
+                node.entries_of("accepted").map(|(name, values)| (name, values.items().iter().collect()));
+            let range = node
+                .entries_of("range")
+                .map(|(name, ends)| (name, ends.entries().map(|(_, end)| end).collect()));
+            accepted.chain(range).for_each(|(name, values)| values_fit(name, values, target, report));
         }
+    }
+}
+
+/// Values are of their column's sort. Of others the engine would make one by a cast, which fails at the first cell that is none.
+fn values_fit(column: &str, values: Vec<&Node>, target: &SchemaRef, report: &mut Report<'_>) {
+    let Ok(field) = target.field_with_name(column) else { return };
+    let fits = |value: &Value| match (field.data_type(), value) {
+        (DataType::Utf8, value) => matches!(value, Value::String(_)),
+        (DataType::Boolean, value) => matches!(value, Value::Boolean(_)),
+        (number, Value::String(text)) if number.is_numeric() => text.parse::<f64>().is_ok(),
+        (number, Value::Boolean(_) | Value::Datetime(_)) => !number.is_numeric(),
+        _ => true,
+    };
+    for wrong in values.into_iter().filter(|node| !fits(&node.value)) {
+        let kind = ColumnType::of(field.data_type());
+        let message = format!("column `{column}` is {kind}, and this is none");
+        report.value(wrong, "bad-check", message, "write a value of the column's type");
     }
 }
 

@@ -65,6 +65,26 @@ fn schedules() {
 }
 
 #[test]
+fn checks_compare_like_with_like() {
+    let told = |check: &str| {
+        mart(&format!(
+            "sql = \"SELECT client, amount FROM pipeline.orders\"\n[sink]\nconnection = \"shop\"\nmode = \"replace\"\n[[check]]\n{check}"
+        ))
+    };
+    for wrong in
+        ["accepted.client = [\"a\", 1]", "range.client = { min = 1 }", "range.amount = { max = \"много\" }"]
+    {
+        let found = told(wrong);
+        assert!(found.contains("bad-check") && found.contains("and this is none"), "{wrong}: {found}");
+    }
+    for good in
+        ["accepted.client = [\"a\"]", "range.amount = { min = 1, max = \"2.5\" }", "accepted.amount = [1]"]
+    {
+        assert_eq!(told(good), "", "{good}");
+    }
+}
+
+#[test]
 fn no_mart_is_continuous() {
     let daily = "sql = \"SELECT 1 AS x\"\nschedule = { continuous = true }\n[sink]\nconnection = \"shop\"";
     let told = mart(daily);

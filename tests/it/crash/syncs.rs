@@ -194,7 +194,8 @@ fn record_files(site: &Site, entry: &str) -> Vec<String> {
     marks("vitrina:").iter().map(|(track, seq)| format!("/{seq:020}-{:016x}.json", tags[track])).collect()
 }
 
-/// A manifest: the files that it names are on the disk before it takes its name; it and its folder are before that table's next one.
+/// A manifest: the files that it names are on the disk before it takes its name, and so is it; its folder is before anybody is told. Windows that are committed at the same time may
+/// name the next one in between: it has all that this one has.
 #[test]
 fn a_manifest_names_only_what_is_on_the_disk() {
     let (site, calls) = calls(Place::Files);
@@ -229,9 +230,7 @@ fn a_manifest_names_only_what_is_on_the_disk() {
             content_synced(&calls[..=*at], manifest),
             "{manifest} took its name before it was synced: {calls:#?}"
         );
-        let next = manifests.iter().find(|(next, other)| next > at && folder_of(other) == folder);
-        let next = next.map_or(calls.len(), |(next, _)| *next);
-        assert!(synced(&calls[*at..next], folder), "{folder} was not synced after {manifest}: {calls:#?}");
+        assert!(synced(&calls[*at..], folder), "{folder} was not synced after {manifest}: {calls:#?}");
     }
     assert!(named >= 5, "{calls:#?}");
 }

@@ -141,6 +141,10 @@ fn functions_say_what_they_take() {
             "SELECT sum(action) AS x FROM source",
             "`sum` takes decimal, uint64, int64, float64, duration, interval, and is given text",
         ),
+        (
+            "SELECT date_trunc('day', action, 3) AS x FROM source",
+            "`date_trunc` takes 2 arguments, and is given 3",
+        ),
         ("SELECT substr(action) AS x FROM source", "substring without for/from is not valid"),
         (
             "SELECT 1 + action AS x FROM source",

@@ -37,17 +37,17 @@ pub fn table(
     words: &Words,
 ) -> Result<Table, ArrowError> {
     let chosen = chosen(spec, columns);
-    let mut cells = vec![];
-    for (at, info) in &chosen {
-        cells.push(written(&rows.cells(*at, spec.rows)?, info, words));
-    }
+    let values: Vec<Vec<Cell>> =
+        chosen.iter().map(|(at, _)| rows.cells(*at, spec.rows)).collect::<Result<_, _>>()?;
+    let cells: Vec<Vec<String>> =
+        chosen.iter().zip(&values).map(|((_, info), values)| written(values, info, words)).collect();
     let shown = cells.first().map_or(0, Vec::len);
     let row = |row: usize| cells.iter().map(|column| column[row].clone()).collect();
     let head = |(_, info): &(usize, &ColumnInfo)| Head { title: info.title.clone(), number: info.number };
     Ok(Table {
         columns: chosen.iter().map(head).collect(),
         rows: (0..shown).map(row).collect(),
-        total: total(spec, rows, &chosen, words)?,
+        total: total(spec, rows, &chosen, &values, words),
         more: rows.count - shown as u64,
         more_columns: if spec.columns.is_empty() { (columns.len() - chosen.len()) as u64 } else { 0 },
     })
@@ -64,35 +64,41 @@ fn chosen<'a>(spec: &TableSpec, columns: &'a [ColumnInfo]) -> Vec<(usize, &'a Co
 
 /// The cells of a column, all with the same places behind the comma.
 pub(super) fn written(cells: &[Cell], info: &ColumnInfo, words: &Words) -> Vec<String> {
-    let places = cells.iter().map(|cell| format::places(cell, info.format)).max().unwrap_or(0);
+    let places = places(cells, info);
     let text = |cell: &Cell| format::with_places(cell, info.format, places, words);
     cells.iter().map(|cell| cut(&text(cell), CELL)).collect()
 }
 
-/// A line of sums, with as many places behind the comma as the column above them has.
+/// Places behind the comma that a column needs.
+fn places(cells: &[Cell], info: &ColumnInfo) -> u8 {
+    cells.iter().map(|cell| format::places(cell, info.format)).max().unwrap_or(0)
+}
+
+/// A line of sums, with at least as many places behind the comma as the column above them has.
 fn total(
     spec: &TableSpec,
     rows: &Rows,
     chosen: &[(usize, &ColumnInfo)],
+    values: &[Vec<Cell>],
     words: &Words,
-) -> Result<Vec<String>, ArrowError> {
+) -> Vec<String> {
     if spec.total.is_empty() || rows.count == 0 {
-        return Ok(vec![]);
+        return vec![];
     }
+    let sum = |(at, info): &(usize, &ColumnInfo), values: &[Cell]| {
+        let sum = rows.tallies[*at].sum();
+        let places = places(values, info).max(format::places(&sum, info.format));
+        format::with_places(&sum, info.format, places, words)
+    };
     let mut cells: Vec<String> = vec![];
-    for (at, info) in chosen {
-        if !spec.total.contains(&info.name) {
-            cells.push(String::new());
-            continue;
-        }
-        let mut column = rows.cells(*at, spec.rows)?;
-        column.push(rows.tallies[*at].sum());
-        cells.extend(written(&column, info, words).pop());
+    for (column, values) in chosen.iter().zip(values) {
+        let wanted = spec.total.contains(&column.1.name);
+        cells.push(if wanted { sum(column, values) } else { String::new() });
     }
     if let Some(first) = cells.first_mut().filter(|first| first.is_empty()) {
         *first = words.total().to_owned();
     }
-    Ok(cells)
+    cells
 }
 
 /// Letters up to a number of them.

@@ -99,20 +99,9 @@ impl<'a> Common<'a> {
             owner: self.owner.cloned(),
             tags: self.tags.to_vec(),
             was: self.was.map(JobName::new),
-            schedule: self.schedule.and_then(|raw| {
-                let node = tree.at(&["schedule"]);
-                if self.kind == JobKind::Mart && raw.continuous == Some(true) {
-                    let hint = "write `after = \"inputs\"`: it is built as soon as what it reads was written";
-                    report.key(
-                        node.at(&["continuous"]),
-                        "bad-schedule",
-                        "only pipelines are continuous",
-                        hint,
-                    );
-                    return None;
-                }
-                schedule(raw, node, zone, report)
-            }),
+            schedule: self
+                .schedule
+                .and_then(|raw| schedule(raw, self.kind, tree.at(&["schedule"]), zone, report)),
             retry: retry(self.retry, tree.at(&["retry"]), report),
             warn_after: self.freshness.map(|freshness| freshness.warn_after),
             matrix,
@@ -137,7 +126,13 @@ fn retry(raw: Option<&raw::Retry>, node: &Node, report: &mut Report<'_>) -> Retr
     }
 }
 
-fn schedule(raw: &raw::Schedule, node: &Node, zone: Tz, report: &mut Report<'_>) -> Option<Schedule> {
+fn schedule(
+    raw: &raw::Schedule,
+    kind: JobKind,
+    node: &Node,
+    zone: Tz,
+    report: &mut Report<'_>,
+) -> Option<Schedule> {
     let mut triggers = vec![];
     if let Some(every) = raw.every {
         if every.get() < Duration::from_secs(1) {
@@ -172,6 +167,10 @@ fn schedule(raw: &raw::Schedule, node: &Node, zone: Tz, report: &mut Report<'_>)
         None => {}
     }
     if raw.continuous == Some(true) {
+        if kind == JobKind::Mart {
+            let hint = "write `after = \"inputs\"`: it is built as soon as what it reads was written";
+            report.key(node.at(&["continuous"]), "bad-schedule", "only pipelines are continuous", hint);
+        }
         triggers.push(Trigger::Continuous);
     }
     if triggers.len() != 1 {

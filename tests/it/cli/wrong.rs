@@ -46,6 +46,8 @@ fn an_unknown_name_is_2_with_the_nearest() {
     assert!(called.stderr.contains("did you mean `orders`?"), "{called:#?}");
     let called = shop.vitrina(&["graph", "tag:sale"]).ended(2);
     assert!(called.stderr.contains("did you mean `sales`?"), "{called:#?}");
+    let called = shop.vitrina(&["check", "--profile", "prodution"]).ended(1);
+    assert!(called.stdout.contains("there is no profile `prodution`"), "{called:#?}");
     let called = shop.vitrina(&["connections", "test", "warehose"]).ended(2);
     assert!(called.stderr.contains("did you mean `warehouse`?"), "{called:#?}");
 }

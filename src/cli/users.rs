@@ -140,6 +140,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result {
         }
         Command::Revoke { id, roles } => {
             roles.iter().try_for_each(|role| known_role(&bot, role))?;
+            if !users.knows(*id).map_err(failure)? {
+                return Err(Failure::usage(format!("nobody has the id {id}"))
+                    .hint("see who is known with `vitrina users list`"));
+            }
             told(&users.revoke(*id, roles).map_err(failure)?, &project, context)
         }
         Command::Block { id } => told(&users.block(*id).map_err(failure)?, &project, context),

@@ -63,8 +63,15 @@ const TOLD: usize = 12;
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.partitions.is_empty() {
+        let Some((last, _)) = self.partitions.last_key_value() else {
             return f.write_str("the beginning");
+        };
+        // Files, each a partition by its path: they are read in the order of their paths, so the last says it.
+        if !last.is_empty() && last.parse::<u32>().is_err() {
+            return match self.partitions.len() - 1 {
+                0 => f.write_str(last),
+                before => write!(f, "{last} and {before} before"),
+            };
         }
         for (i, (partition, bound)) in self.partitions.iter().take(TOLD).enumerate() {
             let separator = if i == 0 { "" } else { ", " };
@@ -76,5 +83,28 @@ impl fmt::Display for Position {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(partitions: &[(&str, Value)]) -> String {
+        let source = SourceIdentity { kind: "x".to_owned(), place: "x".to_owned(), order: "x".to_owned() };
+        let bound = |(name, at): &(&str, Value)| ((*name).to_owned(), Bound::at(vec![at.clone()]));
+        Position { source, partitions: partitions.iter().map(bound).collect() }.to_string()
+    }
+
+    #[test]
+    fn positions_are_told_in_a_line() {
+        assert_eq!(told(&[]), "the beginning");
+        assert_eq!(told(&[("", Value::Int(7))]), "7");
+        assert_eq!(told(&[("0", Value::Int(7)), ("1", Value::Int(8))]), "0: 7, 1: 8");
+        assert_eq!(told(&[("в/a.csv", Value::Int(7))]), "в/a.csv");
+        assert_eq!(told(&[("a.csv", Value::Int(7)), ("b.csv", Value::Int(8))]), "b.csv and 1 before");
+        let names: Vec<String> = (10..25).map(|n| n.to_string()).collect();
+        let many: Vec<(&str, Value)> = names.iter().map(|name| (name.as_str(), Value::Int(1))).collect();
+        assert!(told(&many).ends_with("21: 1 and 3 more"), "{}", told(&many));
     }
 }

@@ -53,6 +53,11 @@ impl Users {
         Ok(self.office.records.users(&filter, 0, usize::MAX)?)
     }
 
+    /// Whether this person ever wrote to the bot, or was told of by somebody.
+    pub fn knows(&self, id: i64) -> Result<bool, BotError> {
+        Ok(self.office.records.user(id)?.is_some())
+    }
+
     /// All of them, for a table that leaves the bot: that stands in the audit.
     pub fn export(&self) -> Result<Vec<User>, BotError> {
         let users = self.list("")?;

@@ -10,6 +10,9 @@ use super::super::{
     store_said::quoted,
 };
 
+/// With `RUST_BACKTRACE`, the library writes the frames of its errors behind their texts.
+const FRAMES: &str = "\n   0: ";
+
 /// `what` failed: `table "actions" of connection "warehouse": cannot be read`.
 pub(super) fn failed(what: impl Into<String>, error: impl Into<DeltaTableError>) -> Error {
     let what = what.into();
@@ -19,11 +22,15 @@ pub(super) fn failed(what: impl Into<String>, error: impl Into<DeltaTableError>)
     if let Some(ours) = causes(&error).find_map(|cause| cause.downcast_ref::<Error>()) {
         return told(ours);
     }
+    let text = error.to_string();
     // Parts of the library hand on the text alone.
-    if let Some(ours) = quoted(&error.to_string()) {
+    if let Some(ours) = quoted(&text) {
         return told(&ours);
     }
-    Error::new(kind(&error), what).caused_by(error)
+    match text.split_once(FRAMES) {
+        Some((text, _)) => Error::new(kind(&error), what).caused_by(text),
+        None => Error::new(kind(&error), what).caused_by(error),
+    }
 }
 
 /// An I/O error about `what`.
@@ -77,4 +84,16 @@ fn kind_of_cause(cause: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     let error = cause.downcast_ref::<io::Error>()?;
     let wraps = matches!(error.kind(), Io::Other | Io::UnexpectedEof | Io::InvalidData);
     (!wraps).then(|| ErrorKind::of_io(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_the_library_are_no_part_of_a_message() {
+        let text = "no log entry 7\n   0: std::backtrace::create\n             at /rustc/x.rs:1:1";
+        let error = failed("table \"t\" cannot be read", DeltaTableError::Generic(text.to_owned()));
+        assert!(error.to_string().ends_with("no log entry 7"), "{error}");
+    }
 }

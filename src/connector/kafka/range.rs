@@ -20,7 +20,7 @@ use rdkafka::{
 
 use super::{
     client::{Cluster, Consumer, Context, Isolation},
-    topic::{Ends, partition_ends},
+    topic::{Ends, believed, partition_ends},
 };
 use crate::connector::error::{Error, ErrorKind, Result};
 
@@ -29,9 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a client may ask for a topic that it does not know, before it is left to itself.
 const CONNECT: Duration = Duration::from_secs(1);
-
-/// After how long a broker's word of where a partition ends is believed, if it is less than what was there before: it lags behind commits, and where a partition has a new leader.
-const SETTLED: Duration = Duration::from_secs(5);
 
 /// How long one look into a queue waits.
 const LOOK: Duration = Duration::from_millis(200);
@@ -232,17 +229,13 @@ impl Reading<'_> {
 
     /// An end that stays before the range's own is that of a topic that was cut off meanwhile.
     fn check_end(&self, range: Range) -> Result<()> {
-        let since = Instant::now();
-        let ends = loop {
-            let ends = partition_ends(self.cluster, self.topic, range.partition, Isolation::Committed)?;
-            if ends.high >= range.until {
-                return Ok(());
-            }
-            if since.elapsed() > SETTLED {
-                break ends;
-            }
-            std::thread::sleep(LOOK);
-        };
+        let ends = believed(
+            || partition_ends(self.cluster, self.topic, range.partition, Isolation::Committed),
+            |ends| Ok(ends.high >= range.until),
+        )?;
+        if ends.high >= range.until {
+            return Ok(());
+        }
         let message = format!(
             "partition {} of topic \"{}\" of {} ends at offset {} now, before {}: the topic was made again or cut off",
             range.partition,

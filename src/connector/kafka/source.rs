@@ -271,7 +271,11 @@ impl Inner {
             return Ok(());
         }
         // Another writer of this track may have seen a later head.
-        let now = if plan::lies_behind(from, &seen.ends)? { Some(self.ends()?) } else { None };
+        let now = if plan::lies_behind(from, &seen.ends)? {
+            Some(topic::believed(|| self.ends(), |ends| Ok(!plan::lies_behind(from, ends)?))?)
+        } else {
+            None
+        };
         let ends = now.as_ref().unwrap_or(&seen.ends);
         for (name, bound) in &from.partitions {
             let (partition, next) = (number(name)?, offset_after(bound)?);

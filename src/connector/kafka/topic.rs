@@ -27,6 +27,12 @@ const ASK: Duration = Duration::from_secs(3);
 /// How long an answer that is not sure is left alone.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// After how long a broker's word of where a topic ends is believed, if it is less than what was there before: it lags behind commits, and where a partition has a new leader.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// How long such a word is left alone.
+const LATER: Duration = Duration::from_millis(200);
+
 /// What to do where brokers answer and know too little.
 const STARTING: &str = "its brokers are starting or ending; where this stays, see whether all of them are up";
 
@@ -114,6 +120,18 @@ pub(super) fn ends(cluster: &Cluster, topic: &str) -> Result<Option<AllEnds>> {
     };
     let ends = |partition| Ok((partition, partition_ends(cluster, topic, partition, Isolation::Committed)?));
     partitions.into_iter().map(ends).collect::<Result<_>>().map(Some)
+}
+
+/// Asks where something ends until it is `enough`, or what is said stays less for so long that it is believed.
+pub(super) fn believed<T>(ask: impl Fn() -> Result<T>, enough: impl Fn(&T) -> Result<bool>) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        let ends = ask()?;
+        if enough(&ends)? || begun.elapsed() > SETTLED {
+            return Ok(ends);
+        }
+        std::thread::sleep(LATER);
+    }
 }
 
 /// Where one partition begins and ends.

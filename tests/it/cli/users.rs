@@ -48,6 +48,7 @@ fn what_the_bot_does_not_know_is_refused_and_changes_nobody() {
         (&["users", "grant", "7", "regional", "--attribute", "region=mrf9"][..], "`mrf9` is no value"),
         (&["users", "grant", "7", "regional", "--attribute", "city=x"][..], "there is no attribute `city`"),
         (&["users", "grant", "7", "regional", "--zone", "Mars"][..], "'Mars' for '--zone <ZONE>'"),
+        (&["users", "revoke", "7"][..], "nobody has the id 7"),
     ] {
         let refused = here.vitrina(wrong).ended(2);
         assert!(refused.stderr.contains(said), "{}", refused.stderr);

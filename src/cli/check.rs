@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use indexmap::{IndexMap, IndexSet};
+
 use super::{
     context::{Context, variable, width},
     failure::{Exit, Failure, Result},
@@ -14,7 +16,7 @@ use super::{
     runner,
 };
 use crate::{
-    config::{self, DEFAULT_PROFILE, Loaded, draw},
+    config::{self, DEFAULT_PROFILE, Loaded, draw, project::Project},
     model::problem::{Problem, Severity},
 };
 
@@ -64,8 +66,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let mut loaded = config::check(&root, &variable);
     let profile = context.global.profile.as_str();
     if profile != DEFAULT_PROFILE {
-        // Every profile is checked; the one that is named must be among them.
-        let unknown = config::load(&root, profile, &variable).problems.into_iter();
+        // Every profile is checked; the one that is named must be among them, and is the one that is told of.
+        let named = config::load(&root, profile, &variable);
+        loaded.project = named.project;
+        let unknown = named.problems.into_iter();
         loaded
             .problems
             .extend(unknown.filter(|problem| problem.code == "unknown-profile" && problem.span.is_empty()));
@@ -76,6 +80,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result {
     if !args.paths.is_empty() {
         let wanted = wanted(&root, &args.paths)?;
         loaded.problems.retain(|problem| wanted.iter().any(|path| problem.path.starts_with(path)));
+        // What is asked for is these files, not what pipelines promise.
+        loaded.project = None;
     }
     tracing::debug!(offline = args.offline, "checked {}", root.display());
     match args.format {
@@ -123,7 +129,25 @@ fn print_text(context: &Context, loaded: &Loaded) -> Result {
     let files = counted(loaded.sources.files.len() as u64, "file");
     let verdict = verdict(&loaded.problems);
     context.output.say(&format!("{files} checked: {verdict}"));
+    if let Some(project) = loaded.project.as_ref().filter(|_| of(&loaded.problems, Severity::Error) == 0) {
+        promises(project).iter().for_each(|promise| context.output.say(promise));
+    }
     Ok(())
+}
+
+/// What pipelines promise, what that rests on, or why it is no more: a line for each promise, with those that make it.
+fn promises(project: &Project) -> Vec<String> {
+    let mut made: IndexMap<String, IndexSet<&str>> = IndexMap::new();
+    for pipeline in project.pipelines.values() {
+        for member in &pipeline.members {
+            made.entry(member.delivery.to_string()).or_default().insert(pipeline.info.name.as_str());
+        }
+    }
+    let line = |(promise, pipelines): (String, IndexSet<&str>)| {
+        let names: Vec<&str> = pipelines.into_iter().collect();
+        format!("  {promise}: {}", names.join(", "))
+    };
+    made.into_iter().map(line).collect()
 }
 
 fn verdict(problems: &[Problem]) -> String {

@@ -27,6 +27,7 @@ pub mod generate;
 pub mod greenplum;
 pub mod kafka;
 pub mod memory;
+pub mod misfit;
 pub mod objects;
 mod one_schema;
 mod parquet_file;

@@ -108,19 +108,24 @@ pub struct SinkOptions {
 }
 
 impl SinkOptions {
-    /// Every list of the target's columns in them, with its place under `[sink]`.
-    pub fn columns(&self) -> Vec<([&'static str; 2], &[String])> {
-        let mut lists: Vec<([&'static str; 2], &[String])> = vec![];
-        lists.extend(self.sqlite.iter().map(|sqlite| (["sqlite", "index"], sqlite.index.as_slice())));
-        lists.extend(
-            self.delta.iter().map(|delta| (["delta", "partition_by"], delta.partition_by.as_slice())),
+    /// The target's columns that they name, key by key, with the key's place under `[sink]`: a list, a single one, or a table by columns.
+    pub fn columns(&self) -> Vec<([&'static str; 2], Vec<&str>)> {
+        fn list(names: &[String]) -> Vec<&str> {
+            names.iter().map(String::as_str).collect()
+        }
+        let mut found: Vec<([&'static str; 2], Vec<&str>)> = vec![];
+        found.extend(self.sqlite.iter().map(|told| (["sqlite", "index"], list(&told.index))));
+        found.extend(self.delta.iter().map(|told| (["delta", "partition_by"], list(&told.partition_by))));
+        found.extend(self.postgres.iter().map(|told| (["postgres", "index"], list(&told.index))));
+        found.extend(
+            self.greenplum.iter().map(|told| (["greenplum", "distributed"], list(told.distributed_by()))),
         );
-        lists.extend(self.postgres.iter().map(|postgres| (["postgres", "index"], postgres.index.as_slice())));
-        lists.extend(self.greenplum.iter().map(|told| (["greenplum", "distributed"], told.distributed_by())));
-        lists.extend(
-            self.clickhouse.iter().map(|told| (["clickhouse", "order_by"], told.order_by.as_slice())),
-        );
-        lists
+        if let Some(told) = &self.clickhouse {
+            found.push((["clickhouse", "order_by"], list(&told.order_by)));
+            found.push((["clickhouse", "version"], list(told.version.as_slice())));
+            found.push((["clickhouse", "codec"], told.codec.keys().map(String::as_str).collect()));
+        }
+        found
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
         tree::{Node, Value},
         walk::list,
     },
-    connector::{ConnectionConfig, objects::config::Misfit, postgres::config::Url},
+    connector::{ConnectionConfig, misfit::Misfit, postgres::config::Url},
     model::name::Facts,
 };
 
@@ -150,6 +150,10 @@ fn check(name: &str, config: &ConnectionConfig, node: &Node, report: &mut Report
             check_store(name, folder.misfits(), node, report);
         }
         ConnectionConfig::Clickhouse(clickhouse) => {
+            if let Some(misfit) = clickhouse.misfit().filter(|_| node.at(&["url"]).as_written()) {
+                let message = format!("connection `{name}`: {}", misfit.message);
+                report.value(node.at(&["url"]), misfit.code, message, misfit.hint);
+            }
             for setting in clickhouse.misplaced_settings() {
                 let message = format!("connection `{name}` sets `{setting}`, which Vitrina sets itself");
                 let hint = "leave it out: that rows are there once and whole rests on it";

@@ -6,8 +6,8 @@ use super::report::Report;
 use crate::{
     config::tree::Node,
     connector::{
-        ConnectionConfig, files::config as files, greenplum::config::Load, kafka::config::Misnamed,
-        objects::config::Misfit, sink::SinkSpec, source::SourceSpec,
+        ConnectionConfig, clickhouse::config as clickhouse, files::config as files, greenplum::config::Load,
+        kafka::config::Misnamed, misfit::Misfit, sink::SinkSpec, source::SourceSpec,
     },
 };
 
@@ -72,6 +72,7 @@ pub(crate) fn check_sink_options(
         }
     }
     check_greenplum(sink, config, node, report);
+    check_clickhouse(sink, config, node, report);
 }
 
 /// A key of a sub-table `files` that cannot be so.
@@ -129,6 +130,24 @@ fn check_greenplum(sink: &SinkSpec, config: Option<&ConnectionConfig>, node: &No
     }
     if options.load == Load::Gpfdist {
         check_gpfdist(&sink.connection, config, node.at(&["greenplum", "load"]), report);
+    }
+}
+
+fn check_clickhouse(
+    sink: &SinkSpec,
+    config: Option<&ConnectionConfig>,
+    node: &Node,
+    report: &mut Report<'_>,
+) {
+    for misfit in clickhouse::sink_misfits(sink) {
+        let at = node.at(&["clickhouse", misfit.key.unwrap_or_default()]);
+        report.key(at, misfit.code, misfit.message, misfit.hint);
+    }
+    if let Some(ConnectionConfig::Clickhouse(config)) = config
+        && let Some((why, hint)) = config.read_only()
+    {
+        let message = format!("connection `{}` {why}", sink.connection);
+        report.value(node.at(&["connection"]), "read-only", message, hint);
     }
 }
 

@@ -317,8 +317,13 @@ impl Judge<'_> {
         }
         for (key, names) in sink.options.columns() {
             let place = node.at(&key);
-            for (at, name) in names.iter().enumerate() {
-                column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report);
+            for (at, name) in names.into_iter().enumerate() {
+                match place.get(name) {
+                    Some(by_column) => column_of(name, &rows, by_column, Place::Key, report),
+                    None => {
+                        column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report)
+                    }
+                };
             }
         }
         unfit_types(&rows, sink, node, report);

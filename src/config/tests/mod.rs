@@ -2,6 +2,7 @@
 
 mod bot;
 mod buckets;
+mod clickhouse;
 mod columns;
 mod file_tables;
 mod files;

@@ -23,7 +23,7 @@ use tokio::sync::{OnceCell, OwnedMutexGuard};
 
 use super::{
     config::{Compression, Config},
-    error::{failed, failed_half_way, never_connected, strange},
+    error::{failed, failed_half_way, is_of_line, never_connected, strange},
     settings::{AS_ARROW, AS_ROWS, LZ4, THROWING, WRITING},
     tls,
 };
@@ -115,6 +115,11 @@ impl Server {
         Self::new(&self.name, &self.config, &self.root)
     }
 
+    /// Whether one server may answer for another.
+    pub(super) fn has_replicas(&self) -> bool {
+        self.config.url.all().len() > 1
+    }
+
     /// How messages name it.
     pub(super) fn shown(&self) -> String {
         format!("connection \"{}\"", self.name)
@@ -175,6 +180,11 @@ impl Server {
         Ok(Reached { clients, version })
     }
 
+    /// How long a server may say nothing.
+    fn patience(&self) -> Duration {
+        self.config.statement_timeout.map_or(SILENCE, |limit| limit.get() + GRACE)
+    }
+
     /// Sends a statement to the first address that can be reached.
     async fn begin(
         &self,
@@ -184,7 +194,7 @@ impl Server {
         format: &str,
         settings: &[(String, String)],
     ) -> Result<Answer> {
-        let patience = self.config.statement_timeout.map_or(SILENCE, |limit| limit.get() + GRACE);
+        let patience = self.patience();
         let first = self.first.load(Ordering::Relaxed);
         let mut unreachable = None;
         for at in (0..clients.len()).map(|step| (first + step) % clients.len()) {
@@ -199,7 +209,10 @@ impl Server {
                     self.first.store(at, Ordering::Relaxed);
                     return Ok(Answer { cursor, begun, patience, shown: shown.to_owned() });
                 }
-                Err(error) if never_connected(&error) => unreachable = Some(error),
+                // Through several addresses nothing is written: whatever broke there is asked of the next.
+                Err(error) if never_connected(&error) || self.has_replicas() && is_of_line(&error) => {
+                    unreachable = Some(error);
+                }
                 Err(error) => return Err(failed(shown, error)),
             }
         }
@@ -285,7 +298,8 @@ impl Server {
     pub(super) async fn insert(&self, sql: &str) -> Result<clickhouse::insert_formatted::InsertFormatted> {
         let reached = self.reached().await?;
         let client = &reached.clients[self.first.load(Ordering::Relaxed) % reached.clients.len()];
-        let mut insert = client.insert_formatted_with(sql).with_timeouts(Some(SILENCE), Some(SILENCE));
+        let patience = Some(self.patience());
+        let mut insert = client.insert_formatted_with(sql).with_timeouts(patience, patience);
         for (name, value) in self.settings(&WRITING, &[]) {
             insert = insert.with_setting(name, value);
         }

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     name::{qualified, quote},
-    settings,
+    replacing, settings,
 };
 use crate::{
-    connector::{sink::SinkSpec, source::SourceSpec},
+    connector::{misfit::Misfit, sink::SinkSpec, source::SourceSpec},
     model::{
         delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
         secret::Secret,
@@ -161,6 +161,26 @@ impl Config {
         self.settings.keys().map(String::as_str).filter(|name| settings::is_own(name))
     }
 
+    /// What of it cannot be.
+    pub fn misfit(&self) -> Option<Misfit> {
+        let urls = self.url.all();
+        let hint = "write it as `https://host:8443` or `http://host:8123`, without user and database";
+        let known = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        // An address may have a password in it: it is not repeated.
+        let message = match urls {
+            [] => "its `url` names no server",
+            urls if urls.iter().all(known) => return None,
+            _ => "its `url` is no address of a ClickHouse's HTTP interface",
+        };
+        Some(Misfit::of("url", "bad-address", message, hint))
+    }
+
+    /// Why nothing is written through it; `None` = that can be.
+    pub fn read_only(&self) -> Option<(&'static str, &'static str)> {
+        let hint = "a unit is staged and moved on one server: write through a connection of one `url`";
+        (self.url.all().len() > 1).then_some(("has several urls, and is read only", hint))
+    }
+
     /// The settings that a file which names only this has.
     pub fn new(url: &str) -> Self {
         Self {
@@ -190,9 +210,14 @@ impl Config {
         let order = if cursor.overlap.is_some() {
             Order::Overlap
         } else {
+            let replicas = if self.url.all().len() > 1 {
+                ", on each replica; a replica that is behind others lacks its newest rows and no others"
+            } else {
+                ""
+            };
             Order::Assuming(format!(
                 "rows become visible with rising `{}` (inserts that overlap may end in another order: then set `overlap`), and the newest \
-                 rows are not deleted",
+                 rows are not deleted{replicas}",
                 cursor.column
             ))
         };
@@ -205,6 +230,28 @@ impl Config {
         let assuming = vec!["one daemon writes the table, through one server".to_owned()];
         SinkFacts { weak: None, assuming, modes, slice: SliceLimit::default(), linger: LINGER }
     }
+}
+
+/// What a sink says that cannot be.
+pub fn sink_misfits(spec: &SinkSpec) -> Vec<Misfit> {
+    let Some(options) = &spec.options.clickhouse else { return vec![] };
+    let replaces = options.merge == Merge::Replacing;
+    let mut found = vec![];
+    if replaces && spec.mode != Mode::Merge {
+        let message = format!("`merge` goes with the mode merge, and the mode is `{}`", spec.mode);
+        found.push(Misfit::of(
+            "merge",
+            "conflicting-keys",
+            message,
+            "leave it out, or use `mode = \"merge\"`",
+        ));
+    } else if replaces {
+        found.extend(replacing::misfit(spec, options));
+    } else if options.version.is_some() {
+        let message = "`version` goes with `merge = \"replacing\"`";
+        found.push(Misfit::of("version", "conflicting-keys", message, "leave it out, or add that"));
+    }
+    found
 }
 
 /// Whether an address is this machine's own, as far as it says so.

@@ -46,6 +46,11 @@ pub(super) fn never_connected(error: &ClientError) -> bool {
         .is_some_and(hyper_util::client::legacy::Error::is_connect)
 }
 
+/// Whether the connection failed, however far it was.
+pub(super) fn is_of_line(error: &ClientError) -> bool {
+    matches!(error, ClientError::Network(_))
+}
+
 /// What a server says: `Code: 60. DB::Exception: Table a.b does not exist. (UNKNOWN_TABLE) (version 26.7.2.1)`.
 struct Told<'a> {
     code: u32,

@@ -56,16 +56,9 @@ use crate::model::column::ColumnType;
 
 /// Opens the connection.
 pub fn open(config: &config::Config, context: OpenContext) -> Result<Arc<dyn Connection>> {
-    for url in config.url.all() {
-        let known = url.starts_with("http://") || url.starts_with("https://");
-        if !known {
-            let message = format!(
-                "connection \"{}\": its `url` is no address of a ClickHouse's HTTP interface",
-                context.name
-            );
-            return Err(Error::new(ErrorKind::Unsupported, message)
-                .hint("write it as `https://host:8443` or `http://host:8123`, without user and database"));
-        }
+    if let Some(misfit) = config.misfit() {
+        let message = format!("connection \"{}\": {}", context.name, misfit.message);
+        return Err(Error::new(ErrorKind::Unsupported, message).hint(misfit.hint));
     }
     Ok(Arc::new(ClickHouse { server: Server::new(&context.name, config, &context.root) }))
 }
@@ -83,10 +76,9 @@ impl Connection for ClickHouse {
 
     async fn sink(&self, spec: &SinkSpec) -> Result<Arc<dyn Sink>> {
         check_table(&spec.table)?;
-        if self.server.config.url.all().len() > 1 {
-            let message = format!("{} has several urls, and is read only", self.server.shown());
-            return Err(Error::new(ErrorKind::Unsupported, message)
-                .hint("a unit is staged and moved on one server: write through a connection of one `url`"));
+        if let Some((why, hint)) = self.server.config.read_only() {
+            let message = format!("{} {why}", self.server.shown());
+            return Err(Error::new(ErrorKind::Unsupported, message).hint(hint));
         }
         Ok(Arc::new(TableSink::new(self.server.clone(), spec.clone())))
     }

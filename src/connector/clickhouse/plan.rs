@@ -37,13 +37,17 @@ pub(super) struct Look<'a> {
     keys: Keys<Key>,
 }
 
+/// What to do where replicas differ.
+const BEHIND: &str = "it is tried again; where this stays, see how far its replicas are behind (`system.replicas`), and whether rows were deleted";
+
 impl<'a> Look<'a> {
     /// Resolves what is to be read.
     pub(super) async fn begin(server: &'a Server, spec: &'a SourceSpec) -> Result<Self> {
         let database = spec.schema.as_deref().unwrap_or(&server.config.database);
         let shown = server.table_shown(database, &spec.table);
         let table = Table::must(server, database, &spec.table).await?;
-        let decoder = BatchDecoder::new(&shown, &table.arrow(), spec.contract.as_ref(), spec.zone)?;
+        let contract = spec.contract.as_ref();
+        let decoder = BatchDecoder::new(&shown, &table.read_as(contract), contract, spec.zone)?;
         let keys = Keys::of(spec, &shown, |name| {
             Key::of(table.column(name).ok_or_else(|| missing(&shown, &table, name))?, &shown)
         })?;
@@ -57,7 +61,8 @@ impl<'a> Look<'a> {
     /// The decoder of a unit that was planned with this schema.
     pub(super) fn decoder_of(&self, schema: &SchemaRef) -> Result<BatchDecoder> {
         let contract = self.spec.contract.as_ref();
-        BatchDecoder::of_unit(&self.shown(), &self.table.arrow(), contract, self.spec.zone, schema)
+        let declared = self.table.read_as(contract);
+        BatchDecoder::of_unit(&self.shown(), &declared, contract, self.spec.zone, schema)
     }
 
     /// What positions in this source are positions in.
@@ -191,7 +196,9 @@ impl<'a> Look<'a> {
                 format!(" {}", self.cell(&sql).await?.unwrap_or_default())
             }
         };
-        Ok(Bound { at, witness: Some(format!("{}{overlap}", self.table.uuid)) })
+        // Replicas may have made the table each for itself: then no number is that of all.
+        let number = if self.server.has_replicas() { "" } else { &self.table.uuid };
+        Ok(Bound { at, witness: Some(format!("{number}{overlap}")) })
     }
 
     /// Whether rows showed up in the overlap since a position was taken.
@@ -202,7 +209,9 @@ impl<'a> Look<'a> {
     /// A table that was dropped and made again, or exchanged for another one, has another number.
     fn check_made_again(&self, begin: &Bound) -> Result<()> {
         let known = begin.witness.as_deref().and_then(|witness| witness.split(' ').next());
-        if known.is_none_or(|known| known == self.table.uuid) {
+        if self.server.has_replicas()
+            || known.is_none_or(|known| known.is_empty() || known == self.table.uuid)
+        {
             return Ok(());
         }
         let message = format!("{} was made again: it is another table than the position's", self.shown());
@@ -216,11 +225,20 @@ impl<'a> Look<'a> {
         if self.row(&sql).await?.is_some() {
             return Ok(());
         }
+        if self.server.has_replicas() {
+            let message = format!("{} ends before the position on the replica that answers", self.shown());
+            return Err(Error::new(ErrorKind::Busy, message).hint(BEHIND));
+        }
         let message = format!(
             "{} ends before the position: it was emptied, or its newest rows were deleted",
             self.shown()
         );
         Err(Error::new(ErrorKind::SourceChanged, message))
+    }
+
+    /// Rows that have to come, where one replica may have planned and another may be read: one that is behind has not all of them. Those that are gone from a single server were deleted.
+    pub(super) fn must_come(&self, unit: &Unit) -> u64 {
+        unit.rows.filter(|_| self.server.has_replicas()).unwrap_or_default()
     }
 
     async fn check_nulls(&self) -> Result<()> {
@@ -246,4 +264,12 @@ impl<'a> Look<'a> {
     async fn cell(&self, sql: &str) -> Result<Option<String>> {
         self.server.cell(&self.shown(), sql).await
     }
+}
+
+/// Fails where fewer rows came than have to.
+pub(super) fn check_came(shown: &str, came: u64, must: u64) -> Result<()> {
+    if came >= must {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Busy, format!("{shown}: a replica gave {came} rows of {must}")).hint(BEHIND))
 }

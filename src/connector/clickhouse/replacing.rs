@@ -12,10 +12,14 @@ use super::{
 use crate::{
     connector::{
         error::{Error, ErrorKind, Result},
+        misfit::Misfit,
         sink::{DeleteHow, SinkSpec},
     },
     model::delivery::Mode,
 };
+
+/// What to do where a table is sorted by anything else.
+const SORT_BY_KEY: &str = "sort it by the key (`order_by`, in any order), or say `merge = \"delete\"`";
 
 /// The column whose greatest value stays, where a target is merged so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,23 +43,10 @@ impl Replacing<'_> {
 
     /// Refuses what a project says that does not go together.
     pub(super) fn check_told(self, spec: &SinkSpec, options: &SinkOptions, shown: &str) -> Result<()> {
-        if spec.delete == Some(DeleteHow::Hard) {
-            return refused(
-                &format!("{shown}: `merge = \"replacing\"` adds rows, and takes none away"),
-                "keep deleted rows with a mark (`delete.how = \"soft\"`), or say `merge = \"delete\"`",
-            );
+        match misfit(spec, options) {
+            Some(misfit) => refused(&format!("{shown}: {}", misfit.message), &misfit.hint),
+            None => Ok(()),
         }
-        if options.engine.as_ref().is_some_and(|engine| !family(engine).starts_with("ReplacingMergeTree")) {
-            return refused(
-                &format!("{shown}: `merge = \"replacing\"` needs the engine ReplacingMergeTree"),
-                "leave `engine` out: it is made of `version`",
-            );
-        }
-        let order: Vec<&str> = options.order_by.iter().map(String::as_str).collect();
-        if !order.is_empty() && !same(&order, &spec.key) {
-            return Err(sorted_otherwise(shown));
-        }
-        Ok(())
     }
 
     /// Refuses a table that would keep other rows.
@@ -90,11 +81,30 @@ impl Replacing<'_> {
     }
 }
 
+/// What does not go with a merge that only adds rows.
+pub(super) fn misfit(spec: &SinkSpec, options: &SinkOptions) -> Option<Misfit> {
+    let conflict = |key, message: &str, hint| Some(Misfit::of(key, "conflicting-keys", message, hint));
+    if spec.delete == Some(DeleteHow::Hard) {
+        let message = "`merge = \"replacing\"` adds rows, and takes none away";
+        let hint = "keep deleted rows with a mark (`delete.how = \"soft\"`), or say `merge = \"delete\"`";
+        return conflict("merge", message, hint);
+    }
+    if options.engine.as_ref().is_some_and(|engine| !family(engine).starts_with("ReplacingMergeTree")) {
+        let message = "`merge = \"replacing\"` needs the engine ReplacingMergeTree";
+        return conflict("engine", message, "leave `engine` out: it is made of `version`");
+    }
+    let order: Vec<&str> = options.order_by.iter().map(String::as_str).collect();
+    if !order.is_empty() && !same(&order, &spec.key) {
+        let message = "`merge = \"replacing\"` tells rows apart by what the table is sorted by, and `order_by` is not the key";
+        return conflict("order_by", message, SORT_BY_KEY);
+    }
+    None
+}
+
 fn sorted_otherwise(shown: &str) -> Error {
     let message =
         format!("{shown} is sorted by other columns than the key, by which its engine would tell rows apart");
-    Error::new(ErrorKind::Unsupported, message)
-        .hint("sort it by the key (`order_by`, in any order), or say `merge = \"delete\"`")
+    Error::new(ErrorKind::Unsupported, message).hint(SORT_BY_KEY)
 }
 
 fn refused(what: &str, hint: &str) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Tables as the SQL engine scans them: columns, filters and limits go into the server, rows come out as Arrow.
 //!
-//! A scan sees one state of the table. A text that is not UTF-8 fails it: there is no policy for bad rows in a query.
+//! A scan sees one state of the table. A text that is not UTF-8, or a time that is none, fails it: there is no policy for bad rows in a query.
 
 use std::{fmt, sync::Arc};
 
@@ -13,7 +13,7 @@ use futures::{Stream, TryStreamExt, stream};
 
 use super::{
     client::{Answer, Server},
-    ipc::{Batches, not_utf8, typed},
+    ipc::{Batches, typed, unreadable},
     stage::failure,
     table::Table,
 };
@@ -110,8 +110,8 @@ fn answered(
         Ok::<_, Error>(stream::try_unfold(state, |(mut batches, columns, shown)| async move {
             let Some(batch) = batches.next().await? else { return Ok(None) };
             let typed = typed(&batch, &columns)?;
-            if let Some((_, column)) = typed.broken.first() {
-                return Err(not_utf8(&shown, column));
+            if let Some(broken) = typed.broken.first() {
+                return Err(unreadable(&shown, broken));
             }
             Ok(Some((typed.batch, (batches, columns, shown))))
         }))

@@ -21,9 +21,9 @@ use futures::stream::BoxStream;
 
 use super::{
     client::Server,
-    ipc::{Batches, Typed, typed},
+    ipc::{Batches, Typed, kept, typed},
     name::{literal, qualified},
-    plan::Look,
+    plan::{Look, check_came},
     table::Table,
 };
 use crate::{
@@ -98,7 +98,8 @@ impl TableSource {
 
     /// Holds the table as it is now; `None` = it cannot be held.
     async fn hold(&self, look: &Look<'_>, generation: &Position) -> Result<Option<Held>> {
-        if !look.table.has_own_parts() {
+        // Another replica would not have it.
+        if !look.table.has_own_parts() || self.server.has_replicas() {
             return Ok(None);
         }
         let (shown, name) = (look.shown(), format!("{SNAPSHOT}{}", AttemptId::fresh()));
@@ -248,13 +249,18 @@ impl Source for TableSource {
         let held = self.held(unit.after.position()).filter(|_| unit.scope == Scope::Snapshot);
         let sql = self.statement(&look, &decoder, held.as_deref(), &look.tail(unit)?);
         let answer = self.server.arrow(&look.shown(), &sql).await?;
-        let batches = Batches::new(answer, &look.shown());
-        let state = (batches, decoder, 0_u64, held);
-        let chunks = futures::stream::try_unfold(state, |(mut batches, decoder, first, held)| async move {
-            let Some(batch) = batches.next().await? else { return Ok(None) };
-            let next = first + batch.num_rows() as u64;
-            let chunk = chunk(&batch, &decoder, first)?;
-            Ok(Some((chunk, (batches, decoder, next, held))))
+        let (shown, must) = (look.shown(), look.must_come(unit));
+        let state = (Batches::new(answer, &shown), decoder, 0_u64, held);
+        let chunks = futures::stream::try_unfold(state, move |(mut batches, decoder, first, held)| {
+            let shown = shown.clone();
+            async move {
+                let Some(batch) = batches.next().await? else {
+                    return check_came(&shown, first, must).map(|()| None);
+                };
+                let next = first + batch.num_rows() as u64;
+                let chunk = chunk(&batch, &decoder, first)?;
+                Ok(Some((chunk, (batches, decoder, next, held))))
+            }
         });
         Ok(Box::pin(chunks))
     }
@@ -272,25 +278,25 @@ impl Source for TableSource {
     }
 }
 
-/// Rows of a batch against their contract. One with a text that is not UTF-8 is bad whatever the contract says.
+/// Rows of a batch against their contract. One with a cell that Arrow has no value for is bad whatever the contract says.
 fn chunk(batch: &RecordBatch, decoder: &BatchDecoder, first: u64) -> Result<Chunk> {
     let Typed { batch, broken } = typed(batch, &decoder.source)?;
     let ordinals = UInt64Array::from_iter_values(first..first + batch.num_rows() as u64);
     if broken.is_empty() {
         return decoder.decode(&batch, ordinals);
     }
-    let is_broken = |row: usize| broken.binary_search_by_key(&row, |(row, _)| *row).is_ok();
+    let is_broken = |row: usize| broken.binary_search_by_key(&row, |broken| broken.row).is_ok();
     let mask = |wanted: bool| {
         (0..batch.num_rows()).map(|row| Some(is_broken(row) == wanted)).collect::<BooleanArray>()
     };
     let good = mask(false);
-    let kept = filter(&ordinals, &good)?.as_primitive().clone();
-    let mut chunk = decoder.decode(&filter_record_batch(&batch, &good)?, kept)?;
-    let rows = raw_rows(&filter_record_batch(&batch, &mask(true))?)?;
-    let bad = broken.into_iter().zip(rows).map(|((at, column), row)| BadRow {
-        ordinal: first + at as u64,
-        column: Some(column),
-        reason: "a text that is not UTF-8".to_owned(),
+    let ordinals = filter(&ordinals, &good)?.as_primitive().clone();
+    let mut chunk = decoder.decode(&filter_record_batch(&batch, &good)?, ordinals)?;
+    let rows = raw_rows(&kept(&filter_record_batch(&batch, &mask(true))?)?)?;
+    let bad = broken.into_iter().zip(rows).map(|(broken, row)| BadRow {
+        ordinal: first + broken.row as u64,
+        column: Some(broken.column),
+        reason: broken.what.to_owned(),
         row,
     });
     chunk.bad.extend(bad);

@@ -1,13 +1,16 @@
 //! What a table is like: its engine and its columns, as the server's system tables have them.
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::{
     client::{Row, Server},
     name::{is_reserved, literal, nearest, qualified},
     types::Kind,
 };
-use crate::connector::error::{Error, ErrorKind, Result};
+use crate::{
+    connector::error::{Error, ErrorKind, Result},
+    model::column::Contract,
+};
 
 /// A table or view as it is now.
 #[derive(Debug, Clone, Default)]
@@ -135,6 +138,24 @@ impl Table {
         let field =
             |column: &TableColumn| Some(Field::new(&column.name, column.kind.arrow()?, column.kind.nullable));
         Schema::new(self.columns.iter().filter_map(field).collect::<Vec<_>>()).into()
+    }
+
+    /// The same as rows are read against a contract: a `String` that this has as bytes need not be UTF-8.
+    pub(super) fn read_as(&self, contract: Option<&Contract>) -> SchemaRef {
+        let as_bytes = |name: &str| {
+            let told = contract.and_then(|contract| contract.columns.get(name));
+            told.is_some_and(|told| *told.kind.arrow() == DataType::Binary)
+        };
+        let field = |field: &FieldRef| {
+            let is_text = self.column(field.name()).is_some_and(|column| column.kind.spelled == "String");
+            let bytes = is_text && as_bytes(field.name());
+            if bytes {
+                field.as_ref().clone().with_data_type(DataType::Binary)
+            } else {
+                field.as_ref().clone()
+            }
+        };
+        Schema::new(self.arrow().fields().iter().map(field).collect::<Vec<_>>()).into()
     }
 
     /// Its name in SQL.

@@ -105,15 +105,16 @@ impl Kind {
         })
     }
 
-    /// Whether rows can be written into it as what it is read as.
+    /// Whether rows can be written into it as what it is read as: not where the server would take them and change them, by cutting digits off or filling bytes up.
     pub(super) fn is_written(&self) -> bool {
         match &self.reading {
-            Reading::Plain(_) | Reading::Instant(_) => true,
+            Reading::Plain(_) => !self.spelled.starts_with("FixedString"),
+            Reading::Instant(digits) => *digits == rounded(*digits),
             Reading::Through(..) => {
                 matches!(self.spelled.as_str(), "Date" | "UUID" | "IPv4" | "IPv6")
                     || self.spelled.starts_with("Enum")
             }
-            Reading::Time => self.spelled.starts_with("Time64"),
+            Reading::Time => self.spelled == "Time64(6)",
             Reading::Nothing => false,
         }
     }

@@ -73,6 +73,7 @@ impl Finisher<'_> {
         if !touched.shared.is_empty() {
             let begun = fresh(&mixes);
             self.mix(&begun, &target, &inside, unit, &touched, following).await?;
+            failpoint::pass("clickhouse.mixing");
             self.run(&format!("RENAME TABLE {} TO {}", self.sql(&begun), self.sql(&mix))).await?;
             failpoint::pass("clickhouse.mixed");
         }

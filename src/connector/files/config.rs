@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{format::Spelling, name::Name};
 pub use crate::connector::objects::config::Config;
 use crate::{
-    connector::{objects::config::Misfit, sink::SinkSpec, source::SourceSpec},
+    connector::{misfit::Misfit, sink::SinkSpec, source::SourceSpec},
     model::{
         delivery::{Mode, Order, Reading, SinkFacts, SourceFacts},
         time::Span,
@@ -99,15 +99,11 @@ pub struct SinkOptions {
     pub compression: Option<Compression>,
 }
 
-fn misfit(key: &'static str, code: &'static str, message: impl Into<String>, hint: &str) -> Misfit {
-    Misfit { key: Some(key), code, message: message.into(), hint: hint.to_owned() }
-}
-
 /// A delimiter that cannot be, or that goes with another format.
 fn bad_delimiter(format: Option<Format>, delimiter: Option<char>) -> Option<Misfit> {
     let delimiter = delimiter?;
     if format.is_some_and(|format| format != Format::Csv) {
-        return Some(misfit(
+        return Some(Misfit::of(
             "delimiter",
             "conflicting-keys",
             "`delimiter` goes with the format `csv`",
@@ -117,7 +113,7 @@ fn bad_delimiter(format: Option<Format>, delimiter: Option<char>) -> Option<Misf
     let good = delimiter.is_ascii() && !matches!(delimiter, '"' | '\n' | '\r');
     (!good).then(|| {
         let message = "`delimiter` must be one ASCII character, no quote";
-        misfit("delimiter", "bad-delimiter", message, "take `,`, `;`, `|` or a tab")
+        Misfit::of("delimiter", "bad-delimiter", message, "take `,`, `;`, `|` or a tab")
     })
 }
 
@@ -127,14 +123,14 @@ pub fn source_misfits(spec: &SourceSpec) -> Vec<Misfit> {
     let mut found: Vec<Misfit> = bad_delimiter(options.format, options.delimiter).into_iter().collect();
     if options.header == Some(false) && spec.contract.is_none() {
         let message = "files without a line of names need a contract, whose columns are theirs";
-        found.push(misfit("header", "missing-key", message, "write `columns`, in the files' order"));
+        found.push(Misfit::of("header", "missing-key", message, "write `columns`, in the files' order"));
     }
     found
 }
 
 /// What is wrong with the table of a source.
 pub fn source_table_misfit(spec: &SourceSpec) -> Option<Misfit> {
-    Name::parse(&spec.table).err().map(|wrong| misfit("table", "bad-table", wrong, Name::HINT))
+    Name::parse(&spec.table).err().map(|wrong| Misfit::of("table", "bad-table", wrong, Name::HINT))
 }
 
 /// What of a sink cannot be.
@@ -143,7 +139,7 @@ pub fn sink_misfits(spec: &SinkSpec) -> Vec<Misfit> {
     let mut found: Vec<Misfit> = bad_delimiter(Some(options.format), options.delimiter).into_iter().collect();
     if options.format == Format::Parquet && options.compression.is_some() {
         let message = "`compression` goes with text: Parquet is compressed by itself";
-        found.push(misfit("compression", "conflicting-keys", message, "leave it out"));
+        found.push(Misfit::of("compression", "conflicting-keys", message, "leave it out"));
     }
     found
 }
@@ -154,7 +150,7 @@ pub fn sink_table_misfit(spec: &SinkSpec) -> Option<Misfit> {
         Ok(name) => name.not_written()?,
         Err(wrong) => wrong,
     };
-    Some(misfit("table", "bad-table", wrong, "name a folder: `exports/payments`"))
+    Some(Misfit::of("table", "bad-table", wrong, "name a folder: `exports/payments`"))
 }
 
 /// What a source of files can promise.

@@ -1,6 +1,7 @@
 //! Where in an object store a connection lies, and which keys go with which store. Pure: `check` says what does not.
 
-use super::config::{Addressing, Config, Misfit};
+use super::config::{Addressing, Config};
+use crate::connector::misfit::Misfit;
 
 /// An object store, by who speaks its language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

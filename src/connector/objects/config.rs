@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address;
-use crate::model::{secret::Secret, time::Span};
+use crate::{
+    connector::misfit::Misfit,
+    model::{secret::Secret, time::Span},
+};
 
 /// A folder, on the local file system or in an object store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -64,19 +67,6 @@ pub enum Addressing {
     Path,
     /// In the host: `https://bucket.host/…`.
     VirtualHost,
-}
-
-/// Keys of a connection that do not go together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
-    /// The key; `None` = one that is missing.
-    pub key: Option<&'static str>,
-    /// What sort of mistake.
-    pub code: &'static str,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub hint: String,
 }
 
 impl Config {

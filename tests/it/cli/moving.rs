@@ -108,6 +108,26 @@ fn a_blocked_member_is_in_the_history() {
     assert!(status.contains("blocked by `orders`") && status.contains("blocked by `по_городам`"), "{status}");
 }
 
+/// What a promise rests on, and why one is weaker, stands behind the verdict and in `explain`.
+#[test]
+fn check_says_what_is_promised() {
+    let shop = shop();
+    let told = shop.vitrina(&["check"]).done();
+    let promise = "exactly once, assuming";
+    let line = told.stderr.lines().find(|line| line.contains(promise)).expect(&told.stderr).trim();
+    assert!(line.ends_with(": orders"), "{line}");
+    assert_eq!(told.stdout, "");
+    let explained = shop.vitrina(&["explain", "orders", "--offline"]).done().stdout;
+    assert!(explained.contains(promise), "{explained}");
+    let weak = ORDERS.replace("mode = \"append\"", "mode = \"append\"\ndelivery = \"may_miss\"");
+    let weak = weak.replace("column = \"id\"", "column = \"rowid\"");
+    std::fs::write(shop.path("pipelines/orders.toml"), weak).unwrap();
+    let told = shop.vitrina(&["check"]).done().stderr;
+    assert!(told.contains("may miss rows: ") && told.contains("VACUUM"), "{told}");
+    let one = shop.vitrina(&["check", "marts"]).done();
+    assert!(!one.stderr.contains("exactly once"), "{one:#?}");
+}
+
 #[test]
 fn a_preview_writes_nothing() {
     let shop = shop();

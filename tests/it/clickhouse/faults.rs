@@ -19,7 +19,7 @@ use vitrina::{
 
 use super::{read_all, whole};
 use crate::{
-    contract::writing::{stage, target_through},
+    contract::writing::{stage, stage_claimed, target_through},
     support::{
         clickhouse::{Place, config, open, setting},
         own::Own,
@@ -57,6 +57,8 @@ async fn who_may_not_come_in_is_told_so() {
     let nowhere = Config { database: "nowhere".to_owned(), ..config() };
     let error = refused(nowhere).await;
     assert_eq!(error.kind, ErrorKind::NotFound);
+    let told = error.to_string();
+    assert!(told.contains("connection \"place\"") && told.contains("nowhere"), "{told}");
     assert!(error.advice().contains("CREATE DATABASE"), "{}", error.advice());
     let closed = Config { url: Urls::One("http://127.0.0.1:1".to_owned()), ..config() };
     assert_eq!(refused(closed).await.kind, ErrorKind::Unreachable);
@@ -64,18 +66,6 @@ async fn who_may_not_come_in_is_told_so() {
     let error = refused(unknown).await;
     assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
     assert!(error.advice().contains("nobody knows this name"), "{error}: {}", error.advice());
-}
-
-/// The next address is asked where one cannot be reached; such a connection is read only.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_stand_in_for_each_other() {
-    let place = Place::new();
-    write(&place.open(), "t", 1, &people([1, 2])).await.unwrap();
-    let urls = vec!["http://127.0.0.1:1".to_owned(), setting("URL")];
-    let several = open(Config { url: Urls::Several(urls), ..place.config.clone() });
-    assert_eq!(target_through(several.as_ref(), "t").await, Some(sorted_text(&people([1, 2]))));
-    let Err(error) = several.sink(&specs::sink("t", Mode::Append)).await else { panic!("it is read only") };
-    assert_eq!(error.kind, ErrorKind::Unsupported);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,7 +208,20 @@ async fn time_outs_are_told_and_tried_again() {
     assert!(error.to_string().contains("the server said nothing for 31s"), "{error}");
     assert!(error.kind.policy().retry);
     drop(frozen);
-    open(hasty).probe().await.unwrap();
+    open(hasty.clone()).probe().await.unwrap();
+
+    // In the middle of what is written.
+    let place = Place::on(hasty);
+    let rows = people([1, 2]);
+    let sink = place.open().sink(&specs::sink("t", Mode::Append)).await.unwrap();
+    let (track, unit, attempt) = (track("mrf1"), unit(Mode::Append, 1, &rows), attempt());
+    let claim = sink.claim(&track, &rows.schema()).await.unwrap();
+    let frozen = server.freeze();
+    let error =
+        stage_claimed(sink.as_ref(), &track, &claim, &unit, &attempt, &rows).await.map(|_| ()).unwrap_err();
+    assert!(error.kind == ErrorKind::Timeout && error.kind.policy().retry, "{error}");
+    drop(frozen);
+    write(&place.open(), "t", 1, &rows).await.unwrap();
 }
 
 /// A time that the target's type has no place for stops the slice; the server would take it, and show another one.
@@ -382,7 +385,8 @@ async fn an_answer_cut_short_is_no_short_answer() {
     );
     place.run(&throwing);
     let error = read_all(place.open().as_ref(), &whole("thrower")).await.unwrap_err();
-    assert!(!matches!(error.kind, ErrorKind::Internal), "{error}");
+    assert!(error.to_string().contains("table \"thrower\" of connection \"place\""), "{error}");
+    assert!(error.to_string().contains("(code 395)") && !error.kind.policy().retry, "{error}");
 }
 
 /// A server that is killed in the middle of writing: what was committed is there once, and it goes on.

@@ -4,9 +4,11 @@ mod deaths;
 mod faults;
 mod inside;
 mod reading;
+mod replicas;
 mod tls;
 mod types;
 mod windows;
+mod wire;
 mod writing;
 
 use vitrina::connector::{connection::Connection, error::Result, source::SourceSpec};

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array};
+use arrow::array::{ArrayRef, BinaryArray, Int64Array, Time64MicrosecondArray, TimestampMicrosecondArray};
 use vitrina::{
     connector::{
         error::{Error, ErrorKind},
         executor::Statement,
         sink::{Claim, Rows, SinkSpec, Staging},
+        source::SourceSpec,
     },
     model::{column::ColumnType, delivery::Mode},
 };
@@ -79,6 +80,8 @@ const CELLS: &[(&str, &str, &str, &str)] = &[
     ("Date", "'2026-01-31'", "date", "2026-01-31"),
     ("Date32", "'1900-01-01'", "date", "1900-01-01"),
     ("DateTime('Europe/Moscow')", "'2026-01-31 13:00:00'", "timestamp(s, UTC)", "2026-01-31T10:00:00Z"),
+    ("DateTime", "toDateTime(1769853600)", "timestamp(s, UTC)", "2026-01-31T10:00:00Z"),
+    ("DateTime64(0, 'UTC')", "'2026-01-31 10:00:00'", "timestamp(s, UTC)", "2026-01-31T10:00:00Z"),
     (
         "DateTime64(3, 'Asia/Omsk')",
         "'2026-01-31 16:00:00.001'",
@@ -98,6 +101,9 @@ const CELLS: &[(&str, &str, &str, &str)] = &[
         "2026-01-31T10:00:00.123456789Z",
     ),
     ("Time64(6)", "'23:59:59.999999'", "time", "23:59:59.999999"),
+    ("Time64(3)", "'00:00:00.001'", "time", "00:00:00.001"),
+    ("Time", "'23:59:59'", "time", "23:59:59"),
+    ("Time64(9)", "'-25:00:00.123456789'", "text", "-25:00:00.123456789"),
     ("Enum16('да' = 1000, 'нет' = -1000)", "'да'", "text", "да"),
     ("Enum8('да' = 1, 'нет' = 2)", "'нет'", "text", "нет"),
     ("UUID", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "text", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
@@ -110,6 +116,10 @@ const CELLS: &[(&str, &str, &str, &str)] = &[
     ("Variant(Int64, String)", "5", "text", "5"),
     ("Dynamic", "'x'", "text", "x"),
     ("Point", "(1, 2.5)", "text", "[1,2.5]"),
+    ("Ring", "[(1, 2.5), (3, 4)]", "text", "[[1,2.5],[3,4]]"),
+    ("LineString", "[(1, 2.5)]", "text", "[[1,2.5]]"),
+    ("Polygon", "[[(1, 2.5)]]", "text", "[[[1,2.5]]]"),
+    ("LowCardinality(Nullable(String))", "NULL", "text", "∅"),
     ("SimpleAggregateFunction(max, Int64)", "7", "int64", "7"),
 ];
 
@@ -138,9 +148,21 @@ async fn every_type_is_read_cell_by_cell() {
 async fn null_is_null_in_every_type() {
     let place = Place::new();
     let can = |declared: &&str| {
-        !["Array", "Map", "Tuple", "Point", "JSON", "Variant", "Dynamic", "LowCardinality", "Simple"]
-            .iter()
-            .any(|kind| declared.starts_with(kind))
+        const CANNOT: [&str; 12] = [
+            "Array",
+            "Map",
+            "Tuple",
+            "Point",
+            "Ring",
+            "LineString",
+            "Polygon",
+            "JSON",
+            "Variant",
+            "Dynamic",
+            "LowCardinality",
+            "Simple",
+        ];
+        !CANNOT.iter().any(|kind| declared.starts_with(kind))
     };
     let columns: Vec<String> = CELLS
         .iter()
@@ -200,12 +222,45 @@ async fn a_text_that_is_none_is_a_bad_row() {
     assert_eq!(text(&held[0].batch), ["1|я", "3|я"]);
     let bad = &held[0].bad[0];
     assert_eq!((bad.ordinal, bad.column.as_deref(), bad.row["id"].as_i64()), (1, Some("name"), Some(2)));
+    assert_eq!(bad.reason, "a text that is not UTF-8");
+    let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![b"".as_slice()]));
+    let like = batch(vec![("id", ints([1])), ("name", bytes)]);
+    let spec = SourceSpec { whole: true, ..specs::source("broken", &like) };
+    let held = read_all(place.open().as_ref(), &spec).await.unwrap();
+    assert_eq!(
+        (text(&held[0].batch), held[0].bad.len()),
+        (["1|d18f", "2|d0ff", "3|d18f"].map(str::to_owned).to_vec(), 0)
+    );
     let schema = place.open().catalog().schema(&place.config.database).unwrap();
     let provider = schema.table("broken").await.unwrap().unwrap();
     let engine = datafusion::execution::context::SessionContext::new();
     engine.register_table("t", provider).unwrap();
     let failed = engine.sql("SELECT name FROM t").await.unwrap().collect().await.unwrap_err();
     assert!(failed.to_string().contains("not UTF-8 in column \"name\""), "{failed}");
+}
+
+/// A time of a day is one; hours beyond it make a row bad, which is kept as it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_time_that_is_none_of_a_day_is_a_bad_row() {
+    let place = Place::new();
+    for declared in ["Time", "Time64(6)"] {
+        place.inside(&format!(
+            "CREATE OR REPLACE TABLE times (id Int64, t {declared}) ENGINE = MergeTree ORDER BY id"
+        ));
+        place.inside(
+            "INSERT INTO times VALUES (1, '23:59:59'), (2, '24:00:00'), (3, '-00:00:01'), (4, '999:59:59')",
+        );
+        let held = read_all(place.open().as_ref(), &whole("times")).await.unwrap();
+        assert_eq!(text(&held[0].batch), ["1|23:59:59"], "{declared}");
+        let bad: Vec<_> =
+            held[0].bad.iter().map(|bad| (bad.row["t"].as_str(), bad.reason.as_str())).collect();
+        let told = |text| (Some(text), "a time that is none of a day");
+        assert_eq!(
+            bad,
+            [told("24:00:00.000000"), told("-00:00:01.000000"), told("999:59:59.000000")],
+            "{declared}"
+        );
+    }
 }
 
 /// Texts go into columns of others that the server reads them as; one that it does not read stops the slice, and the message has no cell.
@@ -248,11 +303,23 @@ async fn texts_go_into_types_of_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn types_that_are_only_read_are_no_targets() {
     let place = Place::new();
-    for (at, declared) in
-        ["Int128", "Array(Int64)", "Map(String, String)", "JSON", "Decimal(76, 20)", "DateTime64(9, 'UTC')"]
-            .iter()
-            .enumerate()
-    {
+    let only_read = [
+        "Int128",
+        "UInt256",
+        "Array(Int64)",
+        "Map(String, String)",
+        "Tuple(Int64, String)",
+        "Point",
+        "JSON",
+        "Variant(Int64, String)",
+        "Dynamic",
+        "BFloat16",
+        "Decimal(76, 20)",
+        "DateTime64(9, 'UTC')",
+        "Time",
+        "Time64(9)",
+    ];
+    for (at, declared) in only_read.iter().enumerate() {
         let table = format!("t{at}");
         place
             .inside(&format!("CREATE TABLE {table} (id Int64, c {declared}) ENGINE = MergeTree ORDER BY id"));
@@ -261,6 +328,45 @@ async fn types_that_are_only_read_are_no_targets() {
         let error = sink.claim(&track("mrf1"), &rows.schema()).await.map(|_| ()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::SchemaChanged, "{declared}: {error}");
         assert!(error.to_string().contains("column \"c\""), "{declared}: {error}");
+    }
+}
+
+/// Types that the server would change a value for without a word, by digits that it cuts off or bytes that it fills up, are no targets for what they are read as.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn types_that_would_change_a_value_are_no_targets() {
+    let place = Place::new();
+    let instants =
+        || Arc::new(TimestampMicrosecondArray::from(vec![123_456]).with_timezone("UTC")) as ArrayRef;
+    let times = || Arc::new(Time64MicrosecondArray::from(vec![123_456])) as ArrayRef;
+    let bytes = || Arc::new(BinaryArray::from(vec![b"ab".as_slice()])) as ArrayRef;
+    let cases = [
+        ("DateTime64(4, 'UTC')", instants(), false),
+        ("DateTime64(5)", instants(), false),
+        ("DateTime64(6, 'Asia/Omsk')", instants(), true),
+        ("Time64(3)", times(), false),
+        ("Time64(6)", times(), true),
+        ("FixedString(3)", bytes(), false),
+    ];
+    for (at, (declared, cells, is_taken)) in cases.into_iter().enumerate() {
+        let table = format!("c{at}");
+        place
+            .inside(&format!("CREATE TABLE {table} (id Int64, c {declared}) ENGINE = MergeTree ORDER BY id"));
+        let rows = batch(vec![("id", ints([1])), ("c", cells)]);
+        let sink = place.open().sink(&specs::sink(&table, Mode::Append)).await.unwrap();
+        match sink.claim(&track("mrf1"), &rows.schema()).await {
+            Ok(claim) => {
+                assert!(is_taken, "{declared}");
+                let rows = cast_to(&rows, &claim.schema);
+                let unit = unit(Mode::Append, 1, &rows);
+                let staged = stage(sink.as_ref(), &track("mrf1"), &unit, &attempt(), &rows).await.unwrap();
+                staged.commit().await.unwrap();
+                let held = read_all(place.open().as_ref(), &whole(&table)).await.unwrap();
+                assert_eq!(text(&held[0].batch), text(&rows), "{declared}");
+            }
+            Err(error) => {
+                assert!(!is_taken && error.kind == ErrorKind::SchemaChanged, "{declared}: {error}");
+            }
+        }
     }
 }
 
@@ -330,10 +436,7 @@ async fn cursors_that_order_nothing_are_refused() {
         place.table("odd")
     ));
     for column in ["id", "u"] {
-        let spec = vitrina::connector::source::SourceSpec {
-            cursor: Some(specs::cursor(column)),
-            ..specs::undeclared("odd")
-        };
+        let spec = SourceSpec { cursor: Some(specs::cursor(column)), ..specs::undeclared("odd") };
         assert_eq!(kind(read_all(place.open().as_ref(), &spec).await), ErrorKind::Unsupported, "{column}");
     }
 }

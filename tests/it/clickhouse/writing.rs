@@ -7,7 +7,7 @@ use datafusion::{execution::context::SessionContext, physical_plan::stream::Reco
 use futures::stream;
 use vitrina::{
     connector::{
-        clickhouse::config::{Compression, Config, Merge, SinkOptions, Urls},
+        clickhouse::config::{Config, Merge, SinkOptions, Urls},
         connection::Connection,
         error::{Error, ErrorKind},
         sink::{DeleteHow, Rows, Sink, SinkOptions as Options, SinkSpec, Staging},
@@ -282,7 +282,7 @@ async fn a_replacing_merge_needs_a_table_that_replaces() {
         (told(&|spec| options(spec, |told| told.engine = Some("MergeTree".to_owned()))), "needs the engine"),
         (
             told(&|spec| options(spec, |told| told.order_by = vec!["at".to_owned()])),
-            "other columns than the key",
+            "`order_by` is not the key",
         ),
         (replacing("never", Some("nowhere")), "no column \"nowhere\", which is in `version`"),
     ] {
@@ -403,22 +403,6 @@ async fn older_records_are_taken_away() {
         assert_eq!(left.lines().count(), 1, "{left}");
     }
     assert_eq!(sink.peek(&track("mrf1")).await.unwrap(), before);
-}
-
-/// Rows are the same however they are compressed on the way.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_travel_compressed_or_not() {
-    let place = Place::new();
-    for (at, compression) in [(1, Compression::Lz4), (2, Compression::Zstd), (3, Compression::None)] {
-        let connection = open(Config { compression: Some(compression), ..place.config.clone() });
-        let rows = people(at * 10_000..(at + 1) * 10_000);
-        write(&connection, &spec("way", Mode::Replace, SinkOptions::default()), at, &rows).await;
-        assert_eq!(
-            target_through(connection.as_ref(), "way").await,
-            Some(sorted_text(&rows)),
-            "{compression:?}"
-        );
-    }
 }
 
 /// A whole table is read as it was when the run began, whatever is inserted, deleted and merged meanwhile.

@@ -46,8 +46,12 @@ impl Own {
         Self::new("postgres", |_| {})
     }
 
+    /// A server that knows the users of the shared one.
     pub(crate) fn clickhouse() -> Self {
-        Self::new("clickhouse", |own| fs::write(own.join("library"), clickhouse::setting("LIBRARY")).unwrap())
+        Self::new("clickhouse", |own| {
+            fs::write(own.join("library"), clickhouse::setting("LIBRARY")).unwrap();
+            fs::write(own.join("password"), clickhouse::setting("PASSWORD")).unwrap();
+        })
     }
 
     fn new(service: &'static str, prepare: impl FnOnce(&Path)) -> Self {

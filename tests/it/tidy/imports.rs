@@ -135,6 +135,7 @@ const RULES: &[(&str, &[&str])] = &[
             "connector::feed",
             "connector::filter",
             "connector::fitting",
+            "connector::misfit",
             "connector::objects",
             "connector::one_schema",
             "connector::parquet_file",

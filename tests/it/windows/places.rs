@@ -55,6 +55,7 @@ fn days_of_one_partition_outlive_death_between_its_steps() {
     let connection = CLICKHOUSE.replace("DATABASE", &place.config.database);
     for (nth, point) in (1..).zip([
         "clickhouse.decided",
+        "clickhouse.mixing",
         "clickhouse.mixed",
         "clickhouse.mixed:2",
         "clickhouse.replaced",

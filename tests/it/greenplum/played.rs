@@ -74,8 +74,11 @@ fn written(project: &Project, pipeline: &str) -> Vec<(SinkSpec, SchemaRef)> {
         .iter()
         .find(|(name, _)| name.to_string() == pipeline)
         .unwrap_or_else(|| panic!("no pipeline {pipeline}"));
-    let output = |output: &Option<SchemaRef>| output.clone().expect("its contract tells its columns");
-    pipeline.members.iter().map(|member| (member.sink.clone(), output(&member.output))).collect()
+    let members = pipeline.members.iter().map(|member| {
+        let columns = member.output.clone().expect("its contract tells its columns");
+        (member.sink.clone(), columns)
+    });
+    members.collect()
 }
 
 /// The tables that the shipped project makes in production, as its files say them.

@@ -2,6 +2,7 @@
 
 mod gpfdist;
 mod partition;
+mod rights;
 mod sql;
 #[cfg(test)]
 mod version6;
@@ -23,8 +24,7 @@ use super::{
     connection::{Connection, Health, TableInfo},
     error::{Error, ErrorKind, Result},
     pg::{
-        Bulk, Catalog, Copy, Extras, Server, TableSink, TableSource, check_table, failed, probe, quote,
-        rights,
+        Bulk, Catalog, Copy, Extras, Server, TableSink, TableSource, check_table, probe, rights as of_tables,
     },
     rights::{Right, Use},
     sink::{Sink, SinkSpec},
@@ -34,7 +34,8 @@ use super::{
 /// Opens the connection. Fails where its certificates cannot be used; the server is not asked for anything.
 pub fn open(config: &config::Config, context: OpenContext) -> Result<Arc<dyn Connection>> {
     let server = Server::new(&context.name, config.settings(), &sql::Greenplum, &context.root)?;
-    let service = config.gpfdist.clone().map(|gpfdist| Arc::new(Service::new(gpfdist, server.shown())));
+    let service =
+        config.gpfdist.clone().map(|gpfdist| Arc::new(Service::new(gpfdist, &server.config, server.shown())));
     let slots = Arc::new(Semaphore::new(usize::from(config.parallel.max(1))));
     Ok(Arc::new(Greenplum { server, service, slots }))
 }
@@ -90,7 +91,9 @@ impl Connection for Greenplum {
     }
 
     async fn rights(&self, uses: &[Use]) -> Result<Vec<Right>> {
-        rights::of(&self.server, uses).await
+        let mut found = of_tables::of(&self.server, uses).await?;
+        found.extend(rights::of(&self.server, uses).await?);
+        Ok(found)
     }
 
     async fn probe(&self) -> Result<Health> {
@@ -100,18 +103,6 @@ impl Connection for Greenplum {
             health
                 .notes
                 .push("it is no Greenplum: storage and distribution are left out of its tables".to_owned());
-        } else if self.service.is_some() {
-            let may =
-                lease.row(sql::may_move()).await.map_err(|error| failed(&self.server.shown(), error))?;
-            let may = may.unwrap_or_default();
-            for (at, what, kind) in [(0, "load", "readable"), (1, "unload", "writable")] {
-                if may.get(at).and_then(Option::as_deref) != Some("t") {
-                    let user = quote(&self.server.config.user);
-                    let right =
-                        format!("ALTER ROLE {user} CREATEEXTTABLE (type = '{kind}', protocol = 'gpfdist')");
-                    health.notes.push(format!("to {what} by gpfdist: {right}"));
-                }
-            }
         }
         lease.give_back();
         Ok(health)

@@ -134,6 +134,13 @@ pub(super) fn of_code(code: Code) -> (ErrorKind, Option<&'static str>) {
         Code::InvalidTopic | Code::InvalidPartitions | Code::InvalidConfig | Code::PolicyViolation => {
             (ErrorKind::Unsupported, None)
         }
+        // The last one is of a topic that keeps messages as brokers before 0.11 did.
+        Code::UnsupportedVersion | Code::UnsupportedFeature | Code::UnsupportedForMessageFormat => (
+            ErrorKind::Unsupported,
+            Some(
+                "brokers of Kafka 0.11 or later are needed, whose topics keep messages in its format or a later one",
+            ),
+        ),
         Code::BadMessage | Code::BadCompression | Code::InvalidMessage => (ErrorKind::Corrupt, None),
         _ => (ErrorKind::Unreachable, None),
     }
@@ -156,6 +163,17 @@ mod tests {
             "{}",
             error.advice()
         );
+    }
+
+    /// Trying again makes no broker younger.
+    #[test]
+    fn a_broker_that_is_too_old_is_told() {
+        for code in [Code::UnsupportedVersion, Code::UnsupportedFeature, Code::UnsupportedForMessageFormat] {
+            let error = failed("cannot write into topic \"t\"", &KafkaError::Global(code), None);
+            assert_eq!(error.kind, ErrorKind::Unsupported);
+            let told = error.advice();
+            assert!(!error.kind.policy().retry && told.contains("Kafka 0.11 or later"), "{told}");
+        }
     }
 
     /// None of them says that anything is gone.

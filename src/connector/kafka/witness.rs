@@ -1,4 +1,4 @@
-//! How a topic that was made again is noticed, without asking for its id, which the client library does not tell.
+//! How a topic that was made again is noticed, without asking for its id, which the client library gives to unsafe code alone.
 //!
 //! A position keeps, for each partition, one of its newest messages: offset, timestamp and a digest; one inside a backlog that of the backlog's end. Later the message at that offset must
 //! be the same one, and a topic that ends before it is another one. Where the message is gone from the beginning of the topic, or from its middle (retention, compaction), nothing can be said,

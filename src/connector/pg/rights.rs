@@ -54,6 +54,13 @@ pub(crate) async fn of(server: &Arc<Server>, uses: &[Use]) -> Result<Vec<Right>>
     Ok(found)
 }
 
+/// The rights to make tables in a schema.
+pub(crate) async fn making(lease: &Lease, of: usize, schema: &str) -> Result<Vec<Right>> {
+    let asked = Asked::look(lease, of, (schema, ""), &Listed::Any).await?;
+    let making = asked.facts.schema.then(|| asked.making());
+    Ok([asked.entering()].into_iter().chain(making).collect())
+}
+
 /// The columns that a reader names.
 enum Listed<'a> {
     /// Some: only its SQL knows them.

@@ -13,22 +13,46 @@ use tokio::{
 };
 use vitrina::connector::{connection::Connection, postgres::config::Config};
 
-use super::version6::objections;
+use super::{played::as_postgres, version6::objections};
 use crate::{
     contract::{self, Abilities, Harness, Reading},
     contract_postgres::Postgres,
-    support::postgres::{open_greenplum, setting},
+    support::{
+        postgres::{open_greenplum, quote, setting},
+        project::Sandbox,
+    },
 };
+
+/// How a statement goes on to the server.
+type Spelled = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 /// A place whose connections are listened to.
 pub(crate) struct Tapped {
     pub(crate) server: Postgres,
-    port: u16,
+    /// Where it is listened.
+    pub(crate) port: u16,
     sent: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Tapped {
     pub(crate) async fn new() -> Self {
+        Self::over(Postgres::new(), str::to_owned).await
+    }
+
+    /// A place that says that it is Greenplum 6, and takes its clauses for nothing. Schema `crm` of it is the place's own.
+    pub(crate) async fn greenplum() -> Self {
+        let server = Postgres::new();
+        let schema = server.place.schema.clone();
+        let spelled = move |sql: &str| {
+            let sql = as_postgres(sql).replace("\"crm\"", &quote(&schema));
+            sql.replace("'crm'", &format!("'{schema}'"))
+        };
+        Self::over(server, spelled).await
+    }
+
+    /// `spelled` = how a statement goes on to the server.
+    async fn over(server: Postgres, spelled: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        let spelled: Spelled = Arc::new(spelled);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let sent = Arc::new(Mutex::default());
@@ -37,10 +61,10 @@ impl Tapped {
             while let Ok((client, _)) = listener.accept().await {
                 let server = (setting("HOST"), setting("PORT").parse::<u16>().unwrap());
                 let server = TcpStream::connect(server).await.unwrap();
-                tokio::spawn(pass(client, server, heard.clone()));
+                tokio::spawn(pass(client, server, heard.clone(), spelled.clone()));
             }
         });
-        Self { server: Postgres::new(), port, sent }
+        Self { server, port, sent }
     }
 
     /// Everything that was sent so far.
@@ -55,21 +79,22 @@ pub(crate) fn refused(sent: &BTreeSet<String>) -> Vec<String> {
     refused.map(|(found, sql)| format!("{found:?}: {sql}")).collect()
 }
 
-/// Passes everything on; statements are kept.
-async fn pass(client: TcpStream, server: TcpStream, heard: Arc<Mutex<BTreeSet<String>>>) {
+/// Passes everything on; statements are kept as they came.
+async fn pass(client: TcpStream, server: TcpStream, heard: Arc<Mutex<BTreeSet<String>>>, spelled: Spelled) {
     let (mut from_server, mut to_server) = server.into_split();
     let (mut from_client, mut to_client) = client.into_split();
     tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
     let (mut waiting, mut buffer, mut begun) = (vec![], vec![0; 64 << 10], false);
     while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
         waiting.extend_from_slice(&buffer[..count]);
+        let mut passed = vec![];
         // The first message has no type; the others are a type, a length and so many bytes less four.
         while let Some(length) = waiting.get(usize::from(begun)..usize::from(begun) + 4) {
             let length = u32::from_be_bytes(length.try_into().unwrap()) as usize + usize::from(begun);
             if waiting.len() < length {
                 break;
             }
-            let message: Vec<u8> = waiting.drain(..length).collect();
+            let mut message: Vec<u8> = waiting.drain(..length).collect();
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
             let statement = match message.first() {
                 Some(b'Q') if begun => Some(text(&message[5..length - 1])),
@@ -77,10 +102,16 @@ async fn pass(client: TcpStream, server: TcpStream, heard: Arc<Mutex<BTreeSet<St
                 Some(b'P') if begun => message[5..].split(|byte| *byte == 0).nth(1).map(text),
                 _ => None,
             };
+            if let (Some(b'Q'), Some(statement)) = (message.first(), &statement) {
+                let spelled = spelled(statement);
+                message =
+                    [b"Q", &(spelled.len() as u32 + 5).to_be_bytes()[..], spelled.as_bytes(), b"\0"].concat();
+            }
             heard.lock().unwrap().extend(statement);
+            passed.append(&mut message);
             begun = true;
         }
-        if to_server.write_all(&buffer[..count]).await.is_err() {
+        if to_server.write_all(&passed).await.is_err() {
             return;
         }
     }
@@ -180,4 +211,47 @@ async fn version_6_has_all_that_is_sent() {
     ] {
         assert!(sent.iter().any(|sql| sql.starts_with(begun)), "nothing begins with {begun}");
     }
+}
+
+/// What looks at rights sends, and a mart whose rows stay in the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn version_6_has_all_that_commands_send() {
+    let tapped = Tapped::new().await;
+    let place = &tapped.server.place;
+    place
+        .run("CREATE TABLE src (id bigint); CREATE TABLE sold (at timestamptz, paid numeric(10,2)); INSERT INTO sold VALUES ('2026-01-01', 2)")
+        .await;
+    let env = |name: &str| format!("{{ env = \"VITRINA_POSTGRES_{name}\" }}");
+    let project = format!(
+        "[project]\nname = \"sent\"\n[connections.wh]\nkind = \"greenplum\"\nhost = \"127.0.0.1\"\nport = {}\ndatabase = {}\nuser = {}\n\
+         password = {}\nsslmode = \"disable\"\nschema = '{}'\n",
+        tapped.port,
+        env("DATABASE"),
+        env("USER"),
+        env("PASSWORD"),
+        place.schema
+    );
+    let pipeline = "[source]\nconnection = \"wh\"\ntable = \"src\"\ncursor = { column = \"id\" }\n[source.columns]\nid = \"int64\"\n\
+                    [sink]\nconnection = \"wh\"\ntable = \"copied\"\nmode = \"append\"\n";
+    let mart = "sql = 'SELECT at, sum(paid) AS paid FROM wh.sold GROUP BY at'\n[sink]\nconnection = \"wh\"\ntable = \"made\"\n";
+    let here =
+        Sandbox::new(&[("vitrina.toml", &project), ("pipelines/p.toml", pipeline), ("marts/m.toml", mart)]);
+    here.must(&["connections", "test"]);
+    here.must(&["schema", "pull"]);
+    here.must(&["check", "--online"]);
+    here.must(&["run", "--all"]);
+    let sent = tapped.sent();
+    let refused = refused(&sent);
+    assert!(refused.is_empty(), "{refused:#?}");
+    for part in [
+        "has_column_privilege(",
+        "has_any_column_privilege(",
+        "pg_has_role(",
+        "bool_or(NOT isfinite(",
+        "INSERT INTO pg_temp._vitrina_stage",
+    ] {
+        assert!(sent.iter().any(|sql| sql.contains(part)), "nothing has {part}: {sent:#?}");
+    }
+    let moved = |sql: &&String| sql.starts_with("COPY") && sql.contains("paid");
+    assert_eq!(sent.iter().find(moved), None, "the mart's rows stay in the server");
 }

@@ -37,7 +37,7 @@ async fn refused(cluster: &Cluster, config: Config) -> Error {
 #[tokio::test(flavor = "multi_thread")]
 async fn users_get_in_by_plain_and_by_scram() {
     let cluster = Cluster::new();
-    for mechanism in [Mechanism::Plain, Mechanism::ScramSha512] {
+    for mechanism in [Mechanism::Plain, Mechanism::ScramSha256, Mechanism::ScramSha512] {
         let connection = open(secured(&cluster, mechanism), cluster.root.path().to_owned()).unwrap();
         let health = connection.probe().await.unwrap_or_else(|error| panic!("{mechanism:?}: {error}"));
         assert!(health.version.starts_with("Kafka cluster "), "{health:?}");

@@ -1,6 +1,7 @@
 //! What is asked of places before anything runs: rights with what mends them, indexes, what queries would read.
 
 mod clickhouse;
+mod greenplum;
 mod indexes;
 mod kafka;
 mod postgres;

@@ -9,13 +9,14 @@ use crate::support::{
 };
 
 /// A role that may log in and nothing else; gone when it is dropped.
-struct Clerk {
-    name: String,
-    admin: Client,
+pub(super) struct Clerk {
+    pub(super) name: String,
+    /// A superuser's session.
+    pub(super) admin: Client,
 }
 
 impl Clerk {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let admin = session("postgres").await;
         let name = format!("clerk {}", uuid::Uuid::new_v4().simple());
         let sql = format!("CREATE ROLE {} LOGIN PASSWORD '{}'", quote(&name), setting("PASSWORD"));
@@ -23,14 +24,15 @@ impl Clerk {
         Self { name, admin }
     }
 
-    async fn gone(self) {
+    pub(super) async fn gone(self) {
         let name = quote(&self.name);
         let sql = format!("REASSIGN OWNED BY {name} TO vitrina; DROP OWNED BY {name}; DROP ROLE {name}");
         self.admin.batch_execute(&sql).await.unwrap();
     }
 }
 
-fn project(place: &Place, clerk: &Clerk, kind: &str) -> String {
+/// A project whose one connection is the place, as the clerk.
+pub(super) fn project(place: &Place, clerk: &Clerk, kind: &str) -> String {
     format!(
         "[project]\nname = \"x\"\n[connections.pg]\nkind = \"{kind}\"\nhost = \"{}\"\nport = {}\ndatabase = \"{}\"\nuser = '{}'\n\
          password = {{ env = \"VITRINA_POSTGRES_PASSWORD\" }}\nschema = '{}'\nsslmode = \"disable\"\n",

@@ -1,4 +1,4 @@
-//! A mart whose query and table lie in one PostgreSQL database: its rows never leave the server.
+//! A mart whose query and table lie in one PostgreSQL or Greenplum database: its rows never leave the server.
 
 use arrow::util::display::array_value_to_string;
 use futures::TryStreamExt;
@@ -12,7 +12,7 @@ use vitrina::{
     model::delivery::Mode,
 };
 
-use super::{Pair, places, texts};
+use super::{Pair, texts};
 use crate::support::{
     postgres::{self, quote},
     project::Sandbox,
@@ -43,59 +43,66 @@ async fn fill(connection: &dyn Connection, pair: &Pair, sql: &str, params: &Para
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_fills_its_own_table() {
-    let (kept, connection) = places::postgres(TABLE).await;
-    let pair = Pair::over(&connection);
-    let params = texts(&[("who", "o'Neil")]);
-    let sql = "SELECT \"Имя\", count(*) AS n, sum(price) AS price, max(day) AS day FROM place.src WHERE \"Имя\" <> :who GROUP BY \"Имя\"";
-    assert_eq!(fill(connection.as_ref(), &pair, sql, &params).await.unwrap(), 1);
-    let sql = "SELECT \"Имя\", n, price, day FROM place.made";
-    assert_eq!(super::rows(&pair, sql, &texts(&[])).await.unwrap(), [["Аня", "2", "3.50", "2026-01-02"]]);
-    // What the engine has a part in is no statement of the server's; nor is what lies elsewhere.
-    for (sql, place) in
-        [("SELECT local_date(day) AS d FROM place.src", "place"), ("SELECT id FROM place.src", "other")]
-    {
-        assert_eq!(pair.sending.whole(sql, &texts(&[]), now(), place).await.unwrap(), None);
+    for open in [postgres::Place::open, postgres::Place::open_greenplum] {
+        let place = postgres::Place::new();
+        place.run(TABLE).await;
+        let connection = open(&place);
+        let pair = Pair::over(&connection);
+        let params = texts(&[("who", "o'Neil")]);
+        let sql = "SELECT \"Имя\", count(*) AS n, sum(price) AS price, max(day) AS day FROM place.src WHERE \"Имя\" <> :who GROUP BY \"Имя\"";
+        assert_eq!(fill(connection.as_ref(), &pair, sql, &params).await.unwrap(), 1);
+        let sql = "SELECT \"Имя\", n, price, day FROM place.made";
+        let made = super::rows(&pair, sql, &texts(&[])).await.unwrap();
+        assert_eq!(made, [["Аня", "2", "3.50", "2026-01-02"]]);
+        // What the engine has a part in is no statement of the server's; nor is what lies elsewhere.
+        for (sql, place) in
+            [("SELECT local_date(day) AS d FROM place.src", "place"), ("SELECT id FROM place.src", "other")]
+        {
+            assert_eq!(pair.sending.whole(sql, &texts(&[]), now(), place).await.unwrap(), None);
+        }
+        // What a row on its way through would have been refused for is refused.
+        place.run("DROP TABLE made; INSERT INTO src VALUES (4, 'Вера', 'infinity', 1)").await;
+        let error = fill(connection.as_ref(), &pair, "SELECT id, day FROM place.src", &texts(&[])).await;
+        let error = error.expect_err("an infinite date");
+        assert!(error.kind == ErrorKind::BadData && error.message.contains("`day`"), "{error}");
     }
-    // What a row on its way through would have been refused for is refused.
-    let places::Kept::Postgres(place) = &kept else { unreachable!("it is a PostgreSQL place") };
-    place.run("DROP TABLE made; INSERT INTO src VALUES (4, 'Вера', 'infinity', 1)").await;
-    let error = fill(connection.as_ref(), &pair, "SELECT id, day FROM place.src", &texts(&[])).await;
-    let error = error.expect_err("an infinite date");
-    assert!(error.kind == ErrorKind::BadData && error.message.contains("`day`"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_of_such_a_mart() {
-    let place = postgres::Place::new();
-    place.run(TABLE).await;
-    let env = |name: &str| format!("{{ env = \"VITRINA_POSTGRES_{name}\" }}");
-    let project = format!(
-        "[project]\nname = \"in-place\"\n[connections.wh]\nkind = \"postgres\"\nhost = {}\nport = {}\ndatabase = {}\nuser = {}\npassword = {}\nsslmode = \"disable\"\nschema = '{}'\n",
-        env("HOST"),
-        env("PORT"),
-        env("DATABASE"),
-        env("USER"),
-        env("PASSWORD"),
-        place.schema
-    );
-    let mart = "sql = 'SELECT \"Имя\", count(*) AS n FROM wh.src GROUP BY \"Имя\"'\n[sink]\nconnection = \"wh\"\ntable = \"made\"\n";
-    let narrow = format!("{mart}columns.n = {{ type = \"int16\" }}\n");
-    let project = Sandbox::new(&[("vitrina.toml", &project), ("marts/m.toml", mart)]);
-    let made = async || -> i64 {
-        let sql = format!("SELECT sum(n)::bigint FROM {}.made", quote(&place.schema));
-        place.stranger().await.query_one(&sql, &[]).await.unwrap().get(0)
-    };
-    project.must(&["run", "m"]);
-    assert_eq!(made().await, 3);
-    place.run("INSERT INTO src VALUES (5, 'Юра')").await;
-    project.must(&["run", "m"]);
-    assert_eq!(made().await, 4);
-    // A narrower column: rows go the ordinary way, each judged.
-    place.run("DROP TABLE made").await;
-    project.write("marts/m.toml", &narrow);
-    project.must(&["position", "reset", "m"]);
-    project.must(&["run", "m"]);
-    assert_eq!(made().await, 4);
+    for kind in ["postgres", "greenplum"] {
+        let place = postgres::Place::new();
+        place.run(TABLE).await;
+        let env = |name: &str| format!("{{ env = \"VITRINA_POSTGRES_{name}\" }}");
+        let project = format!(
+            "[project]\nname = \"in-place\"\n[connections.wh]\nkind = \"{kind}\"\nhost = {}\nport = {}\ndatabase = {}\nuser = {}\npassword = {}\nsslmode = \"disable\"\nschema = '{}'\n",
+            env("HOST"),
+            env("PORT"),
+            env("DATABASE"),
+            env("USER"),
+            env("PASSWORD"),
+            place.schema
+        );
+        let mart = "sql = 'SELECT \"Имя\", count(*) AS n FROM wh.src GROUP BY \"Имя\"'\n[sink]\nconnection = \"wh\"\ntable = \"made\"\n";
+        let narrow = format!("{mart}columns.n = {{ type = \"int16\" }}\n");
+        let project = Sandbox::new(&[("vitrina.toml", &project), ("marts/m.toml", mart)]);
+        let made = async || -> i64 {
+            let sql = format!("SELECT sum(n)::bigint FROM {}.made", quote(&place.schema));
+            place.stranger().await.query_one(&sql, &[]).await.unwrap().get(0)
+        };
+        project.must(&["run", "m"]);
+        assert_eq!(made().await, 3, "{kind}");
+        assert!(project.must(&["explain", "m"]).contains("stay where they are"), "{kind}");
+        place.run("INSERT INTO src VALUES (5, 'Юра')").await;
+        project.must(&["run", "m"]);
+        assert_eq!(made().await, 4, "{kind}");
+        // A narrower column: rows go the ordinary way, each judged.
+        place.run("DROP TABLE made").await;
+        project.write("marts/m.toml", &narrow);
+        project.must(&["position", "reset", "m"]);
+        project.must(&["run", "m"]);
+        assert_eq!(made().await, 4, "{kind}");
+    }
 }
 
 /// What our sessions were told last about this column.

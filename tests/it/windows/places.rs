@@ -85,14 +85,19 @@ fn days_of_one_partition_outlive_death_between_its_steps() {
 /// A mart over the place that it is written to: its rows never leave it, checks and windows all the same.
 #[test]
 fn a_mart_inside_postgres_is_cut_too() {
+    ["postgres", "greenplum"].into_iter().for_each(inside);
+}
+
+fn inside(kind: &str) {
     let place = postgres::Place::new();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(place.run(&format!(
         "CREATE TABLE events AS SELECT timestamptz '{}T12:00:00Z' + g * interval '1 day' AS at, g::bigint AS amount FROM generate_series(0, 3) AS g",
         day(3)
     )));
-    let project =
-        Sandbox::new(&[("vitrina.toml", &format!("{PROJECT}{}", POSTGRES.replace("SCHEMA", &place.schema)))]);
+    let connection =
+        POSTGRES.replace("\"postgres\"", &format!("\"{kind}\"")).replace("SCHEMA", &place.schema);
+    let project = Sandbox::new(&[("vitrina.toml", &format!("{PROJECT}{connection}"))]);
     let check = "[[check]]\nname = \"знак\"\nrange.amount = { min = 0 }\n";
     let query = "SELECT at, amount FROM dwh.events WHERE at >= :window.from AND at < :window.until";
     let native =

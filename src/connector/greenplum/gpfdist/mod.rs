@@ -1,12 +1,14 @@
-//! Rows that segments fetch from us or bring to us, each its part: gpfdist's protocol, spoken by one service for all sinks and sources of a connection.
+//! Rows that segments fetch from us or bring to us, each its part: gpfdist's protocol, spoken by one service for all connections of a process that name the same port.
 //!
 //! A load is one statement, `INSERT INTO stage SELECT … FROM external`, and the rows that are handed out while it runs. Why the stage holds
 //! each of them once: see [`server`]; besides, the statement must have written as many rows as were handed out.
 
+mod external;
 mod line;
 mod out;
 mod protocol;
 mod server;
+mod service;
 mod text;
 mod unload;
 
@@ -21,71 +23,17 @@ use bytes::BytesMut;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
-use tokio::{net::TcpListener, sync::OnceCell, task::AbortHandle};
 
-pub(super) use self::out::Brought;
-use self::{
-    server::{Desk, Feed},
-    text::Lines,
-};
-use super::{config::Gpfdist, sql};
+use self::{external::External, server::Feed, text::Lines};
+pub(super) use self::{out::Brought, service::Service};
+use super::sql;
 use crate::connector::{
     error::{Error, ErrorKind, Result},
-    pg::{Lease, Load, Server, Stage, begin_making, blamed, declared, failed, qualified},
+    pg::{Lease, Load, Stage, blamed, failed},
 };
 
 /// Bytes of a block, about: segments take turns by blocks.
 const BLOCK: usize = 256 << 10;
-
-/// What segments come to. Begins to listen when the first rows are moved.
-pub(super) struct Service {
-    config: Gpfdist,
-    /// How messages name the connection.
-    shown: String,
-    listening: OnceCell<Listening>,
-}
-
-/// A service that listens, until it is dropped.
-struct Listening {
-    desk: Desk,
-    task: AbortHandle,
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Service {
-    pub(super) fn new(config: Gpfdist, shown: String) -> Self {
-        Self { config, shown, listening: OnceCell::new() }
-    }
-
-    async fn desk(&self) -> Result<&Desk> {
-        let listening = self.listening.get_or_try_init(async || {
-            let Gpfdist { listen, port, .. } = &self.config;
-            let listener = TcpListener::bind((listen.as_str(), *port)).await.map_err(|error| {
-                let message = format!("{}: gpfdist cannot listen on {listen}:{port}", self.shown);
-                Error::new(ErrorKind::of_io(&error), message)
-                    .caused_by(error)
-                    .hint("choose another `port` in the connection's `gpfdist`, or end who listens there")
-            })?;
-            let desk = Desk::default();
-            let task = tokio::spawn(desk.clone().serve(listener)).abort_handle();
-            Ok::<_, Error>(Listening { desk, task })
-        });
-        Ok(&listening.await?.desk)
-    }
-
-    /// Where segments find a path.
-    fn location(&self, path: &str) -> String {
-        let host = &self.config.host;
-        // An IPv6 address stands in brackets.
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        format!("gpfdist://{host}:{}{path}", self.config.port)
-    }
-}
 
 /// Fills stages by letting segments fetch the rows.
 pub(super) struct Fetched {
@@ -105,18 +53,15 @@ impl Load for Fetched {
         if stage.lease.product.greenplum.is_none() {
             return Err(unserved(stage.lease, shown, "load", "load"));
         }
-        let path =
-            format!("/{}", digest(&format!("{} {} {}", stage.schema, stage.target, stage.track.key())));
+        let key = digest(&format!("{} {} {}", stage.schema, stage.target, stage.track.key()));
+        let path = self.service.path(&key);
         let Some(feed) = self.service.desk().await?.loads.open(&path) else {
             let message = format!("{shown}: another load of {} is under way", stage.track.name());
             return Err(Error::new(ErrorKind::Busy, message));
         };
-        let (columns, location) = (stage.columns, self.service.location(&path));
-        let prefix = format!("_vitrina_load_{}_", &path[1..]);
-        let form = digest(&format!("{} {location}", declared(columns)));
-        let create = |table: &str| sql::create_external(table, columns, &location);
-        let external = external(&stage.lease.server, stage.schema, &prefix, &form, create, shown).await?;
-        let statement = sql::load(&external, stage.columns);
+        let location = self.service.location(&path);
+        let external = External::readable(stage.schema, &key, stage.columns, &location);
+        let statement = sql::load(&external.made(&stage.lease.server, shown).await?, stage.columns);
         let insert = async { stage.lease.run(&statement).await.map_err(|error| failed(shown, error)) };
         exchange(feed, rows, insert, shown).await
     }
@@ -126,45 +71,6 @@ impl Load for Fetched {
 fn unserved(lease: &Lease, shown: &str, what: &str, key: &str) -> Error {
     let message = format!("{shown}: the server is {}, which cannot {what} tables by gpfdist", lease.product);
     Error::new(ErrorKind::Unsupported, message).hint(format!("use `{key} = \"copy\"`"))
-}
-
-/// The external table whose name begins like this, made once; another one with this beginning is of another form (other columns, another place), and goes. It is
-/// made by a session of its own, since whoever needs it is in a transaction.
-async fn external(
-    server: &Arc<Server>,
-    schema: &str,
-    prefix: &str,
-    form: &str,
-    create: impl Fn(&str) -> String,
-    shown: &str,
-) -> Result<String> {
-    let lease = server.lease().await?;
-    let failed = |error| failed(shown, error);
-    let wanted = format!("{prefix}{form}");
-    let sql = sql::find_external(schema, prefix);
-    let found = async || {
-        let rows = lease.rows(&sql).await.map_err(failed)?;
-        Ok::<Vec<String>, Error>(
-            rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect(),
-        )
-    };
-    let table = qualified(schema, &wanted);
-    if found().await?.contains(&wanted) {
-        lease.give_back();
-        return Ok(table);
-    }
-    let run = async |sql: &str| lease.run(sql).await.map_err(failed);
-    run(&begin_making(schema)).await?;
-    let found = found().await?;
-    for old in found.iter().filter(|name| **name != wanted) {
-        run(&sql::drop_external(&qualified(schema, old))).await?;
-    }
-    if !found.contains(&wanted) {
-        run(&create(&table)).await?;
-    }
-    run("COMMIT").await?;
-    lease.give_back();
-    Ok(table)
 }
 
 /// Hands the rows out while the statement runs; how many they were.

@@ -13,7 +13,7 @@ use futures::{
 };
 use tokio::sync::oneshot;
 
-use super::{Service, digest, external, line::Line, unload::Outlet, unserved};
+use super::{External, Service, digest, line::Line, unload::Outlet, unserved};
 use crate::connector::{
     error::{Error, ErrorKind, Result},
     greenplum::sql,
@@ -45,12 +45,11 @@ impl Bulk for Brought {
             return Err(unserved(&lease, &shown, "read", "unload"));
         }
         let width = query.kinds.len();
-        let path = format!("/{}", digest(&format!("unload {} {} {width}", table.schema, table.name)));
+        let key = digest(&format!("unload {} {} {width}", table.schema, table.name));
+        let path = self.service.path(&key);
         let location = self.service.location(&path);
-        let prefix = format!("_vitrina_unload_{}_", &path[1..]);
-        let schema = &lease.server.config.schema;
-        let create = |name: &str| sql::create_writable(name, width, &location);
-        let table = external(&lease.server, schema, &prefix, &digest(&location), create, &shown).await?;
+        let external = External::writable(&lease.server.config.schema, &key, width, &location);
+        let table = external.made(&lease.server, &shown).await?;
         let Some(outlet) = self.service.desk().await?.unloads.open(&path) else {
             let message = format!("{shown}: another run reads it by gpfdist just now");
             return Err(Error::new(ErrorKind::Busy, message));

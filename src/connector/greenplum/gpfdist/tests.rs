@@ -10,11 +10,11 @@ use datafusion::{error::DataFusionError, physical_plan::stream::RecordBatchStrea
 use futures::stream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     task::JoinSet,
 };
 
-use super::*;
+use super::{server::Desk, *};
 
 /// Rows of a load that has more blocks than segments.
 const ROWS: i64 = 40_000;

@@ -37,9 +37,9 @@ fn judged(sql: &str) -> &str {
     sql
 }
 
-/// The table that the shipped project makes.
+/// A table of the kind that the shipped project makes.
 #[test]
-fn the_shipped_tables_are_made_like_this() {
+fn a_table_by_columns_is_made_like_this() {
     let spec =
         spec(Mode::Append, "distributed = \"randomly\"\nappend_optimized = true\norientation = \"column\"");
     let columns = columns(&[

@@ -249,6 +249,18 @@ impl Runtime {
     }
 }
 
+/// The records of a member's windows by their keys, once what somebody who died had decided of these ones is done.
+pub(super) async fn settled(
+    sink: &Arc<dyn Sink>,
+    track: &Track,
+    windows: &[String],
+) -> Result<BTreeMap<String, Record>> {
+    for window in windows {
+        sink.recover(&track.of_window(window)).await?;
+    }
+    Ok(sink.records(&track.windows_prefix()).await?.into_iter().collect())
+}
+
 /// The records of a member's windows of this grain, by where the windows begin; of windows that it has none of, those of its old name.
 async fn windows_in(
     track: &Track,

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Runtime, ledger::ADOPTED, member::Found};
+use super::{
+    Runtime,
+    ledger::{ADOPTED, settled},
+    member::Found,
+};
 use crate::{
     config::project::MartOutput,
     connector::{
         error::{Error, ErrorKind, Result},
         sink::SinkSpec,
     },
+    failpoint,
     model::{
         name::{AttemptId, JobName, Member},
         position::{Bound, Position},
@@ -121,14 +126,15 @@ impl Runtime {
         let sink = self.sink(self.sink_spec(job, member)?).await?;
         let track = self.project.track(job, member);
         let prefix = track.windows_prefix();
-        let known: BTreeMap<String, Record> = sink.records(&prefix).await?.into_iter().collect();
         let progress = mart_progress(job, change)?;
         let keys: Vec<String> = match change {
             Change::Reset => {
-                known.keys().filter_map(|key| Some(key.strip_prefix(&prefix)?.to_owned())).collect()
+                let known = sink.records(&prefix).await?;
+                known.iter().filter_map(|(key, _)| Some(key.strip_prefix(&prefix)?.to_owned())).collect()
             }
             _ => windows.all(self.clock.now()).iter().map(Window::key).collect(),
         };
+        let known = settled(&sink, &track, &keys).await?;
         let mut last = None;
         for key in keys {
             let track = track.of_window(&key);
@@ -141,6 +147,7 @@ impl Runtime {
                 rows: 0,
             };
             sink.set_record(&track, old.map(|record| record.seq), &record).await?;
+            failpoint::pass("run.ledger.changed");
             last = Some(record);
         }
         last.ok_or_else(|| {

@@ -16,7 +16,7 @@ use super::{
     blocking,
     event::Event,
     inputs::Inputs,
-    ledger::{Ledger, WindowState, query_digest, renamed},
+    ledger::{Ledger, WindowState, query_digest, renamed, settled},
     mart::{Goal, MartRun},
     params,
     tally::Tally,
@@ -232,14 +232,18 @@ impl MartRun<'_> {
         tally.note(note);
         self.observer.event(&self.track, &Event::Note(note.to_owned()));
         let prefix = self.track.windows_prefix();
-        for (key, old) in self.sink.records(&prefix).await? {
-            let Some(window) = key.strip_prefix(&prefix).filter(|_| old.progress != Progress::Start) else {
+        let records = self.sink.records(&prefix).await?;
+        let keys = records.iter().filter_map(|(key, _)| key.strip_prefix(&prefix));
+        let keys: Vec<String> =
+            keys.filter(|window| windows.parse(window).is_some()).map(str::to_owned).collect();
+        let known = settled(&self.sink, &self.track, &keys).await?;
+        for window in &keys {
+            let track = self.track.of_window(window);
+            let Some(old) = known.get(&track.key()).filter(|old| old.progress != Progress::Start) else {
                 continue;
             };
-            if windows.parse(window).is_some() {
-                let track = self.track.of_window(window);
-                self.sink.set_record(&track, Some(old.seq), &unbuilt(old.seq, self.clock.now())).await?;
-            }
+            self.sink.set_record(&track, Some(old.seq), &unbuilt(old.seq, self.clock.now())).await?;
+            failpoint::pass("run.ledger.forgotten");
         }
         Ok(())
     }

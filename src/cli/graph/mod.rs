@@ -72,9 +72,8 @@ enum Format {
 pub(super) fn run(args: &Args, context: &Context) -> Result {
     let (project, lock) = context::offline(context, TestsOf::NoJob)?;
     if let Some(column) = &args.column {
-        let direction =
-            if args.downstream { columns::Direction::Downstream } else { columns::Direction::Upstream };
-        tracing::debug!(upstream = args.upstream, "following {column}");
+        let upstream = args.upstream || !args.downstream;
+        let direction = if upstream { columns::Direction::Upstream } else { columns::Direction::Downstream };
         return columns::run(&project, lock.as_ref(), column, direction, args.format, context);
     }
     let selection = Selection::named(&project, &args.names)?;

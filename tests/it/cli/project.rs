@@ -138,7 +138,8 @@ raw  report
 #[test]
 fn a_column_is_followed_both_ways() {
     let shop = shop();
-    let up = shop.must(&["graph", "--column", "mart.отчёт.\"По городам\".total"]);
+    let column = "mart.отчёт.\"По городам\".total";
+    let up = shop.must(&["graph", "--column", column, "--upstream"]);
     let expected = "\
 mart.отчёт.\"По городам\".total
 └─ mart.по_городам.total
@@ -147,6 +148,10 @@ mart.отчёт.\"По городам\".total
    └─ which rows: pipeline.orders.Город
 ";
     assert_eq!(up, expected);
+    assert_eq!(shop.must(&["graph", "--column", column]), expected, "unless told");
+    for wrong in [vec!["--upstream"], vec!["--column", column, "--upstream", "--downstream"]] {
+        shop.vitrina(&[&["graph"], wrong.as_slice()].concat()).ended(2);
+    }
     let down = shop.must(&["graph", "--column", "shop.orders.Город", "--downstream"]);
     assert!(
         down.starts_with("shop.orders.Город\n└─ pipeline.orders.Город\n")

@@ -107,3 +107,34 @@ fn dates_beyond_the_type_fail_the_build() {
         }
     }
 }
+
+/// The server fails at the last of many rows, when parts of the stage are written: the old rows stay, and no stage is left.
+#[test]
+fn sql_that_fails_at_the_last_of_many_rows_changes_nothing() {
+    let place = Place::new();
+    let numbers = |rows: u64, last: u64| {
+        let share = format!("throwIf(number = {last}, 'too far')");
+        place.inside(&format!("CREATE OR REPLACE VIEW src AS SELECT toInt64(number) AS id, {share} AS share FROM numbers({rows})"));
+    };
+    numbers(1_000, 3_000_000);
+    for mart in both("SELECT id, share FROM dwh.src", "") {
+        let project = project(&place, &setting("URL"), &mart);
+        let rows = || place.inside("SELECT count() FROM made").trim().to_owned();
+        numbers(1_000, 3_000_000);
+        project.must(&["run", "made"]);
+        assert!(project.must(&["explain", "made"]).contains("stay where they are"));
+        assert_eq!(rows(), "1000");
+        numbers(3_000_001, 3_000_000);
+        project.vitrina(&["run", "made"]).says(1, &["made", "too far"]);
+        assert_eq!(rows(), "1000", "the old rows stay");
+        numbers(2_000, 3_000_000);
+        project.must(&["run", "made"]);
+        assert_eq!(rows(), "2000", "and the next build is whole");
+        let left = place.inside(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() ORDER BY name FORMAT TSV",
+        );
+        assert_eq!(left, "_vitrina_records\nmade\nsrc\n");
+        place.inside("DROP TABLE made");
+        place.inside("DROP TABLE _vitrina_records");
+    }
+}

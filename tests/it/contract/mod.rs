@@ -85,6 +85,7 @@ macro_rules! contract {
             replace_is_whole,
             replace_by_partition_spares_the_others,
             window_replaces_its_range,
+            windows_are_whole,
         }
         crate::contract::promises! { $harness, columns:
             types_come_back_cell_by_cell,

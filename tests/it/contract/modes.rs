@@ -20,7 +20,7 @@ use super::{
     writing::{has, target, try_write, write},
 };
 use crate::support::{
-    rows::{batch, flags, ints, people, sorted_text, texts},
+    rows::{batch, flags, ids, ints, people, sorted_text, texts},
     specs::{self, track},
     sql,
 };
@@ -168,6 +168,30 @@ pub(crate) async fn merge_anew_leaves_nothing_old(harness: &dyn Harness) {
     assert_eq!(target(harness, "renewed").await.unwrap(), [""; 0], "an empty source empties it");
 }
 
+/// Reads a table all the while that it is written, and judges whatever is found.
+async fn looked_at(
+    harness: &dyn Harness,
+    table: &str,
+    judge: impl Fn(&RecordBatch),
+    writing: impl Future<Output = ()>,
+) {
+    let done = tokio::sync::watch::channel(false);
+    let looking = async {
+        let through = harness.open();
+        let mut looks = 0;
+        while looks < 3 || !*done.1.borrow() {
+            judge(&sql::rows_of(through.as_ref(), table).await.unwrap());
+            looks += 1;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let writing = async {
+        writing.await;
+        done.0.send_replace(true);
+    };
+    futures::future::join(looking, writing).await;
+}
+
 /// A replacement leaves nothing of what was there, and a reader sees the one or the other.
 pub(crate) async fn replace_is_whole(harness: &dyn Harness) {
     if !has(harness, Mode::Replace) {
@@ -175,16 +199,9 @@ pub(crate) async fn replace_is_whole(harness: &dyn Harness) {
     }
     let spec = specs::sink("renewed", Mode::Replace);
     write(harness, &spec, &track("mrf1"), 1, &people(1..=50)).await;
-    let done = tokio::sync::watch::channel(false);
-    let looking = async {
-        let through = harness.open();
-        let mut looks = 0;
-        while looks < 3 || !*done.1.borrow() {
-            let found = sql::rows_of(through.as_ref(), "renewed").await.unwrap().num_rows();
-            assert!([50, 20].contains(&found), "{found} rows: neither the old ones nor the new ones");
-            looks += 1;
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+    let is_whole = |found: &RecordBatch| {
+        let found = found.num_rows();
+        assert!([50, 20].contains(&found), "{found} rows: neither the old ones nor the new ones");
     };
     let writing = async {
         for at in 0..6 {
@@ -192,9 +209,8 @@ pub(crate) async fn replace_is_whole(harness: &dyn Harness) {
             write(harness, &spec, &track("mrf1"), at + 2, &rows).await;
         }
         write(harness, &spec, &track("mrf1"), 9, &people(101..=120)).await;
-        done.0.send_replace(true);
     };
-    futures::future::join(looking, writing).await;
+    looked_at(harness, "renewed", is_whole, writing).await;
     assert_eq!(target(harness, "renewed").await, Some(sorted_text(&people(101..=120))));
 }
 
@@ -233,4 +249,39 @@ pub(crate) async fn window_replaces_its_range(harness: &dyn Harness) {
     assert_eq!(target(harness, "windowed").await, Some(sorted_text(&expected)));
     write(harness, &spec, &track("mrf1"), 20, &people([])).await;
     assert_eq!(target(harness, "windowed").await, Some(sorted_text(&people([0, 9, 10, 15]))));
+}
+
+/// Readers see each window as it was or as it is to be, never a part of it, while it and its neighbours are replaced.
+pub(crate) async fn windows_are_whole(harness: &dyn Harness) {
+    if !has(harness, Mode::Window) {
+        return;
+    }
+    // Of each window, where it begins and the ids of its builds. The first one is left alone.
+    let windows: [(i64, [Vec<i64>; 2]); 3] = [
+        (0, [vec![0, 9], vec![0, 9]]),
+        (10, [(10..=19).collect(), vec![10, 15]]),
+        (20, [(20..=29).collect(), vec![24]]),
+    ];
+    let spec = specs::sink("watched", Mode::Window);
+    for (at, [first, _]) in &windows {
+        write(harness, &spec, &track("mrf1"), *at, &people(first.clone())).await;
+    }
+    let is_whole = |found: &RecordBatch| {
+        let mut found = ids(found);
+        found.sort_unstable();
+        for (at, builds) in &windows {
+            let inside: Vec<i64> = found.iter().copied().filter(|id| (*at..at + 10).contains(id)).collect();
+            assert!(builds.contains(&inside), "the window of {at}: {inside:?} is no build of it");
+        }
+    };
+    let writing = async {
+        for round in 1..=6 {
+            for (at, builds) in &windows[1..] {
+                write(harness, &spec, &track("mrf1"), *at, &people(builds[round % 2].clone())).await;
+            }
+        }
+    };
+    looked_at(harness, "watched", is_whole, writing).await;
+    let last = people(windows.iter().flat_map(|(_, [first, _])| first.clone()));
+    assert_eq!(target(harness, "watched").await, Some(sorted_text(&last)));
 }

@@ -146,6 +146,17 @@ impl Servers {
         }
     }
 
+    /// Drops a table of a server, as somebody would by hand.
+    pub(super) fn drop_table(&self, table: &str) {
+        let sql = format!("DROP TABLE {table}");
+        for schema in [&self.postgres, &self.greenplum].into_iter().flatten() {
+            tokio::runtime::Runtime::new().unwrap().block_on(schema.run(&sql));
+        }
+        if let Some(database) = &self.database {
+            database.inside(&sql);
+        }
+    }
+
     /// The keys of a connection of this name to a place, whose files lie below `root`.
     pub(super) fn connection(&self, place: Place, name: &str, root: &str) -> String {
         let path = format!("{root}/{name}");

@@ -11,7 +11,7 @@ use chrono::{Days, NaiveDate, Utc};
 
 use super::{
     places::{Pair, Place, Servers},
-    points::SIGABRT,
+    points::{LEDGER, SIGABRT, all_names},
 };
 use crate::support::project::Sandbox;
 
@@ -22,18 +22,43 @@ const POINTS: [&str; 4] =
 /// Windows that have ended.
 const CLOSED: u64 = 6;
 
+/// Where the ledger changes and no window is built: all windows are forgotten, or changed by hand, one by one.
+const FORGOTTEN: &str = "run.ledger.forgotten";
+const CHANGED: &str = "run.ledger.changed";
+
 /// Every place that keeps windows.
 #[test]
 fn every_window_is_built_once_whatever_dies() {
+    at_places(|place| {
+        for point in POINTS {
+            dies_and_goes_on(&Site::new(place), point);
+        }
+        backfill_dies_and_goes_on(&Site::new(place));
+    });
+}
+
+/// No record says of a window what its rows do not, wherever those who change records by themselves have died.
+#[test]
+fn the_ledger_agrees_whoever_dies_changing_it() {
+    let known: Vec<String> = all_names().into_iter().filter(|name| name.starts_with(LEDGER)).collect();
+    assert_eq!(known, [CHANGED, FORGOTTEN], "each is died at");
+    at_places(|place| {
+        let site = Site::new(place);
+        site.units(&["run", "once"]);
+        change_dies_and_goes_on(&site);
+        // Elsewhere the records go with the table.
+        if [Place::Sqlite, Place::Postgres, Place::Greenplum, Place::Clickhouse].contains(&place) {
+            forgetting_dies_and_goes_on(&site);
+        }
+    });
+}
+
+/// All places that keep windows, at the same time.
+fn at_places(plays: impl Fn(Place) + Copy + Send) {
     let places = Place::ALL.into_iter().filter(|place| *place != Place::Kafka).chain([Place::Bucket]);
     std::thread::scope(|scope| {
         for place in places {
-            scope.spawn(move || {
-                for point in POINTS {
-                    dies_and_goes_on(&Site::new(place), point);
-                }
-                backfill_dies_and_goes_on(&Site::new(place));
-            });
+            scope.spawn(move || plays(place));
         }
     });
 }
@@ -69,11 +94,64 @@ fn backfill_dies_and_goes_on(site: &Site) {
     }
 }
 
+/// `position reset` and `adopt` change one record after the other, and no row.
+fn change_dies_and_goes_on(site: &Site) {
+    let (reset, adopt) = (["position", "reset", "once"], ["position", "adopt", "once"]);
+    let stands = |built: u64, point: &str| {
+        assert_eq!((site.built(), site.rows()), (built, site.closed(0)), "{point}");
+    };
+    let changed = |nth: u64| format!("{CHANGED}:{nth}");
+    site.dies(&reset, &changed(2));
+    stands(CLOSED - 2, "reset of two");
+    assert_eq!(site.units(&["run", "once"]), 2, "what was forgotten is built");
+    stands(CLOSED, "built again");
+
+    site.dies(&reset, &changed(3));
+    site.sandbox.must(&reset);
+    stands(0, "reset");
+    site.dies(&adopt, &changed(4));
+    stands(4, "adopted four");
+    assert_eq!(site.units(&["run", "once"]), CLOSED - 4, "what was not adopted is built");
+    stands(CLOSED, "adopted and built");
+
+    // There a record is decided in one step and written down in another.
+    if site.place == Place::Clickhouse {
+        for point in ["clickhouse.decided:2", "clickhouse.recorded:2"] {
+            site.dies(&reset, point);
+            site.sandbox.must(&reset);
+            stands(0, point);
+            site.dies(&adopt, point);
+            site.sandbox.must(&adopt);
+            stands(CLOSED, point);
+        }
+    }
+}
+
+/// A run that finds no table forgets one window after the other before it builds the first.
+fn forgetting_dies_and_goes_on(site: &Site) {
+    for nth in [1, 2, CLOSED] {
+        let point = format!("{FORGOTTEN}:{nth}");
+        site.drop_table();
+        site.dies(&["run", "once"], &point);
+        assert_eq!((site.built(), site.rows()), (0, vec![]), "{point}: nothing is there");
+        assert_eq!(site.units(&["run", "once"]), CLOSED, "{point}: windows that were built");
+        assert_eq!((site.built(), site.rows()), (CLOSED, site.closed(0)), "{point}");
+        assert_eq!(site.units(&["run", "once"]), 0, "{point}: nothing is late, nothing is current");
+    }
+    // There a record is decided in one step and written down in another.
+    if site.place == Place::Clickhouse {
+        site.drop_table();
+        site.dies(&["run", "once"], "clickhouse.decided:2");
+        assert_eq!(site.units(&["run", "once"]), CLOSED);
+        assert_eq!((site.built(), site.rows()), (CLOSED, site.closed(0)));
+    }
+}
+
 /// A project with one mart of days, over a table that has a row for each.
 struct Site {
     place: Place,
     sandbox: Sandbox,
-    _servers: Servers,
+    servers: Servers,
 }
 
 impl Site {
@@ -88,7 +166,15 @@ impl Site {
         let rows: Vec<String> = (0..=CLOSED).map(|ago| format!("('{}', {ago})", day(ago))).collect();
         let table = "CREATE TABLE visits (dt DATE, n INTEGER); INSERT INTO visits VALUES";
         sandbox.sqlite("bot.db", &format!("{table} {}", rows.join(", ")));
-        Self { place, sandbox, _servers: servers }
+        Self { place, sandbox, servers }
+    }
+
+    /// The mart's table, dropped by hand.
+    fn drop_table(&self) {
+        if self.place == Place::Sqlite {
+            self.sandbox.sqlite("warehouse.db", "DROP TABLE once");
+        }
+        self.servers.drop_table("once");
     }
 
     /// Runs a command with a point armed, which it must reach.

@@ -13,6 +13,21 @@ use crate::support::{clickhouse, postgres, project::Sandbox};
 use facts::{Facts, day, int, kopecks, text};
 use sums::{Place, month_of};
 
+const MANUAL: &str = include_str!("../../../docs/premier.md");
+
+/// The platform's tables, and what tells their rows apart.
+const KEYS: [(&str, &str); 9] = [
+    ("subscriptions", "subscription_id"),
+    ("payments", "payment_id"),
+    ("refunds", "refund_id"),
+    ("visits", "visit_id"),
+    ("views", "view_id"),
+    ("user_actions", "action_id"),
+    ("titles", "id"),
+    ("seasons", "season_id"),
+    ("regions", "id"),
+];
+
 /// The project under one profile.
 struct Cinema {
     here: Sandbox,
@@ -72,6 +87,7 @@ impl Cinema {
     fn agrees(&self) {
         let facts = Facts::of(|sql| self.rows(sql));
         assert!(facts.views.len() > 2_000 && facts.payments.len() > 200, "something to compute with");
+        self.rows_arrive();
         self.billing_agrees(&facts);
         self.allocation_agrees(&facts);
         self.views_agree(&facts);
@@ -80,6 +96,25 @@ impl Cinema {
         self.churn_agrees(&facts);
         self.titles_agree(&facts);
         books::agree(&facts, |name| self.here.path(&format!("p/data/dashboards/premier_{name}.xlsx")));
+    }
+
+    /// Every row of the platform is where its pipeline takes it, once: as the manual's table of them says.
+    fn rows_arrive(&self) {
+        for (table, key) in KEYS {
+            let row = MANUAL.lines().find(|line| line.starts_with(&format!("| `{table}` | ")));
+            let cells: Vec<&str> = row.into_iter().flat_map(|row| row.split('`')).collect();
+            let [_, _, _, pipeline, _, target, ..] = cells.as_slice() else { panic!("{table}: {row:?}") };
+            let told = |from: String| {
+                let sql = format!(
+                    "SELECT count(*) AS n, count(DISTINCT {key}) AS keys, sum({key}) AS sum FROM {from}"
+                );
+                self.rows(&sql).remove(0)
+            };
+            let there = told(format!("platform.{table}"));
+            assert!(int(&there, "n") > 0 && there["n"] == there["keys"], "{table}: {there}");
+            assert_eq!(told(format!("pipeline.{pipeline}")), there, "{table}");
+            assert_eq!(told(format!("analytics.{target}")), there, "{table}");
+        }
     }
 
     fn billing_agrees(&self, facts: &Facts) {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{PROJECT, QUERY, add, daily, day, found, project, told};
-use crate::support::project::Sandbox;
+use super::{CLICKHOUSE, POSTGRES, PROJECT, QUERY, add, daily, day, found, project, told};
+use crate::support::{clickhouse, postgres, project::Sandbox};
 
 const PEOPLE: &str = "CREATE TABLE people (id INTEGER, name TEXT, kind TEXT, boss INTEGER, born TIMESTAMPTZ);
     INSERT INTO people VALUES (1, 'Анна', 'lead', NULL, '2026-01-01T00:00:00.000000Z'), (2, 'Борис', 'agent', 1, '2026-01-02T00:00:00.000000Z'),
@@ -17,33 +17,71 @@ fn people(connection: &str, checks: &str) -> Sandbox {
     project
 }
 
+/// A rule of each kind that the people break, and what makes it hold. A NULL is left where the rule lets it pass.
+const RULES: [(&str, &str); 9] = [
+    ("unique = [\"kind\"]", "UPDATE people SET kind = name || id"),
+    ("not_null = [\"id\", \"name\"]", "UPDATE people SET name = 'Вера' WHERE id = 3"),
+    ("accepted.kind = [\"lead\"]", "UPDATE people SET kind = CASE id WHEN 1 THEN 'lead' END"),
+    ("range.id = { min = 1, max = 2 }", "UPDATE people SET id = NULL WHERE id = 3"),
+    ("relationship.id = \"bot.people.boss\"", "UPDATE people SET id = NULL WHERE id > 1"),
+    // A table of the same place.
+    ("relationship.id = \"mart.bosses.boss\"", "UPDATE people SET id = NULL WHERE id > 1"),
+    ("row_count = { min = 4 }", "INSERT INTO people (id) VALUES (NULL)"),
+    ("sql = \"SELECT name FROM this WHERE id = 2\"", "UPDATE people SET id = NULL WHERE id = 2"),
+    (
+        "freshness.born = \"1h\"",
+        "UPDATE people SET born = strftime('%Y-%m-%dT%H:%M:%S.000000Z', 'now') WHERE id = 1",
+    ),
+];
+
+/// A mart that breaks the rule leaves no row; mended, it is taken.
+fn breaks_and_holds(project: &Sandbox, (rule, mending): (&str, &str)) {
+    project.must(&["run", "bosses"]);
+    let refused = project.vitrina(&["run", "people"]);
+    refused.says(1, &["check \"правило\" does not hold", "vitrina checks people --sample"]);
+    let there = project.vitrina(&["query", "SELECT * FROM mart.people", "--format", "ndjson"]);
+    assert_eq!(there.stdout, "", "{rule}: nothing is there");
+    project.sqlite("bot.db", mending);
+    project.must(&["run", "people"]);
+    let runs = told(project, &["runs", "people"]);
+    assert_eq!(runs[0]["checks"], json!({ "held": 1, "broken": [] }), "{rule}");
+    assert_eq!(runs[1]["checks"]["broken"][0]["name"], "правило", "{rule}");
+    assert!(project.number("SELECT count(*) FROM mart.people") >= 3, "{rule}: all of them are taken");
+}
+
+/// A project that judges people by this rule; `connections` stand besides the usual ones.
+fn judged(connection: &str, connections: &str, rule: &str) -> Sandbox {
+    let project = people(connection, &format!("[[check]]\nname = \"правило\"\n{rule}\n"));
+    project.write("vitrina.toml", &format!("{PROJECT}{connections}"));
+    let bosses = format!("sql = 'SELECT boss FROM bot.people'\n[sink]\nconnection = \"{connection}\"\n");
+    project.write("marts/bosses.toml", &bosses);
+    project
+}
+
 #[test]
 fn every_rule_holds_and_breaks() {
-    for (rule, mending) in [
-        ("unique = [\"kind\"]", "UPDATE people SET kind = name || id"),
-        ("not_null = [\"id\", \"name\"]", "UPDATE people SET name = 'Вера' WHERE id = 3"),
-        ("accepted.kind = [\"lead\"]", "UPDATE people SET kind = 'lead' WHERE id > 1"),
-        ("range.id = { min = 1, max = 2 }", "DELETE FROM people WHERE id = 3"),
-        (
-            "relationship.id = \"bot.people.boss\"",
-            "DELETE FROM people WHERE id > 1; UPDATE people SET boss = 1",
-        ),
-        ("row_count = { min = 4 }", "INSERT INTO people (id) VALUES (4)"),
-        ("sql = \"SELECT name FROM this WHERE id = 2\"", "UPDATE people SET id = 9 WHERE id = 2"),
-        ("freshness.born = \"1h\"", "UPDATE people SET born = strftime('%Y-%m-%dT%H:%M:%S.000000Z', 'now')"),
-    ] {
+    for rule in RULES {
         for connection in ["copies", "lake"] {
-            let project = people(connection, &format!("[[check]]\nname = \"правило\"\n{rule}\n"));
-            let refused = project.vitrina(&["run", "people"]);
-            refused.says(1, &["check \"правило\" does not hold", "vitrina checks people --sample"]);
-            let there = project.vitrina(&["query", "SELECT * FROM mart.people", "--format", "ndjson"]);
-            assert_eq!(there.stdout, "", "{rule}: nothing is there");
-            project.sqlite("bot.db", mending);
-            project.must(&["run", "people"]);
-            let runs = told(&project, &["runs", "people"]);
-            assert_eq!(runs[0]["checks"], json!({ "held": 1, "broken": [] }), "{rule}");
-            assert_eq!(runs[1]["checks"]["broken"][0]["name"], "правило", "{rule}");
+            breaks_and_holds(&judged(connection, "", rule.0), rule);
         }
+    }
+}
+
+/// There the server judges.
+#[test]
+fn every_rule_holds_and_breaks_in_postgres() {
+    for rule in RULES {
+        let place = postgres::Place::new();
+        breaks_and_holds(&judged("dwh", &POSTGRES.replace("SCHEMA", &place.schema), rule.0), rule);
+    }
+}
+
+#[test]
+fn every_rule_holds_and_breaks_in_clickhouse() {
+    for rule in RULES {
+        let place = clickhouse::Place::new();
+        let connection = CLICKHOUSE.replace("DATABASE", &place.config.database);
+        breaks_and_holds(&judged("dwh", &connection, rule.0), rule);
     }
 }
 

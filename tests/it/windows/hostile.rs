@@ -69,6 +69,41 @@ fn sql_that_fails_at_the_last_of_many_rows_changes_nothing() {
     }
 }
 
+/// The server fails at the last of many rows of a query that it runs itself: the old rows stay, and no stage is left.
+#[test]
+fn sql_that_fails_at_the_last_of_many_rows_inside_postgres_changes_nothing() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for native in ["", "native = true\n"] {
+        let place = postgres::Place::new();
+        let run = |sql: &str| runtime.block_on(place.run(sql));
+        let numbers = |rows: u64, zero: u64| {
+            run(&format!(
+                "CREATE OR REPLACE VIEW numbers AS SELECT g AS id, 1 / (g - {zero}) AS share FROM generate_series(1, {rows}) AS g"
+            ));
+        };
+        numbers(1_000, 0);
+        let mart =
+            format!("{native}sql = 'SELECT id, share FROM dwh.numbers'\n[sink]\nconnection = \"dwh\"\n");
+        let project = format!("{PROJECT}{}", POSTGRES.replace("SCHEMA", &place.schema));
+        let sandbox = Sandbox::new(&[("vitrina.toml", &project), ("marts/shares.toml", &mart)]);
+        let rows = || sandbox.number("SELECT count(*) FROM dwh.shares");
+        sandbox.must(&["run", "shares"]);
+        assert!(sandbox.must(&["explain", "shares"]).contains("stay where they are"));
+        assert_eq!(rows(), 1_000);
+        numbers(3_000_000, 3_000_000);
+        // SQLSTATE 22012 is a division by zero.
+        sandbox.vitrina(&["run", "shares"]).says(1, &["shares", "22012"]);
+        assert_eq!(rows(), 1_000, "the old rows stay");
+        numbers(2_000, 0);
+        sandbox.must(&["run", "shares"]);
+        assert_eq!(rows(), 2_000, "and the next build is whole");
+        let left = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) ORDER BY 1";
+        let left = runtime.block_on(async { place.stranger().await.query(left, &[]).await.unwrap() });
+        let left: Vec<String> = left.iter().map(|row| row.get(0)).collect();
+        assert_eq!(left, ["_vitrina_records", "shares"]);
+    }
+}
+
 /// What somebody does to a mart's table by hand.
 #[derive(Debug, Clone, Copy)]
 enum Deed<'a> {

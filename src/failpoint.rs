@@ -1,38 +1,59 @@
-//! Named places where a test can kill the process: every commit boundary has one.
+//! Named places where a test can kill the process, or hold it up: every commit boundary has one.
 //!
 //! `VITRINA_FAILPOINT=name` aborts at the first pass of `failpoint::pass("name")`;
-//! `name:3` at the third. Without the variable a pass costs one atomic load.
+//! `name:3` at the third. `name@path` makes the file there and waits until it is taken away. Without the variable a pass costs one atomic load.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-/// The variable that names the point to abort at.
+/// The variable that names the point.
 pub const VARIABLE: &str = "VITRINA_FAILPOINT";
 
 struct Armed {
     name: String,
     left: AtomicU64,
+    /// The file to wait for; `None` = abort.
+    wait: Option<PathBuf>,
 }
 
 static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
 
-/// Aborts the process, as `kill -9` would, when this point is the armed one.
+/// Aborts the process, as `kill -9` would, or waits, when this point is the armed one.
 pub fn pass(name: &str) {
     let Some(armed) = ARMED.get_or_init(armed_from_environment) else {
         return;
     };
     if armed.name == name && armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
-        std::process::abort();
+        match &armed.wait {
+            Some(file) => tokio::task::block_in_place(|| wait(file)),
+            None => std::process::abort(),
+        }
+    }
+}
+
+fn wait(file: &Path) {
+    // Where the file cannot be made there is nothing to wait for, and the test notices.
+    let _ = std::fs::write(file, "");
+    while file.exists() {
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 fn armed_from_environment() -> Option<Armed> {
     let text = std::env::var(VARIABLE).ok()?;
-    let (name, count) = match text.rsplit_once(':') {
-        Some((name, count)) => (name.to_owned(), count.parse().ok()?),
-        None => (text, 1),
+    let (point, wait) = match text.split_once('@') {
+        Some((point, file)) => (point, Some(PathBuf::from(file))),
+        None => (text.as_str(), None),
     };
-    Some(Armed { name, left: AtomicU64::new(count) })
+    let (name, count) = match point.rsplit_once(':') {
+        Some((name, count)) => (name, count.parse().ok()?),
+        None => (point, 1),
+    };
+    Some(Armed { name: name.to_owned(), left: AtomicU64::new(count), wait })
 }

@@ -43,10 +43,15 @@ pub(super) async fn beat(daemon: Arc<Daemon>, stop: CancellationToken) -> std::i
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(every) => {}
         }
-        if daemon.is_healthy() {
-            tell(&[NotifyState::Watchdog]);
+        if let Some(sign) = sign_of_life(&daemon) {
+            tell(&[sign]);
         }
     }
+}
+
+/// What systemd waits for; none of a daemon that hangs, which is ended for that.
+pub(super) fn sign_of_life(daemon: &Daemon) -> Option<NotifyState<'static>> {
+    daemon.is_healthy().then_some(NotifyState::Watchdog)
 }
 
 fn tell(state: &[NotifyState<'_>]) {

@@ -111,7 +111,12 @@ pub struct Daemon {
     going: Mutex<watching::AllGoing>,
     stale: Mutex<Option<Stale>>,
     looked_at: AtomicI64,
+    /// They end with `stop`.
     tasks: Tasks,
+    /// Cancelled once runs and tasks have ended: nobody is answered any more.
+    deaf: CancellationToken,
+    /// What tells how the daemon is, also while it stops. They end with `deaf`.
+    ears: Tasks,
 }
 
 /// Runs a project until it is told to stop.
@@ -125,15 +130,15 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let health = listen.map(bind).transpose()?;
     let socket = socket::bind(&daemon.runtime().project().state)?;
     let tasks = daemon.tasks.clone();
+    daemon.ears.spawn("socket", socket.task(&daemon));
     tasks.spawn("conductor", daemon.task(conductor::conduct));
-    tasks.spawn("socket", socket.task(&daemon));
     tasks.spawn("reload", daemon.task(move |daemon, stop| reload::reload(daemon, stop, begun)));
     tasks.spawn("manager", daemon.task(manager::beat));
     tasks.spawn("bot", daemon.task(bot::serve));
     tasks.spawn("rebuild", daemon.task(rebuild::rebuild));
     tasks.spawn("notify", daemon.task(notify::notify));
     if let Some(health) = health {
-        tasks.spawn("health", health::task(&daemon, health));
+        daemon.ears.spawn("health", health::task(&daemon, health));
     }
     daemon.announce(listen);
     manager::ready(&daemon);
@@ -156,7 +161,7 @@ impl Daemon {
             vec![]
         });
         let board = Board::new(&project, runtime.lineage(), known, now);
-        let stop = CancellationToken::new();
+        let (stop, deaf) = (CancellationToken::new(), CancellationToken::new());
         Ok(Arc::new(Self {
             clock,
             load,
@@ -171,6 +176,8 @@ impl Daemon {
             suspects: rebuild::Suspects::default(),
             tasks: Tasks::new(stop.clone()),
             stop,
+            ears: Tasks::new(deaf.clone()),
+            deaf,
             held,
             lost: CancellationToken::new(),
             running: TaskTracker::new(),
@@ -197,15 +204,16 @@ impl Daemon {
             healthy: self.is_healthy(),
             stopping: self.stop.is_cancelled(),
             stale: lock(&self.stale).clone(),
-            tasks: self.tasks.states(),
+            tasks: self.tasks.states().into_iter().chain(self.ears.states()).collect(),
             members: self.board().view(now),
             going: lock(&self.going).clone(),
         }
     }
 
+    /// Whether it does what it is there for. Once it was told to stop that is to end, for which it has a time of its own.
     fn is_healthy(&self) -> bool {
         let looked_at = self.looked_at.load(Ordering::Relaxed);
-        self.clock.now().timestamp() - looked_at < HANGS.num_seconds()
+        self.stop.is_cancelled() || self.clock.now().timestamp() - looked_at < HANGS.num_seconds()
     }
 
     fn is_ready(&self) -> bool {
@@ -238,7 +246,7 @@ impl Daemon {
         );
     }
 
-    /// Begins nothing more; runs may finish their slices, and what is not committed in time is rolled back by being dropped.
+    /// Begins nothing more, and tells so to whoever asks; runs may finish their slices, and what is not committed in time is rolled back by being dropped.
     async fn end(&self) {
         let grace = self.runtime().project().grace;
         manager::stopping();
@@ -253,6 +261,8 @@ impl Daemon {
             );
         }
         self.tasks.ended(TASK_GRACE).await;
+        self.deaf.cancel();
+        self.ears.ended(TASK_GRACE).await;
         self.keep();
         tracing::info!("stopped");
     }

@@ -99,7 +99,7 @@ fn bind_privately(state: &Path) -> std::io::Result<StdListener> {
 }
 
 impl Socket {
-    /// Listens until the daemon stops.
+    /// Listens until nothing runs any more.
     pub(super) fn task(
         self,
         daemon: &Arc<Daemon>,
@@ -124,31 +124,44 @@ async fn listen(listener: UnixListener, daemon: Arc<Daemon>, stop: CancellationT
             next = next => next?,
         };
         let daemon = Arc::clone(&daemon);
-        // What a command asked for ends with the daemon's runs, in the same time.
-        daemon.running.clone().spawn(async move {
+        tokio::spawn(async move {
             let _place = place;
             if let Err(error) = hear(&daemon, stream).await {
                 tracing::debug!("a command was not answered: {error}");
             }
         });
     }
-    let _ = fs::remove_file(daemon.runtime().project().state.join(NAME));
+    // In another one's folder lies another one's socket.
+    if daemon.held.is_held() {
+        let _ = fs::remove_file(daemon.runtime().project().state.join(NAME));
+    }
     Ok(())
 }
 
 async fn hear(daemon: &Arc<Daemon>, stream: UnixStream) -> std::io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
+    let (reader, writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut line = String::new();
     let request = async { (&mut reader).take(LONGEST_REQUEST).read_line(&mut line).await };
     tokio::select! {
-        () = daemon.stop.cancelled() => return Ok(()),
+        () = daemon.deaf.cancelled() => return Ok(()),
         request = tokio::time::timeout(PATIENCE, request) => { request??; }
     }
+    // What a command asked for ends with the daemon's runs, in the same time, and its answer is waited for.
+    daemon.running.track_future(give(daemon, &line, reader, writer)).await
+}
+
+/// Does what a line asks for, and answers.
+async fn give(
+    daemon: &Arc<Daemon>,
+    line: &str,
+    reader: BufReader<OwnedReadHalf>,
+    mut writer: OwnedWriteHalf,
+) -> std::io::Result<()> {
     let (events, inbox) = mpsc::channel(EVENTS_WAITING);
     let cancel = daemon.stop.child_token();
     let answer = async {
-        match understand(daemon, &line) {
+        match understand(daemon, line) {
             Ok(request) => do_it(daemon, request, events, &cancel).await,
             Err(error) => Reply::Failed(error),
         }
@@ -220,6 +233,12 @@ fn understand(daemon: &Daemon, line: &str) -> Result<Request> {
             format!("the daemon serves profile `{profile}` of this project, not `{}`", hello.profile);
         return Err(Error::new(ErrorKind::Unsupported, message)
             .hint(format!("say --profile {profile}, or stop the daemon")));
+    }
+    if daemon.stop.is_cancelled() && !matches!(hello.request, Request::Status) {
+        let message = "the daemon that serves this project is stopping, and begins nothing more";
+        return Err(
+            Error::new(ErrorKind::Busy, message).hint("try again once it has ended, or was started again")
+        );
     }
     Ok(hello.request)
 }

@@ -9,7 +9,7 @@ use datafusion::{catalog::TableProvider, scalar::ScalarValue};
 use crate::{
     config::project::{Check, Rule, Severity},
     connector::error::{Error, ErrorKind, Result},
-    engine::{again::Plans, params::Params, session::Engine},
+    engine::{again::Plans, params::Params, session::Engine, typing::query_tables},
     model::{name::Track, window::Window},
     state::builds::CheckResult,
 };
@@ -96,6 +96,22 @@ impl Question<'_> {
             }
             Rule::RowCount { .. } => ("SELECT * FROM this".to_owned(), params),
         }
+    }
+}
+
+/// Whether checks block rows, and each that does reads another table than these, which may have moved since they were computed.
+pub(super) fn others_block(checks: &[Check], results: &[CheckResult]) -> bool {
+    let broken = |check: &&Check| {
+        results.iter().any(|result| result.name == check.name && result.blocks && result.broken > 0)
+    };
+    let mut blocking = checks.iter().filter(broken).peekable();
+    blocking.peek().is_some() && blocking.all(reads_others)
+}
+
+fn reads_others(check: &Check) -> bool {
+    match &check.rule {
+        Rule::NoRows { sql, .. } => query_tables(&sql.text).iter().any(|table| table.parts != ["this"]),
+        Rule::RowCount { .. } | Rule::Newest { .. } => false,
     }
 }
 

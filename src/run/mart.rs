@@ -1,7 +1,7 @@
 //! A mart run, as one story: query → claim → fit → stage → check → commit. The whole table is one snapshot, or one window of it is replaced; readers see the
 //! old rows or the new. `windows.rs` says which windows a run builds.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow::datatypes::{FieldRef, SchemaRef};
 use chrono::{DateTime, Utc};
@@ -45,7 +45,11 @@ use crate::{
         unit::{Build, Progress, Record, Scope, Unit},
         window::{Window, Windows},
     },
+    state::builds::CheckResult,
 };
+
+/// How often one build is begun anew because what its checks read has moved meanwhile.
+const MOST_MOVES: u32 = 3;
 
 /// One run of one member of a mart.
 pub(super) struct MartRun<'a> {
@@ -73,6 +77,7 @@ pub(super) struct MartRun<'a> {
 }
 
 /// What one build writes.
+#[derive(Clone)]
 pub(super) struct Goal {
     /// The member's track, or that of one of its windows.
     pub track: Track,
@@ -84,6 +89,8 @@ pub(super) struct Goal {
     pub fingerprint: String,
     /// Sequence numbers of the tracks that it reads, by track key.
     pub inputs: BTreeMap<String, u64>,
+    /// How often it was begun anew because they had moved.
+    pub moves: u32,
 }
 
 impl MartRun<'_> {
@@ -92,7 +99,7 @@ impl MartRun<'_> {
         self.observer.event(&self.track, &Event::Planned { rows: None });
         let params = Params::of_facts(&self.member.facts);
         let fingerprint = fingerprint(&self.sql.text, &params);
-        let goal = Goal { track: self.track.clone(), window: None, params, fingerprint, inputs };
+        let goal = Goal { track: self.track.clone(), window: None, params, fingerprint, inputs, moves: 0 };
         let built = self.build(&goal).await?;
         self.count(&goal, &built, tally);
         Ok(())
@@ -102,9 +109,12 @@ impl MartRun<'_> {
     pub(super) fn count(&self, goal: &Goal, built: &Built, tally: &mut Tally) {
         let record = &built.record;
         tally.committed(record, Seen { rows: tally.read + record.rows, bad: 0 });
+        if built.moved {
+            // It was told when it happened.
+            tally.note(&moved_meanwhile(goal));
+        }
         for warning in &built.warnings {
-            let window = goal.window.map_or(String::new(), |window| format!("window {window}: "));
-            let note = format!("{window}{warning}");
+            let note = format!("{}{warning}", window_of(goal));
             if tally.note(&note) {
                 self.observer.event(&self.track, &Event::Note(note));
             }
@@ -118,20 +128,23 @@ impl MartRun<'_> {
         self.finish(goal, ready).await
     }
 
-    /// Commits what is ready; builds anew where that, or the making ready, failed by the world.
+    /// Commits what is ready; builds anew where that, or the making ready, failed by the world, or where what it was made of has moved.
     pub(super) async fn finish(&self, goal: &Goal, ready: Result<Ready>) -> Result<Built> {
         let mut tries = Tries::new(self.info.retry, self.failed, &goal.track, &self.observer, &self.cancel);
-        let mut ready = ready;
+        let (mut goal, mut ready) = (Cow::Borrowed(goal), ready);
         loop {
-            let built = match ready {
-                Ok(ready) => self.commit(goal, ready).await,
-                Err(error) => Err(error),
-            };
-            match built {
-                Ok(built) => return Ok(built),
+            match ready {
+                Ok(Ready::Staged { staged, warnings }) => match self.commit(&goal, staged, warnings).await {
+                    Ok(built) => return Ok(built),
+                    Err(error) => tries.failed(error, false).await?,
+                },
+                Ok(Ready::Moved(inputs)) => {
+                    self.observer.event(&self.track, &Event::Note(moved_meanwhile(&goal)));
+                    goal = Cow::Owned(Goal { inputs, moves: goal.moves + 1, ..goal.into_owned() });
+                }
                 Err(error) => tries.failed(error, false).await?,
             }
-            ready = self.make_ready(goal, None).await;
+            ready = self.make_ready(&goal, None).await;
         }
     }
 
@@ -169,40 +182,61 @@ impl MartRun<'_> {
         let staged = unless_cancelled(&self.cancel, self.grace, stage).await?;
         failpoint::pass("run.mart.staged");
         let this = if self.checks.is_empty() { None } else { staged.table() };
-        let warnings = self.check(goal, staged.rows(), this, attempt.at).await?;
+        let results = self.ask_checks(goal, staged.rows(), this, attempt.at).await?;
+        if let Some(inputs) = self.moved(goal, &results).await {
+            return Ok(Ready::Moved(inputs));
+        }
+        let warnings = self.judge(goal, &results, attempt.at).await?;
         failpoint::pass("run.mart.checked");
-        Ok(Ready { staged, warnings })
+        Ok(Ready::Staged { staged, warnings })
     }
 
-    async fn commit(&self, goal: &Goal, ready: Ready) -> Result<Built> {
-        let record = ready.staged.commit().await?.record().clone();
+    async fn commit(&self, goal: &Goal, staged: Box<dyn Staged>, warnings: Vec<String>) -> Result<Built> {
+        let record = staged.commit().await?.record().clone();
         failpoint::pass("run.mart.committed");
         self.remember(goal, &record).await;
-        Ok(Built { record, warnings: ready.warnings })
+        Ok(Built { record, warnings, moved: goal.moves > 0 })
     }
 
-    /// Asks the checks of what is staged; those that only warn are given back, as they are told.
-    async fn check(
+    /// Asks the checks of what is staged.
+    async fn ask_checks(
         &self,
         goal: &Goal,
         rows: u64,
         this: Option<Arc<dyn TableProvider>>,
         now: DateTime<Utc>,
-    ) -> Result<Vec<String>> {
+    ) -> Result<Vec<CheckResult>> {
         if self.checks.is_empty() {
             return Ok(vec![]);
         }
         let (engine, plans) = (&self.runtime.engine, &self.plans);
         let question = Question { engine, plans, params: &goal.params, window: goal.window.as_ref(), now };
         let asked = question.ask(self.checks, rows, this.as_ref());
-        let results = unless_cancelled(&self.cancel, self.grace, asked).await?;
+        unless_cancelled(&self.cancel, self.grace, asked).await
+    }
+
+    /// What a build is to be made of anew: checks that block it read other tables, as they are by now, and what it was made of has moved since.
+    async fn moved(&self, goal: &Goal, results: &[CheckResult]) -> Option<BTreeMap<String, u64>> {
+        if goal.moves == MOST_MOVES || !checks::others_block(self.checks, results) {
+            return None;
+        }
+        let inputs = self.runtime.inputs(&self.info.name, &self.member.member).await;
+        let inputs = goal.window.as_ref().map_or_else(|| inputs.whole(), |window| inputs.of(window));
+        (inputs != goal.inputs).then_some(inputs)
+    }
+
+    /// Keeps what checks said, and fails where one blocks; those that only warn are given back, as they are told.
+    async fn judge(&self, goal: &Goal, results: &[CheckResult], now: DateTime<Utc>) -> Result<Vec<String>> {
+        if results.is_empty() {
+            return Ok(vec![]);
+        }
         let (history, track) = (Arc::clone(&self.runtime.history), goal.track.clone());
-        let (run, kept) = (self.run.clone(), results.clone());
+        let (run, kept) = (self.run.clone(), results.to_vec());
         // The history may be lost, so a failing one never stops rows.
         if let Err(error) = blocking(move || history.put_checks(&run, &track, now, &kept)).await {
             tracing::warn!("the results of checks could not be written: {error}");
         }
-        match checks::blocked(&goal.track, &results) {
+        match checks::blocked(&goal.track, results) {
             Some(error) => Err(error),
             None => Ok(results.iter().filter(|result| result.broken > 0).map(checks::told).collect()),
         }
@@ -274,10 +308,17 @@ pub(super) async fn whole(
     engine.whole(&sql.text, params, now, place).await
 }
 
-/// A build that is staged and was checked.
-pub(super) struct Ready {
-    staged: Box<dyn Staged>,
-    warnings: Vec<String>,
+/// What became of a build before its commit.
+pub(super) enum Ready {
+    /// It is staged and was checked.
+    Staged {
+        /// The rows.
+        staged: Box<dyn Staged>,
+        /// Checks that do not hold and only warn.
+        warnings: Vec<String>,
+    },
+    /// Its checks do not hold, which may be because its inputs have moved: they are here by now.
+    Moved(BTreeMap<String, u64>),
 }
 
 /// What a build left.
@@ -285,6 +326,18 @@ pub(super) struct Built {
     pub record: Record,
     /// Checks that do not hold and only warn.
     pub warnings: Vec<String>,
+    /// Whether it was begun anew because its inputs had moved.
+    pub moved: bool,
+}
+
+/// What is told of a build that is begun anew.
+fn moved_meanwhile(goal: &Goal) -> String {
+    format!("{}what its checks read has moved meanwhile: it is built anew", window_of(goal))
+}
+
+/// A window's name before what is told of it.
+fn window_of(goal: &Goal) -> String {
+    goal.window.map_or(String::new(), |window| format!("window {window}: "))
 }
 
 impl Goal {

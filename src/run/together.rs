@@ -309,6 +309,7 @@ mod tests {
             params: Params::new(),
             fingerprint: String::new(),
             inputs: BTreeMap::new(),
+            moves: 0,
         };
         let rows = together.rows(&goal, false).await.unwrap();
         assert!(!together.is_cut().await);

@@ -95,6 +95,7 @@ impl MartRun<'_> {
             params: params::of_table(&self.member.facts, Some(windows), Some(&window), self.clock.now()),
             fingerprint: digest.clone(),
             inputs: inputs.of(&window),
+            moves: 0,
         };
         let goals: Vec<Goal> = due.into_iter().map(goal).collect();
         let before = ledger.built().filter_map(|state| Some(state.record.as_ref()?.seq)).sum();

@@ -5,6 +5,8 @@
 //!   queued, as `concurrency` says.
 //! - `after`: each upstream run that ends well owes a run; `after = "inputs"` only one that moved something. It begins once no upstream run that was going or owed at that moment
 //!   still is, so two that end together are followed once, and a busy upstream starves nobody. What ends well while it runs owes one more.
+//! - A run that a schedule of time owes waits for the runs of those that it reads from which are going or owed at its instant, and for the runs that follow from these, but not past
+//!   its next instant. It waits neither for what is continuous nor for what is blocked, and no failure holds it up: its instant is what was asked for.
 //! - An upstream whose last run failed blocks who comes after it, at any distance, until one of its runs ends well.
 //! - `continuous` runs always; one that failed begins again after a wait that doubles.
 //! - A member whose windows are stale is owed a run besides, where its mart says so.
@@ -117,6 +119,7 @@ impl Board {
         for slot in &mut self.slots {
             slot.look(now);
         }
+        self.find_waits();
         let ready: Vec<usize> = self.order.iter().copied().filter(|slot| self.is_ready(*slot, now)).collect();
         for slot in &ready {
             self.begin(*slot);
@@ -196,7 +199,38 @@ impl Board {
 
     fn is_ready(&self, index: usize, now: DateTime<Utc>) -> bool {
         let slot = &self.slots[index];
-        slot.is_free(now) && slot.waits.is_empty() && slot.blocked_by.is_none()
+        let held_up = slot.waits.iter().any(|other| self.will_end(*other));
+        slot.is_free(now) && !held_up && slot.blocked_by.is_none()
+    }
+
+    /// Whether a run of it goes, or is owed and will begin without one by hand.
+    fn will_end(&self, slot: usize) -> bool {
+        let slot = &self.slots[slot];
+        slot.is_busy() && (slot.doing.is_some() || slot.blocked_by.is_none())
+    }
+
+    /// For whom those wait that have become due by their schedule of time.
+    fn find_waits(&mut self) {
+        for slot in 0..self.slots.len() {
+            if std::mem::take(&mut self.slots[slot].unasked) {
+                let passed = &self.slots[slot].passed;
+                let waited = |other: &usize| self.slots[*other].is_busy() && !passed.contains(other);
+                let waits = self.before(slot).into_iter().filter(waited).collect();
+                self.slots[slot].waits = waits;
+            }
+        }
+    }
+
+    /// Those that a slot reads from, and those that these come after, at any distance.
+    fn before(&self, slot: usize) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut left = self.slots[slot].reads.clone();
+        while let Some(next) = left.pop() {
+            if found.insert(next) {
+                left.extend(self.slots[next].rule.upstream());
+            }
+        }
+        found
     }
 
     fn begin(&mut self, slot: usize) {
@@ -207,18 +241,36 @@ impl Board {
     }
 
     fn told_of(&mut self, slot: usize, run: Ended) -> Vec<Blocked> {
-        for other in &mut self.slots {
-            other.waits.remove(&slot);
+        let mut waited = vec![];
+        for (index, other) in self.slots.iter_mut().enumerate() {
+            other.passed.remove(&slot);
+            if other.waits.remove(&slot) {
+                waited.push(index);
+            }
         }
         let blocked = self.find_blocked();
         let moved = self.slots[slot].has_moved(run.state, run.moved);
         if run.state == RunState::Done && !self.slots[slot].rule.is_continuous() {
-            self.owe_followers(slot, moved);
+            let owed = self.owe_followers(slot, moved);
+            self.wait_on(&waited, &owed);
         }
         blocked
     }
 
-    fn owe_followers(&mut self, upstream: usize, moved: bool) {
+    /// Who waited by time for a run waits for those that follow from it, as far as these lie before it. Each step goes down the lineage, so it comes to an end.
+    fn wait_on(&mut self, waited: &[usize], followers: &[usize]) {
+        for &slot in waited {
+            if matches!(self.slots[slot].rule, Rule::Timed { .. }) {
+                let before = self.before(slot);
+                let more = followers.iter().filter(|follower| before.contains(follower));
+                self.slots[slot].waits.extend(more);
+            }
+        }
+    }
+
+    /// Owes a run to those that come after a slot; gives them.
+    fn owe_followers(&mut self, upstream: usize, moved: bool) -> Vec<usize> {
+        let mut followers = vec![];
         for follower in 0..self.slots.len() {
             let rule = &self.slots[follower].rule;
             if !rule.upstream().contains(&upstream) || !(moved || rule.follows_always()) {
@@ -232,7 +284,9 @@ impl Board {
                 .filter(|other| *other != upstream && self.slots[*other].is_busy())
                 .collect();
             self.slots[follower].follow(waits);
+            followers.push(follower);
         }
+        followers
     }
 
     /// Who stands behind a failure, and did not before.

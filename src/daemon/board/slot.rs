@@ -37,8 +37,14 @@ pub(in crate::daemon) struct Slot {
     pub(super) doing: Option<Doing>,
     /// How many want it left alone.
     pub(super) held: u32,
+    /// The slots that it reads from, whatever its schedule.
+    pub(super) reads: Vec<usize>,
     /// Upstream slots whose runs are waited for.
     pub(super) waits: BTreeSet<usize>,
+    /// Upstream slots whose runs at hand were waited for long enough.
+    pub(super) passed: BTreeSet<usize>,
+    /// Its schedule of time owes it a run, and nobody has looked yet whom that waits for.
+    pub(super) unasked: bool,
     pub(super) blocked_by: Option<usize>,
     /// It may have moved something that nobody was told of: before this board was made, or in a run that did not end well.
     pub(super) unsure: bool,
@@ -84,12 +90,16 @@ impl Slot {
             member: node.member.clone(),
             name,
             instant: rule.next(keep.seen),
+            reads: node.upstream.clone(),
+            // What the last daemon left owed waits as what becomes due now.
+            unasked: matches!(rule, Rule::Timed { .. }) && keep.owed > 0,
             rule,
             keep,
             changed,
             doing: None,
             held: 0,
             waits: BTreeSet::new(),
+            passed: BTreeSet::new(),
             blocked_by: None,
             unsure: true,
         }
@@ -133,6 +143,12 @@ impl Slot {
             Concurrency::Skip => 0,
         };
         let runs = found.runs.min(room);
+        if self.keep.owed > 0 && self.doing.is_none() {
+            // It has waited since an instant before: not past this one.
+            self.passed.append(&mut self.waits);
+        } else {
+            self.unasked |= runs > 0;
+        }
         self.keep.owed += runs;
         self.keep.left_out += u64::from(found.left_out + (found.runs - runs));
         self.changed = true;
@@ -156,6 +172,7 @@ impl Slot {
         let follows = self.rule.is_continuous();
         self.doing = Some(Doing { failed: if follows { 0 } else { self.keep.failed }, follows });
         self.keep.retry_at = None;
+        self.waits.clear();
         if follows {
             self.keep.ended = None;
         }

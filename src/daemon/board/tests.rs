@@ -64,6 +64,14 @@ fn again(board: &Board, members: &[(&str, Rule)], now: DateTime<Utc>) -> Board {
     board_of(members, board.slots.iter().map(|slot| slot.keep.clone()).collect(), now)
 }
 
+/// A board of members some of which read from others.
+fn reading(mut board: Board, reads: &[(usize, &[usize])]) -> Board {
+    for (slot, from) in reads {
+        board.slots[*slot].reads = from.to_vec();
+    }
+    board
+}
+
 const NONE: [usize; 0] = [];
 const A: usize = 0;
 const B: usize = 1;
@@ -352,4 +360,119 @@ fn a_member_is_owed_a_run_besides_its_schedule() {
     assert_eq!(next.tick(at(4)), [A]);
     next.ended(A, ran(RunState::Done), at(5));
     assert_eq!(next.tick(at(5)), [B]);
+}
+
+#[test]
+fn what_was_missed_together_is_built_in_order() {
+    // Two marts and a workbook, of different hours, and all of them missed.
+    let members = [("a", every("2h")), ("b", every("3h")), ("c", every("5h"))];
+    let reads: [(usize, &[usize]); 2] = [(B, &[A]), (C, &[A, B])];
+    let mut board = reading(board(&members), &reads);
+    assert_eq!(board.tick(at(1)), NONE);
+    let mut board = reading(again(&board, &members, at(36_000)), &reads);
+    assert_eq!(board.tick(at(36_000)), [A]);
+    assert_eq!(board.view(at(36_000))[B].state, SlotState::Due);
+    // Killed in the middle of that: what is owed waits in the next daemon, too.
+    let mut board = reading(again(&board, &members, at(36_100)), &reads);
+    assert_eq!(board.tick(at(36_100)), [A]);
+    board.ended(A, ran(RunState::Done), at(36_200));
+    assert_eq!(board.tick(at(36_200)), [B]);
+    board.ended(B, ran(RunState::Done), at(36_300));
+    assert_eq!(board.tick(at(36_300)), [C]);
+}
+
+#[test]
+fn a_schedule_of_time_waits_for_what_still_runs_and_for_no_failure() {
+    let members = [("a", every("1h")), ("b", every("2h"))];
+    for state in [RunState::Done, RunState::Failed] {
+        let mut board = reading(board(&members), &[(B, &[A])]);
+        // Whole hours come at these seconds, the second one is even.
+        assert_eq!(board.tick(at(2759)), NONE);
+        assert_eq!(board.tick(at(2760)), [A]);
+        assert_eq!(board.tick(at(6360)), NONE, "`a` goes since an hour");
+        board.retrying(A, 1, at(6460));
+        assert_eq!(board.tick(at(6460)), NONE, "its tries are one run");
+        assert_eq!(board.ended(A, ran(state), at(6560)), vec![], "a failure blocks no schedule of time");
+        assert_eq!(board.tick(at(6560)), [B], "{state:?}");
+    }
+}
+
+#[test]
+fn a_schedule_of_time_waits_for_all_that_follows_from_an_upstream_run() {
+    const D: usize = 3;
+    // A pipeline, two marts that follow each other, and a workbook of the same hour.
+    let members = [("a", every("1h")), ("b", after(&[A])), ("c", after(&[B])), ("d", every("1h"))];
+    let due = || {
+        let mut board = reading(board(&members), &[(D, &[C])]);
+        // What the last daemon may have moved is settled.
+        board.ended_by_hand(A, ran(RunState::Done));
+        while let [slot, ..] = board.tick(at(2))[..] {
+            board.ended(slot, ran(RunState::Done), at(2));
+        }
+        assert_eq!(board.tick(at(3600)), [A]);
+        board
+    };
+    let mut moved = due();
+    for (ends, begins) in [(A, B), (B, C), (C, D)] {
+        moved.ended(ends, ran(RunState::Done), at(3700));
+        assert_eq!(moved.tick(at(3700)), [begins]);
+    }
+    let mut quiet = due();
+    quiet.ended(A, Ended { state: RunState::Done, moved: false }, at(3700));
+    assert_eq!(quiet.tick(at(3700)), [D], "nothing follows from it");
+    let mut failed = due();
+    assert_eq!(failed.ended(A, ran(RunState::Failed), at(3700)).len(), 2);
+    assert_eq!(failed.tick(at(3700)), [D], "those between are blocked");
+    let mut halfway = due();
+    halfway.ended(A, ran(RunState::Done), at(3700));
+    assert_eq!(halfway.tick(at(3700)), [B]);
+    halfway.ended(B, ran(RunState::Failed), at(3800));
+    assert_eq!(halfway.tick(at(3800)), [D]);
+}
+
+#[test]
+fn a_schedule_of_time_waits_neither_for_what_always_runs_nor_for_what_is_blocked() {
+    const D: usize = 3;
+    let members = [
+        ("a", Rule::Continuous),
+        ("b", every("1h")),
+        ("c", Rule::After { upstream: vec![A, B], always: true }),
+        ("d", every("2h")),
+    ];
+    let reads: [(usize, &[usize]); 1] = [(D, &[A, C])];
+    let mut board = reading(board(&members), &reads);
+    assert_eq!(board.tick(at(0)), [A]);
+    // `c` is owed a run, and cannot have it while `b` has failed.
+    assert_eq!(board.tick(at(3600)), [B]);
+    board.committed(A);
+    board.ended(B, ran(RunState::Failed), at(3601));
+    assert_eq!(board.view(at(3601))[C].state, SlotState::BlockedBy("b".to_owned()));
+    assert_eq!(board.slots[C].keep.owed, 1);
+    let mut begun = vec![];
+    for hour in 2..4 {
+        begun.extend(board.tick(at(hour * 3600)));
+        board.ended(B, ran(RunState::Failed), at(hour * 3600));
+        begun.extend(board.tick(at(hour * 3600)));
+    }
+    begun.retain(|slot| *slot != B);
+    assert_eq!(begun, [D]);
+}
+
+#[test]
+fn an_upstream_that_is_always_busy_starves_no_schedule_of_time() {
+    let mut board = reading(board(&[("a", every("10s")), ("b", every("10s"))]), &[(B, &[A])]);
+    let mut begun = 0;
+    for second in 10..405 {
+        let ready = board.tick(at(second));
+        if ready.contains(&B) {
+            begun += 1;
+            board.ended(B, ran(RunState::Done), at(second));
+        }
+        // Runs of 95 seconds, and the next one begins at the next instant.
+        if second % 95 == 0 {
+            board.ended(A, ran(RunState::Done), at(second));
+        }
+    }
+    // Each of its runs is waited for once, until the next instant.
+    assert_eq!((begun, board.slots[B].keep.left_out), (35, 5));
 }

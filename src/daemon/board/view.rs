@@ -26,7 +26,7 @@ pub enum SlotState {
     Runs,
     /// A run goes, and follows its source.
     Follows,
-    /// A run is due, and waits for its turn.
+    /// A run is due, and waits for its turn, or for runs of those that it reads from.
     Due,
     /// Waits for an instant, or for others.
     Waits,

@@ -9,13 +9,13 @@ use std::{
 use super::serving::{PROJECT, Serving, project};
 
 /// A port that nobody is given by chance: those that the system gives lie above.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let first = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
     (first..20_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// The status and body of a page.
-fn page(port: u16, path: &str) -> Option<(String, serde_json::Value)> {
+pub(super) fn page(port: u16, path: &str) -> Option<(String, serde_json::Value)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;

@@ -3,6 +3,7 @@
 mod bot;
 mod firing;
 mod health;
+mod moving;
 mod notify;
 mod rebuild;
 mod reload;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::health::{free_port, page};
 use super::serving::{CALLS, PATIENCE, PROJECT, Serving, arrived, number, project, runs};
 use crate::support::project::Sandbox;
 
@@ -37,6 +38,36 @@ fn a_slice_that_is_being_written_may_finish() {
     let ran = serving.ended().done();
     assert_eq!(arrived(&sandbox), 2, "{ran:#?}");
     assert_eq!(runs(&sandbox, "calls", "running"), 0);
+}
+
+#[test]
+fn it_tells_that_it_stops_and_begins_nothing_more() {
+    let sandbox = project();
+    let port = free_port();
+    let daemon = format!("[daemon]\nlisten = \"127.0.0.1:{port}\"\ngrace = \"60s\"\n");
+    sandbox.write("vitrina.toml", &format!("{PROJECT}\n{daemon}"));
+    let (serving, held) = waiting(&sandbox);
+    assert_eq!(page(port, "/ready").unwrap().0, "200");
+    serving.signal("-TERM");
+    serving.until("it stops", || serving.status().is_some_and(|status| status["stopping"] == true));
+    assert_eq!(page(port, "/health").unwrap().0, "200");
+    let (status, body) = page(port, "/ready").unwrap();
+    assert_eq!((status.as_str(), &body["stopping"]), ("503", &true.into()));
+    assert_eq!(body["going"]["calls"]["read"], 1, "the run is waited for");
+    let told = sandbox.vitrina(&["status"]).done();
+    assert!(told.stderr.contains(", stopping"), "{told:#?}");
+    for command in [
+        ["run", "busy"].as_slice(),
+        &["position", "reset", "calls"],
+        &["dead-letters", "drop", "calls", "--all"],
+    ] {
+        sandbox.vitrina(command).says(3, &["is stopping, and begins nothing more", "hint: try again"]);
+    }
+    held.execute_batch("ROLLBACK").unwrap();
+    let ran = serving.ended().done();
+    assert_eq!(arrived(&sandbox), 2, "{ran:#?}");
+    assert!(!sandbox.path("data/state/daemon.sock").exists());
+    assert!(page(port, "/health").is_none());
 }
 
 /// A file whose readers wait until it is let go: not in WAL mode.

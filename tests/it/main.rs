@@ -15,6 +15,7 @@ mod contract_memory;
 mod contract_postgres;
 mod contract_sqlite;
 mod crash;
+mod crm;
 mod daemon;
 mod delta;
 mod files;

@@ -17,19 +17,27 @@ use std::{
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use super::{
+    Took,
     faults::{Fault, Round},
-    places::{Lane, Pair},
+    places::{Lane, Pair, Place},
     site::{Site, add_rows},
 };
 
-/// Rounds of one pair in the tests.
-const ROUNDS: usize = 3;
+/// Rounds of one pair in the tests: it is killed once, and dies at a failpoint once.
+const ROUNDS: usize = 2;
 /// Projects that are played at once.
 const AT_ONCE: usize = 2;
 /// Rounds of one project; the next begin with a new one, so that targets stay small, and each pair gets on when time is short.
 const OF_ONE_PROJECT: usize = 7;
 /// How often a fault may be tried without meeting a run, which shows that it cannot.
 const IN_VAIN: usize = 5;
+
+/// Faults that need servers of their own or another process, and pairs that they can happen to.
+const OTHERS: [(Place, Place, &[Fault]); 3] = [
+    (Place::Kafka, Place::Postgres, &[Fault::Timeout, Fault::Coordinator]),
+    (Place::Sqlite, Place::Clickhouse, &[Fault::Server, Fault::Cut]),
+    (Place::Delta, Place::Delta, &[Fault::Rival]),
+];
 
 /// What is to be played.
 struct Plan {
@@ -55,6 +63,7 @@ struct Outcome {
 /// What is played comes from the environment where `scripts/chaos` plays; a table goes to standard output.
 #[test]
 fn whatever_happens_loses_and_doubles_nothing() {
+    let _told = Took::new("chaos");
     let plan = Plan::of_environment();
     let outcomes = plan.play();
     println!("{}", plan.table(&outcomes));
@@ -75,6 +84,27 @@ fn whatever_happens_loses_and_doubles_nothing() {
     }
 }
 
+/// What happens to servers and beside them: each until it met a run, over a pair that it can happen to.
+#[test]
+fn every_other_fault_meets_a_run_and_loses_nothing() {
+    let _told = Took::new("chaos by every other fault");
+    let seed = rand::rng().random();
+    for (from, into, faults) in OTHERS {
+        let pair = Pair { from, into };
+        let lane = Lane::default();
+        let mut played = Played::begin(&lane, pair, StdRng::seed_from_u64(seed));
+        for fault in faults {
+            let mut meets = || {
+                let met = played.round(*fault);
+                played.compare(*fault, met);
+                met
+            };
+            assert!((0..IN_VAIN).any(|_| meets()), "seed {seed}: no {} met a run of {pair}", fault.name());
+        }
+        played.site.check();
+    }
+}
+
 /// Those that are named, or all.
 fn chosen<T: Copy>(all: &[T], names: &str, name: impl Fn(&T) -> String) -> Vec<T> {
     let wanted: Vec<&str> = names.split(',').filter(|name| !name.is_empty()).collect();
@@ -91,9 +121,9 @@ impl Plan {
         let number = |name: &str| {
             Some(setting(name)).filter(|text| !text.is_empty()).map(|text| text.parse::<u64>().expect(name))
         };
-        // Among all tests the program is killed, which needs no servers that are disturbed; the rest is played by the tool.
+        // Among all tests the program dies, which harms no server; the rest is played by the tool, and by the test of every other fault.
         let faults = Some(setting("FAULTS")).filter(|names| !names.is_empty());
-        let faults = faults.unwrap_or_else(|| Fault::Kill.name().to_owned());
+        let faults = faults.unwrap_or_else(|| [Fault::Kill, Fault::Point].map(Fault::name).join(","));
         Self {
             pairs: chosen(&Pair::all(), &setting("PAIRS"), |pair| {
                 format!("{}-{}", pair.from.kind(), pair.into.kind())
@@ -122,11 +152,11 @@ impl Plan {
                         if self.is_over() {
                             return;
                         }
-                        let done = |at: usize, met: Option<bool>| {
+                        let done = |at: usize, met: bool| {
                             let mut outcomes = held(&outcomes);
                             let (played, meetings) = &mut outcomes[*pair].faults[at];
                             *played += 1;
-                            *meetings += usize::from(met == Some(true));
+                            *meetings += usize::from(met);
                             outcomes[*pair].rounds += 1;
                         };
                         let played =
@@ -161,38 +191,20 @@ impl Plan {
     }
 
     /// Plays the rounds of one project of a pair; rows are compared after each, everything else at the end. Gives the rows.
-    fn project(
-        &self,
-        lane: &Lane,
-        pair: usize,
-        first: usize,
-        mut done: impl FnMut(usize, Option<bool>),
-    ) -> usize {
+    fn project(&self, lane: &Lane, pair: usize, first: usize, mut done: impl FnMut(usize, bool)) -> usize {
         let pair = self.pairs[pair];
         let deck = self.deck(pair);
-        let mut random = self.random(pair, first);
-        let mut site = Site::on(pair, Some(lane));
-        site.add(200);
-        let begun = Instant::now();
-        site.run_all();
-        let whole = begun.elapsed();
+        let mut played = Played::begin(lane, pair, self.random(pair, first));
         for fault in deck.iter().cycle().skip(first).take(OF_ONE_PROJECT.min(self.rounds - first)) {
             if self.is_over() {
                 break;
             }
-            let mut round = Round { lane, whole, random: &mut random };
-            let met = while_writing(&mut site, |site| round.play(site, *fault));
-            site.settle();
-            let compared = catch_unwind(AssertUnwindSafe(|| site.check_rows()));
-            let at = Fault::ALL.iter().position(|known| known == fault).unwrap_or_default();
-            done(at, Some(met));
-            if let Err(why) = compared {
-                let why = why.downcast_ref::<String>().cloned().unwrap_or_default();
-                panic!("after {} (met: {met}): {why}", fault.name());
-            }
+            let met = played.round(*fault);
+            done(Fault::ALL.iter().position(|known| known == fault).unwrap_or_default(), met);
+            played.compare(*fault, met);
         }
-        site.check();
-        site.found().len()
+        played.site.check();
+        played.site.found().len()
     }
 
     /// The faults that may happen to a pair, as the seed orders them.
@@ -230,6 +242,48 @@ impl Plan {
             let _ = writeln!(text, "| {pair} | {rounds} | {} | {rows} | {result} |", cells.join(" | "));
         }
         text
+    }
+}
+
+/// A project that something happens to, round by round.
+struct Played<'a> {
+    lane: &'a Lane,
+    site: Site,
+    /// How long a run takes that nothing happens to.
+    whole: Duration,
+    random: StdRng,
+}
+
+impl<'a> Played<'a> {
+    fn begin(lane: &'a Lane, pair: Pair, random: StdRng) -> Self {
+        let site = Site::on(pair, Some(lane));
+        site.add(200);
+        let begun = Instant::now();
+        site.run_all();
+        Self { lane, site, whole: begun.elapsed(), random }
+    }
+
+    /// Lets this happen to a run, and runs everything to its end; whether it met the run.
+    fn round(&mut self, fault: Fault) -> bool {
+        let pair = self.site.pair;
+        if pair.from == Place::Generate {
+            // New rows are made up once a minute: each round has the history to move.
+            self.site = Site::on(pair, Some(self.lane));
+        }
+        let mut round = Round { lane: self.lane, whole: self.whole, random: &mut self.random };
+        let met = while_writing(&mut self.site, |site| round.play(site, fault));
+        let begun = Instant::now();
+        self.site.settle();
+        // Where the machine was busier before, a run that is waited for so long would be over.
+        self.whole = self.whole.min(begun.elapsed());
+        met
+    }
+
+    fn compare(&self, fault: Fault, met: bool) {
+        if let Err(why) = catch_unwind(AssertUnwindSafe(|| self.site.check_rows())) {
+            let why = why.downcast_ref::<String>().cloned().unwrap_or_default();
+            panic!("after {} (met: {met}): {why}", fault.name());
+        }
     }
 }
 

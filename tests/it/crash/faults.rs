@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    os::unix::process::ExitStatusExt,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -11,6 +12,7 @@ use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
     places::{Lane, Pair, Place},
+    points::{self, SIGABRT},
     site::Site,
 };
 use crate::support::{own::Own, process::Frozen, proxy::Fate};
@@ -20,6 +22,8 @@ use crate::support::{own::Own, process::Frozen, proxy::Fate};
 pub(super) enum Fault {
     /// The program is killed.
     Kill,
+    /// The program dies at one of the failpoints on its way.
+    Point,
     /// A server is killed and started again, or stands still for a while.
     Server,
     /// The connection breaks once a commit was sent and before its answer is there; or just before the server has it.
@@ -34,6 +38,8 @@ pub(super) enum Fault {
 
 /// How long a run may take, whatever happens to it.
 const PATIENCE: Duration = Duration::from_mins(6);
+/// The last pass of a failpoint at which a run may die: most are passed by each slice, some once in a run.
+const LATEST_PASS: u32 = 3;
 /// How long a server stands still.
 const STANDSTILL: Duration = Duration::from_millis(1500);
 /// What the transactions of a run may take that is to be late, and how late it is.
@@ -45,12 +51,13 @@ const CONFLICTS: [&str; 4] =
     ["moved by somebody else", "moved on by others", "another process writes", "by others"];
 
 impl Fault {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Kill, Self::Server, Self::Cut, Self::Timeout, Self::Coordinator, Self::Rival];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Kill, Self::Point, Self::Server, Self::Cut, Self::Timeout, Self::Coordinator, Self::Rival];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill",
+            Self::Point => "point",
             Self::Server => "server",
             Self::Cut => "cut",
             Self::Timeout => "timeout",
@@ -62,7 +69,7 @@ impl Fault {
     /// Whether it can happen to a pair: files have no server, and Kafka alone ends transactions that take too long.
     pub(super) fn may_happen(self, pair: Pair) -> bool {
         match self {
-            Self::Kill | Self::Rival => true,
+            Self::Kill | Self::Point | Self::Rival => true,
             Self::Server | Self::Cut => !pair.served().is_empty(),
             Self::Timeout | Self::Coordinator => pair.has(Place::Kafka),
         }
@@ -82,6 +89,7 @@ impl<'a> Round<'a> {
     pub(super) fn play(&mut self, site: &mut Site, fault: Fault) -> bool {
         match fault {
             Fault::Kill => self.kill(site),
+            Fault::Point => self.point(site),
             Fault::Server => self.server(site),
             Fault::Cut => self.cut(site),
             Fault::Timeout => self.timeout(site),
@@ -95,6 +103,19 @@ impl<'a> Round<'a> {
         self.wait();
         run.child.kill().unwrap();
         !run.child.wait().unwrap().success()
+    }
+
+    /// Any of the points, at one of its first passes; a run that does not come by it ends well.
+    fn point(&mut self, site: &Site) -> bool {
+        let points = points::on_the_way(site.pair);
+        let point = points.choose(self.random).expect("a point");
+        let armed = format!("{point}:{}", self.random.random_range(1..=LATEST_PASS));
+        let mut run = Run::start(site.armed(&armed, &points::passing(point, site)), site, "run");
+        let died = run.ended().and_then(|status| status.signal()) == Some(SIGABRT);
+        if !died {
+            run.end();
+        }
+        died
     }
 
     fn server(&mut self, site: &Site) -> bool {
@@ -247,7 +268,7 @@ fn commits(place: Place, sent: &[u8]) -> bool {
         ]
         .iter()
         .any(|words| has(words)),
-        Place::Sqlite | Place::Delta | Place::Bucket | Place::Files => false,
+        Place::Generate | Place::Sqlite | Place::Delta | Place::Bucket | Place::Files => false,
     }
 }
 

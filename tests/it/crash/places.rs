@@ -17,6 +17,8 @@ use crate::support::{
 /// A kind of place that rows come from and go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
+    /// Rows that a pipeline makes up: nothing to connect to.
+    Generate,
     Sqlite,
     Delta,
     /// The same tables in a bucket.
@@ -49,9 +51,10 @@ impl Place {
         Self::Clickhouse,
     ];
 
-    /// As a pair names it: a connection's `kind`, but for buckets.
+    /// As a pair names it: a connection's `kind`, but for buckets and for rows that are made up.
     pub(super) fn kind(self) -> &'static str {
         match self {
+            Self::Generate => "generate",
             Self::Sqlite => "sqlite",
             Self::Delta => "delta",
             Self::Bucket => "s3",
@@ -65,15 +68,30 @@ impl Place {
 
     /// Whether it is on a server that may be disturbed, and not in files; the bucket's forgets everything when it ends.
     fn is_served(self) -> bool {
-        !matches!(self, Self::Sqlite | Self::Delta | Self::Bucket | Self::Files)
+        !matches!(self, Self::Generate | Self::Sqlite | Self::Delta | Self::Bucket | Self::Files)
     }
 }
 
 impl Pair {
+    /// Made-up rows, which nothing of the place that they go to depends on.
+    pub(super) const MADE_UP: Self = Self { from: Place::Generate, into: Place::Sqlite };
+
     /// Every pair there is.
     pub(super) fn all() -> Vec<Self> {
         let each = Place::ALL.into_iter().flat_map(|from| Place::ALL.map(|into| Self { from, into }));
-        each.chain([Self { from: Place::Sqlite, into: Place::Bucket }]).collect()
+        each.chain([Self { from: Place::Sqlite, into: Place::Bucket }, Self::MADE_UP]).collect()
+    }
+
+    /// Whether another pipeline fills the place that the rows come from, with what the bot wrote.
+    pub(super) fn is_by_another(self) -> bool {
+        !matches!(self.from, Place::Generate | Place::Sqlite)
+    }
+
+    /// The places that runs of its project write into.
+    pub(super) fn written(self) -> Vec<Place> {
+        let from = Some(self.from).filter(|_| self.is_by_another());
+        let beside = Some(Place::Sqlite).filter(|_| matches!(self.into, Place::Kafka | Place::Files));
+        [self.into].into_iter().chain(from).chain(beside).collect()
     }
 
     /// Its places that are on servers.
@@ -108,7 +126,9 @@ impl Lane {
             Place::Postgres | Place::Greenplum => self.postgres.get_or_init(Own::postgres),
             Place::Kafka => self.kafka.get_or_init(Own::kafka),
             Place::Clickhouse => self.clickhouse.get_or_init(Own::clickhouse),
-            Place::Sqlite | Place::Delta | Place::Bucket | Place::Files => panic!("files have no server"),
+            Place::Generate | Place::Sqlite | Place::Delta | Place::Bucket | Place::Files => {
+                panic!("there is no server")
+            }
         }
     }
 }
@@ -161,6 +181,7 @@ impl Servers {
     pub(super) fn connection(&self, place: Place, name: &str, root: &str) -> String {
         let path = format!("{root}/{name}");
         match place {
+            Place::Generate => panic!("there is nothing to connect to"),
             Place::Bucket => BUCKET.replace("FOLDER", &format!("{}/{name}", self.folder)),
             Place::Sqlite => format!("kind = \"sqlite\"\npath = \"{path}.db\""),
             Place::Delta => format!("kind = \"delta\"\npath = \"{path}\""),

@@ -6,7 +6,10 @@ use calamine::{DataType, Reader, Xlsx};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::places::{Lane, Pair, Place, Servers};
+use super::{
+    made_up::{self, MadeUp},
+    places::{Lane, Pair, Place, Servers},
+};
 use crate::support::project::Sandbox;
 
 /// A project: a bot's database → a warehouse, a mart over the warehouse, a workbook over the mart.
@@ -23,8 +26,13 @@ pub(super) struct Site {
     marts: &'static str,
     /// Where a table lies that is merged into.
     merges: &'static str,
+    /// The source where rows are made up.
+    made_up: Option<MadeUp>,
     _servers: Servers,
 }
+
+/// A row: its id, name and amount.
+pub(super) type Event = (i64, String, String);
 
 /// Every seventh amount is a word: a bad row.
 const BAD_EVERY: i64 = 7;
@@ -50,9 +58,11 @@ impl Site {
         };
         // Files are not merged into.
         let merges = if pair.into == Place::Files { "local" } else { marts };
+        let made_up = (pair.from == Place::Generate).then(MadeUp::new);
+        let events_in = || pipeline(pair.from).replace("TABLE", table);
         let files = vec![
             ("vitrina.toml", project(pair, &servers, &root)),
-            ("pipelines/события.toml", pipeline(pair.from).replace("TABLE", table)),
+            (made_up::FILE, made_up.as_ref().map_or_else(events_in, |made_up| made_up.pipeline.clone())),
             ("pipelines/renewed.toml", RENEWED.replace("MARTS", marts)),
             ("pipelines/merged.toml", MERGED.replace("MARTS", merges)),
             ("marts/totals.toml", MART.replace("EVENTS", events).replace("MARTS", marts)),
@@ -62,7 +72,7 @@ impl Site {
             ("pipelines/to_stream.toml", TO_STREAM.to_owned()),
         ];
         let is_there = |path: &str| match path {
-            "pipelines/to_stream.toml" => pair.from != Place::Sqlite,
+            "pipelines/to_stream.toml" => pair.is_by_another(),
             "marts/shared.toml" => pair.into == Place::Clickhouse,
             _ => true,
         };
@@ -74,7 +84,7 @@ impl Site {
              CREATE TABLE tariffs (code TEXT PRIMARY KEY, price INTEGER);
              INSERT INTO tariffs VALUES ('интернет', 500), ('ТВ', 300);",
         );
-        Self { pair, sandbox, rival: None, files, events, marts, merges, _servers: servers }
+        Self { pair, sandbox, rival: None, files, events, marts, merges, made_up, _servers: servers }
     }
 
     /// A bot's own connection to its database.
@@ -84,7 +94,7 @@ impl Site {
         source
     }
 
-    /// Adds rows as the bot does, in one transaction.
+    /// Adds rows as the bot does, in one transaction; those that are made up come by themselves.
     pub(super) fn add(&self, count: i64) {
         add_rows(&self.source(), count);
     }
@@ -92,6 +102,13 @@ impl Site {
     /// The program with these arguments.
     pub(super) fn program(&self, arguments: &[&str]) -> Command {
         self.sandbox.command(arguments)
+    }
+
+    /// The same, to die at a failpoint: `name`, or `name:3` at its third pass.
+    pub(super) fn armed(&self, point: &str, arguments: &[String]) -> Command {
+        let mut program = self.program(&[]);
+        program.args(arguments).env("VITRINA_FAILPOINT", point);
+        program
     }
 
     /// What may run beside a run of this project from another folder: everything, but into ClickHouse only what is appended, as that sink assumes.
@@ -145,7 +162,7 @@ impl Site {
         let marts = self.marts;
         let totals = format!("SELECT events, CAST(amount AS VARCHAR) AS amount FROM {marts}.totals");
         let totals = self.sandbox.query(&totals);
-        let cents: i64 = good.iter().map(|(id, _, _)| id * 25).sum();
+        let cents: i64 = good.iter().map(|(_, _, amount)| cents(amount)).sum();
         let total = format!("{}.{:02}", cents / 100, cents % 100);
         assert_eq!(totals.len(), 1);
         assert_eq!(
@@ -171,7 +188,7 @@ impl Site {
         good.len()
     }
 
-    fn compare(&self, good: &[(i64, String, String)]) {
+    fn compare(&self, good: &[Event]) {
         let found = self.found();
         let distinct = found.iter().map(|(id, _, _)| id).collect::<BTreeSet<_>>().len();
         assert_eq!((found.len(), distinct), (good.len(), good.len()), "rows in the target, distinct ones");
@@ -179,18 +196,19 @@ impl Site {
     }
 
     /// What is in the target.
-    pub(super) fn found(&self) -> Vec<(i64, String, String)> {
-        let events = self.events;
-        let sql = format!("SELECT id, name, CAST(amount AS VARCHAR) AS amount FROM {events} ORDER BY id");
-        self.sandbox.query(&sql).iter().map(event).collect()
+    pub(super) fn found(&self) -> Vec<Event> {
+        events_of(&self.sandbox, self.events)
     }
 
     /// What must be in the target, and the ids of what must be put aside.
-    fn expected(&self) -> (Vec<(i64, String, String)>, Vec<i64>) {
+    fn expected(&self) -> (Vec<Event>, Vec<i64>) {
+        if let Some(made_up) = &self.made_up {
+            return (made_up.rows(self.found().len()), vec![]);
+        }
         let source = self.source();
         let mut rows = source.prepare("SELECT id, name, amount FROM events ORDER BY id").unwrap();
         let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
-        let rows: Vec<(i64, String, String)> = rows.map(Result::unwrap).collect();
+        let rows: Vec<Event> = rows.map(Result::unwrap).collect();
         let (bad, good) = rows.into_iter().partition::<Vec<_>, _>(|(id, _, _)| id % BAD_EVERY == 0);
         (good, bad.into_iter().map(|(id, _, _)| id).collect())
     }
@@ -220,7 +238,18 @@ pub(super) fn add_rows(source: &Connection, count: i64) {
     source.execute_batch("COMMIT").unwrap();
 }
 
-fn event(row: &Value) -> (i64, String, String) {
+/// The rows of a table of events, by id.
+pub(super) fn events_of(sandbox: &Sandbox, table: &str) -> Vec<Event> {
+    let sql = format!("SELECT id, name, CAST(amount AS VARCHAR) AS amount FROM {table} ORDER BY id");
+    sandbox.query(&sql).iter().map(event).collect()
+}
+
+/// Of an amount with two decimals.
+fn cents(amount: &str) -> i64 {
+    amount.replace('.', "").parse().expect("an amount")
+}
+
+fn event(row: &Value) -> Event {
     let text =
         |name: &str| row[name].as_str().unwrap_or_else(|| panic!("no text in {name}: {row}")).to_owned();
     (row["id"].as_i64().expect("an id"), text("name"), text("amount"))
@@ -243,7 +272,7 @@ fn project(pair: Pair, servers: &Servers, root: &str) -> String {
     if matches!(pair.into, Place::Kafka | Place::Files) {
         add("local", Place::Sqlite);
     }
-    if pair.from != Place::Sqlite {
+    if pair.is_by_another() {
         add("stream", pair.from);
     }
     text

@@ -31,7 +31,7 @@ async fn what_gpfdist_needs_is_told() {
              GRANT USAGE ON SCHEMA {schema} TO {name}; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {name}"
         ))
         .await;
-    let vitrina = project(place, &clerk, "greenplum")
+    let vitrina = project(place, &clerk.name, "greenplum")
         .replace(&format!("port = {}\n", setting("PORT")), &format!("port = {}\n", tapped.port))
         + "gpfdist = { host = \"localhost\", port = 8080 }\n";
     let here = Sandbox::new(&[("vitrina.toml", &vitrina)]);

@@ -31,15 +31,15 @@ impl Clerk {
     }
 }
 
-/// A project whose one connection is the place, as the clerk.
-pub(super) fn project(place: &Place, clerk: &Clerk, kind: &str) -> String {
+/// A project whose one connection is the place, as this user.
+pub(super) fn project(place: &Place, user: &str, kind: &str) -> String {
     format!(
         "[project]\nname = \"x\"\n[connections.pg]\nkind = \"{kind}\"\nhost = \"{}\"\nport = {}\ndatabase = \"{}\"\nuser = '{}'\n\
          password = {{ env = \"VITRINA_POSTGRES_PASSWORD\" }}\nschema = '{}'\nsslmode = \"disable\"\n",
         setting("HOST"),
         setting("PORT"),
         setting("DATABASE"),
-        clerk.name,
+        user,
         place.schema,
     )
 }
@@ -62,7 +62,7 @@ async fn mended(kind: &str, expected: &[&str]) {
         )
         .await;
     let here = Sandbox::new(&[
-        ("vitrina.toml", &project(&place, &clerk, kind)),
+        ("vitrina.toml", &project(&place, &clerk.name, kind)),
         ("pipelines/a.toml", APPEND),
         ("pipelines/m.toml", MERGE),
         ("marts/r.toml", REPLACE),
@@ -166,7 +166,7 @@ async fn rights_on_columns_count() {
     let local = "[connections.here]\nkind = \"sqlite\"\npath = \"here.db\"\n";
     let pipeline = APPEND.replace("[sink]\nconnection = \"pg\"", "[sink]\nconnection = \"here\"");
     let here = Sandbox::new(&[
-        ("vitrina.toml", &(project(&place, &clerk, "postgres") + local)),
+        ("vitrina.toml", &(project(&place, &clerk.name, "postgres") + local)),
         ("pipelines/a.toml", &pipeline),
     ]);
     let told = tested(&here, "pg", 0);
@@ -176,4 +176,54 @@ async fn rights_on_columns_count() {
     here.write("pipelines/a.toml", &all);
     assert_eq!(missing(&tested(&here, "pg", 1)), [format!("SELECT on {schema}.\"Заказы\"")]);
     clerk.gone().await;
+}
+
+/// A cell that holds a number with a unit, without the number, which varies.
+fn unit(cell: &str) -> &str {
+    let unit = cell.trim_start_matches(|c: char| "+-. ".contains(c) || c.is_ascii_digit());
+    assert!(unit.len() < cell.len(), "no number in {cell:?}");
+    unit
+}
+
+/// Version, time of the answer, clock and rights, for people and for programs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_that_is_well_tells_what_it_is() {
+    let place = Place::new();
+    place.run("CREATE TABLE \"Заказы\" (id bigint); CREATE TABLE o (id bigint)").await;
+    let here = Sandbox::new(&[("vitrina.toml", &project(&place, &setting("USER"), "postgres"))]);
+    let row = place.stranger().await.query_one("SHOW server_version", &[]).await.unwrap();
+    let version = format!("PostgreSQL {}", row.get::<_, &str>(0).split_whitespace().next().unwrap());
+    let json = tested(&here, "pg", 0);
+    let number = |key: &str| json[key].as_f64().unwrap_or_else(|| panic!("{key}: {json:#}"));
+    assert!(number("latency_ms") > 0.0 && json["clock_skew_ms"].is_i64(), "{json:#}");
+    assert_eq!(json["version"], version.as_str(), "{json:#}");
+    assert_eq!(
+        (&json["rights"], &json["notes"]),
+        (&serde_json::json!(["read", "write"]), &serde_json::json!([]))
+    );
+
+    for needed in [false, true] {
+        if needed {
+            here.write("pipelines/a.toml", APPEND);
+        }
+        let rights = match tested(&here, "pg", 0)["held"].as_array().unwrap().len() {
+            0 => "read, write".to_owned(),
+            held => format!("all {held} that are needed"),
+        };
+        assert_eq!(rights.starts_with("all"), needed, "{rights}");
+        let text = here.vitrina(&["connections", "test"]).ended(0).stdout;
+        let lines: Vec<Vec<&str>> = text.lines().map(cells).collect();
+        let headers = ["connection", "kind", "state", "version", "answers in", "clock", "rights", "notes"];
+        assert_eq!(lines[0], headers, "{text}");
+        let [name, kind, state, told, answer, clock, held] = lines[1][..] else { panic!("{text}") };
+        assert_eq!([name, kind, state, told, held], ["pg", "postgres", "ok", &version, &rights], "{text}");
+        assert!(["ms", "s"].contains(&unit(answer)) && unit(clock) == "s", "{text}");
+        assert!(clock.starts_with(['+', '-']), "{text}");
+        assert_eq!(lines.len(), 2, "{text}");
+    }
+}
+
+/// The cells of a line in a pipe: two spaces or more lie between them.
+fn cells(line: &str) -> Vec<&str> {
+    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
 }

@@ -1,12 +1,8 @@
 //! Servers and rows that go wrong: each is an error of the right kind, says nothing of cells, and leaves nothing half done.
 
-use std::{
-    process::Stdio,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
 };
 
 use arrow::record_batch::RecordBatch;
@@ -30,8 +26,6 @@ use crate::{
     contract::writing::{stage, target_through},
     support::{
         postgres::{Place, open, open_greenplum, quote, session, setting},
-        project::{Ran, Sandbox},
-        proxy::{Fate, Proxy},
         rows::{batch, ints, people, sorted_text, texts},
         specs::{self, attempt, track, unit},
     },
@@ -111,6 +105,7 @@ async fn what_the_server_fails_is_told_by_its_kind() {
         ("53300", ErrorKind::Busy, true, "max_connections"),
         ("53400", ErrorKind::Limit, false, "slices smaller"),
         ("57P01", ErrorKind::Unreachable, true, "reachable"),
+        ("57P03", ErrorKind::Unreachable, true, "reachable"),
         ("25006", ErrorKind::Denied, false, "primary"),
         ("P0001", ErrorKind::BadData, false, "mend the data"),
     ] {
@@ -378,47 +373,4 @@ async fn a_dropped_reader_stops_the_server() {
         assert!(begun.elapsed() < std::time::Duration::from_mins(2), "the server reads on");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-}
-
-/// A run whose network is away for a minute waits, and goes on from what was committed.
-#[test]
-fn a_run_outlives_a_minute_without_network() {
-    let (place, network) = (Place::new(), Proxy::new());
-    network.lead_to(&format!("{}:{}", setting("HOST"), setting("PORT")));
-    let Config { database, user, .. } = place.config();
-    let config = format!(
-        "[project]\nname = \"shop\"\n[connections.bot]\nkind = \"sqlite\"\npath = \"bot.db\"\n[connections.store]\nkind = \"postgres\"\n\
-         host = \"127.0.0.1\"\nport = {}\ndatabase = \"{database}\"\nuser = \"{user}\"\npassword = {{ env = \"VITRINA_POSTGRES_PASSWORD\" }}\n\
-         schema = '{}'\nsslmode = \"disable\"\n",
-        network.address.rsplit(':').next().unwrap(),
-        place.schema
-    );
-    let copy = "slice = { rows = 50 }\nretry = { attempts = 30, wait = \"1s\", timeout = \"5m\" }\n[source]\nconnection = \"bot\"\ntable = \"t\"\n\
-                cursor = { column = \"id\" }\n[sink]\nconnection = \"store\"\ntable = \"t\"\nmode = \"append\"\n";
-    let project = Sandbox::new(&[("vitrina.toml", &config), ("pipelines/copy.toml", copy)]);
-    project.sqlite(
-        "bot.db",
-        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT); \
-         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO t SELECT i, 'x' FROM n",
-    );
-    let mut commits = 0;
-    let (cut, heard) = std::sync::mpsc::channel();
-    let third = move |sent: &[u8]| {
-        commits += usize::from(sent.windows(7).any(|part| part == b"COMMIT\0"));
-        commits == 3
-    };
-    network.trap(third, move || {
-        cut.send(()).unwrap();
-        Fate::AnswerLost
-    });
-    let mut run =
-        project.command(&["run", "copy"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    heard.recv_timeout(Duration::from_mins(1)).expect("the run commits");
-    network.cut();
-    std::thread::sleep(Duration::from_secs(61));
-    assert!(run.try_wait().unwrap().is_none(), "the run did not wait");
-    network.mend();
-    Ran::from(run.wait_with_output().unwrap()).done();
-    let counted = project.query("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM store.t");
-    assert_eq!((counted[0]["n"].as_i64(), counted[0]["ids"].as_i64()), (Some(2000), Some(2000)));
 }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod line;
+mod outages;
 mod stopping;
 mod straight;
 mod tls;

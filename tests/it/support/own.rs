@@ -71,15 +71,11 @@ impl Own {
         &self.network.address
     }
 
-    fn port(&self) -> u16 {
-        self.address().rsplit_once(':').unwrap().1.parse().unwrap()
-    }
-
     /// How the PostgreSQL server is reached over the network.
     pub(crate) fn as_postgres(&self) -> Postgres {
         Postgres {
             host: "127.0.0.1".to_owned(),
-            port: self.port(),
+            port: self.network.port(),
             password: Some(Secret::Literal(self.told("POSTGRES_PASSWORD"))),
             ..postgres::config()
         }

@@ -60,6 +60,11 @@ impl Proxy {
         Self { address, state }
     }
 
+    /// Where it listens, on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
     pub(crate) fn lead_to(&self, address: &str) {
         held(&self.state).to = address.to_owned();
     }

@@ -55,6 +55,7 @@ const RULES: &[(&str, &[&str])] = &[
             "engine::typing",
             "schedule",
             "connector::ConnectionConfig",
+            "connector::misfit",
             "connector::sink",
             "connector::source",
             "connector::*::config",

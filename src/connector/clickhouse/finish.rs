@@ -113,7 +113,7 @@ impl Finisher<'_> {
         Ok(table.and_then(|table| Note::parse(&table.comment)))
     }
 
-    /// Brings a decided unit to its end; `false` = another unit of this number was there before, and this one is nothing.
+    /// Brings a decided unit to its end; `false` = another unit of this number was there before, or the target was dropped, and this one is nothing.
     pub(super) async fn finish(&self, note: &Note) -> Result<bool> {
         self.replication.check_replica(note, self.shown)?;
         let name = note.unit_name();
@@ -122,6 +122,11 @@ impl Finisher<'_> {
             match self.carry_out(note, &name).await {
                 // Somebody else has finished it meanwhile, dropped its tables, and may have gone on.
                 Err(_) if self.is_recorded(note).await? => {}
+                // Nothing is there whose place it could take.
+                Err(_) if note.way.takes_a_place() && self.target_is_gone().await? => {
+                    self.run(&format!("DROP TABLE IF EXISTS {}", self.sql(&name))).await?;
+                    return Ok(false);
+                }
                 done => {
                     done?;
                     self.records().add(&note.track, &note.record).await?;
@@ -140,6 +145,10 @@ impl Finisher<'_> {
     async fn is_recorded(&self, note: &Note) -> Result<bool> {
         let known = self.records().of(&note.track).await?;
         Ok(known.is_some_and(|known| known.seq >= note.record.seq))
+    }
+
+    async fn target_is_gone(&self) -> Result<bool> {
+        Ok(Table::find(self.server, self.database, self.target).await?.is_none())
     }
 
     async fn carry_out(&self, note: &Note, unit: &str) -> Result<()> {

@@ -61,6 +61,13 @@ pub(super) enum Way {
     Exchange,
 }
 
+impl Way {
+    /// Whether the rows take the place of others whole, so that a unit which is given up and built again doubles none.
+    pub(super) fn takes_a_place(&self) -> bool {
+        matches!(self, Self::Partition(_) | Self::Window { .. } | Self::Exchange)
+    }
+}
+
 /// The rows of the target that go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

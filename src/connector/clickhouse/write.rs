@@ -20,6 +20,9 @@
 //! 5. *record*: a row is added; a row that is there twice is the same row.
 //! 6. *drop*: a unit whose number is recorded is dropped, and nothing else is ever done with it.
 //!
+//! Where somebody has dropped the target meanwhile, a unit of 3 or 4 is given up and dropped without a record: its rows are computed again whole. One of 2 is not, since some of its parts may have
+//! been moved into a table that was only renamed: it waits until the target is there again, or is dropped by hand.
+//!
 //! Readers see a unit's partitions one after another, shortly before its record; a replaced table or partition at once; what a merge, or a member's part, clears is missing until it is moved in.
 //!
 //! Deduplication tokens of inserts are not what this rests on: a server writes its log of tokens before the part that it is about, so that one which dies between the two drops the

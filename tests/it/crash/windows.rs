@@ -140,9 +140,15 @@ fn forgetting_dies_and_goes_on(site: &Site) {
     }
     // There a record is decided in one step and written down in another.
     if site.place == Place::Clickhouse {
+        let (run, from) = (["run", "once"], day(CLOSED).to_string());
         site.drop_table();
-        site.dies(&["run", "once"], "clickhouse.decided:2");
-        assert_eq!(site.units(&["run", "once"]), CLOSED);
+        site.dies(&run, "clickhouse.decided:2");
+        assert_eq!(site.units(&run), CLOSED);
+        assert_eq!((site.built(), site.rows()), (CLOSED, site.closed(0)));
+        // A window is decided, and the table whose part it replaces goes.
+        site.dies(&["backfill", "once", "--from", &from], "clickhouse.decided:2");
+        site.drop_table();
+        assert_eq!(site.units(&run), CLOSED);
         assert_eq!((site.built(), site.rows()), (CLOSED, site.closed(0)));
     }
 }

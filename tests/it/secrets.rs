@@ -82,7 +82,8 @@ fn connections(schema: &Schema, database: &Database, cluster: &Cluster, registry
         ("schemas", &schemas, "registry.password", "REGISTRY_PASSWORD"),
     ] {
         for (name, variable) in [(name.to_owned(), variable), (format!("{name}_shut"), "WRONG_PASSWORD")] {
-            text += &format!("[connections.{name}]\n{}\n", with(keys, key, variable));
+            let keys = with(keys, key, variable);
+            text += &["[connections.", name.as_str(), "]\n", keys.as_str(), "\n"].concat();
         }
     }
     text

@@ -89,13 +89,16 @@ fn through(network: &Proxy, place: &Place) -> Config {
     Config { host: "127.0.0.1".to_owned(), port: network.port(), ..place.config() }
 }
 
+/// How a server ends.
+type End = fn(&Own);
+
 /// The server ends in the middle of a run, right before a commit: stopped in order, and killed; and starts again over what it left.
 #[test]
 fn a_run_outlives_a_server_that_restarts() {
     let server = Own::postgres();
     let place = Place::on(server.as_postgres());
     let project = copying(&place.config());
-    let ways: [(&str, fn(&Own)); 2] = [("stopped", Own::stop), ("killed", Own::kill)];
+    let ways: [(&str, End); 2] = [("stopped", Own::stop), ("killed", Own::kill)];
     for (rows, (how, end)) in (1..).map(|times| times * 2000).zip(ways) {
         add(&project);
         let (mut run, heard, decide) = at_third_commit(&project, &server.network);

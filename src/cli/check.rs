@@ -130,7 +130,9 @@ fn print_text(context: &Context, loaded: &Loaded) -> Result {
     let verdict = verdict(&loaded.problems);
     context.output.say(&format!("{files} checked: {verdict}"));
     if let Some(project) = loaded.project.as_ref().filter(|_| of(&loaded.problems, Severity::Error) == 0) {
-        promises(project).iter().for_each(|promise| context.output.say(promise));
+        for promise in promises(project) {
+            context.output.say(&promise);
+        }
     }
     Ok(())
 }

@@ -37,7 +37,8 @@ pub(super) fn start_daemon(verbose: u8, quiet: bool, messages: Stream) {
         _ if quiet => "warn",
         0 => &quietly("vitrina=info,warn"),
         1 => "vitrina=debug,info",
-        _ => "trace",
+        // Each line of a log that lies in the project would be an event of the watcher, and that a line.
+        _ => "trace,notify=info",
     };
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
     // A second start in one process keeps the first one's settings.

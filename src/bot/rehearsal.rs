@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn the_shipped_bot_passes_its_own() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let project = crate::config::check(root, &|_| None).project.unwrap();
+        let project = crate::config::check(root, "default", &|_| None).project.unwrap();
         let bot = project.bot.as_ref().unwrap();
         assert!(!bot.dialogs.is_empty());
         for test in &bot.dialogs {

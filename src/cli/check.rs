@@ -16,7 +16,7 @@ use super::{
     runner,
 };
 use crate::{
-    config::{self, DEFAULT_PROFILE, Loaded, draw, project::Project},
+    config::{self, Loaded, draw, project::Project},
     model::problem::{Problem, Severity},
 };
 
@@ -63,17 +63,7 @@ enum Format {
 /// Runs the command.
 pub(super) async fn run(args: &Args, context: &Context) -> Result {
     let root = context.root()?;
-    let mut loaded = config::check(&root, &variable);
-    let profile = context.global.profile.as_str();
-    if profile != DEFAULT_PROFILE {
-        // Every profile is checked; the one that is named must be among them, and is the one that is told of.
-        let named = config::load(&root, profile, &variable);
-        loaded.project = named.project;
-        let unknown = named.problems.into_iter();
-        loaded
-            .problems
-            .extend(unknown.filter(|problem| problem.code == "unknown-profile" && problem.span.is_empty()));
-    }
+    let mut loaded = config::check(&root, &context.global.profile, &variable);
     if args.online {
         unless_interrupted(online(&root, &mut loaded, context)).await?;
     }

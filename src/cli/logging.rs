@@ -10,6 +10,9 @@ use super::output::{Stream, write_around_bars};
 /// The variable that chooses what is logged, in the syntax of tracing's filters.
 const VARIABLE: &str = "VITRINA_LOG";
 
+/// All that is told of what Vitrina does. Below `info`, libraries quote what servers answer, with cells in it, and the watcher of files tells of the log itself: that only [`VARIABLE`] lets in.
+const EVERYTHING: &str = "vitrina=trace,info";
+
 /// Begins to log.
 pub(super) fn start(verbose: u8, quiet: bool, color: bool) {
     let level = match verbose {
@@ -18,7 +21,7 @@ pub(super) fn start(verbose: u8, quiet: bool, color: bool) {
         0 => &quietly("warn,vitrina::run::log=off"),
         1 => &quietly("vitrina=info,warn"),
         2 => "vitrina=debug,info",
-        _ => "trace",
+        _ => EVERYTHING,
     };
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
     let logged = tracing_subscriber::fmt()
@@ -37,8 +40,7 @@ pub(super) fn start_daemon(verbose: u8, quiet: bool, messages: Stream) {
         _ if quiet => "warn",
         0 => &quietly("vitrina=info,warn"),
         1 => "vitrina=debug,info",
-        // Each line of a log that lies in the project would be an event of the watcher, and that a line.
-        _ => "trace,notify=info",
+        _ => EVERYTHING,
     };
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
     // A second start in one process keeps the first one's settings.

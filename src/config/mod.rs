@@ -82,12 +82,12 @@ pub fn load_offline(
 }
 
 /// Reads the project in `root` and proves every profile, without running anything: variables may be unset.
-/// A problem that only some profiles have says which. The project is that of the default profile.
-pub fn check(root: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+/// A problem that only some profiles have says which. The project is that of the profile `wanted`, which must be among them.
+pub fn check(root: &Path, wanted: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let files = files::read(root, &Environment { read: env, runs: None });
     let profiles = resolve::profiles(&files);
     let mut found: IndexMap<String, (Problem, Vec<&str>)> = IndexMap::new();
-    let mut default = None;
+    let mut project_wanted = None;
     for profile in &profiles {
         let (problems, project) = resolve::resolve(&files, profile, TestsOf::JobsFirstSeen);
         for problem in problems {
@@ -97,8 +97,8 @@ pub fn check(root: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
                 seen.push(profile);
             }
         }
-        if profile == DEFAULT_PROFILE {
-            default = project;
+        if profile == wanted {
+            project_wanted = project;
         }
     }
     let everywhere = profiles.len();
@@ -109,7 +109,13 @@ pub fn check(root: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
         }
         problem
     });
-    finish(files, problems.collect(), default)
+    let mut problems: Vec<Problem> = problems.collect();
+    if !profiles.iter().any(|profile| profile == wanted) {
+        let (found, _) = resolve::resolve(&files, wanted, TestsOf::NoJob);
+        // A job that is limited to an unknown one was told of above.
+        problems.extend(found.into_iter().filter(|it| it.code == "unknown-profile" && it.span.is_empty()));
+    }
+    finish(files, problems, project_wanted)
 }
 
 /// Reads the project in `root` and proves one profile by what its places answered just now: `lock` = the outside tables as they are.

@@ -136,7 +136,7 @@ fn a_bot_that_is_right() {
 
 #[test]
 fn the_shipped_bot_is_right() {
-    let loaded = crate::config::check(shipped(), &|_| None);
+    let loaded = crate::config::check(shipped(), "default", &|_| None);
     let problems: Vec<&str> = loaded.problems.iter().map(|problem| problem.message.as_str()).collect();
     assert_eq!(problems, Vec::<&str>::new());
     let bot = loaded.project.and_then(|project| project.bot).unwrap();

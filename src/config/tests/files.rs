@@ -150,7 +150,7 @@ fn what_is_no_text() {
     let folder = super::folder(&[("vitrina.toml", BASE)]);
     std::fs::create_dir(folder.path().join("pipelines")).unwrap();
     std::fs::write(folder.path().join("pipelines/p.toml"), b"description = \"\xff\"").unwrap();
-    let loaded = super::super::check(folder.path(), &|_| None);
+    let loaded = super::super::check(folder.path(), "default", &|_| None);
     assert_eq!(loaded.problems.len(), 1);
     assert_eq!(loaded.problems[0].code, "not-text");
 }

@@ -79,7 +79,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 /// Proves all profiles, with nothing set.
 fn proved(files: &[(&str, &str)]) -> Loaded {
-    super::check(folder(files).path(), &|_| None)
+    super::check(folder(files).path(), "default", &|_| None)
 }
 
 /// The same without notes: most of these projects read tables that nobody has asked for their columns.

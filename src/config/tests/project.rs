@@ -11,7 +11,9 @@ use crate::{
 
 #[test]
 fn the_shipped_project_is_right() {
-    for load in [config::load(shipped(), "default", &|_| None), config::check(shipped(), &|_| None)] {
+    for load in
+        [config::load(shipped(), "default", &|_| None), config::check(shipped(), "default", &|_| None)]
+    {
         let lines: Vec<String> =
             load.problems.iter().map(|problem| draw::line(problem, &load.sources)).collect();
         assert_eq!(lines, Vec::<String>::new());
@@ -97,7 +99,7 @@ fn variables() {
     let ConnectionConfig::Sqlite(config) = &project.connections["shop"] else { panic!() };
     assert_eq!(config.path.as_deref(), Some("other.db"));
     // Unset: allowed where nothing runs.
-    assert!(config::check(folder.path(), &|_| None).problems.is_empty());
+    assert!(config::check(folder.path(), "default", &|_| None).problems.is_empty());
     let wrong = |name: &str| (name == "PARALLEL").then(|| "many".to_owned());
     let loaded = config::load(folder.path(), "default", &wrong);
     let text: Vec<String> =
@@ -184,7 +186,7 @@ fn settings_of_our_own_are_refused() {
 #[test]
 fn json_says_where() {
     let folder = folder(&[("vitrina.toml", "[project]\nname = \"тест\" # ж\nnme = 1\n")]);
-    let loaded = config::check(folder.path(), &|_| None);
+    let loaded = config::check(folder.path(), "default", &|_| None);
     assert_snapshot!(serde_json::to_string_pretty(&draw::json(&loaded.problems, &loaded.sources)).unwrap());
     assert_eq!(
         lines(&[("vitrina.toml", "[project]\nname = \"t\" \nnme = 1\n")]),

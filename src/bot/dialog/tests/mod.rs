@@ -127,7 +127,7 @@ fn colliding() -> Bot {
 }
 
 fn load(folder: &Path) -> Bot {
-    let loaded = crate::config::check(folder, &|_| None);
+    let loaded = crate::config::check(folder, "default", &|_| None);
     let errors: Vec<String> = loaded
         .problems
         .iter()

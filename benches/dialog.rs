@@ -24,7 +24,8 @@ const USERS: i64 = 10_000;
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let project = vitrina::config::check(root, &|_| None).project.expect("the shipped project is right");
+    let project =
+        vitrina::config::check(root, "default", &|_| None).project.expect("the shipped project is right");
     let bot = project.bot.expect("the shipped project has a bot");
     let viewer = Viewer {
         user: 7,

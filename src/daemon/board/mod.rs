@@ -12,6 +12,8 @@
 //! - A member whose windows are stale is owed a run besides, where its mart says so.
 //! - A run stays owed until it has ended, so one that a crash or a stop cut short is begun again by the next daemon.
 
+#[cfg(test)]
+mod life;
 mod rule;
 mod slot;
 #[cfg(test)]

@@ -12,12 +12,12 @@ use crate::{
     schedule::Timing,
 };
 
-fn at(seconds: i64) -> DateTime<Utc> {
+pub(super) fn at(seconds: i64) -> DateTime<Utc> {
     // 2026-09-21T14:13:20Z and a whole minute behind it.
     DateTime::from_timestamp(1_790_000_040 + seconds, 0).unwrap()
 }
 
-fn every(span: &str) -> Rule {
+pub(super) fn every(span: &str) -> Rule {
     timed(span, Misfire::Once, Concurrency::Skip)
 }
 
@@ -25,7 +25,7 @@ fn timed(span: &str, misfire: Misfire, concurrency: Concurrency) -> Rule {
     Rule::Timed { timing: Timing::Every(span.parse().unwrap()), misfire, concurrency }
 }
 
-fn after(upstream: &[usize]) -> Rule {
+pub(super) fn after(upstream: &[usize]) -> Rule {
     Rule::After { upstream: upstream.to_vec(), always: false }
 }
 
@@ -55,17 +55,17 @@ fn board_of(members: &[(&str, Rule)], mut known: Vec<Standing>, now: DateTime<Ut
     board
 }
 
-fn board(members: &[(&str, Rule)]) -> Board {
+pub(super) fn board(members: &[(&str, Rule)]) -> Board {
     board_of(members, vec![], at(0))
 }
 
 /// What a daemon that dies now leaves, given to the next one.
-fn again(board: &Board, members: &[(&str, Rule)], now: DateTime<Utc>) -> Board {
+pub(super) fn again(board: &Board, members: &[(&str, Rule)], now: DateTime<Utc>) -> Board {
     board_of(members, board.slots.iter().map(|slot| slot.keep.clone()).collect(), now)
 }
 
 /// A board of members some of which read from others.
-fn reading(mut board: Board, reads: &[(usize, &[usize])]) -> Board {
+pub(super) fn reading(mut board: Board, reads: &[(usize, &[usize])]) -> Board {
     for (slot, from) in reads {
         board.slots[*slot].reads = from.to_vec();
     }

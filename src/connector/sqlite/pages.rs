@@ -3,7 +3,7 @@
 //!
 //! Ranges of row ids are read by several threads at once and put back into order.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::UInt64Array;
 use futures::{StreamExt, stream::BoxStream};
@@ -91,9 +91,9 @@ pub(super) fn read(query: Query, lanes: Vec<Lane>) -> BoxStream<'static, Result<
     let mut state = Ordered { lanes: vec![], range: 0, ranges, base: 0, stops: vec![] };
     for lane in lanes {
         let (sender, receiver) = mpsc::channel(AHEAD);
-        let stop = Stop(Arc::new(Mutex::new(Some(lane.held.with(Connection::get_interrupt_handle)))));
+        let stop = Working::default();
         state.lanes.push(receiver);
-        state.stops.push(Stop(stop.0.clone()));
+        state.stops.push(Stop(stop.clone()));
         let query = query.clone();
         tokio::task::spawn_blocking(move || run_lane(&query, lane, &sender, &stop));
     }
@@ -142,36 +142,47 @@ impl Ordered {
     }
 }
 
-/// Interrupts a lane that still works when it is dropped.
-struct Stop(Arc<Mutex<Option<InterruptHandle>>>);
+/// What interrupts a lane's statement, while it has the connection to itself: before and after, the connection may be another's.
+#[derive(Clone, Default)]
+struct Working(Arc<Mutex<Option<InterruptHandle>>>);
 
-impl Stop {
-    fn taken(&self) -> Option<InterruptHandle> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+impl Working {
+    /// Does this work, which may be interrupted meanwhile.
+    fn on<T>(&self, connection: &Connection, work: impl FnOnce() -> T) -> T {
+        *self.handle() = Some(connection.get_interrupt_handle());
+        let done = work();
+        *self.handle() = None;
+        done
+    }
+
+    fn handle(&self) -> MutexGuard<'_, Option<InterruptHandle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Interrupts a lane that still works when it is dropped.
+struct Stop(Working);
+
 impl Drop for Stop {
     fn drop(&mut self) {
-        let handle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = handle.as_ref() {
+        if let Some(handle) = self.0.handle().as_ref() {
             handle.interrupt();
         }
     }
 }
 
-fn run_lane(query: &Query, lane: Lane, sender: &mpsc::Sender<Result<Message>>, stop: &Stop) {
+fn run_lane(query: &Query, lane: Lane, sender: &mpsc::Sender<Result<Message>>, stop: &Working) {
     let send = |message| sender.blocking_send(message).is_ok();
     let mut result = Ok(true);
     for range in lane.ranges {
         let hand_on = &mut |chunk| send(Ok(Message::Chunk(chunk)));
-        result = lane.held.with(|connection| read_range(query, connection, range, hand_on));
+        result = lane
+            .held
+            .with(|connection| stop.on(connection, || read_range(query, connection, range, hand_on)));
         if !matches!(result, Ok(true)) || !send(Ok(Message::RangeEnds)) {
             break;
         }
     }
-    // From here on the connection is another's: nobody may interrupt it.
-    drop(stop.taken());
     drop(lane.held);
     if let Err(error) = result {
         send(Err(error));
@@ -361,5 +372,33 @@ fn cell(value: ValueRef<'_>) -> Cell<'_> {
         ValueRef::Real(value) => Cell::Real(value),
         ValueRef::Text(text) => std::str::from_utf8(text).map_or(Cell::NotUtf8(text), Cell::Text),
         ValueRef::Blob(bytes) => Cell::Bytes(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows that a statement gives, where the reader is left behind the first.
+    fn rows_of(connection: &Connection, stop: Stop) -> rusqlite::Result<usize> {
+        let mut statement = connection
+            .prepare("WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT i FROM n")?;
+        let mut rows = statement.query([])?;
+        let mut found = usize::from(rows.next()?.is_some());
+        drop(stop);
+        while rows.next()?.is_some() {
+            found += 1;
+        }
+        Ok(found)
+    }
+
+    /// A connection that is held for several readers: the statement of the next one goes on, whoever before is left.
+    #[test]
+    fn who_is_left_interrupts_nobody_else() {
+        let connection = Connection::open_in_memory().unwrap();
+        let working = Working::default();
+        let error = working.on(&connection, || rows_of(&connection, Stop(working.clone()))).unwrap_err();
+        assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::OperationInterrupted));
+        assert_eq!(rows_of(&connection, Stop(working.clone())).unwrap(), 5);
     }
 }

@@ -96,6 +96,6 @@ mod tests {
         clock.set(begun + TimeDelta::hours(1));
         let status = daemon.status();
         assert!(daemon.is_healthy() && status.healthy && status.stopping && !daemon.is_ready());
-        assert!(!daemon.deaf.is_cancelled());
+        assert!(!daemon.drained.is_cancelled());
     }
 }

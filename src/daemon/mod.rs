@@ -114,9 +114,9 @@ pub struct Daemon {
     /// They end with `stop`.
     tasks: Tasks,
     /// Cancelled once runs and tasks have ended: nobody is answered any more.
-    deaf: CancellationToken,
-    /// What tells how the daemon is, also while it stops. They end with `deaf`.
-    ears: Tasks,
+    drained: CancellationToken,
+    /// What tells how the daemon is, also while it stops. They end with `drained`.
+    listeners: Tasks,
 }
 
 /// Runs a project until it is told to stop.
@@ -130,7 +130,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let health = listen.map(bind).transpose()?;
     let socket = socket::bind(&daemon.runtime().project().state)?;
     let tasks = daemon.tasks.clone();
-    daemon.ears.spawn("socket", socket.task(&daemon));
+    daemon.listeners.spawn("socket", socket.task(&daemon));
     tasks.spawn("conductor", daemon.task(conductor::conduct));
     tasks.spawn("reload", daemon.task(move |daemon, stop| reload::reload(daemon, stop, begun)));
     tasks.spawn("manager", daemon.task(manager::beat));
@@ -138,7 +138,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
     tasks.spawn("rebuild", daemon.task(rebuild::rebuild));
     tasks.spawn("notify", daemon.task(notify::notify));
     if let Some(health) = health {
-        daemon.ears.spawn("health", health::task(&daemon, health));
+        daemon.listeners.spawn("health", health::task(&daemon, health));
     }
     daemon.announce(listen);
     manager::ready(&daemon);
@@ -161,7 +161,7 @@ impl Daemon {
             vec![]
         });
         let board = Board::new(&project, runtime.lineage(), known, now);
-        let (stop, deaf) = (CancellationToken::new(), CancellationToken::new());
+        let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
         Ok(Arc::new(Self {
             clock,
             load,
@@ -176,8 +176,8 @@ impl Daemon {
             suspects: rebuild::Suspects::default(),
             tasks: Tasks::new(stop.clone()),
             stop,
-            ears: Tasks::new(deaf.clone()),
-            deaf,
+            listeners: Tasks::new(drained.clone()),
+            drained,
             held,
             lost: CancellationToken::new(),
             running: TaskTracker::new(),
@@ -204,7 +204,7 @@ impl Daemon {
             healthy: self.is_healthy(),
             stopping: self.stop.is_cancelled(),
             stale: lock(&self.stale).clone(),
-            tasks: self.tasks.states().into_iter().chain(self.ears.states()).collect(),
+            tasks: self.tasks.states().into_iter().chain(self.listeners.states()).collect(),
             members: self.board().view(now),
             going: lock(&self.going).clone(),
         }
@@ -261,8 +261,8 @@ impl Daemon {
             );
         }
         self.tasks.ended(TASK_GRACE).await;
-        self.deaf.cancel();
-        self.ears.ended(TASK_GRACE).await;
+        self.drained.cancel();
+        self.listeners.ended(TASK_GRACE).await;
         self.keep();
         tracing::info!("stopped");
     }

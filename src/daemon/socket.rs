@@ -144,7 +144,7 @@ async fn hear(daemon: &Arc<Daemon>, stream: UnixStream) -> std::io::Result<()> {
     let mut line = String::new();
     let request = async { (&mut reader).take(LONGEST_REQUEST).read_line(&mut line).await };
     tokio::select! {
-        () = daemon.deaf.cancelled() => return Ok(()),
+        () = daemon.drained.cancelled() => return Ok(()),
         request = tokio::time::timeout(PATIENCE, request) => { request??; }
     }
     // What a command asked for ends with the daemon's runs, in the same time, and its answer is waited for.

@@ -318,12 +318,11 @@ impl Judge<'_> {
         for (key, names) in sink.options.columns() {
             let place = node.at(&key);
             for (at, name) in names.into_iter().enumerate() {
-                match place.get(name) {
-                    Some(by_column) => column_of(name, &rows, by_column, Place::Key, report),
-                    None => {
-                        column_of(name, &rows, place.items().get(at).unwrap_or(place), Place::Value, report)
-                    }
+                let (told, as_what) = match place.get(name) {
+                    Some(by_column) => (by_column, Place::Key),
+                    None => (place.items().get(at).unwrap_or(place), Place::Value),
                 };
+                column_of(name, &rows, told, as_what, report);
             }
         }
         unfit_types(&rows, sink, node, report);

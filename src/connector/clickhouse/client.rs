@@ -117,7 +117,7 @@ impl Server {
 
     /// Whether one server may answer for another.
     pub(super) fn has_replicas(&self) -> bool {
-        self.config.url.all().len() > 1
+        self.config.has_replicas()
     }
 
     /// How messages name it.

@@ -175,10 +175,15 @@ impl Config {
         Some(Misfit::of("url", "bad-address", message, hint))
     }
 
+    /// Whether one server may answer for another.
+    pub(super) fn has_replicas(&self) -> bool {
+        self.url.all().len() > 1
+    }
+
     /// Why nothing is written through it; `None` = that can be.
     pub fn read_only(&self) -> Option<(&'static str, &'static str)> {
         let hint = "a unit is staged and moved on one server: write through a connection of one `url`";
-        (self.url.all().len() > 1).then_some(("has several urls, and is read only", hint))
+        self.has_replicas().then_some(("has several urls, and is read only", hint))
     }
 
     /// The settings that a file which names only this has.
@@ -210,7 +215,7 @@ impl Config {
         let order = if cursor.overlap.is_some() {
             Order::Overlap
         } else {
-            let replicas = if self.url.all().len() > 1 {
+            let replicas = if self.has_replicas() {
                 ", on each replica; a replica that is behind others lacks its newest rows and no others"
             } else {
                 ""

@@ -28,6 +28,9 @@ use crate::{
 /// Rows whose bytes are looked at to guess how many fill a slice.
 const SAMPLE: u64 = 64;
 
+/// What to do where replicas differ.
+const BEHIND: &str = "it is tried again; where this stays, see how far its replicas are behind (`system.replicas`), and whether rows were deleted";
+
 /// A table as it is now, and how it is to be read.
 pub(super) struct Look<'a> {
     pub(super) server: &'a Server,
@@ -36,9 +39,6 @@ pub(super) struct Look<'a> {
     pub(super) decoder: BatchDecoder,
     keys: Keys<Key>,
 }
-
-/// What to do where replicas differ.
-const BEHIND: &str = "it is tried again; where this stays, see how far its replicas are behind (`system.replicas`), and whether rows were deleted";
 
 impl<'a> Look<'a> {
     /// Resolves what is to be read.

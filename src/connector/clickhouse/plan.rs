@@ -1,7 +1,8 @@
 //! Where a table ends, and where the next slice ends: by its keys alone, before any row is read.
 //!
-//! A slice is cut by one query, which walks over the keys of that slice in the table's own order where the cursor leads the table's sorting key, and gives its last
-//! key and how many rows it has. So a table that is read in slices is walked over twice in its keys, and once in everything else.
+//! A slice is cut by two queries: one walks over the keys of that slice in the table's own order, where the cursor leads the table's sorting key, and gives its last key; the other one
+//! counts the rows up to it, most of which the server knows by its index. So a table that is read in slices is walked over twice in its keys, and once in everything else. `LIMIT … WITH TIES`
+//! would give both at once, and reads all that is left of the table: the server stops in the table's order for a bare `LIMIT` only.
 
 use arrow::datatypes::SchemaRef;
 
@@ -27,6 +28,9 @@ use crate::{
 
 /// Rows whose bytes are looked at to guess how many fill a slice.
 const SAMPLE: u64 = 64;
+
+/// Of a query that stops early: it reads whole blocks, and this is a quarter of the smallest range that the index tells apart.
+const SMALL_BLOCKS: &str = " SETTINGS max_block_size = 2048";
 
 /// What to do where replicas differ.
 const BEHIND: &str = "it is tried again; where this stays, see how far its replicas are behind (`system.replicas`), and whether rows were deleted";
@@ -106,11 +110,11 @@ impl<'a> Look<'a> {
         let Some(end) = head.bound() else { return Ok(None) };
         let range = self.keys.range(begin, end)?;
         let most = self.rows_in(&range, limit).await?;
-        let (rows, last) = self.walk(&range, most).await?;
-        let after = match last {
+        let after = match self.key_at(&range, most - 1).await? {
             Some(at) if at != end.at => Position::single(self.identity(), Some(self.bound(at).await?)),
             _ => head.clone(),
         };
+        let rows = self.count(begin, after.bound().unwrap_or(end)).await?;
         let late = self.keys.overlap() && after == *head && self.has_late_rows(begin, end);
         if rows == 0 && !late {
             return Ok(None);
@@ -118,29 +122,23 @@ impl<'a> Look<'a> {
         Ok(Some(slice(from, after, schema, (!self.keys.overlap()).then_some(rows))))
     }
 
-    /// How many of the next rows make a slice, and the keys of its last one. Rows of equal keys stay together.
-    async fn walk(&self, range: &str, most: u64) -> Result<(u64, Option<Vec<Value>>)> {
-        let keys = self.keys.list();
-        let ends: Vec<String> = self
-            .keys
-            .all
-            .iter()
-            .enumerate()
-            .map(|(at, key)| key.spelled(&format!("_vitrina_end.{}", at + 1)))
-            .collect();
+    /// The keys of the row behind so many others; `None` = there are no more than those.
+    async fn key_at(&self, range: &str, offset: u64) -> Result<Option<Vec<Value>>> {
+        let keys = self.keys.all.iter().map(|key| key.spelled(&key.sql())).collect::<Vec<_>>().join(", ");
         let sql = format!(
-            "SELECT toString(count()), max(tuple({keys})) AS _vitrina_end, {} FROM \
-             (SELECT {keys} FROM {}{range}{} LIMIT {most} WITH TIES)",
-            ends.join(", "),
+            "SELECT {keys} FROM {}{range}{} LIMIT 1 OFFSET {offset}{SMALL_BLOCKS}",
             self.table.source(),
-            self.keys.order(""),
+            self.keys.order("")
         );
-        // The tuple itself is for the expressions behind it.
-        let sql = format!("SELECT * EXCEPT _vitrina_end FROM ({sql})");
-        let row = self.row(&sql).await?.unwrap_or_default();
-        let rows = row.first().cloned().flatten().and_then(|count| count.parse().ok()).unwrap_or_default();
-        let last = if rows == 0 { None } else { Some(self.tuple(&row[1..])?) };
-        Ok((rows, last))
+        self.row(&sql).await?.map(|row| self.tuple(&row)).transpose()
+    }
+
+    /// Rows behind one place, up to another one. Rows of equal keys stay together.
+    async fn count(&self, begin: Option<&Bound>, end: &Bound) -> Result<u64> {
+        let range = self.keys.range(begin, end)?;
+        let count =
+            self.cell(&format!("SELECT toString(count()) FROM {}{range}", self.table.source())).await?;
+        Ok(count.and_then(|count| count.parse().ok()).unwrap_or_default())
     }
 
     /// What follows the table's name where a unit is read.
@@ -221,7 +219,7 @@ impl<'a> Look<'a> {
     /// A table whose rows end before the position has lost some.
     async fn check_shrunk(&self, begin: &Bound) -> Result<()> {
         let there = self.keys.compared(Side::From, &begin.at)?;
-        let sql = format!("SELECT 1 FROM {} WHERE {there} LIMIT 1", self.table.source());
+        let sql = format!("SELECT 1 FROM {} WHERE {there} LIMIT 1{SMALL_BLOCKS}", self.table.source());
         if self.row(&sql).await?.is_some() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! What wakes those who wait for news: of tables with parts, and of what has none of its own.
+//! What is read of a table that is read in slices, and what wakes those who wait for news: of tables with parts, and of what has none of its own.
 
 use std::{
     sync::{
@@ -10,15 +10,18 @@ use std::{
 
 use vitrina::connector::{
     clickhouse::config::{Config, Urls},
-    source::{Source, SourceSpec},
+    source::{CursorSpec, Source, SourceSpec},
 };
 
 use super::{read_all, whole};
-use crate::support::{
-    clickhouse::{Granting, Place, open, send},
-    proxy::{Fate, Proxy},
-    rows::text,
-    specs,
+use crate::{
+    contract::reading::{most, plan_all, read},
+    support::{
+        clickhouse::{Granting, Place, open, send},
+        proxy::{Fate, Proxy},
+        rows::text,
+        specs,
+    },
 };
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -113,6 +116,51 @@ async fn a_cursor_is_asked_for_when_parts_have_moved() {
     tokio::time::timeout(PATIENCE, waiting).await.expect("changed() sleeps on").unwrap();
     // What came between two waits is heard of, too.
     hears(source.as_ref(), || drop(place.inside("INSERT INTO t VALUES (4, 3)"))).await;
+}
+
+/// Rows, and their bytes in the columns that were asked for, that a server has read since it began.
+fn read_so_far(place: &Place) -> [u64; 2] {
+    ["SelectedRows", "SelectedBytes"].map(|event| {
+        let sql = format!("SELECT sum(value) FROM system.events WHERE event = '{event}'");
+        place.run(&sql).trim().parse().unwrap()
+    })
+}
+
+/// Slices are planned by their keys alone, each by its own range of them: whatever else a row has is read once. A server that reads in the order of a table takes blocks of each of its parts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_is_not_scanned_twice() {
+    const ROWS: u64 = 400_000;
+    const BYTES: u64 = ROWS * 400;
+    let own = Granting::start(&[]);
+    let place = Place::on(own.config());
+    place.inside("CREATE TABLE t (at DateTime64(6, 'UTC'), id Int64, name String) ENGINE = MergeTree ORDER BY (at, id) SETTINGS index_granularity = 512");
+    place.inside("SYSTEM STOP MERGES t");
+    for part in 0..2 {
+        let half = ROWS / 2;
+        place.inside(&format!(
+            "INSERT INTO t SELECT toDateTime64('2026-01-01 00:00:00', 6, 'UTC') + intDiv(number, 3), number, randomPrintableASCII(400) FROM numbers({}, {half})",
+            part * half
+        ));
+    }
+    let cursor = CursorSpec { tie: Some("id".to_owned()), ..specs::cursor("at") };
+    let spec = SourceSpec { cursor: Some(cursor), ..specs::undeclared("t") };
+    let connection = place.open();
+    let source = connection.source(&spec).await.unwrap();
+    let begun = read_so_far(&place);
+    let head = source.head().await.unwrap();
+    let units = plan_all(source.as_ref(), None, &head, most(20_000)).await;
+    assert_eq!(units.len(), 20);
+    let planned = read_so_far(&place);
+    for unit in &units {
+        assert_eq!(read(source.as_ref(), unit).await.batch.num_rows(), 20_000);
+    }
+    let ended = read_so_far(&place);
+    let [rows, bytes] = [0, 1].map(|at| planned[at] - begun[at]);
+    assert!(rows < 3 * ROWS, "{rows} rows are read for the plans");
+    assert!(bytes < BYTES / 3, "{bytes} bytes are read for the plans");
+    let [rows, bytes] = [0, 1].map(|at| ended[at] - planned[at]);
+    assert!((ROWS..ROWS * 3 / 2).contains(&rows), "{rows} rows are read");
+    assert!((BYTES..BYTES * 3 / 2).contains(&bytes), "{bytes} bytes are read");
 }
 
 /// Who may not see parts hears of news all the same.

@@ -1,7 +1,7 @@
 //! Named places where a test can kill the process, or hold it up: every commit boundary has one.
 //!
 //! `VITRINA_FAILPOINT=name` aborts at the first pass of `failpoint::pass("name")`;
-//! `name:3` at the third. `name@path` makes the file there and waits until it is taken away. Without the variable a pass costs one atomic load.
+//! `name:3` at the third, `name:*` at each. `name@path` makes the file there and waits until it is taken away. Without the variable a pass costs one atomic load.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,7 +17,8 @@ pub const VARIABLE: &str = "VITRINA_FAILPOINT";
 
 struct Armed {
     name: String,
-    left: AtomicU64,
+    /// Passes until it happens; `None` = at each.
+    left: Option<AtomicU64>,
     /// The file to wait for; `None` = abort.
     wait: Option<PathBuf>,
 }
@@ -29,7 +30,8 @@ pub fn pass(name: &str) {
     let Some(armed) = ARMED.get_or_init(armed_from_environment) else {
         return;
     };
-    if armed.name == name && armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+    let is_its_turn = |left: &AtomicU64| left.fetch_sub(1, Ordering::SeqCst) == 1;
+    if armed.name == name && armed.left.as_ref().is_none_or(is_its_turn) {
         match &armed.wait {
             Some(file) => tokio::task::block_in_place(|| wait(file)),
             None => std::process::abort(),
@@ -51,9 +53,10 @@ fn armed_from_environment() -> Option<Armed> {
         Some((point, file)) => (point, Some(PathBuf::from(file))),
         None => (text.as_str(), None),
     };
-    let (name, count) = match point.rsplit_once(':') {
-        Some((name, count)) => (name, count.parse().ok()?),
-        None => (point, 1),
+    let (name, left) = match point.rsplit_once(':') {
+        Some((name, "*")) => (name, None),
+        Some((name, count)) => (name, Some(count.parse().ok()?)),
+        None => (point, Some(1)),
     };
-    Some(Armed { name: name.to_owned(), left: AtomicU64::new(count), wait })
+    Some(Armed { name: name.to_owned(), left: left.map(AtomicU64::new), wait })
 }

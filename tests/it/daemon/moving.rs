@@ -82,20 +82,28 @@ fn ended(command: Child) -> Ran {
     command.wait_with_output().unwrap().into()
 }
 
-/// Runs `shown`, and `total` once the rows of the former are staged and not checked yet.
-fn run(sandbox: &Sandbox) -> Ran {
+/// Runs `shown`, and `total` each time that the rows of the former are staged and not checked yet, so many times.
+fn run_moving(sandbox: &Sandbox, times: usize) -> Ran {
     let point = sandbox.path("staged");
-    let held = format!("run.mart.staged@{}", point.display());
+    let at = if times == 1 { "" } else { ":*" };
+    let held = format!("run.mart.staged{at}@{}", point.display());
     let serving = Serving::start_with(sandbox, &[("VITRINA_FAILPOINT", &held)]);
     let mut command = sandbox.command(&["run", "shown", "--format", "json"]);
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    serving.until("the rows are staged", || point.exists());
-    sandbox.sqlite("bot.db", "INSERT INTO calls VALUES (2)");
-    sandbox.must(&["run", "total"]);
-    std::fs::remove_file(&point).unwrap();
+    for _ in 0..times {
+        serving.until("the rows are staged", || point.exists());
+        sandbox.sqlite("bot.db", "INSERT INTO calls (id) SELECT max(id) + 1 FROM calls");
+        sandbox.must(&["run", "total"]);
+        std::fs::remove_file(&point).unwrap();
+    }
     let ran = ended(command);
     serving.stop().done();
     ran
+}
+
+/// The same, once.
+fn run(sandbox: &Sandbox) -> Ran {
+    run_moving(sandbox, 1)
 }
 
 #[test]
@@ -135,4 +143,38 @@ fn a_build_that_is_wrong_is_blocked_whatever_moves() {
     let blocked = run(&sandbox);
     blocked.says(1, &["check \"alone\" does not hold"]);
     assert!(!blocked.stderr.contains("built anew"), "{blocked:#?}");
+}
+
+const COPIED: &str = r#"
+[source]
+connection = "bot"
+table = "calls"
+cursor.column = "id"
+
+[sink]
+connection = "store"
+table = "total"
+mode = "append"
+"#;
+
+/// A build that never catches up with what it reads ends, and leaves the rows of before.
+#[test]
+fn a_build_whose_inputs_move_all_the_time_is_blocked_in_the_end() {
+    let counted = SHOWN
+        .replace("PLACE", "store")
+        .replace("SELECT dt, n FROM mart.total", "SELECT count(*) AS n FROM pipeline.total")
+        .replace("sum(n) AS n FROM mart.total", "count(*) AS n FROM pipeline.total");
+    let sandbox = Sandbox::new(&[
+        ("vitrina.toml", PROJECT),
+        ("pipelines/total.toml", COPIED),
+        ("marts/shown.toml", &counted),
+    ]);
+    sandbox.sqlite("bot.db", "CREATE TABLE calls (id INTEGER PRIMARY KEY); INSERT INTO calls VALUES (1)");
+    sandbox.must(&["run", "total", "shown"]);
+    let moved = run_moving(&sandbox, 4);
+    moved.says(1, &["check \"agrees\" does not hold: 1 row breaks it"]);
+    assert_eq!(moved.stderr.matches("it is built anew").count(), 3, "{moved:#?}");
+    assert_eq!(sandbox.number("SELECT sum(n) AS n FROM mart.shown"), 1);
+    sandbox.must(&["run", "shown"]);
+    assert_eq!(sandbox.number("SELECT sum(n) AS n FROM mart.shown"), 5);
 }

@@ -10,7 +10,7 @@ use datafusion::{
     error::{DataFusionError, Result as SqlResult},
     execution::{
         SendableRecordBatchStream, SessionState,
-        memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool},
+        memory_pool::{MemoryPool, TrackConsumersPool},
     },
     logical_expr::{Expr, LogicalPlan},
     physical_plan::{
@@ -27,6 +27,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{
     compact::Compact,
     partition_windows::PartitionWindows,
+    pool::SharedPool,
     reads::Reads,
     row_numbers::RowNumbers,
     session::{Engine, failed},
@@ -39,9 +40,9 @@ const NAMED: NonZeroUsize = NonZeroUsize::new(3).expect("it is not zero");
 /// Rows of a batch where joins spill.
 const MERGED_ROWS: usize = 1024;
 
-/// So many bytes, shared out among those who spill; who cannot spill takes what it needs first.
+/// So many bytes for all queries together; an error names who holds most of them.
 pub(super) fn pool(bytes: usize) -> Arc<dyn MemoryPool> {
-    Arc::new(TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED))
+    Arc::new(TrackConsumersPool::new(SharedPool::new(bytes), NAMED))
 }
 
 impl Engine {

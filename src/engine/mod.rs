@@ -33,6 +33,7 @@ mod origins;
 mod parse;
 mod partition_windows;
 mod planner;
+mod pool;
 mod probe_source;
 mod push_down;
 mod reads;

@@ -25,6 +25,8 @@ pub(super) fn offline(zone: Tz) -> Arc<SessionState> {
 
 /// What a sort keeps free to merge what it spilled; less where there is little memory.
 const MERGE_BYTES: usize = 10 << 20;
+/// Rows that fill no more than one part in so many of the memory are sorted at once, instead of batch by batch and merged: that takes their memory twice.
+const AT_ONCE: usize = 16;
 /// Sorts that may go on at once in half of the memory.
 const SORTS: usize = 64;
 
@@ -44,6 +46,7 @@ pub(super) fn config(threads: usize, memory: usize) -> SessionConfig {
     // Instants are of UTC everywhere, so their types agree; people's days come from functions.
     options.execution.time_zone = Some("UTC".to_owned());
     options.execution.sort_spill_reservation_bytes = MERGE_BYTES.min(memory / 2 / SORTS);
+    options.execution.sort_in_place_threshold_bytes = memory / AT_ONCE;
     config
 }
 

@@ -134,7 +134,7 @@ impl MartRun<'_> {
         let (mut goal, mut ready) = (Cow::Borrowed(goal), ready);
         loop {
             match ready {
-                Ok(Ready::Staged { staged, warnings }) => match self.commit(&goal, staged, warnings).await {
+                Ok(Ready::Staged { staged, results }) => match self.commit(&goal, staged, results).await {
                     Ok(built) => return Ok(built),
                     Err(error) => tries.failed(error, false).await?,
                 },
@@ -186,15 +186,19 @@ impl MartRun<'_> {
         if let Some(inputs) = self.moved(goal, &results).await {
             return Ok(Ready::Moved(inputs));
         }
-        let warnings = self.judge(goal, &results, attempt.at).await?;
+        if let Some(blocked) = checks::blocked(&goal.track, &results) {
+            self.remember_blocked(goal, results, attempt.at).await;
+            return Err(blocked);
+        }
         failpoint::pass("run.mart.checked");
-        Ok(Ready::Staged { staged, warnings })
+        Ok(Ready::Staged { staged, results })
     }
 
-    async fn commit(&self, goal: &Goal, staged: Box<dyn Staged>, warnings: Vec<String>) -> Result<Built> {
+    async fn commit(&self, goal: &Goal, staged: Box<dyn Staged>, results: Vec<CheckResult>) -> Result<Built> {
         let record = staged.commit().await?.record().clone();
         failpoint::pass("run.mart.committed");
-        self.remember(goal, &record).await;
+        let warnings = results.iter().filter(|result| result.broken > 0).map(checks::told).collect();
+        self.remember(goal, &record, results).await;
         Ok(Built { record, warnings, moved: goal.moves > 0 })
     }
 
@@ -225,28 +229,19 @@ impl MartRun<'_> {
         (inputs != goal.inputs).then_some(inputs)
     }
 
-    /// Keeps what checks said, and fails where one blocks; those that only warn are given back, as they are told.
-    async fn judge(&self, goal: &Goal, results: &[CheckResult], now: DateTime<Utc>) -> Result<Vec<String>> {
-        if results.is_empty() {
-            return Ok(vec![]);
-        }
-        let (history, track) = (Arc::clone(&self.runtime.history), goal.track.clone());
-        let (run, kept) = (self.run.clone(), results.to_vec());
-        // The history may be lost, so a failing one never stops rows.
-        if let Err(error) = blocking(move || history.put_checks(&run, &track, now, &kept)).await {
+    /// Keeps what checks said of a build that they block. The history may be lost, so a failing one never stops rows.
+    async fn remember_blocked(&self, goal: &Goal, results: Vec<CheckResult>, now: DateTime<Utc>) {
+        let (history, run, track) = (Arc::clone(&self.runtime.history), self.run.clone(), goal.track.clone());
+        if let Err(error) = blocking(move || history.put_checks(&run, &track, now, &results)).await {
             tracing::warn!("the results of checks could not be written: {error}");
-        }
-        match checks::blocked(&goal.track, results) {
-            Some(error) => Err(error),
-            None => Ok(results.iter().filter(|result| result.broken > 0).map(checks::told).collect()),
         }
     }
 
-    /// Copies the record into the history, which may be lost.
-    async fn remember(&self, goal: &Goal, record: &Record) {
-        let (history, name) = (Arc::clone(&self.runtime.history), self.track.name());
-        let (window, record) = (goal.track.window.clone().unwrap_or_default(), record.clone());
-        if let Err(error) = blocking(move || history.put_build(&name, &window, &record)).await {
+    /// Copies the record, and what checks said, into the history, which may be lost.
+    async fn remember(&self, goal: &Goal, record: &Record, results: Vec<CheckResult>) {
+        let (history, run, track) = (Arc::clone(&self.runtime.history), self.run.clone(), goal.track.clone());
+        let record = record.clone();
+        if let Err(error) = blocking(move || history.put_build(&run, &track, &record, &results)).await {
             tracing::warn!("the copy of the ledger could not be written: {error}");
         }
     }
@@ -314,8 +309,8 @@ pub(super) enum Ready {
     Staged {
         /// The rows.
         staged: Box<dyn Staged>,
-        /// Checks that do not hold and only warn.
-        warnings: Vec<String>,
+        /// What its checks said; none blocks.
+        results: Vec<CheckResult>,
     },
     /// Its checks do not hold, which may be because its inputs have moved: they are here by now.
     Moved(BTreeMap<String, u64>),

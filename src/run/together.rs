@@ -51,6 +51,8 @@ struct Sorted {
     rest: Option<RecordBatch>,
     /// Whether what was asked for last was given to its end.
     is_cut: bool,
+    /// The turn to compute, until the first rows are there.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Cuts what is due into batches of windows that follow each other.
@@ -102,6 +104,7 @@ impl MartRun<'_> {
         &'g self,
         windows: &'g Windows,
         goals: &'g [Goal],
+        turns: Arc<Semaphore>,
     ) -> impl Stream<Item = (&'g Goal, Result<Built>)> + Send + 'g {
         let failed = Arc::new(AtomicBool::new(false));
         let at_once = self.sink.commits_together();
@@ -109,7 +112,7 @@ impl MartRun<'_> {
         let begun = {
             let failed = Arc::clone(&failed);
             async move {
-                let together = self.ask_together(windows, goals).await;
+                let together = self.ask_together(windows, goals, turns).await;
                 let next = move |(left, together)| {
                     self.next_ready(left, together, Arc::clone(&leave), Arc::clone(&failed))
                 };
@@ -161,19 +164,26 @@ impl MartRun<'_> {
         (goal, built)
     }
 
-    /// One query for all of them; `None` = each asks by itself, and tells what is wrong.
-    async fn ask_together(&self, windows: &Windows, goals: &[Goal]) -> Option<Together> {
+    /// One query for all of them; `None` = each asks by itself, and tells what is wrong. Queries take turns to compute, which takes most of their memory: the rows of one are
+    /// staged while the next one is computed.
+    async fn ask_together(
+        &self,
+        windows: &Windows,
+        goals: &[Goal],
+        turns: Arc<Semaphore>,
+    ) -> Option<Together> {
         let [first, .., last] = goals else { return None };
         let now = self.clock.now();
         if self.sql.native || !matches!(self.whole(first, now).await, Ok(None)) {
             return None;
         }
+        let turn = turns.acquire_owned().await.ok();
         let all = first.window?.up_to(&last.window?);
         let params = params::of_table(&self.member.facts, Some(windows), Some(&all), now);
         let engine = &self.runtime.engine;
         let query = engine.query_sorted(&self.sql.text, &params, now, &windows.column).await.ok()?;
         let column = query.schema().index_of(&windows.column).ok()?;
-        let sorted = Sorted { query, column, rest: None, is_cut: true };
+        let sorted = Sorted { query, column, rest: None, is_cut: true, turn };
         Some(Together { rows: Arc::new(Mutex::new(sorted)) })
     }
 }
@@ -209,7 +219,11 @@ impl Sorted {
         self.is_cut = false;
         let batch = match self.rest.take() {
             Some(batch) => Some(batch),
-            None => self.query.next().await.transpose()?,
+            None => {
+                let next = self.query.next().await;
+                self.turn = None;
+                next.transpose()?
+            }
         };
         let Some(batch) = batch else {
             self.is_cut = true;
@@ -255,7 +269,7 @@ mod tests {
         let schema = batches[0].schema();
         let rows = stream::iter(batches.into_iter().map(Ok));
         let query: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
-        let mut sorted = Sorted { query, column: 0, rest: None, is_cut: true };
+        let mut sorted = Sorted { query, column: 0, rest: None, is_cut: true, turn: None };
         let mut found = vec![];
         for day in days {
             let until = day.map(|day| Scalar::new(Arc::new(Date32Array::from(vec![day])) as ArrayRef));
@@ -288,7 +302,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter([("dt", Arc::new(days) as ArrayRef)]).unwrap();
         let rows = stream::iter([Ok(batch.clone())]);
         let query: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(batch.schema(), rows));
-        let mut sorted = Sorted { query, column: 0, rest: None, is_cut: true };
+        let mut sorted = Sorted { query, column: 0, rest: None, is_cut: true, turn: None };
         let until = Scalar::new(Arc::new(Int32Array::from(vec![2])) as ArrayRef);
         assert_eq!(sorted.next(Some(&until)).await.unwrap().unwrap().num_rows(), 1);
         assert!(!sorted.is_cut);
@@ -301,7 +315,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter([("dt", days)]).unwrap();
         let rows = stream::iter([Ok(batch.clone())]);
         let query: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(batch.schema(), rows));
-        let sorted = Sorted { query, column: 0, rest: None, is_cut: true };
+        let sorted = Sorted { query, column: 0, rest: None, is_cut: true, turn: None };
         let together = Together { rows: Arc::new(Mutex::new(sorted)) };
         let goal = Goal {
             track: Track::new("p", &JobName::new("daily"), &Member::default()),

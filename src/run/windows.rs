@@ -10,7 +10,7 @@ use arrow::{
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, stream::SelectAll};
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     blocking,
@@ -147,6 +147,7 @@ impl MartRun<'_> {
         let at_once = self.runtime.project.parallel.max(1);
         let at_once = if windows.batch_size > 1 { at_once.min(BATCHES_AT_ONCE) } else { at_once };
         let (mut waiting, mut running) = (batches(windows, goals).into_iter().peekable(), SelectAll::new());
+        let turns = Arc::new(Semaphore::new(1));
         let (mut done, mut failed, mut due) = (0, Failed::default(), false);
         let mut maintained = Instant::now();
         loop {
@@ -165,7 +166,7 @@ impl MartRun<'_> {
                 && failed.world.is_none()
                 && let Some(batch) = waiting.next()
             {
-                running.push(self.build_batch(windows, batch).boxed());
+                running.push(self.build_batch(windows, batch, Arc::clone(&turns)).boxed());
             }
             if running.is_empty() {
                 break;

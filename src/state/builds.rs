@@ -1,7 +1,7 @@
 //! What history keeps of marts: a copy of what their sinks say of each build, what checks said, and backfills that are not done. Sinks tell it all again.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 
 use super::{
@@ -41,8 +41,32 @@ pub(super) const TABLES: &str = "CREATE TABLE builds (
 /// The fifth format of the file.
 pub(super) const BACKFILL_QUERIES: &str = "ALTER TABLE backfills ADD COLUMN query TEXT NOT NULL DEFAULT ''";
 
-/// Results that are kept of a mart's member; older ones are forgotten.
+/// Results that are kept of a mart's member; older ones are forgotten when it runs again.
 const KEPT_RESULTS: u32 = 10_000;
+
+/// Keeps no more of a member's results than it may; asked once a run, since it walks them all.
+pub(super) fn forget_checks(transaction: &Transaction<'_>, track: &Track) -> rusqlite::Result<()> {
+    let old = "DELETE FROM checks WHERE name = ?1 AND id < (SELECT id FROM checks WHERE name = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+    transaction.execute(old, params![track.of_member().name(), KEPT_RESULTS - 1]).map(drop)
+}
+
+fn insert_checks(
+    transaction: &Transaction<'_>,
+    run: &str,
+    track: &Track,
+    at: DateTime<Utc>,
+    results: &[CheckResult],
+) -> rusqlite::Result<()> {
+    let (name, window) = (track.of_member().name(), track.window.as_deref().unwrap_or_default());
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO checks (run, name, window, at, check_name, blocks, broken) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for result in results {
+        let broken = result.broken.cast_signed();
+        insert.execute(params![run, name, window, instant_text(at), result.name, result.blocks, broken])?;
+    }
+    Ok(())
+}
 
 /// What a check said of one build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,13 +113,22 @@ impl History {
         })
     }
 
-    /// Copies the record of one build; of the whole table where `window` is empty.
-    pub fn put_build(&self, name: &str, window: &str, record: &Record) -> Result<()> {
+    /// Copies the record that a run's build left, of a window or of the whole table, and keeps what checks said of it.
+    pub fn put_build(
+        &self,
+        run: &str,
+        track: &Track,
+        record: &Record,
+        results: &[CheckResult],
+    ) -> Result<()> {
+        let window = track.window.as_deref().unwrap_or_default();
         self.database.with(|connection| {
-            connection
+            let transaction = connection.transaction()?;
+            transaction
                 .prepare_cached("INSERT OR REPLACE INTO builds (name, window, record) VALUES (?1, ?2, ?3)")?
-                .execute(params![name, window, text(record)])
-                .map(|_| ())
+                .execute(params![track.of_member().name(), window, text(record)])?;
+            insert_checks(&transaction, run, track, record.at, results)?;
+            transaction.commit()
         })
     }
 
@@ -115,7 +148,7 @@ impl History {
             .collect())
     }
 
-    /// Keeps what checks said of a build.
+    /// Keeps what checks said of a build that left no record.
     pub fn put_checks(
         &self,
         run: &str,
@@ -123,19 +156,9 @@ impl History {
         at: DateTime<Utc>,
         results: &[CheckResult],
     ) -> Result<()> {
-        let (name, window) = (track.of_member().name(), track.window.clone().unwrap_or_default());
         self.database.with(|connection| {
             let transaction = connection.transaction()?;
-            for result in results {
-                transaction.execute(
-                    "INSERT INTO checks (run, name, window, at, check_name, blocks, broken) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                    params![run, name, window, instant_text(at), result.name, result.blocks, result.broken.cast_signed()],
-                )?;
-            }
-            transaction.execute(
-                "DELETE FROM checks WHERE name = ?1 AND id < (SELECT id FROM checks WHERE name = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-                params![name, KEPT_RESULTS - 1],
-            )?;
+            insert_checks(&transaction, run, track, at, results)?;
             transaction.commit()
         })
     }
@@ -246,13 +269,15 @@ mod tests {
     fn copies_come_back() {
         let folder = tempfile::tempdir().unwrap();
         let history = History::open(folder.path()).unwrap();
-        history.put_build("views", "2026-01-01", &record(1)).unwrap();
-        history.put_build("views", "2026-01-01", &record(2)).unwrap();
-        history.put_build("views/mrf1", "2026-01-01", &record(9)).unwrap();
+        let track = Track::new("p", &JobName::new("views"), &Member::default()).of_window("2026-01-01");
+        history.put_build("r1", &track, &record(1), &[broken("а", 0)]).unwrap();
+        history.put_build("r2", &track, &record(2), &[]).unwrap();
+        history.put_build("r3", &Track { member: "mrf1".to_owned(), ..track }, &record(9), &[]).unwrap();
         assert_eq!(history.builds("views").unwrap(), [("2026-01-01".to_owned(), record(2))]);
         history.put_builds("views", vec![("2026-01-02".to_owned(), record(3))]).unwrap();
         assert_eq!(history.builds("views").unwrap(), [("2026-01-02".to_owned(), record(3))]);
         assert_eq!(history.builds("views/mrf1").unwrap().len(), 1);
+        assert_eq!(history.checks_of_run("r1").unwrap(), (1, vec![]));
     }
 
     #[test]

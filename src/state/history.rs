@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    builds::forget_checks,
     database::{Database, Format, instant_text, parse_instant},
     error::Result,
     lock, notices, process, standing,
@@ -186,6 +187,7 @@ impl History {
                 "DELETE FROM runs WHERE id < (SELECT id FROM runs ORDER BY id DESC LIMIT 1 OFFSET ?1)",
                 [KEPT_RUNS - 1],
             )?;
+            forget_checks(&transaction, track)?;
             transaction.commit()
         })?;
         Ok(id)

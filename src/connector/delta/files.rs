@@ -1,7 +1,7 @@
 //! Data files written where no reader sees them: no log entry names them yet.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     num::NonZeroU64,
     panic,
     sync::{Arc, Once},
@@ -10,7 +10,10 @@ use std::{
 use arrow::{
     array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
     datatypes::SchemaRef,
-    row::{RowConverter, SortField},
+};
+use datafusion::common::{
+    HashSet,
+    hash_utils::{RandomState, create_hashes},
 };
 use deltalake::{
     datafile::writer::{DeltaWriter, WriterConfig},
@@ -215,9 +218,15 @@ fn never_repeats(column: &ArrayRef) -> bool {
     if values < SAMPLE / 2 || sample.data_type().is_nested() {
         return false;
     }
-    let rows = RowConverter::new(vec![SortField::new(sample.data_type().clone())])
-        .and_then(|converter| converter.convert_columns(&[sample]));
-    rows.is_ok_and(|rows| rows.iter().collect::<HashSet<_>>().len() >= values - values / 100)
+    let mut hashes = vec![0; sample.len()];
+    if create_hashes([&sample], &RandomState::default(), &mut hashes).is_err() {
+        return false;
+    }
+    let (mut seen, mut again) = (HashSet::with_capacity(values), 0);
+    (0..sample.len()).filter(|at| sample.is_valid(*at)).all(|at| {
+        again += usize::from(!seen.insert(hashes[at]));
+        again <= values / 100
+    })
 }
 
 /// Files that no log entry names yet: removed when dropped, unless they were kept.

@@ -305,12 +305,18 @@ pub(crate) fn generation(identity: SourceIdentity) -> Position {
 
 /// A whole table as a unit.
 pub(crate) fn snapshot(head: &Position, schema: SchemaRef, rows: Option<u64>) -> Unit {
-    Unit { scope: Scope::Snapshot, after: Progress::Position(head.clone()), schema, rows }
+    Unit { scope: Scope::Snapshot, after: Progress::Position(head.clone()), schema, rows, about: None }
 }
 
 /// The rows behind one position and up to another as a unit.
 pub(crate) fn slice(from: Option<&Position>, after: Position, schema: SchemaRef, rows: Option<u64>) -> Unit {
-    Unit { scope: Scope::Slice { from: from.cloned() }, after: Progress::Position(after), schema, rows }
+    Unit {
+        scope: Scope::Slice { from: from.cloned() },
+        after: Progress::Position(after),
+        schema,
+        rows,
+        about: None,
+    }
 }
 
 #[cfg(test)]

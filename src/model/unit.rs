@@ -50,6 +50,9 @@ pub struct Unit {
     pub schema: SchemaRef,
     /// Rows in the source, where known before reading: what a progress bar ends at.
     pub rows: Option<u64>,
+    /// So many, about, as the source's statistics have it, where to know them would take reading them.
+    #[serde(default)]
+    pub about: Option<u64>,
 }
 
 /// Which part a unit is. Slices go with append and merge, snapshots with replace and merge,

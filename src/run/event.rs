@@ -18,7 +18,7 @@ pub trait Observer: Send + Sync {
 pub enum Event {
     /// The run began.
     Started,
-    /// A unit was planned; `rows` = what the source says it holds, where it can tell.
+    /// A unit was planned; `rows` = what the source says it holds, or about so many, where it can tell.
     Planned {
         /// Source rows of this unit.
         rows: Option<u64>,

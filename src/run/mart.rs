@@ -176,7 +176,7 @@ impl MartRun<'_> {
             Rows::Stream(query) => Rows::Stream(self.fitted(query, &claim.schema, inside.clone())),
         };
         let scope = inside.map_or(Scope::Snapshot, Inside::into_scope);
-        let unit = Unit { scope, after: goal.progress(), schema, rows: None };
+        let unit = Unit { scope, after: goal.progress(), schema, rows: None, about: None };
         let staging = Staging { track: &goal.track, claim: &claim, unit: &unit, attempt: &attempt };
         let stage = self.sink.stage(staging, rows);
         let staged = unless_cancelled(&self.cancel, self.grace, stage).await?;

@@ -290,7 +290,7 @@ impl PipelineRun<'_> {
     }
 
     async fn stage(&self, ready: &Ready, unit: Unit, chunks: Chunks, before: Seen) -> Result<Slice> {
-        self.observer.event(&self.track, &Event::Planned { rows: unit.rows });
+        self.observer.event(&self.track, &Event::Planned { rows: unit.rows.or(unit.about) });
         let attempt = Attempt { id: AttemptId::fresh(), at: self.clock.now() };
         let seq = Record::next_seq(ready.claim.record.as_ref());
         let anew = match &ready.claim.record {

@@ -196,6 +196,7 @@ mod tests {
                 after: Progress::Position(end()),
                 schema: self.schema().await?,
                 rows: None,
+                about: None,
             };
             Ok(from.is_none().then_some(unit))
         }

@@ -70,7 +70,7 @@ impl Source for Whole {
             let schema = self.source.schema().await?;
             *self.planned() = Planned::Empty;
             let after = Progress::Position(head.clone());
-            return Ok(Some(Unit { scope: Scope::Snapshot, after, schema, rows: Some(0) }));
+            return Ok(Some(Unit { scope: Scope::Snapshot, after, schema, rows: Some(0), about: None }));
         };
         if !unit.after.position().is_some_and(|after| same_point(after, head)) {
             let message = "the source cannot be read whole: its schema changes on the way";

@@ -113,6 +113,7 @@ impl Source for Letters {
             after: Progress::Position(self.position(last.id)),
             schema: Arc::clone(&self.schema),
             rows: Some(letters.len() as u64),
+            about: None,
         }))
     }
 

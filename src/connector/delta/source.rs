@@ -136,6 +136,7 @@ impl DeltaSource {
             after: Progress::Position(head.clone()),
             schema: self.decoder(&table)?.target,
             rows,
+            about: None,
         })
     }
 
@@ -192,6 +193,7 @@ impl Source for DeltaSource {
             after: Progress::Position(Position::single(head.source.clone(), Some(bound))),
             schema: self.decoder(&table)?.target,
             rows,
+            about: None,
         }))
     }
 

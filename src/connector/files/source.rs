@@ -156,7 +156,7 @@ impl FilesSource {
         let after =
             memory.after(self.identity(), from, &fresh[..count]).map_err(|refusal| self.refused(refusal))?;
         let scope = Scope::Slice { from: from.cloned() };
-        Ok(Some(Unit { scope, after: Progress::Position(after), schema, rows: None }))
+        Ok(Some(Unit { scope, after: Progress::Position(after), schema, rows: None, about: None }))
     }
 
     async fn plan_whole(&self, from: Option<&Position>, head: &Position) -> Result<Option<Unit>> {
@@ -178,7 +178,7 @@ impl FilesSource {
             None => self.schema().await?,
         };
         let after = Progress::Position(head.clone());
-        Ok(Some(Unit { scope: Scope::Snapshot, after, schema, rows: None }))
+        Ok(Some(Unit { scope: Scope::Snapshot, after, schema, rows: None, about: None }))
     }
 
     /// The files of a snapshot.

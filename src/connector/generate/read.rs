@@ -69,6 +69,7 @@ impl Source for Generator {
             after: Progress::Position(after),
             schema: self.maker.columns.schema.clone(),
             rows: Some(rows),
+            about: None,
         }))
     }
 

@@ -245,6 +245,7 @@ impl Inner {
             after: Progress::Position(after),
             schema: shape.layout.schema.clone(),
             rows: None,
+            about: None,
         };
         if self.spec.whole {
             return Ok((from != Some(head)).then(|| unit(Scope::Snapshot, head.clone())));

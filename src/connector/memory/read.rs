@@ -200,6 +200,7 @@ impl MemorySource {
             after: Progress::Position(after),
             schema: decode::schema(&self.spec, &table.schema)?,
             rows: Some((again + count) as u64),
+            about: None,
         }))
     }
 
@@ -216,6 +217,7 @@ impl MemorySource {
             after: Progress::Position(head.clone()),
             schema: decode::schema(&self.spec, &table.schema)?,
             rows: Some(table.rows() as u64),
+            about: None,
         }))
     }
 

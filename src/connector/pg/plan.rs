@@ -83,8 +83,11 @@ impl<'a> Look<'a> {
         check_identity(from, head, &self.identity())?;
         let schema = self.selection.schema.clone();
         if self.keys.all.is_empty() {
-            let rows = if from == Some(head) { return Ok(None) } else { self.count("").await? };
-            return Ok(Some(snapshot(head, schema, Some(rows))));
+            if from == Some(head) {
+                return Ok(None);
+            }
+            let about = self.estimate().await?;
+            return Ok(Some(Unit { about, ..snapshot(head, schema, None) }));
         }
         let begin = from.and_then(Position::bound);
         if let Some(begin) = begin {
@@ -161,10 +164,11 @@ impl<'a> Look<'a> {
         self.row(&sql).await?.map(|row| self.tuple(row)).transpose()
     }
 
-    /// The tuple of the `n`th row of a range.
+    /// The tuple of the `n`th row of a range; the rows before it are not spelled.
     async fn nth(&self, range: &str, n: u64) -> Result<Option<Vec<Value>>> {
+        let columns = self.keys.all.iter().map(|key| quote(&key.key().column)).collect::<Vec<_>>().join(", ");
         let sql = format!(
-            "SELECT {} FROM {}{}{} LIMIT 1 OFFSET {}",
+            "SELECT {} FROM (SELECT {columns} FROM {}{}{} LIMIT 1 OFFSET {}) AS _vitrina_nth",
             self.spelled_keys(),
             self.table.sql(),
             range,
@@ -172,6 +176,16 @@ impl<'a> Look<'a> {
             n.saturating_sub(1),
         );
         self.row(&sql).await?.map(|row| self.tuple(row)).transpose()
+    }
+
+    /// Rows of the whole table as the planner guesses them. To count them is to read all of it once more, and of a view to compute it. What may not be read, or is locked, is told now.
+    async fn estimate(&self) -> Result<Option<u64>> {
+        self.row(&format!("SELECT 1 FROM {} LIMIT 0", self.table.sql())).await?;
+        let sql = format!(
+            "SELECT reltuples::bigint FROM pg_catalog.pg_class WHERE oid = {} AND reltuples > 0",
+            self.table.oid
+        );
+        Ok(self.cell(&sql).await?.and_then(|rows| rows.parse().ok()))
     }
 
     async fn count(&self, range: &str) -> Result<u64> {

@@ -76,7 +76,7 @@ async fn an_early_end_is_looked_behind() {
     after.partitions.get_mut("0").unwrap().at = vec![Value::Int(MANY + 4)];
     let schema = source.schema().await.unwrap();
     let scope = Scope::Slice { from: None };
-    let unit = Unit { scope, after: Progress::Position(after), schema, rows: None };
+    let unit = Unit { scope, after: Progress::Position(after), schema, rows: None, about: None };
     // Nobody takes the rows yet: the end of what is decided is fetched ahead, and waits behind them.
     let chunks = source.read(&unit).await.unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;

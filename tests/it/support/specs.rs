@@ -106,5 +106,5 @@ pub(crate) fn unit(mode: Mode, at: i64, rows: &RecordBatch) -> Unit {
             (window, build)
         }
     };
-    Unit { scope, after, schema: rows.schema(), rows: Some(rows.num_rows() as u64) }
+    Unit { scope, after, schema: rows.schema(), rows: Some(rows.num_rows() as u64), about: None }
 }

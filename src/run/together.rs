@@ -308,6 +308,22 @@ mod tests {
         assert!(!sorted.is_cut);
     }
 
+    /// The next query is computed while the rows of this one are staged, and not before.
+    #[tokio::test]
+    async fn a_turn_ends_with_the_first_rows() {
+        let turns = Arc::new(Semaphore::new(1));
+        let days: ArrayRef = Arc::new(Date32Array::from(vec![1]));
+        let batch = RecordBatch::try_from_iter([("dt", days)]).unwrap();
+        for rows in [vec![Ok(batch.clone()), Ok(batch.clone())], vec![]] {
+            let query = RecordBatchStreamAdapter::new(batch.schema(), stream::iter(rows));
+            let turn = Some(Arc::clone(&turns).acquire_owned().await.unwrap());
+            let mut sorted = Sorted { query: Box::pin(query), column: 0, rest: None, is_cut: true, turn };
+            assert_eq!(turns.available_permits(), 0);
+            let _ = sorted.next(None).await.unwrap();
+            assert_eq!(turns.available_permits(), 1);
+        }
+    }
+
     /// A try may fail before it asks for a row, as where the sink cannot be claimed.
     #[tokio::test]
     async fn a_window_that_nobody_asks_for_is_not_cut() {

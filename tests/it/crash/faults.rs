@@ -110,6 +110,7 @@ impl<'a> Round<'a> {
         let points = points::on_the_way(site.pair);
         let point = points.choose(self.random).expect("a point");
         let armed = format!("{point}:{}", self.random.random_range(1..=LATEST_PASS));
+        points::prepare(point, site);
         let mut run = Run::start(site.armed(&armed, &points::passing(point, site)), site, "run");
         let died = run.ended().and_then(|status| status.signal()) == Some(SIGABRT);
         if !died {

@@ -123,6 +123,13 @@ pub(super) fn on_the_way(pair: Pair) -> Vec<String> {
     names().into_iter().filter(passed).collect()
 }
 
+/// A backfill is of a mart whose tables are there.
+pub(super) fn prepare(point: &str, site: &Site) {
+    if point.starts_with(BACKFILL) {
+        site.run_all();
+    }
+}
+
 /// The arguments of the command that passes a point.
 pub(super) fn passing(point: &str, site: &Site) -> Vec<String> {
     if point.starts_with(BACKFILL) {
@@ -144,9 +151,7 @@ fn prefix(place: Place) -> &'static str {
 
 /// Runs everything with this point armed; whether it died there. A run that does not pass it must succeed.
 fn dies(site: &Site, point: &str) -> bool {
-    if point.starts_with(BACKFILL) {
-        site.run_all();
-    }
+    prepare(point, site);
     let output = site.armed(point, &passing(point, site)).output().unwrap();
     let died = output.status.signal() == Some(SIGABRT);
     let said = String::from_utf8_lossy(&output.stderr);
